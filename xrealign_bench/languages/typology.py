@@ -1,0 +1,204 @@
+"""How far apart languages are: the vectors of URIEL (Littell et al. 2017) and distances between them.
+
+The vectors are those of the distributed lang2vec 1.1.2, read from its packaged arrays: the package itself
+imports ``pkg_resources``, which setuptools no longer has. That distribution holds vectors and no distances,
+so distances are computed here, all between 0 and 1:
+
+- ``syntactic``, ``phonological``, ``inventory``: angular distance, 2/pi * arccos(cosine) as in URIEL+ (Khan
+  et al. 2025), of the vectors completed by nearest neighbours (lang2vec's ``syntax_knn`` and so on);
+- ``featural``: the same of the three vectors joined;
+- ``genetic``: the same of the memberships in families and their branches (``fam``); 1 if nothing is shared;
+- ``geographic``: length of the great circle between the two places, 1 being half the Earth's circumference.
+
+lang2vec's repository also offers a table of precomputed distances, whose making is not documented and which
+the vectors do not reproduce (https://github.com/antonisa/lang2vec/issues/17): the two do not mix.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Literal, get_args
+
+from xrealign_bench.errors import unknown
+from xrealign_bench.languages.inventory import Language, find, inventory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Distance = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
+_PREFIXES = {
+    "syntactic": ("S_",),
+    "phonological": ("P_",),
+    "inventory": ("INV_",),
+    "featural": ("S_", "P_", "INV_"),
+}
+_BLOCK = 256  # rows read at a time: the family array takes 119 MB unpacked, nearly all of it zero
+_DECIMALS = 6  # beyond them platforms differ, and bands must not
+
+
+def distance(a: str, b: str, kind: Distance) -> float | None:
+    """Return the distance of two languages, or None where URIEL lacks one of them (see :func:`missing`).
+
+    English to Japanese is 0.467 of half the Earth's circumference, about 9,350 km:
+
+    >>> round(distance("en", "ja", "geographic"), 3), distance("en", "ja", "genetic")
+    (0.467, 1.0)
+
+    Raises:
+        UserError: a language or the kind is unknown.
+    """
+    return distances(a, (b,), kind)[find(b).code]
+
+
+def distances(source: str, targets: Iterable[str], kind: Distance) -> dict[str, float | None]:
+    """Return the distance from the source to each target, by the target's project code."""
+    return {find(target).code: _distance(find(source), find(target), kind) for target in targets}
+
+
+def vector(code: str, kind: Distance) -> NDArray[np.float64] | None:
+    """Return the URIEL vector behind a distance, or None where URIEL has none (see :func:`missing`).
+
+    Shapes: syntactic (103,), phonological (28,), inventory (158,), featural (289,), genetic (3718,) and
+    geographic (299,), the distances from 299 fixed points on the globe. Read-only.
+
+    Raises:
+        UserError: the language or the kind is unknown.
+    """
+    row = _uriel_code(find(code), kind)
+    return _vectors(kind)[row] if row is not None else None
+
+
+def missing(code: str, kind: Distance) -> str | None:
+    """Say why a language has no vector of this kind; None if it has one."""
+    language = find(code)
+    if _uriel_code(language, kind) is not None:
+        return None
+    what = {"genetic": "genealogy", "geographic": "place"}.get(kind, "features")
+    return f"URIEL has no {what} of {language.name} ({language.code})"
+
+
+def observed_share(code: str, kind: Distance) -> float | None:
+    """Return which share of a feature vector was observed (0-1); the rest is predicted.
+
+    None where there is no vector; 1 for genealogy and place, which are never predicted.
+    """
+    row = _uriel_code(find(code), kind)
+    if row is None:
+        return None
+    return float((_features("feature_averages.npz", kind)[row] >= 0).mean()) if kind in _PREFIXES else 1.0
+
+
+def _uriel_code(language: Language, kind: Distance) -> str | None:
+    if kind not in DISTANCES:
+        raise unknown("distance", kind, DISTANCES)
+    if kind == "genetic":
+        return language.uriel_family
+    return language.uriel_geography if kind == "geographic" else language.uriel_features
+
+
+def _distance(a: Language, b: Language, kind: Distance) -> float | None:
+    first, second = vector(a.code, kind), vector(b.code, kind)
+    if first is None or second is None:
+        return None
+    if a == b:
+        return 0.0
+    if kind == "geographic":
+        return round(_angle(_place(first), _place(second)), _DECIMALS)
+    if kind == "genetic" and not (first @ second):
+        return 1.0  # nothing shared; also for isolates, whose vector is zero and has no angle
+    return round(2 * _angle(first, second), _DECIMALS)
+
+
+def _angle(u: NDArray[np.float64], v: NDArray[np.float64]) -> float:
+    """Return the angle between two vectors in units of pi."""
+    import numpy as np
+
+    cosine = (u @ v) / np.sqrt((u @ u) * (v @ v))
+    return float(np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi)
+
+
+def _place(from_points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the direction (3,) of the place whose distances (299,) from the fixed points are given."""
+    import numpy as np
+
+    return _points_inverse() @ np.cos(np.pi * from_points)
+
+
+@cache
+def _points_inverse() -> NDArray[np.float64]:
+    """Return the pseudo-inverse (3, 299) of the fixed points, named GC_latitude_longitude in degrees.
+
+    The cosine of a place's angle from a point is the dot product of the two: 299 equations for 3 unknowns.
+    Least squares even out that the points are known to whole degrees only.
+    """
+    import numpy as np
+
+    names = [name.split("_")[1:] for name in _array("geocoord_features.npz", "feats").tolist()]
+    latitude, longitude = np.radians(np.array(names, dtype=np.float64)).T
+    flat = np.cos(latitude)
+    points = np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=1)
+    return np.linalg.pinv(points)
+
+
+@cache
+def _vectors(kind: Distance) -> Mapping[str, NDArray[np.float64]]:
+    if kind in _PREFIXES:
+        return _features("feature_predictions.npz", kind)
+    return _rows("family_features.npz" if kind == "genetic" else "geocoord_features.npz")
+
+
+@cache
+def _features(file: str, kind: Distance) -> Mapping[str, NDArray[np.float64]]:
+    """Return the columns of one kind, in lang2vec's order."""
+    names = _array(file, "feats").tolist()
+    columns = [i for prefix in _PREFIXES[kind] for i, name in enumerate(names) if name.startswith(prefix)]
+    rows = {code: row[columns] for code, row in _rows(file).items()}
+    for row in rows.values():
+        row.flags.writeable = False
+    return rows
+
+
+@cache
+def _rows(file: str) -> Mapping[str, NDArray[np.float64]]:
+    """Return the rows of the inventory's languages from one of lang2vec's arrays, by URIEL code."""
+    import numpy as np
+
+    wanted = {
+        code
+        for language in inventory().values()
+        for code in (language.uriel_features, language.uriel_family, language.uriel_geography)
+        if code
+    }
+    codes = _array(file, "langs").tolist()
+    rows: dict[str, NDArray[np.float64]] = {}
+    with (
+        (resources.files("lang2vec") / "data" / file).open("rb") as packed,
+        zipfile.ZipFile(packed) as archive,
+        archive.open("data.npy") as stream,
+    ):
+        np.lib.format.read_magic(stream)
+        (_, width, _), _, dtype = np.lib.format.read_array_header_1_0(stream)
+        for start in range(0, len(codes), _BLOCK):
+            block = codes[start : start + _BLOCK]
+            values = np.frombuffer(stream.read(len(block) * width * dtype.itemsize), dtype)
+            for code, row in zip(block, values.reshape(-1, width), strict=True):
+                if code in wanted:
+                    rows[code] = row.astype(np.float64)
+                    rows[code].flags.writeable = False
+    return rows
+
+
+@cache
+def _array(file: str, name: str) -> NDArray[np.str_]:
+    """Return one of the small arrays of names in lang2vec's files."""
+    import numpy as np
+
+    with (resources.files("lang2vec") / "data" / file).open("rb") as stream, np.load(stream) as arrays:
+        names: NDArray[np.str_] = arrays[name]
+        return names
