@@ -1,0 +1,60 @@
+"""Every YAML file that comes with the package is a valid spec of its folder's kind, under its own name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from xrealign_bench.specs import Recipe, Suite, find_spec, load_spec, shipped_names
+from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
+
+BY_FOLDER = {shipped_folder(model): model for model in FOLDERS}
+FILES = sorted(
+    path
+    for folder in ("submissions", "tasks")
+    for suffix in ("*.yaml", "*.yml")
+    for path in (shipped_folder(Recipe).parent / folder).rglob(suffix)
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_shipped_file_is_a_spec_under_its_own_name(path: Path) -> None:
+    assert path.parent in BY_FOLDER, f"{path} lies where no spec is looked for"
+    assert path.suffix == ".yaml"
+    spec = load_spec(path, BY_FOLDER[path.parent])  # type: ignore[type-var]
+    assert spec.name == path.stem
+
+
+@pytest.mark.parametrize("model", FOLDERS, ids=lambda model: model.__name__)
+def test_there_are_some_of_every_kind(model: type[BaseModel]) -> None:
+    assert FILES
+    assert shipped_names(model)
+
+
+def test_what_suites_and_recipes_name_is_shipped() -> None:
+    for name in shipped_names(Suite):
+        suite = find_spec(name, Suite)
+        for recipe in suite.controls:
+            find_spec(recipe, Recipe)
+
+
+@pytest.mark.parametrize("part", ["full", "front", "back"])
+@pytest.mark.parametrize("aligner", ["lexicon", "eflomal", "similarity"])
+def test_recipes_of_a_fixed_aligner_differ_in_that_alone(part: str, aligner: str) -> None:
+    general = find_spec(f"alignfreeze-{part}", Recipe)
+    fixed = find_spec(f"alignfreeze-{part}-{aligner}", Recipe)
+    assert general.aligner is None
+    named = {"name": fixed.name, "title": fixed.title, "aligner": aligner}
+    assert general.model_copy(update=named) == fixed
+
+
+def test_front_and_back_freezing_differ_from_full_in_the_frozen_blocks_alone() -> None:
+    """AlignFreeze, section 3: half of the blocks each; as run, the embeddings are trained in both."""
+    full, front, back = (find_spec(f"alignfreeze-{part}", Recipe) for part in ("full", "front", "back"))
+    assert [r.freeze.blocks for r in (full, front, back)] == ["none", "lower_half", "upper_half"]
+    assert not any(r.freeze.embeddings for r in (full, front, back))
+    for recipe in (front, back):
+        as_full = {"name": full.name, "title": full.title, "freeze": full.freeze}
+        assert recipe.model_copy(update=as_full) == full

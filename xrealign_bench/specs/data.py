@@ -1,0 +1,47 @@
+"""Where data come from: a Hub data set (or a local folder in its layout), or the package's own generator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.recipe import Name
+
+
+class HubData(Spec):
+    """A data set by Hub id; with a data root, the folder of that name below it."""
+
+    kind: Literal["hub"] = "hub"
+    dataset: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+
+
+class EmbeddedData(Spec):
+    """Phrases generated from Unicode CLDR by `xrealign_bench.demo`."""
+
+    kind: Literal["embedded"]
+
+
+DataSource = Annotated[HubData | EmbeddedData, Field(discriminator="kind")]
+
+
+class Corpus(Spec):
+    """A parallel corpus, and the lexicons that go with it."""
+
+    name: Name
+    title: str
+    citation: str = ""
+    licence: str
+    source: DataSource
+    config: str | None = "default"
+    """A corpus with one column a language has one config; `{source}-{target}` is filled in for one config a pair."""
+    split: str = "train"
+    columns: dict[str, str] = {}
+    """Language -> column with its sentences (plain text). Empty for embedded data."""
+    pairs: Annotated[int, Field(gt=0)] | None = None
+    """The first so many pairs of each language; null: all."""
+    lexicons: str | None = None
+    """Folder below the data root with MUSE files `{source}-{target}.txt`; for embedded data the word `embedded`."""

@@ -1,0 +1,189 @@
+"""Say in words what pydantic found wrong: one message a field, with what is allowed there."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+Where = tuple[str, ...]
+"""Path of a value in the file: `("schedule", "steps")`."""
+
+
+class Written(NamedTuple):
+    """How a value stands in the file."""
+
+    line: int
+    text: str | None
+    """If it is one word or number; `no`, where YAML gives False."""
+
+
+def explain(
+    error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]
+) -> dict[Where, str]:
+    """What is wrong with each field.
+
+    Where all branches of a union fail, the one that got deepest into the value counts.
+    """
+    messages: dict[Where, str] = {}
+    for problem in error.errors(include_url=False):
+        where, expected = _place(model, problem["loc"])
+        if problem["type"].startswith("union_tag"):
+            where = (*where, problem["ctx"]["discriminator"].strip("'"))
+        messages.setdefault(where, _message(dict(problem), expected, written.get(where)))
+    return {w: m for w, m in messages.items() if not any(o[: len(w)] == w and o != w for o in messages)}
+
+
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Where, Any]:
+    """Pydantic's location without its names for a union's branches, and the type that is expected there."""
+    where: Where = ()
+    expected: Any = model
+    for position, part in enumerate(location):
+        options = [option for option in _options(expected) if option is not types.NoneType]
+        if len(options) > 1:  # `part` names a branch; only lists and tagged models go on below it
+            below = [option for option in options if _is_branch(_bare(option), str(part))]
+            expected = below[0] if below else expected
+            continue
+        bare = _bare(options[0])
+        where = (*where, str(part))
+        if location[position + 1 :] == ("[key]",):
+            return where, get_args(bare)[0]
+        if not _is_model(bare):
+            expected = get_args(bare)[-1]
+        elif part in bare.model_fields:
+            field = bare.model_fields[part]
+            expected = Annotated[field.annotation, field]
+        else:
+            return where, bare
+    return where, expected
+
+
+def _message(problem: dict[str, Any], expected: Any, written: Written | None) -> str:
+    kind, given = problem["type"], problem["input"]
+    if kind in ("missing", "union_tag_not_found"):
+        return "is required and missing"
+    if kind == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    if kind in ("extra_forbidden", "invalid_key"):
+        fields = list(expected.model_fields)
+        return f"no such field; {_nearest(str(problem['loc'][-1]), fields)}allowed: {', '.join(fields)}"
+    if kind == "union_tag_invalid":
+        given = problem["ctx"]["tag"]
+        expected = Literal[tuple(tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(","))]
+    if isinstance(given, (list, dict)):
+        name = f"a {'list' if isinstance(given, list) else 'mapping'} of {len(given)}"
+    else:
+        name = f"'{written.text if written and written.text is not None else given}'"
+    if kind == "string_type" and name.startswith("'") and given is not None:
+        return f"{name} is read as {_yaml_type(given)}; put it in quotes"
+    words = [str(word) for option in _options(expected) for word in _literals(option)]
+    return f"{name} is not allowed; {_nearest(str(given), words)}allowed: {describe(expected)}"
+
+
+def describe(expected: Any) -> str:
+    """What a type allows, in words.
+
+    >>> from xrealign_bench.specs.recipe import Schedule
+    >>> print(describe(Schedule.model_fields["steps"].annotation))
+    match_finetuning or a whole number above 0
+    """
+    options = _options(expected)
+    if len(options) > 1:
+        words = [describe(option) for option in options]
+        return f"{', '.join(words[:-1])} or {words[-1]}"
+    bare = _bare(options[0])
+    if words := [str(word) for word in _literals(bare)]:
+        return ", ".join(words)
+    if _is_model(bare):
+        return f"a mapping with {', '.join(bare.model_fields)}"
+    limits = "".join(_limits(options[0]))
+    for pattern, form in _FORMS.items():
+        if limits.endswith(pattern):
+            return form
+    if get_origin(bare) is list:
+        return f"a list{limits} ({describe(get_args(bare)[0])} each)"
+    if get_origin(bare) is tuple:
+        return f"a list of {len(get_args(bare))} ({describe(get_args(bare)[0])} each)"
+    return _NAMES.get(bare, "a mapping") + limits
+
+
+_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    types.NoneType: "null",
+}
+
+
+_FORMS = {
+    "^[a-z0-9][a-z0-9.-]*$": "lower-case letters, digits, '-' and '.', 80 at most",
+    r"^[\w.-]+/[\w.-]+$": "a Hub id, owner/name",
+    r"^\d+\.\d+$": 'two numbers in quotes, "1.0"',
+}
+"""Patterns of the specs in words; any other is shown as it is."""
+
+
+def _yaml_type(given: Any) -> str:
+    if isinstance(given, bool):
+        return "the truth value " + str(given).lower()
+    return "a number" if isinstance(given, (int, float)) else "a date"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
+def _bare(expected: Any) -> Any:
+    return _bare(get_args(expected)[0]) if get_origin(expected) is Annotated else expected
+
+
+def _options(expected: Any) -> list[Any]:
+    """The members of a union, those of its members included; of anything else, itself."""
+    bare = _bare(expected)
+    if get_origin(bare) in (Union, types.UnionType):
+        return [option for member in get_args(bare) for option in _options(member)]
+    return [expected]
+
+
+def _literals(option: Any) -> tuple[Any, ...]:
+    return get_args(_bare(option)) if get_origin(_bare(option)) is Literal else ()
+
+
+def _is_model(bare: Any) -> bool:
+    return isinstance(bare, type) and issubclass(bare, BaseModel)
+
+
+def _is_branch(bare: Any, name: str) -> bool:
+    """Is `name` what pydantic calls this member of a union: `list[...]`, or the tag of a tagged model?"""
+    if _is_model(bare):
+        return any(name in _literals(field.annotation) for field in bare.model_fields.values())
+    return get_origin(bare) is list and name.startswith("list[")
+
+
+def _limits(option: Any) -> list[str]:
+    """` above 0` and the like, from the constraints of an Annotated type."""
+    found = []
+    for meta in get_args(option)[1:] if get_origin(option) is Annotated else ():
+        for constraint in meta.metadata if isinstance(meta, FieldInfo) else [meta]:
+            for attribute, words in _LIMITS.items():
+                bound = getattr(constraint, attribute, None)
+                found += [f" {words} {bound}"] if bound is not None else []
+    return found
+
+
+_LIMITS = {
+    "gt": "above",
+    "ge": "from",
+    "lt": "below",
+    "le": "up to",
+    "min_length": "of at least",
+    "max_length": "of at most",
+    "pattern": "of the form",
+}
+"""Names of the constraints' attributes in pydantic and annotated_types."""

@@ -1,0 +1,82 @@
+"""A suite: everything that is held fixed, so that recipes can be compared. Results of two versions never meet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.recipe import Name
+
+DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
+
+
+class Finetuning(Spec):
+    """Fine-tuning in the source language (AlignFreeze, appendix: Adam without decay or clipping)."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(default=32, gt=0)
+    max_length: int = Field(default=96, gt=2)
+    """Sub-words of a window, special ones included; longer sentences are read in several windows."""
+    learning_rate: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    """Model type (of the checkpoint's config.json) -> learning rate; `default` is required."""
+    lr_schedule: Literal["constant", "linear"] = "linear"
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps."""
+
+    @model_validator(mode="after")
+    def _has_default(self) -> Finetuning:
+        if "default" not in self.learning_rate:
+            raise ValueError("learning_rate needs an entry 'default'")
+        return self
+
+
+class Bands(Spec):
+    """Typological distance to the source language, cut at frozen terciles of the suite's targets."""
+
+    distance: DistanceKind = "featural"
+    cuts: tuple[float, float]
+    """close <= first < middle <= second < distant."""
+
+
+class SuiteParallel(Spec):
+    """What a recipe realigns on unless it says otherwise."""
+
+    corpus: Name
+    aligner: Name
+
+
+class Suite(Spec):
+    name: Name
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    title: str
+    description: str = ""
+    source_language: str
+    target_languages: Annotated[list[str], Field(min_length=1)]
+    tasks: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    finetuning: Finetuning
+    parallel: SuiteParallel
+    tiers: dict[Literal["high", "medium", "low"], list[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
+    """Joshi et al. (2020) classes."""
+    bands: Bands
+    checkpoint: str | None = None
+    """The checkpoint that is evaluated when none is named."""
+    controls: list[Name] = []
+    """Recipes that belong on the suite's board whatever is submitted."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.version}"
+
+    @model_validator(mode="after")
+    def _lists_are_sets(self) -> Suite:
+        for field in ("target_languages", "tasks", "seeds"):
+            values = getattr(self, field)
+            twice = sorted({str(v) for v in values if values.count(v) > 1})
+            if twice:
+                raise ValueError(f"{field} names {', '.join(twice)} more than once")
+        if self.source_language in self.target_languages:
+            raise ValueError(f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it")
+        return self
