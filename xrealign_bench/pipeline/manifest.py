@@ -1,0 +1,114 @@
+"""The manifest of an entry of the store: what it is, what it cost, and the checksums of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from xrealign_bench import __version__
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs.base import Spec, digest
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class DamagedError(Exception):
+    """An entry is not what its manifest says; the text says how."""
+
+
+class FileRecord(Spec):
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class Manifest(Spec):
+    """What is known of an entry. On disk also `sha256`, of its own canonical JSON without that field."""
+
+    schema_version: Literal[1] = 1
+    kind: str
+    key: str
+    description: dict[str, Any]
+    """What the key was made of, for people: the caller's own words as JSON."""
+    seconds: float
+    """Wall time of making it."""
+    peak_memory_bytes: int | None
+    """Highest resident memory of the process meanwhile, without its children; null: the system won't say."""
+    costs: dict[str, float]
+    """Further costs that the maker counted, such as `flops`."""
+    created: datetime
+    harness_version: str
+    files: dict[str, FileRecord]
+    """By path relative to the entry's folder."""
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """Checksum and size of every file below `folder`, each synced to disk.
+
+    Raises:
+        ValueError: there is none, or something that is not a plain file.
+    """
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()) or name == MANIFEST:
+            raise ValueError(f"an entry of the store can't hold {name}: no links, devices or {MANIFEST}")
+        sync(path)
+        if path.is_file():
+            files[name] = FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
+    if not files:
+        raise ValueError("a stage left no file to store")
+    return files
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    content = manifest.model_dump(mode="json")
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(content | {"sha256": digest(content)}, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        DamagedError: it is missing, or not what was written.
+        UserError: a newer version of this package wrote it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        checksum = content.pop("sha256")
+        intact = checksum == digest(content)
+    except OSError as error:
+        raise DamagedError(f"{MANIFEST}: {error.strerror}") from None
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise DamagedError(f"{MANIFEST} is cut off or not a manifest") from None
+    if not intact:
+        raise DamagedError(f"{MANIFEST} has another checksum than when it was written")
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {content['schema_version']}, this xrealign-bench {__version__} reads "
+            f"{SCHEMA_VERSION}; update xrealign-bench or choose another folder for the store"
+        )
+    return Manifest.model_validate(content)
+
+
+def sha256_file(path: Path) -> str:
+    """Sha256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

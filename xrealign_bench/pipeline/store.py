@@ -1,0 +1,358 @@
+"""The store: what a stage made, kept in a folder under the key of everything that determined it.
+
+    root/<kind>/<first two digits of the key>/<key>/    the stage's files and manifest.json
+    root/.work/<kind>-<key>/                            being made; becomes the above by one rename
+    root/.locks/<kind>-<key>.lock                       held by whoever makes or removes the entry
+
+An entry appears whole or not at all: files are synced to disk, then the manifest with their checksums is
+written, then the folder is renamed into place. Locks belong to the operating system, which frees them when a
+process dies, so what was interrupted leaves a work folder only, and the next store on this root removes it. A
+file that changed afterwards is noticed by its checksum: the entry is removed with a warning and counts as
+absent, so that it is made again.
+
+Accepted: `prune` may remove an entry that another process is reading; lock files (empty) are never removed,
+because removing one that somebody waits for would let two in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from xrealign_bench import __version__
+from xrealign_bench.errors import UserError
+from xrealign_bench.pipeline.manifest import (
+    MANIFEST,
+    DamagedError,
+    Manifest,
+    read_manifest,
+    record_files,
+    sha256_file,
+    sync,
+    write_manifest,
+)
+
+_log = logging.getLogger(__name__)
+_KIND = re.compile(r"[a-z][a-z0-9_-]*")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished output: `folder` holds the files that `manifest` lists. Not to be written to."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.manifest.files.values())
+
+    @property
+    def last_used(self) -> datetime:
+        return datetime.fromtimestamp((self.folder / MANIFEST).stat().st_mtime, UTC)
+
+
+class Damage(NamedTuple):
+    kind: str
+    key: str
+    problem: str
+
+
+class Store:
+    """Entries below `root`, which is made if need be. Waiting and damage are told as warnings of `logging`.
+
+    Raises:
+        UserError: `root` can't be written to, or its file system has no locks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._verified: set[tuple[str, str]] = set()
+        try:
+            for folder in (self._locks, self._works):
+                folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._works):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"the store {self.root} can't be written to ({error.strerror}); choose another folder for it"
+            ) from None
+        self._remove_interrupted_work()
+
+    def has(self, kind: str, key: str) -> bool:
+        """Is the entry there, with all files in their sizes? Their bytes are not read: `open` does that."""
+        try:
+            return self._look(kind, key) is not None
+        except DamagedError:
+            return False
+
+    def open(self, kind: str, key: str) -> Entry | None:
+        """The entry, or None if it is absent.
+
+        The first time in this object its checksums are verified: a damaged entry is removed with a warning,
+        and counts as absent.
+        """
+        try:
+            entry = self._verify(kind, key)
+        except DamagedError:
+            with self._lock(kind, key):
+                entry = self._or_discard(self._verify, kind, key)
+        if entry is not None:
+            with suppress(PermissionError):  # another user's entry in a shared store
+                os.utime(entry.folder / MANIFEST)
+        return entry
+
+    def read(self, kind: str, key: str) -> Entry:
+        """The entry, which must be there.
+
+        Raises:
+            LookupError: it is absent.
+        """
+        if (entry := self.open(kind, key)) is None:
+            raise LookupError(f"{kind} {key} is not in the store {self.root}")
+        return entry
+
+    def produce(
+        self,
+        kind: str,
+        key: str,
+        description: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, float] | None],
+    ) -> Entry:
+        """The entry, made by `make` if it is absent.
+
+        If another process is making the same entry, waits for it and takes what it made.
+
+        Args:
+            kind: the kind of stage, such as `realign`.
+            key: sha256 (hex) of all that determines the output.
+            description: what the key was made of, as plain JSON; stored for people.
+            make: fills the empty folder that it is given; may return costs that it counted. If it raises,
+                nothing stays behind.
+        """
+        if (entry := self.open(kind, key)) is not None:
+            return entry
+        with self._lock(kind, key):
+            # Whoever held the lock may have made it while we waited.
+            return self._or_discard(self._verify, kind, key) or self._make(kind, key, description, make)
+
+    def entries(self) -> list[Entry]:
+        """All entries that look complete, by kind and key; one that doesn't is left out with a warning."""
+        found = []
+        for kind, key in self._keys():
+            try:
+                entry = self._look(kind, key)
+            except DamagedError as damage:
+                _log.warning("%s %s in the store is damaged (%s) and counts as absent", kind, key, damage)
+            else:
+                found += [entry] if entry else []
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes of all entries' files."""
+        return sum(entry.size for entry in self.entries())
+
+    def verify(self) -> list[Damage]:
+        """Read every byte again. Damaged entries are removed, with a warning, and returned."""
+        self._verified.clear()
+        found = []
+        for kind, key in self._keys():
+            try:
+                self._verify(kind, key)
+            except DamagedError as damage:
+                found.append(Damage(kind, key, str(damage)))
+                with self._lock(kind, key):
+                    self._or_discard(self._verify, kind, key)
+        return found
+
+    def prune(
+        self, *, keep: Container[tuple[str, str]] = (), older_than: timedelta | None = None
+    ) -> list[Entry]:
+        """Remove entries and return them: all but those of the (kind, key) pairs in `keep`.
+
+        With `older_than`, only those that were last made or opened longer ago than that. What another process
+        is working on stays.
+        """
+        removed = []
+        for kind, key in self._keys():
+            with self._lock(kind, key, wait=False) as locked:
+                entry = self._or_discard(self._look, kind, key) if locked else None
+                if entry is None or (kind, key) in keep:
+                    continue
+                if older_than is not None and datetime.now(UTC) - entry.last_used < older_than:
+                    continue
+                self._discard(kind, key)
+                removed.append(entry)
+        return removed
+
+    @property
+    def _locks(self) -> Path:
+        return self.root / ".locks"
+
+    @property
+    def _works(self) -> Path:
+        return self.root / ".work"
+
+    def _folder(self, kind: str, key: str) -> Path:
+        if not _KIND.fullmatch(kind) or not _KEY.fullmatch(key):
+            raise ValueError(f"no kind and sha256 of an entry: {kind!r}, {key!r}")
+        return self.root / kind / key[:2] / key
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """Kind and key of every entry; what else lies below the root is not the store's."""
+        folders = self.root.glob("[a-z]*/??/*/")
+        return sorted((f.parent.parent.name, f.name) for f in folders if _KEY.fullmatch(f.name))
+
+    def _lock(self, kind: str, key: str, *, wait: bool = True) -> AbstractContextManager[bool]:
+        return self._lock_name(f"{kind}-{key}", wait)
+
+    @contextmanager
+    def _lock_name(self, name: str, wait: bool) -> Iterator[bool]:
+        """Hold an entry's lock; yields whether it is held (always, with `wait`)."""
+        lock = FileLock(self._locks / f"{name}.lock", fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if not wait:
+                yield False
+                return
+            _log.warning("waiting for another process that is making %s", name[:-52])
+            lock.acquire()
+        except NotImplementedError:
+            raise UserError(
+                f"the file system of the store {self.root} has no locks; choose a folder on another one"
+            ) from None
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _look(self, kind: str, key: str) -> Entry | None:
+        """The entry if it is there, without reading its files.
+
+        Raises:
+            DamagedError: the manifest can't be used, or a file is missing or has another size.
+        """
+        folder = self._folder(kind, key)
+        if not folder.is_dir():
+            return None
+        manifest = read_manifest(folder / MANIFEST)
+        if (manifest.kind, manifest.key) != (kind, key):
+            raise DamagedError(f"{MANIFEST} is that of {manifest.kind} {manifest.key}")
+        for name, file in manifest.files.items():
+            try:
+                size = (folder / name).stat().st_size
+            except OSError as error:
+                raise DamagedError(f"{name}: {error.strerror}") from None
+            if size != file.size:
+                raise DamagedError(f"{name} has {size} bytes instead of {file.size}")
+        return Entry(folder, manifest)
+
+    def _verify(self, kind: str, key: str) -> Entry | None:
+        """`_look`, and the first time also the checksums of all files."""
+        entry = self._look(kind, key)
+        if entry is not None and (kind, key) not in self._verified:
+            for name, file in entry.manifest.files.items():
+                try:
+                    found = sha256_file(entry.folder / name)
+                except OSError as error:
+                    raise DamagedError(f"{name}: {error.strerror}") from None
+                if found != file.sha256:
+                    raise DamagedError(f"{name} has another checksum than when it was written")
+            self._verified.add((kind, key))
+        return entry
+
+    def _or_discard(self, look: Callable[[str, str], Entry | None], kind: str, key: str) -> Entry | None:
+        """Look under the lock: another process may have removed or remade what this one saw damaged."""
+        try:
+            return look(kind, key)
+        except DamagedError as damage:
+            _log.warning("%s %s in the store was damaged (%s) and is removed", kind, key, damage)
+            self._discard(kind, key)
+            return None
+
+    def _discard(self, kind: str, key: str) -> None:
+        """Under the lock: take the entry away in one step, then remove it."""
+        self._verified.discard((kind, key))
+        work = self._works / f"{kind}-{key}"
+        if work.exists():
+            shutil.rmtree(work)
+        self._folder(kind, key).rename(work)
+        shutil.rmtree(work)
+
+    def _make(
+        self,
+        kind: str,
+        key: str,
+        description: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, float] | None],
+    ) -> Entry:
+        """Under the lock: make the entry in a work folder and rename it into place."""
+        folder, work = self._folder(kind, key), self._works / f"{kind}-{key}"
+        if work.exists():
+            shutil.rmtree(work)
+        try:
+            work.mkdir()
+            measures_memory = _reset_peak_memory()
+            started = time.perf_counter()
+            costs = make(work)
+            manifest = Manifest(
+                kind=kind,
+                key=key,
+                description=dict(description),
+                seconds=time.perf_counter() - started,
+                peak_memory_bytes=_peak_memory() if measures_memory else None,
+                costs=dict(costs or {}),
+                created=datetime.now(UTC),
+                harness_version=__version__,
+                files=record_files(work),
+            )
+            write_manifest(work / MANIFEST, manifest)
+            sync(work)
+            for parent in (folder.parent.parent, folder.parent):
+                if not parent.is_dir():
+                    parent.mkdir(exist_ok=True)
+                    sync(parent.parent)
+            work.rename(folder)
+            sync(folder.parent)
+        except BaseException:  # Ctrl-C too
+            # What can't be removed now is removed by the next store on this root.
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        self._verified.add((kind, key))
+        return Entry(folder, manifest)
+
+    def _remove_interrupted_work(self) -> None:
+        for work in self._works.iterdir():
+            with self._lock_name(work.name, wait=False) as locked:
+                if locked and work.is_dir():
+                    shutil.rmtree(work)
+
+
+def _reset_peak_memory() -> bool:
+    """Let the kernel count this process's peak memory anew (Linux only: proc(5), clear_refs)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_memory() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
