@@ -1,0 +1,16 @@
+"""Parallel texts written as strings."""
+
+from xrealign_bench.data import Located, ParallelText
+
+
+def text(*pairs: tuple[str, str], links=None) -> ParallelText:
+    """Sentences whose words are set apart by spaces."""
+    return ParallelText(
+        source="en",
+        target="de",
+        source_words=[source.split() for source, _ in pairs],
+        target_words=[target.split() for _, target in pairs],
+        links=links,
+        dropped={},
+        located=Located("embedded", None, "train", None, "0", ()),
+    )

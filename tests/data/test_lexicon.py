@@ -1,0 +1,71 @@
+"""MUSE files and the generator's lexicon."""
+
+import hashlib
+
+import pytest
+
+from tests.data.test_parallel import columns_corpus
+from xrealign_bench.data import lexicon_fingerprint, lexicon_languages, load_lexicon
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+
+CORPUS = columns_corpus(lexicons="muse/dictionaries")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "muse/dictionaries").mkdir(parents=True)
+    return tmp_path
+
+
+def write(folder, content: bytes, name: str = "en-de.txt"):
+    (folder / "muse/dictionaries" / name).write_bytes(content)
+
+
+def test_tabs_and_spaces_set_words_apart(folder):
+    content = b"dog\tHund\nDog hund\ncat Katze\nnew york\tNew York\n"
+    write(folder, content)
+    lexicon = load_lexicon(CORPUS, "en", "de", folder)
+    assert lexicon.entries == [("dog", "hund"), ("cat", "katze"), ("new york", "new york")]
+    assert lexicon.dropped == {"repeated": 1}
+    digest = hashlib.sha256(content).hexdigest()
+    assert lexicon.fingerprint == lexicon_fingerprint(CORPUS, "en", "de", folder) == digest
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"dog hund\ncat\n", r"en-de.txt:2: 'cat' is not two words"),
+        (b"dog der hund\n", r"en-de.txt:1: 'dog der hund' is not two words"),
+        (b"dog hund\n\ncat katze\n", "en-de.txt:2: '' is not two words"),
+        (b"dog\t\n", "en-de.txt:1"),
+        (b"a\tb\tc\n", "en-de.txt:1"),
+        (b"dog hund\nM\xe4dchen girl\n", "en-de.txt: is not UTF-8"),
+        (b"", "en-de.txt: is empty"),
+    ],
+)
+def test_malformed_files_are_refused_with_the_line(folder, content, message):
+    write(folder, content)
+    with pytest.raises(UserError, match=message):
+        load_lexicon(CORPUS, "en", "de", folder)
+
+
+def test_missing_lexicons_are_refused(folder):
+    write(folder, b"dog chien\n", "en-fr.txt")
+    assert lexicon_languages(CORPUS, "en", folder) == ["fr"]
+    for ask in (load_lexicon, lexicon_fingerprint):
+        with pytest.raises(UserError, match=r"en-de\.txt: no such lexicon; there are those of 'en' with fr"):
+            ask(CORPUS, "en", "de", folder)
+        with pytest.raises(UserError, match="the corpus 'sides' has no lexicons"):
+            ask(columns_corpus(), "en", "de", folder)
+        with pytest.raises(UserError, match="below the data root; name one"):
+            ask(CORPUS, "en", "de", None)
+
+
+def test_the_embedded_lexicon():
+    corpus = columns_corpus(source={"kind": "embedded"}, lexicons="embedded")
+    assert load_lexicon(corpus, "en", "fi", None).entries == phrases.lexicon_rows("en", "fi")
+    assert lexicon_fingerprint(corpus, "en", "fi", None) == phrases.fingerprint()
+    assert "fi" in lexicon_languages(corpus, "en", None)
+    with pytest.raises(UserError, match="embedded data: 'xx'"):
+        lexicon_fingerprint(corpus, "en", "xx", None)

@@ -1,0 +1,132 @@
+"""Translated text from small corpora in the two layouts of the Hub, and from the generator."""
+
+import pytest
+from datasets import Features, Translation, Value
+
+from tests.data.hub_folder import write_rows
+from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import Corpus
+
+TEXTS = [
+    {"eng_Latn": "Dogs bark.\r", "deu": "Hunde bellen.", "tha_Thai": "ฉันรักภาษาไทย"},
+    {"eng_Latn": "Empty", "deu": " ", "tha_Thai": None},
+    {"eng_Latn": "OK", "deu": "OK", "tha_Thai": "มาก"},
+]
+
+
+def columns_corpus(**changes) -> Corpus:
+    fields = {
+        "name": "sides",
+        "title": "Side by side",
+        "licence": "none",
+        "source": {"kind": "hub", "dataset": "org/tags"},
+        "split": "test",
+        "columns": {"en": "eng_Latn | eng", "de": "deu_Latn | deu", "th": "tha_Thai"},
+    }
+    return Corpus.model_validate(fields | changes)
+
+
+@pytest.fixture
+def sides(tmp_path):
+    write_rows(tmp_path, "default", "test", TEXTS, Features({name: Value("string") for name in TEXTS[0]}))
+    return tmp_path
+
+
+def pair_corpus(**changes) -> Corpus:
+    return columns_corpus(**({"columns": {}, "config": "{source}-{target}"} | changes))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Like OPUS-100: a config a pair, the languages in alphabetical order."""
+    for one, other, texts in (("de", "en", ("Hunde bellen", "Dogs bark")), ("en", "fr", ("Hello", "Salut à tous"))):
+        rows = [{"translation": dict(zip((one, other), texts, strict=True))}]
+        features = Features({"translation": Translation(languages=(one, other))})
+        write_rows(tmp_path, f"{one}-{other}", "test", rows, features)
+    return tmp_path
+
+
+def test_columns_become_words(sides):
+    text = load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+    assert text.source_words == [["Dogs", "bark", "."], ["OK"]]
+    assert text.target_words == [["Hunde", "bellen", "."], ["OK"]]
+    assert text.dropped == {"empty": 1}
+    assert text.links is None
+    thai = load_pairs(columns_corpus(), "en", "th", sides, offline=True)
+    assert thai.target_words == [["ฉัน", "รัก", "ภาษา", "ไทย"], ["มาก"]]
+    assert thai.dropped == {"empty": 1}
+
+
+def test_the_first_pairs_as_stored_are_taken(sides):
+    assert len(load_pairs(columns_corpus(pairs=2), "en", "de", sides, True).source_words) == 1
+    assert len(load_pairs(columns_corpus(pairs=3), "en", "de", sides, True, limit=1).source_words) == 1
+    assert len(load_pairs(columns_corpus(pairs=1), "de", "en", sides, True, limit=3).source_words) == 1
+
+
+def test_endless_sides_are_dropped_and_counted(sides):
+    features = Features({name: Value("string") for name in ("eng", "deu")})
+    texts = [{"eng": "a " * 1000, "deu": "b"}, {"eng": "a", "deu": "b " * 1001}]
+    write_rows(sides, "default", "test", texts, features)
+    text = load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+    assert (len(text.source_words), text.dropped) == (1, {"too_long": 1})
+
+
+def test_one_config_a_pair_is_found_in_either_order(pairs):
+    forward = load_pairs(pair_corpus(), "en", "fr", pairs, offline=True)
+    assert (forward.source_words, forward.target_words) == ([["Hello"]], [["Salut", "à", "tous"]])
+    swapped = load_pairs(pair_corpus(), "en", "de", pairs, offline=True)
+    assert (swapped.source_words, swapped.target_words) == ([["Dogs", "bark"]], [["Hunde", "bellen"]])
+    assert swapped.located.config == "de-en"
+
+
+def test_languages_that_a_source_is_paired_with(sides, pairs):
+    assert corpus_languages(columns_corpus(), "en", sides, True) == ["de", "th"]
+    assert corpus_languages(columns_corpus(), "th", sides, True) == ["de", "en"]
+    assert corpus_languages(pair_corpus(), "en", pairs, True) == ["de", "fr"]
+    assert corpus_languages(pair_corpus(), "fr", pairs, True) == ["en"]
+    embedded = columns_corpus(source={"kind": "embedded"})
+    assert corpus_languages(embedded, "en", None, True) == sorted(set(phrases.LANGUAGES) - {"en"})
+
+
+@pytest.mark.parametrize(
+    ("corpus", "target", "message"),
+    [
+        (columns_corpus(), "fr", "unknown language of the corpus 'sides': 'fr'; Known: de, en, th"),
+        (columns_corpus(columns={"en": "eng_Latn", "de": "deu_Latn"}), "de", r"'deu_Latn'.*Known: deu, eng"),
+        (columns_corpus(columns={"en": "eng_Latn", "de": "deu | tha_Thai"}), "de", "columns deu and tha_Thai"),
+        (columns_corpus(config="news"), "de", "unknown config of .*: 'news'"),
+        (columns_corpus(columns={}), "de", "corpus 'sides': give 'columns' .* such as '{source}-{target}'"),
+        (columns_corpus(source={"kind": "embedded"}), "xx", "unknown language of the embedded data: 'xx'"),
+        (columns_corpus(source={"kind": "embedded"}), "de", "embedded data have no end; set 'pairs'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_refused(sides, corpus, target, message):
+    with pytest.raises(UserError, match=message):
+        load_pairs(corpus, "en", target, sides, offline=True)
+
+
+def test_pairs_that_do_not_exist_are_refused(pairs):
+    with pytest.raises(UserError, match="no config de-fr or fr-de; with 'de' it pairs en"):
+        load_pairs(pair_corpus(), "de", "fr", pairs, offline=True)
+    rows = [{"translation": {"de": "x", "eng": "y"}}]
+    write_rows(pairs, "de-en", "test", rows, Features({"translation": Translation(languages=("de", "eng"))}))
+    with pytest.raises(UserError, match=r"unknown language in the column 'translation' of .*: 'en'; .*eng"):
+        load_pairs(pair_corpus(), "de", "en", pairs, offline=True)
+
+
+def test_a_corpus_without_words_is_refused(sides):
+    write_rows(sides, "default", "test", TEXTS[1:2], Features({name: Value("string") for name in TEXTS[0]}))
+    with pytest.raises(UserError, match="has no pair of 'en' and 'de' with words on both sides"):
+        load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+
+
+def test_embedded_pairs_have_gold_links():
+    corpus = columns_corpus(source={"kind": "embedded"}, pairs=20)
+    text = load_pairs(corpus, "en", "ja", None, offline=True)
+    rows = phrases.parallel_rows("en", "ja", 20)
+    assert text.source_words == [row.source_words for row in rows]
+    assert text.target_words == [row.target_words for row in rows]
+    assert text.links == [row.links for row in rows]
+    assert text.fingerprint == locate_pairs(corpus, "en", "ja", None, True).fingerprint == phrases.fingerprint()

@@ -1,0 +1,198 @@
+"""Task data from a small data set in the Hub's layout: what comes out by hand, and what is refused."""
+
+import os
+import re
+
+import datasets
+import pytest
+from datasets import ClassLabel, Features, List, Value
+
+from tests.data.hub_folder import make_task, row, write_rows
+from xrealign_bench.data import load_task, locate_task
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+
+
+def load(root, language="en", split="train", limit=None, **changes):
+    return load_task(make_task(**changes), language, split, root, offline=True, limit=limit)
+
+
+def test_labels_are_mapped_by_name(root):
+    data = load(root)
+    assert data.words == [["dogs", "bark"], ["cats", ",", "sleep"]]
+    # VERB is 0 and NOUN 1 in the task; the underscore is not labelled.
+    assert data.labels == [[1, 0], [1, -100, 0]]
+    assert data.dropped == {"empty": 1}
+    assert data.groups is None
+    assert (data.located.config, data.located.split, data.located.revision) == ("en_x", "train", None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "train_examples", "words"), [(1, None, 1), (None, 2, 1), (2, 3, 1), (3, 2, 1), (9, None, 2)]
+)
+def test_the_first_examples_as_stored_are_taken(root, limit, train_examples, words):
+    data = load(root, limit=limit, train_examples=train_examples)
+    assert len(data.words) == words  # of the first two examples the second is empty
+
+
+def test_string_labels_and_groups(root):
+    features = Features({name: List(Value("string")) for name in ("tokens", "tags", "kind")})
+    rows = [row("a b c", ["VERB", "_", "NOUN"]) | {"kind": ["x", "y", "x"]}]
+    write_rows(root, "fr_z", "test", rows, features)
+    columns = {"words": "tokens", "labels": "tags", "groups": "kind"}
+    data = load(root, "fr", "test", configs={"fr": "fr_z"}, columns=columns)
+    assert data.labels == [[0, -100, 1]]
+    assert data.groups == [["x", "y", "x"]]
+
+
+def test_label_names_may_stand_in_the_card_alone(root):
+    plain = Features({"tokens": List(Value("string")), "tags": List(Value("int64"))})
+    write_rows(root, "en_x", "test", [row("birds sing", [0, 1])], plain)
+    with pytest.raises(UserError, match="without names"):
+        load(root, "en", "test")
+    before = locate_task(make_task(), "en", "test", root, offline=True).fingerprint
+    (root / "org/tags/README.md").write_text(
+        "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: tokens\n    list: string\n  - name: tags\n"
+        "    list:\n      class_label:\n        names:\n          '0': VERB\n          '1': NOUN\n---\n"
+    )
+    data = load(root, "en", "test")
+    assert data.labels == [[0, 1]]
+    assert data.fingerprint != before
+
+
+def test_a_readme_names_configs_as_for_load_dataset(root):
+    (root / "org/tags/README.md").write_text(
+        "---\nconfigs:\n- config_name: english\n  data_files:\n  - split: test\n    path: en_x/test-*\n---\n"
+    )
+    assert load(root, "en", "test", configs={"en": "english"}).words == [["birds", "sing"]]
+    with pytest.raises(UserError, match=r"unknown config of .*tags: 'en_x';.*Known: english"):
+        load(root, "en", "test")
+
+
+def test_replaced_data_are_read_anew_even_with_the_same_size_and_time(root):
+    file = root / "org/tags/en_x/test-00000-of-00001.parquet"
+    before = file.stat()
+    first = load(root, "en", "test")
+    write_rows(root, "en_x", "test", [row("boats sink", [0, 2])])
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # less than `datasets` can tell apart
+    second = load(root, "en", "test")
+    assert (first.words, second.words) == ([["birds", "sing"]], [["boats", "sink"]])
+    assert first.fingerprint != second.fingerprint
+
+
+def test_the_fingerprint_is_of_the_content_alone(root, tmp_path):
+    here = locate_task(make_task(), "de", "test", root, offline=True)
+    root.rename(tmp_path / "elsewhere")
+    there = locate_task(make_task(), "de", "test", tmp_path / "elsewhere", offline=True)
+    assert here.fingerprint == there.fingerprint
+    assert here.fingerprint != locate_task(make_task(), "en", "test", tmp_path / "elsewhere", True).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "language", "split", "message"),
+    [
+        ({}, "fr", "test", "unknown language of the task 'tags': 'fr'; Known: de, en"),
+        ({"configs": {"en": "en_y"}}, "en", "test", r"config of .*: 'en_y'; did you .*en_x.*\? Known: de_y, en_x"),
+        ({}, "de", "train", "unknown split of .*, config 'de_y': 'train'; Known: test"),
+        ({"test_split": "tset"}, "en", "test", r"'tset'; did you mean test\? Known: test, train"),
+        ({"columns": {"words": "token", "labels": "tags"}}, "en", "test", r"'token'; did you mean tokens\?"),
+        ({"columns": {"words": "tags", "labels": "tags"}}, "en", "test", "column 'tags' holds .* and not words"),
+        ({"labels": ["VERB", "ADJ"]}, "en", "test", "the data have NOUN and the task does not; the task has ADJ"),
+        ({"source": {"kind": "hub", "dataset": "org/tabs"}}, "en", "test", "tabs: no such folder; put the data set"),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_refused_with_what_does(root, changes, language, split, message):
+    with pytest.raises(UserError, match=message):
+        load(root, language, split, **changes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("a b", [0, 2]), row("a b c", [0, 2])], "row 1: 3 words and 2 labels"),
+        ([row("a b", [0, 2]), {"tokens": ["a", None], "tags": [0, 2]}], "row 1: a word is null"),
+        ([{"tokens": ["a"], "tags": None}], "row 0: 1 words and 0 labels"),
+        ([row("a", [-1])], "row 0: the label -1 is none of the task"),
+        ([row("", [])], "has no sentence with a word"),
+        ([], "has no rows"),
+    ],
+)
+def test_bad_rows_are_refused(root, rows, message):
+    write_rows(root, "en_x", "test", rows)
+    with pytest.raises(UserError, match=message):
+        load(root, "en", "test")
+
+
+def test_unknown_string_labels_and_columns_that_are_no_lists_are_refused(root):
+    strings = Features({"tokens": List(Value("string")), "tags": List(Value("string"))})
+    write_rows(root, "en_x", "test", [row("a b", ["VERB", "verb"])], strings)
+    with pytest.raises(UserError, match=r"row 0: the label 'verb' is none of the task 'tags' .VERB, NOUN."):
+        load(root, "en", "test")
+    single = Features({"tokens": Value("string"), "tags": ClassLabel(names=["VERB", "NOUN"])})
+    write_rows(root, "en_x", "test", [{"tokens": "a b", "tags": 0}], single)
+    with pytest.raises(UserError, match="column 'tokens' is no list with an entry for each word"):
+        load(root, "en", "test")
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"PAR1" + b"?" * 99])
+def test_a_damaged_file_is_named_and_nothing_of_it_is_kept(root, damage, capfd):
+    file = root / "org/tags/en_x/test-00000-of-00001.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    with pytest.raises(UserError, match=f"{re.escape(str(file))}: is damaged or no Parquet file .*; delete it"):
+        load(root, "en", "test")
+    assert capfd.readouterr() == ("", "")
+    cached = [path for path in (root.parent / "datasets-cache").rglob("*") if path.suffix in (".arrow", ".incomplete")]
+    assert cached == []
+    file.write_bytes(whole)
+    assert load(root, "en", "test").words == [["birds", "sing"]]
+
+
+def test_a_damaged_page_is_found_too(root):
+    file = root / "org/tags/en_x/test-00000-of-00001.parquet"
+    raw = bytearray(file.read_bytes())
+    raw[4:24] = b"\xff" * 20  # the first page, with the footer as it was
+    file.write_bytes(raw)
+    with pytest.raises(UserError, match="is damaged"):
+        load(root, "en", "test")
+
+
+def test_other_formats_are_refused(root):
+    (root / "org/tags/README.md").write_text(
+        "---\nconfigs:\n- config_name: en_x\n  data_files:\n  - split: test\n    path: en_x/test.csv\n---\n"
+    )
+    (root / "org/tags/en_x/test.csv").write_text("a,b\n")
+    with pytest.raises(UserError, match=r"test\.csv is not Parquet.*refs/convert/parquet"):
+        load(root, "en", "test")
+
+
+def test_settings_of_datasets_are_as_before(root):
+    datasets.enable_progress_bars()
+    level = datasets.logging.get_verbosity()
+    load(root)
+    assert datasets.are_progress_bars_disabled() is False
+    assert datasets.logging.get_verbosity() == level
+
+
+def embedded_task(**changes):
+    return make_task(
+        source={"kind": "embedded"}, configs={"en": "en", "sw": "sw"}, labels=list(phrases.TAGS), **changes
+    )
+
+
+def test_embedded_data_are_the_generator_s_rows():
+    data = load_task(embedded_task(test_examples=5), "sw", "test", None, offline=True, limit=3)
+    rows = phrases.task_rows("sw", "test", 3)
+    assert data.words == [row.words for row in rows]
+    assert [[phrases.TAGS[label] for label in labels] for labels in data.labels] == [row.labels for row in rows]
+    assert data.groups == [row.groups for row in rows]
+    assert data.fingerprint == phrases.fingerprint()
+
+
+def test_embedded_data_need_a_size_and_the_generator_s_labels():
+    with pytest.raises(UserError, match="set test_examples"):
+        load_task(embedded_task(), "sw", "test", None, offline=True)
+    task = make_task(source={"kind": "embedded"}, configs={"en": "en"}, train_examples=1)
+    with pytest.raises(UserError, match="labels differ: the data have WEEKDAY"):
+        load_task(task, "en", "train", None, offline=True)

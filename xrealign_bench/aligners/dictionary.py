@@ -1,0 +1,46 @@
+"""Align the words that a bilingual lexicon lists as translations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from xrealign_bench.data import Lexicon, Links, ParallelText
+
+
+def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
+    """Link the words that translate each other and nothing else in their pair of sentences.
+
+    Two words are linked if the lexicon lists them, and neither of them is listed with any other word of the
+    other sentence: a source word with two candidates is left out, and so is a word that occurs twice while
+    its translation is there, for it can't be told which of the two is meant. Case does not count. Entries
+    that are the same in both languages are passed over and make no word ambiguous. This is the rule of the
+    code released with Gaschi et al. (ACL Findings 2023) and AlignFreeze, on whole words instead of sequences
+    of sub-words.
+
+    Raises:
+        ValueError: the lexicon is of other languages.
+    """
+    if (lexicon.source, lexicon.target) != (text.source, text.target):
+        raise ValueError(f"a lexicon {lexicon.source}-{lexicon.target} for {text.source}-{text.target} text")
+    translations: dict[str, set[str]] = defaultdict(set)
+    for source, target in lexicon.entries:
+        if source != target:
+            translations[source].add(target)
+    return [
+        _align_pair(source, target, translations)
+        for source, target in zip(text.source_words, text.target_words, strict=True)
+    ]
+
+
+def _align_pair(source: list[str], target: list[str], translations: dict[str, set[str]]) -> Links:
+    places = defaultdict(list)
+    for t, word in enumerate(target):
+        places[word.lower()].append(t)
+    candidates: list[list[int]] = []
+    claims: dict[int, int] = defaultdict(int)
+    for word in source:
+        listed = translations.get(word.lower(), set()) & places.keys()
+        candidates.append([t for translation in listed for t in places[translation]])
+        for t in candidates[-1]:
+            claims[t] += 1
+    return [(s, found[0]) for s, found in enumerate(candidates) if len(found) == 1 and claims[found[0]] == 1]

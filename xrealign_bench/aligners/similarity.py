@@ -1,0 +1,136 @@
+"""Align words by the similarity of a checkpoint's own vectors (SimAlign; Jalili Sabet et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from xrealign_bench.data import Links, ParallelText
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerFast
+
+WordVectors = Callable[[Sequence[Sequence[str]]], "list[Tensor]"]
+"""Sentences as words -> for each a tensor (words, dim); a word with a zero vector is never linked."""
+
+_CHUNK = 512
+"""Pairs whose vectors are held at a time."""
+
+
+def align_similarity(text: ParallelText, vectors: WordVectors) -> list[Links]:
+    """Link words that are each other's most similar word of the other sentence.
+
+    Args:
+        text: the pairs.
+        vectors: gives the words' vectors in their sentence, see `encoder_vectors`.
+    """
+    links: list[Links] = []
+    for begin in range(0, len(text.source_words), _CHUNK):
+        chunk = slice(begin, begin + _CHUNK)
+        links += mutual_argmax(vectors(text.source_words[chunk]), vectors(text.target_words[chunk]))
+    return links
+
+
+def mutual_argmax(source: Sequence[Tensor], target: Sequence[Tensor]) -> list[Links]:
+    """SimAlign's "Argmax" for a batch: (s, t) where t has the greatest cosine for s and s the greatest for t.
+
+    Of equal cosines the first counts. Links are one-to-one.
+
+    Args:
+        source: for each pair a tensor (source words, dim), float32.
+        target: likewise (target words, dim).
+
+    >>> import torch
+    >>> mutual_argmax([torch.eye(2)], [torch.tensor([[0.1, 0.9], [0.2, 0.3], [0.8, 0.1]])])
+    [[(0, 2), (1, 0)]]
+    """
+    import torch
+    from torch.nn.functional import normalize
+    from torch.nn.utils.rnn import pad_sequence
+
+    if not source:
+        return []
+    # Padding is zero, and so treated like a word without a vector.
+    left = normalize(pad_sequence(list(source), batch_first=True), dim=-1)
+    right = normalize(pad_sequence(list(target), batch_first=True), dim=-1)
+    there = left.any(-1).unsqueeze(2) & right.any(-1).unsqueeze(1)
+    cosine = (left @ right.transpose(1, 2)).masked_fill(~there, -torch.inf)
+    to_target, to_source = cosine.argmax(2), cosine.argmax(1)
+    positions = torch.arange(left.shape[1], device=left.device)
+    mutual = (to_source.gather(1, to_target) == positions) & there.any(2)
+    links: list[Links] = [[] for _ in source]
+    for pair, s in mutual.nonzero().tolist():
+        links[pair].append((s, int(to_target[pair, s])))
+    return links
+
+
+def encoder_vectors(
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: nn.Module,
+    *,
+    max_length: int,
+    device: torch.device,
+    layer: int | None = None,
+    batch_size: int = 64,
+) -> WordVectors:
+    """Word vectors of an encoder: the mean over a word's sub-words of a block's output.
+
+    Args:
+        tokenizer: the encoder's.
+        encoder: in eval mode.
+        max_length: sub-words of a window, special ones included; longer sentences are read in several.
+        device: where the encoder lies.
+        layer: number of the block, from 0 at the bottom; None: the one that ends the lower two thirds, which
+            of 12 blocks is SimAlign's layer 8.
+        batch_size: windows at a time.
+    """
+    from xrealign_bench.models.blocks import find_blocks
+
+    chosen = lower_two_thirds(len(find_blocks(encoder))) if layer is None else layer
+
+    def vectors(sentences: Sequence[Sequence[str]]) -> list[Tensor]:
+        return _embed(tokenizer, encoder, sentences, max_length, device, chosen, batch_size)
+
+    return vectors
+
+
+def lower_two_thirds(blocks: int) -> int:
+    """The number of the block that ends the lower two thirds.
+
+    >>> lower_two_thirds(12), lower_two_thirds(6), lower_two_thirds(4), lower_two_thirds(1)
+    (7, 3, 2, 0)
+    """
+    return max(round(blocks * 2 / 3), 1) - 1
+
+
+def _embed(
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: nn.Module,
+    sentences: Sequence[Sequence[str]],
+    max_length: int,
+    device: torch.device,
+    layer: int,
+    batch_size: int,
+) -> list[Tensor]:
+    import torch
+
+    from xrealign_bench.models.blocks import block_output
+    from xrealign_bench.models.text import collate, encode_words, pool_words
+
+    windows = encode_words(tokenizer, sentences, max_length)
+    of_window: list[Tensor] = [torch.empty(0)] * len(windows)
+    by_length = sorted(range(len(windows)), key=lambda number: len(windows[number].input_ids))
+    with torch.inference_mode():
+        for begin in range(0, len(windows), batch_size):
+            chosen = by_length[begin : begin + batch_size]
+            batch = collate([windows[number] for number in chosen], int(tokenizer.pad_token_id)).to(device)
+            hidden = block_output(encoder, layer, batch.input_ids, batch.attention_mask)
+            pooled = pool_words(hidden, batch.starts, batch.ends, "mean").float().cpu()
+            for row, number in enumerate(chosen):
+                of_window[number] = pooled[row, : len(windows[number].starts)]
+    of_sentence: list[list[Tensor]] = [[] for _ in sentences]
+    for window, rows in zip(windows, of_window, strict=True):  # windows of a sentence are in order
+        of_sentence[window.sentence].append(rows)
+    return [torch.cat(parts) for parts in of_sentence]

@@ -1,0 +1,102 @@
+"""Bilingual lexicons in the format of MUSE (Conneau et al., 2018), or from the package's own generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign_bench.data.sources import sha256_file
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs import Corpus
+
+_EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Which word of the source language translates which of the target language."""
+
+    source: str
+    target: str
+    entries: list[tuple[str, str]]
+    """Lower-cased, each pair once."""
+    dropped: dict[str, int]
+    """Rule -> how many lines it dropped."""
+    fingerprint: str
+    """Sha256 (hex) of the file, or that of the generator."""
+
+
+def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | None) -> Lexicon:
+    """Read the lexicon that goes with a corpus.
+
+    A file is `{source}-{target}.txt` with two words a line, set apart by a tab or by white space. Lines that
+    repeat an earlier one, but for case, are dropped and counted.
+
+    Raises:
+        UserError: the corpus has no lexicons, there is none for these languages, or a line is malformed.
+    """
+    if corpus.lexicons == _EMBEDDED:
+        return Lexicon(source, target, phrases.lexicon_rows(source, target), {}, phrases.fingerprint())
+    path = _file(corpus, source, target, data_root)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 ({error}); convert it") from None
+    pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    entries = list(dict.fromkeys(pairs))
+    if not entries:
+        raise UserError(f"{path}: is empty; fetch it again")
+    repeated = len(pairs) - len(entries)
+    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, sha256_file(path))
+
+
+def lexicon_fingerprint(corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool = False) -> str:
+    """What identifies a lexicon's content; its lines are not parsed.
+
+    Raises:
+        UserError: the corpus has no lexicons, or none for these languages.
+    """
+    if corpus.lexicons == _EMBEDDED:
+        for language in (source, target):
+            if language not in phrases.LANGUAGES:
+                raise unknown("language of the embedded data:", language, phrases.LANGUAGES)
+        return phrases.fingerprint()
+    return sha256_file(_file(corpus, source, target, data_root))
+
+
+def lexicon_languages(corpus: Corpus, source: str, data_root: Path | None) -> list[str]:
+    """The languages that have a lexicon with `source`, sorted."""
+    if corpus.lexicons == _EMBEDDED:
+        return sorted(set(phrases.LANGUAGES) - {source})
+    prefix = f"{source}-"
+    return sorted(path.stem.removeprefix(prefix) for path in _folder(corpus, data_root).glob(f"{prefix}*.txt"))
+
+
+def _folder(corpus: Corpus, data_root: Path | None) -> Path:
+    if corpus.lexicons is None:
+        raise UserError(f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner")
+    if data_root is None:
+        raise UserError(
+            f"the lexicons of the corpus '{corpus.name}' are looked for in '{corpus.lexicons}' below the "
+            "data root; name one"
+        )
+    return data_root / corpus.lexicons
+
+
+def _file(corpus: Corpus, source: str, target: str, data_root: Path | None) -> Path:
+    path = _folder(corpus, data_root) / f"{source}-{target}.txt"
+    if not path.is_file():
+        there = ", ".join(lexicon_languages(corpus, source, data_root)) or "nothing"
+        raise UserError(
+            f"{path}: no such lexicon; there are those of '{source}' with {there}; "
+            "put it there or choose another aligner"
+        )
+    return path
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
+    words = [word.strip().lower() for word in line.split("\t")] if "\t" in line else line.lower().split()
+    if len(words) != 2 or not all(words):
+        raise UserError(f"{where}: {line!r} is not two words set apart by a tab or a space; mend the line")
+    return words[0], words[1]

@@ -1,0 +1,185 @@
+"""Translated sentences, split into words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign_bench.data.rows import column_names, read_rows
+from xrealign_bench.data.sources import Located, locate, open_data_set
+from xrealign_bench.data.words import split_words
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs import Corpus, HubData
+
+Links = list[tuple[int, int]]
+"""A word alignment: (position in the source, position in the target), from 0."""
+
+MAX_WORDS = 1000
+"""Longer sides are lists or debris, beyond what any encoder reads, and eflomal takes at most 1023 words."""
+
+_TRANSLATION = "translation"
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """Sentences of two languages; the same position holds a sentence and its translation."""
+
+    source: str
+    target: str
+    source_words: list[list[str]]
+    target_words: list[list[str]]
+    links: list[Links] | None
+    """Gold word alignment, where the corpus has one."""
+    dropped: dict[str, int]
+    """Rule -> how many pairs it dropped."""
+    located: Located
+
+    @property
+    def fingerprint(self) -> str:
+        return self.located.fingerprint
+
+
+def corpus_languages(corpus: Corpus, source: str, data_root: Path | None, offline: bool) -> list[str]:
+    """The languages that the corpus pairs with `source`, sorted; no row is read.
+
+    Raises:
+        UserError: the corpus lacks the source language, or it is not there.
+    """
+    if not isinstance(corpus.source, HubData):
+        return sorted(set(phrases.LANGUAGES) - {source})
+    if corpus.columns:
+        _check_language(corpus, source)
+        return sorted(set(corpus.columns) - {source})
+    pattern = _pair_pattern(corpus)
+    before, after = pattern.split("{source}")[0], pattern.split("{target}")[1]
+    found = set()
+    for config in open_data_set(corpus.source, data_root, offline).layout:
+        for language in config.removeprefix(before).removesuffix(after).split("-"):
+            if config in _pair_configs(corpus, source, language):
+                found.add(language)
+    return sorted(found - {source})
+
+
+def locate_pairs(corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool) -> Located:
+    """Find the split with the pairs of two languages; no row is read.
+
+    Raises:
+        UserError: the corpus does not have these languages, or it is not there.
+    """
+    if not isinstance(corpus.source, HubData):
+        for language in (source, target):
+            locate(corpus.source, language, corpus.split, data_root, offline)
+        return locate(corpus.source, None, corpus.split, data_root, offline)
+    if corpus.columns:
+        for language in (source, target):
+            _check_language(corpus, language)
+        return locate(corpus.source, corpus.config, corpus.split, data_root, offline)
+    there = open_data_set(corpus.source, data_root, offline).layout
+    configs = [config for config in _pair_configs(corpus, source, target) if config in there]
+    if not configs:
+        paired = ", ".join(corpus_languages(corpus, source, data_root, offline)) or "nothing"
+        raise UserError(
+            f"the corpus '{corpus.name}' has no config {' or '.join(_pair_configs(corpus, source, target))}; "
+            f"with '{source}' it pairs {paired}"
+        )
+    return locate(corpus.source, configs[0], corpus.split, data_root, offline)
+
+
+def load_pairs(
+    corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool, limit: int | None = None
+) -> ParallelText:
+    """Read the first pairs of two languages and split them into words.
+
+    Pairs with an empty side, or with one of more than MAX_WORDS words, are dropped and counted.
+
+    Args:
+        limit: read at most so many pairs, even where the corpus allows more.
+
+    Raises:
+        UserError: no such language or column, or no pair left.
+    """
+    located = locate_pairs(corpus, source, target, data_root, offline)
+    size = min((n for n in (limit, corpus.pairs) if n is not None), default=None)
+    links: list[Links] | None = None
+    if isinstance(corpus.source, HubData):
+        left, right = _read(corpus, source, target, located, size, offline)
+        sides = (
+            [split_words(text or "", source) for text in left],
+            [split_words(text or "", target) for text in right],
+        )
+    else:
+        if size is None:
+            raise UserError(f"corpus '{corpus.name}': embedded data have no end; set 'pairs'")
+        rows = phrases.parallel_rows(source, target, size)
+        sides = [row.source_words for row in rows], [row.target_words for row in rows]
+        links = [row.links for row in rows]
+    dropped: Counter[str] = Counter()
+    kept = []
+    for row, pair in enumerate(zip(*sides, strict=True)):
+        lengths = [len(words) for words in pair]
+        if min(lengths) == 0:
+            dropped["empty"] += 1
+        elif max(lengths) > MAX_WORDS:
+            dropped["too_long"] += 1
+        else:
+            kept.append(row)
+    if not kept:
+        raise UserError(f"{located}: has no pair of '{source}' and '{target}' with words on both sides")
+    return ParallelText(
+        source=source,
+        target=target,
+        source_words=[sides[0][row] for row in kept],
+        target_words=[sides[1][row] for row in kept],
+        links=None if links is None else [links[row] for row in kept],
+        dropped=dict(dropped),
+        located=located,
+    )
+
+
+def _read(
+    corpus: Corpus, source: str, target: str, located: Located, size: int | None, offline: bool
+) -> tuple[Sequence[str | None], Sequence[str | None]]:
+    if corpus.columns:
+        there = column_names(located, offline)
+        columns = [_column(corpus.columns[language], there, located) for language in (source, target)]
+        read = read_rows(located, columns, size, offline)[:]
+        return read[columns[0]], read[columns[1]]
+    translations = read_rows(located, [_TRANSLATION], size, offline)[:][_TRANSLATION]
+    for language in (source, target):
+        if translations and language not in translations[0]:
+            raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", language, translations[0])
+    return [row[source] for row in translations], [row[target] for row in translations]
+
+
+def _column(written: str, there: list[str], located: Located) -> str:
+    """The column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist."""
+    names = [name.strip() for name in written.split("|")]
+    found = [name for name in names if name in there]
+    if len(found) > 1:
+        raise UserError(f"{located}: has the columns {' and '.join(found)}; name one in 'columns'")
+    if not found:
+        raise unknown(f"column of {located}:", names[0], there)
+    return found[0]
+
+
+def _check_language(corpus: Corpus, language: str) -> None:
+    if language not in corpus.columns:
+        raise unknown(f"language of the corpus '{corpus.name}':", language, corpus.columns)
+
+
+def _pair_pattern(corpus: Corpus) -> str:
+    if corpus.config is None or "{source}" not in corpus.config or "{target}" not in corpus.config:
+        raise UserError(
+            f"corpus '{corpus.name}': give 'columns' (language: column), or, where each pair of languages "
+            "has a config of its own, a 'config' such as '{source}-{target}'"
+        )
+    return corpus.config
+
+
+def _pair_configs(corpus: Corpus, source: str, target: str) -> list[str]:
+    """The config of a pair in the order given and in the other one: OPUS-100 has `en-fr` and `af-en`."""
+    pattern = _pair_pattern(corpus)
+    return [pattern.replace("{source}", a).replace("{target}", b) for a, b in ((source, target), (target, source))]

@@ -1,0 +1,83 @@
+"""Read the rows of a located split with `datasets`, which converts Parquet once and caches the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from xrealign_bench.data.sources import Located, fetch
+from xrealign_bench.errors import UserError, unknown
+
+
+def read_rows(located: Located, columns: Sequence[str], limit: int | None, offline: bool) -> Any:
+    """The first `limit` rows (None: all) of some columns, as a `datasets.Dataset` with its features.
+
+    Raises:
+        UserError: a file that can't be read, or a column that does not exist.
+    """
+    data = _load(located, offline)
+    for column in columns:
+        if column not in data.column_names:
+            raise unknown(f"column of {located}:", column, data.column_names)
+    data = data.select_columns(list(columns))
+    return data if limit is None else data.select(range(min(limit, len(data))))
+
+
+def column_names(located: Located, offline: bool) -> list[str]:
+    """The names of all columns of a split."""
+    names: list[str] = _load(located, offline).column_names
+    return names
+
+
+def _load(located: Located, offline: bool) -> Any:
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    paths = fetch(located, offline)
+    infos = datasets.info.DatasetInfosDict.from_dataset_card_data({"dataset_info": dict(located.info or {})})
+    try:
+        with _quiet():
+            return datasets.load_dataset(
+                "parquet",
+                # The cache of `datasets` knows local files by path and time; the name adds their content.
+                name=f"xrealign-{located.fingerprint[:32]}",
+                data_files={located.split: paths},
+                split=located.split,
+                features=infos["default"].features if located.info else None,
+            )
+    except (DatasetGenerationError, ValueError, TypeError, OSError) as error:
+        cause = error.__cause__ or error
+        raise _unreadable(located, paths, cause) from error
+
+
+def _unreadable(located: Located, paths: list[str], cause: BaseException) -> UserError:
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for path in paths:
+        try:
+            rows += pq.read_table(path).num_rows
+        except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+            reason = str(error).splitlines()[0]
+            return UserError(f"{path}: is damaged or no Parquet file ({reason}); delete it and fetch it again")
+    if rows == 0:
+        return UserError(f"{located}: has no rows; fetch it again or name another split")
+    return UserError(f"{located}: can't be read: {type(cause).__name__}: {cause}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars of `datasets`, and without its own report of an error that is raised."""
+    from datasets.utils import logging
+    from datasets.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    level, shown = logging.get_verbosity(), not are_progress_bars_disabled()
+    logging.set_verbosity(logging.CRITICAL)
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            enable_progress_bars()

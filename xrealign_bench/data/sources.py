@@ -1,0 +1,245 @@
+"""Find data without reading them: below the data root, on the Hub, or in the package's own generator."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench.data.layout import Layout, default_config, find_layout, read_card
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs import DataSource, HubData, canonical_json
+
+CARD = "README.md"
+_COMMIT = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Located:
+    """One split of one config: where it lies, and what identifies its content."""
+
+    folder_or_id: str
+    """A local folder, a Hub id, or `embedded`."""
+    config: str | None
+    split: str
+    revision: str | None
+    """The commit on the Hub; None: local or embedded."""
+    fingerprint: str
+    """Sha256 (hex) of local files' bytes; of id, commit, config and split on the Hub; or the generator's."""
+    files: tuple[str, ...]
+    """Relative to the folder, or to the root of the Hub repository."""
+    info: Mapping[str, Any] | None = None
+    """What the data set's card says of the config: its `dataset_info`."""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.folder_or_id, self.config, self.split) if part)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set's files, by config and split."""
+
+    place: str
+    revision: str | None
+    layout: Layout
+    card: Mapping[str, Any]
+
+
+def locate(source: DataSource, config: str | None, split: str, data_root: Path | None, offline: bool) -> Located:
+    """Find one split; cheap, no row is read.
+
+    Args:
+        source: a Hub data set is looked for below the data root if there is one, and nowhere else then.
+        config: None means the data set's default config; for embedded data it is a language.
+        split: name of the split.
+        data_root: folder with data sets by their Hub id (`mteb/NTREX/...`), or None for the Hub itself.
+        offline: take Hub data from the local cache only.
+
+    Raises:
+        UserError: no such data set, config or split (with those that there are), or the Hub refuses.
+    """
+    if not isinstance(source, HubData):
+        if config is not None and config not in phrases.LANGUAGES:
+            raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
+        return Located("embedded", config, split, None, phrases.fingerprint(), ())
+    data_set = open_data_set(source, data_root, offline)
+    where = data_set.place
+    name = default_config(data_set.layout, data_set.card) if config is None else config
+    if name is None:
+        raise UserError(
+            f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
+        )
+    if name not in data_set.layout:
+        raise unknown(f"config of {where}:", name, data_set.layout)
+    splits = data_set.layout[name]
+    if split not in splits:
+        raise unknown(f"split of {where}, config '{name}':", split, splits)
+    files = splits[split]
+    if not files:
+        raise UserError(f"{where}: config '{name}' has no files for the split '{split}'; fetch the data set again")
+    foreign = [file for file in files if not file.endswith(".parquet")]
+    if foreign:
+        raise UserError(
+            f"{where}: {foreign[0]} is not Parquet, the only format that is read; "
+            "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
+        )
+    info = _config_info(data_set.card, name)
+    if data_set.revision is None:
+        fingerprint = _digest_files(Path(where), files, info)
+    else:
+        fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
+    return Located(where, name, split, data_set.revision, fingerprint, files, info)
+
+
+def open_data_set(source: HubData, data_root: Path | None, offline: bool) -> DataSet:
+    """List a data set's files by config and split.
+
+    Raises:
+        UserError: there is none, or the Hub refuses or can't be reached.
+    """
+    if data_root is not None:
+        return _open_folder(data_root / source.dataset, source.dataset)
+    return _open_hub(source.dataset, source.revision or "main", offline)
+
+
+def fetch(located: Located, offline: bool) -> list[str]:
+    """Absolute paths of a split's files; those on the Hub are downloaded to its cache first."""
+    folder = Path(located.folder_or_id)
+    if located.revision is not None:
+        with _asking_hub(located.folder_or_id, located.revision, offline) as snapshot:
+            folder = snapshot(list(located.files))
+    return [str(folder / file) for file in located.files]
+
+
+def sha256_file(path: Path) -> str:
+    """Sha256 (hex) of a file's bytes; read once a process as long as its size and time stay the same."""
+    state = path.stat()
+    return _sha256_of(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest_files(folder: Path, files: tuple[str, ...], info: Mapping[str, Any] | None) -> str:
+    """Names of labels may stand in the card alone, so what it says of the config is covered too."""
+    return _sha256(canonical_json({"files": [sha256_file(folder / file) for file in files], "info": info}))
+
+
+def _config_info(card: Mapping[str, Any], config: str) -> Mapping[str, Any] | None:
+    infos = card.get("dataset_info") or []
+    for info in [infos] if isinstance(infos, dict) else infos:
+        if info.get("config_name", "default") == config and "features" in info:
+            return {"features": info["features"]}
+    return None
+
+
+def _open_folder(folder: Path, dataset: str) -> DataSet:
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; put the data set '{dataset}' there in its Hub layout, "
+            "or leave out the data root to have it from the Hub"
+        )
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    card = _card_of(folder / CARD, sha256_file(folder / CARD)) if CARD in files else {}
+    return DataSet(str(folder), None, find_layout(files, card, str(folder / CARD)), card)
+
+
+@functools.lru_cache(maxsize=64)
+def _card_of(path: Path, digest: str) -> dict[str, Any]:
+    """Read a card once a process: those of large data sets take seconds."""
+    try:
+        return read_card(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 ({error}); fetch it again") from None
+
+
+@functools.cache
+def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
+    from huggingface_hub import get_cached_repo_tree
+
+    with _asking_hub(dataset, revision, offline) as snapshot:
+        folder = snapshot([CARD])
+        files = [file.path for file in get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)]
+    card = _card_of(folder / CARD, sha256_file(folder / CARD)) if (folder / CARD).is_file() else {}
+    return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card)
+
+
+@contextmanager
+def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable[[list[str]], Path]]:
+    """Give a function that fetches files of a data set and returns the folder named after its commit.
+
+    Errors of the Hub become one sentence.
+    """
+    from huggingface_hub import constants, errors
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    # The base class of the HTTP library that this version of the client uses, for want of a connection.
+    http_error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    away = offline or constants.HF_HUB_OFFLINE
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield functools.partial(_snapshot, dataset, revision, away)
+    except errors.GatedRepoError:
+        raise UserError(
+            f"the data set '{dataset}' is gated: accept its terms at {constants.ENDPOINT}/datasets/{dataset} "
+            "and log in with 'hf auth login'"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"the data set '{dataset}' has no revision '{revision}' on {constants.ENDPOINT}") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(
+            f"{constants.ENDPOINT} has no data set '{dataset}', or it is private: "
+            "mend the id or log in with 'hf auth login'"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.CachedRepoTreeNotFoundError) as error:
+        if not away:
+            raise UserError(
+                f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT}: {error}"
+            ) from error
+        raise UserError(
+            f"the data set '{dataset}' (revision '{revision}') is not, or not wholly, in the "
+            f"cache {constants.HF_HUB_CACHE}, and the Hub may not be asked: run once "
+            "without offline mode, or name a data root that holds it"
+        ) from None
+    except (http_error, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({reason}); "
+            "check the connection, or name a data root that holds it"
+        ) from error
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    # Asked for first because without a connection snapshot_download takes, silently, what the cache has.
+    commit = None if offline or _COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
+    folder = Path(
+        snapshot_download(
+            dataset, repo_type="dataset", revision=revision, allow_patterns=files, local_files_only=offline
+        )
+    )
+    if commit not in (None, folder.name):
+        raise UserError(f"the revision '{revision}' of '{dataset}' changed while it was fetched; run again")
+    return folder
