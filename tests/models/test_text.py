@@ -1,0 +1,198 @@
+"""Words to windows and back. Truth: the tokenizers library called word by word, plain loops, and properties that hold
+for any text."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.load import load_tokenizer
+from xrealign_bench.models.text import Window, collate, encode_words, pool_words
+
+KINDS = ["wordpiece", "unigram", "bytes"]
+PIECES = [
+    "Montag",
+    "17.",
+    "März",
+    "euros",
+    "fifty",
+    "понедельник",
+    "मार्च",
+    "星期一",
+    "வியாழன்",
+    "-",
+    "2003",
+    "zz",
+    "日",
+    "\u200b",
+]
+XLMR = Path(__file__).parents[3] / "scratch" / "e5"
+
+
+@pytest.fixture(params=KINDS)
+def tokenizer(
+    request: pytest.FixtureRequest, tokenizers: dict[str, PreTrainedTokenizerFast]
+) -> PreTrainedTokenizerFast:
+    return tokenizers[request.param]
+
+
+def random_sentences(seed: int, count: int) -> list[list[str]]:
+    draw = random.Random(seed)
+    return [
+        [
+            "".join(draw.choices(PIECES, k=draw.choice([0, 1, 1, 1, 2, 8])))
+            for _ in range(draw.choice([0, 1, 3, 12, 40]))
+        ]
+        for _ in range(count)
+    ]
+
+
+def sub_words(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
+    """A word by itself, as it stands in running text: behind a space."""
+    kind = " " if "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer) else ""
+    return tokenizer.backend_tokenizer.encode(kind + word, add_special_tokens=False).ids or [tokenizer.unk_token_id]
+
+
+@pytest.mark.parametrize("max_length", [3, 5, 16, 64])
+def test_every_word_is_in_one_window_whole_and_in_order(tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+    sentences = random_sentences(max_length, 60)
+    windows = encode_words(tokenizer, sentences, max_length)
+    seen = [(w.sentence, w.first_word + n) for w in windows for n in range(len(w.starts))]
+    assert seen == [(s, n) for s, words in enumerate(sentences) for n in range(len(words))]
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    for w in windows:
+        assert len(w.input_ids) <= max_length
+        assert (w.input_ids[0], w.input_ids[-1]) == (cls, sep)
+        assert len(w.starts) == len(w.ends) > 0
+        position, shortened = 1, 0
+        for n, (start, end) in enumerate(zip(w.starts, w.ends, strict=True)):
+            expected = sub_words(tokenizer, sentences[w.sentence][w.first_word + n])
+            if len(expected) > max_length - 2:
+                shortened += 1
+                assert len(w.starts) == 1
+                text = [i for i in expected if tokenizer.convert_ids_to_tokens(i) not in "▁Ġ"] or expected
+                expected = expected[expected.index(text[0]) :][: max_length - 2]
+            assert position <= start < end
+            assert w.input_ids[position:end] == expected
+            assert all(tokenizer.convert_ids_to_tokens(i) in "▁Ġ" for i in w.input_ids[position:start])
+            position = end
+        assert position == len(w.input_ids) - 1
+        assert shortened == w.shortened
+
+
+def test_windows_are_filled(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The next window's first word would not have fitted."""
+    sentences = random_sentences(9, 60)
+    windows = encode_words(tokenizer, sentences, 16)
+    for one, after in pairwise(windows):
+        if one.sentence == after.sentence:
+            assert len(one.input_ids) + after.ends[0] - 1 > 16
+
+
+def test_short_sentences_are_read_as_the_tokenizer_reads_them(tokenizer: PreTrainedTokenizerFast) -> None:
+    sentence = ["Montag", "17.", "März"]
+    [window] = encode_words(tokenizer, [sentence], 64)
+    lead = " " if "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer) else ""
+    assert window.input_ids == tokenizer(lead + " ".join(sentence))["input_ids"]
+
+
+def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = random_sentences(3, 50)
+    whole = encode_words(tokenizer, sentences, 16)
+    monkeypatch.setattr("xrealign_bench.models.text._BATCH", 7)
+    assert encode_words(tokenizer, sentences, 16) == whole
+
+
+def test_words_that_the_tokenizer_drops_become_unknown(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
+    wordpiece = tokenizers["wordpiece"]
+    [window] = encode_words(wordpiece, [["Montag", "", "\u0007", "März"]], 64)
+    assert window.without_token == 2
+    assert [window.input_ids[s] for s in window.starts[1:3]] == [wordpiece.unk_token_id] * 2
+    assert [e - s for s, e in zip(window.starts[1:3], window.ends[1:3], strict=True)] == [1, 1]
+
+
+def test_the_first_sub_word_carries_text(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
+    for kind, marker in (("unigram", "▁"), ("bytes", "Ġ")):
+        [window] = encode_words(tokenizers[kind], [["星期一", "Montag"]], 64)
+        tokens = tokenizers[kind].convert_ids_to_tokens(window.input_ids)
+        assert tokens[1] == marker and window.starts[0] == 2
+        assert all(tokens[start] != marker for start in window.starts)
+
+
+def test_a_tokenizer_that_truncates_and_pads_by_itself_does_not_here(tmp_path: Path, tokenizers) -> None:  # type: ignore[no-untyped-def]
+    tokenizers["wordpiece"].save_pretrained(tmp_path)
+    other = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    other.backend_tokenizer.enable_truncation(4)
+    other.backend_tokenizer.enable_padding(length=50)
+    sentences = random_sentences(5, 20)
+    assert encode_words(other, sentences, 16) == encode_words(tokenizers["wordpiece"], sentences, 16)
+
+
+@pytest.mark.parametrize(
+    ("max_length", "message"), [(2, "leaves no room"), (65, "more than the 64 that the model takes")]
+)
+def test_lengths_that_cannot_be(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        encode_words(tokenizer, [["a"]], max_length)
+
+
+def test_no_words_no_windows(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert encode_words(tokenizer, [], 16) == encode_words(tokenizer, [[], []], 16) == []
+
+
+def test_xlmr_vocabulary() -> None:
+    """The hand-checked pieces of XLM-R's own vocabulary."""
+    if not (XLMR / "tokenizer.json").is_file():
+        pytest.skip("no XLM-R vocabulary here (a folder made by ../shared/tools/make_e5_small.py)")
+    tokenizer = load_tokenizer(resolve_checkpoint(str(XLMR)))
+    [window] = encode_words(tokenizer, [["Hello", "中", "文", "！"]], 96)
+    tokens = tokenizer.convert_ids_to_tokens(window.input_ids)
+    assert tokens == ["<s>", "▁Hello", "▁", "中", "▁", "文", "▁!", "</s>"]
+    assert [tokens[s:e] for s, e in zip(window.starts, window.ends, strict=True)] == [
+        ["▁Hello"],
+        ["中"],
+        ["文"],
+        ["▁!"],
+    ]
+
+
+def test_collate_by_hand() -> None:
+    batch = collate([Window(0, 0, [2, 7, 8, 3], [1], [3]), Window(0, 1, [2, 9, 3], [1, 1], [2, 2])], pad_id=5)
+    assert batch.input_ids.tolist() == [[2, 7, 8, 3], [2, 9, 3, 5]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch.starts.tolist() == [[1, -1], [1, 1]]
+    assert batch.ends.tolist() == [[3, -1], [2, 2]]
+    assert {t.dtype for t in (batch.input_ids, batch.attention_mask, batch.starts, batch.ends)} == {torch.long}
+
+
+@pytest.mark.parametrize("pooling", ["first_subword", "mean"])
+def test_pooling_is_the_plain_loop(tokenizers: dict[str, PreTrainedTokenizerFast], pooling: str) -> None:
+    sentences = [words for words in random_sentences(4, 30) if words]
+    batch = collate(encode_words(tokenizers["unigram"], sentences, 32), 0)
+    hidden = torch.randn(*batch.input_ids.shape, 6, generator=torch.Generator().manual_seed(1)) + 100
+    pooled = pool_words(hidden, batch.starts, batch.ends, pooling)  # type: ignore[arg-type]
+    assert pooled.shape == (*batch.starts.shape, 6)
+    for row, (starts, ends) in enumerate(zip(batch.starts.tolist(), batch.ends.tolist(), strict=True)):
+        for word, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            states = hidden[row, start:end].double()
+            expected = torch.zeros(6) if start < 0 else states[0] if pooling == "first_subword" else states.mean(0)
+            assert torch.allclose(pooled[row, word].double(), expected.double(), rtol=1e-6, atol=0)
+
+
+def test_the_mean_of_half_precision_is_taken_in_full() -> None:
+    hidden = torch.full((1, 4096, 1), 17.0, dtype=torch.float16)  # the sum is beyond float16's range
+    mean = pool_words(hidden, torch.tensor([[0]]), torch.tensor([[4096]]), "mean")
+    assert mean.dtype == torch.float16 and mean.item() == 17.0
+
+
+def test_padded_words_get_no_gradient() -> None:
+    hidden = torch.ones(1, 3, 2, requires_grad=True)
+    pool_words(hidden, torch.tensor([[1, -1]]), torch.tensor([[2, -1]]), "first_subword").sum().backward()
+    assert hidden.grad is not None and hidden.grad.tolist() == [[[0, 0], [1, 1], [0, 0]]]

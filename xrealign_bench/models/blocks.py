@@ -1,0 +1,216 @@
+"""Find an encoder's blocks and embeddings by how it is built and how it runs, never by its name; run a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from xrealign_bench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An encoder taken apart; no parameter is in two parts, and what comes after the last block is in none."""
+
+    embeddings: list[nn.Module]
+    """Input embeddings and everything else that runs before the first block, and embeddings that blocks look into."""
+    blocks: list[list[nn.Module]]
+    """Each block, followed by what runs between it and the next one."""
+
+
+def find_blocks(encoder: nn.Module) -> nn.ModuleList:
+    """The encoder's own list of blocks, from the bottom up.
+
+    It is the only list of modules that has parameters, lies inside no other list, and is as long as the configuration
+    says that the model has hidden layers.
+
+    Raises:
+        UserError: there is no such list, or more than one, or its members share parameters.
+    """
+    configured = getattr(encoder.config, "num_hidden_layers", None)
+    lists = {name: found for name, found in _outer_lists(encoder) if any(True for _ in found.parameters())}
+    lengths = ", ".join(f"'{name}' of {len(found)}" for name, found in lists.items()) or "none"
+    fitting = [found for found in lists.values() if configured is None or len(found) == configured]
+    what = (
+        f"the blocks of this {type(encoder).__name__} can't be found: it has {configured} hidden layers, "
+        f"and its lists of modules are {lengths}"
+    )
+    if not fitting and any(len(found) < (configured or 0) for found in lists.values()):
+        raise UserError(
+            f"{what}; models that run one block several times can't be frozen by block, use another checkpoint"
+        )
+    if len(fitting) != 1:
+        raise UserError(f"{what}; use a checkpoint whose blocks are one list")
+    blocks = fitting[0]
+    parameters = [id(p) for block in blocks for p in block.parameters(recurse=True)]
+    if len(set(parameters)) < len(parameters) or len({id(b) for b in blocks}) < len(blocks):
+        raise UserError(
+            f"the blocks of this {type(encoder).__name__} share parameters, so they can't be frozen one by one"
+        )
+    return blocks
+
+
+def find_embeddings(encoder: nn.Module) -> list[nn.Module]:
+    """The modules in front of the first block: see `Parts.embeddings`."""
+    return find_parts(encoder).embeddings
+
+
+def find_parts(encoder: nn.Module) -> Parts:
+    """Take an encoder apart by running it once on two tokens and noting what runs when.
+
+    Raises:
+        UserError: its blocks can't be found, or don't run once each, in order.
+    """
+    blocks = find_blocks(encoder)
+    inside = {id(module) for module in blocks.modules()}
+    number = {id(block): n for n, block in enumerate(blocks)}
+    parts = Parts(embeddings=[], blocks=[[block] for block in blocks])
+    reached: list[int] = []
+    seen: set[int] = set()
+
+    def note(module: nn.Module) -> None:
+        if id(module) in number:
+            reached.append(number[id(module)])
+        elif id(module) not in inside | seen:
+            seen.add(id(module))
+            if not reached:
+                parts.embeddings.append(module)
+            elif reached[-1] < len(blocks) - 1:
+                parts.blocks[reached[-1]].append(module)
+
+    with ExitStack() as hooks:
+        for module in encoder.modules():
+            if id(module) in number or (id(module) not in inside and _owns_parameters(module)):
+                handle = module.register_forward_pre_hook(lambda module, _: note(module))
+                hooks.callback(handle.remove)
+        _run_on_two_tokens(encoder)
+    if reached != list(range(len(blocks))):
+        raise UserError(
+            f"the {len(blocks)} blocks of this {type(encoder).__name__} don't run once each from the bottom up, "
+            "so they can't be frozen one by one; use another checkpoint"
+        )
+    # Blocks may read an embedding's weight without calling it (DeBERTa-v2's relative positions).
+    for module in encoder.modules():
+        if isinstance(module, nn.Embedding) and id(module) not in inside | seen:
+            parts.embeddings.append(module)
+    return parts
+
+
+def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) -> int:
+    """The number of the block that a recipe's `objective.layer` means.
+
+    Raises:
+        UserError: the model has no such block.
+
+    >>> resolve_layer("last", 12), resolve_layer("penultimate", 12), resolve_layer(3, 12)
+    (11, 10, 3)
+    """
+    number = {"last": n_blocks - 1, "penultimate": n_blocks - 2}[layer] if isinstance(layer, str) else layer
+    if not 0 <= number < n_blocks:
+        raise UserError(
+            f"objective.layer {layer!r}: the model has no such block; it has {n_blocks}, from 0 at the bottom"
+        )
+    return number
+
+
+def block_output(
+    encoder: nn.Module, layer: Literal["last", "penultimate"] | int, input_ids: Tensor, attention_mask: Tensor
+) -> Tensor:
+    """Hidden states (batch, tokens, dim) of a block; the blocks above it are not run.
+
+    A block's output is what the next block reads, so it is entry number + 1 of `output_hidden_states`. That of the
+    last block is the encoder's `last_hidden_state`, after a final norm where the model has one.
+
+    Args:
+        encoder: as `load_encoder` gives it.
+        layer: as in a recipe, see `resolve_layer`.
+        input_ids: (batch, tokens).
+        attention_mask: (batch, tokens), 1 where there is a token.
+
+    Raises:
+        UserError: no such block, or more tokens than the model has positions.
+    """
+    check_length(encoder, input_ids)
+    blocks = find_blocks(encoder)
+    number = resolve_layer(layer, len(blocks))
+    if number == len(blocks) - 1:
+        hidden: Tensor = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+    with _stopping_before(blocks[number + 1]):
+        try:
+            encoder(input_ids=input_ids, attention_mask=attention_mask)
+        except _Reached as reached:
+            return reached.hidden
+    raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
+
+
+def check_length(encoder: nn.Module, input_ids: Tensor) -> None:
+    """Refuse sequences that are longer than the encoder's table of positions, which would fail obscurely.
+
+    Raises:
+        UserError: they are.
+    """
+    limit = position_limit(encoder)
+    if limit is not None and input_ids.shape[1] > limit:
+        raise UserError(
+            f"{input_ids.shape[1]} sub-words, but the model has {limit} positions; give a smaller max_length"
+        )
+
+
+def position_limit(encoder: nn.Module) -> int | None:
+    """The longest input in sub-words; None for models without a table of absolute positions."""
+    for name, module in encoder.named_modules():
+        if name.rpartition(".")[2] == "position_embeddings" and isinstance(module, nn.Embedding):
+            # RoBERTa and its kin count positions from behind the padding token.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return None
+
+
+class _Reached(Exception):
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+
+@contextmanager
+def _stopping_before(block: nn.Module) -> Iterator[None]:
+    """Leave the model's forward by `_Reached` where this block would be run."""
+
+    def stop(_: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        raise _Reached(positional[0] if positional else named["hidden_states"])
+
+    handle = block.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _outer_lists(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.ModuleList]]:
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        if isinstance(child, nn.ModuleList):
+            yield path, child
+        else:
+            yield from _outer_lists(child, f"{path}.")
+
+
+def _owns_parameters(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters(recurse=False))
+
+
+def _run_on_two_tokens(encoder: nn.Module) -> None:
+    device = next(encoder.parameters()).device
+    training = encoder.training
+    encoder.eval()  # dropout would draw from the generator
+    ids = torch.zeros((1, 2), dtype=torch.long, device=device)
+    try:
+        with torch.no_grad():
+            encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+    finally:
+        encoder.train(training)

@@ -1,0 +1,232 @@
+"""Find a checkpoint, check that it can be used, and say exactly what it is. No weights are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench.errors import UserError
+
+EMBEDDED = "xrealign-mini"
+"""The checkpoint that comes with the package."""
+
+_VOCABULARIES = (
+    "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model",
+)  # fmt: skip
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", *_VOCABULARIES,
+)  # fmt: skip
+_DOWNLOADED = (
+    "config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", *_TOKENIZER_FILES,
+)  # fmt: skip
+_NO_PICKLES = (
+    "not read, because that can run any code; safetensors are required: use a revision that has them, or convert with "
+    "`m = AutoModelForMaskedLM.from_pretrained(FOLDER); m.save_pretrained(FOLDER)` where you trust it"
+)
+_SUPPORTED = "supported are text encoders such as BERT, XLM-R, DistilBERT, ModernBERT or DeBERTa-v2"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on this machine."""
+
+    id: str
+    """As it was asked for: a Hub id, a folder, or the embedded one's name."""
+    folder: Path
+    revision: str | None
+    """The commit on the Hub; None for folders."""
+    model_type: str
+    architecture: str
+    """The class that the weights were saved from."""
+    config_sha256: str
+    weights_sha256: str
+    """Of the safetensors files, by name."""
+    tokenizer_sha256: str
+    trust_remote_code: bool
+
+
+def resolve_checkpoint(
+    id_or_path: str, revision: str | None = None, offline: bool = False, trust_remote_code: bool = False
+) -> Checkpoint:
+    """Find a checkpoint and check it as far as that is possible without loading it.
+
+    Args:
+        id_or_path: the embedded checkpoint's name, a local folder, or a Hub id.
+        revision: branch, tag or commit of a Hub id.
+        offline: take it from the local Hub cache only.
+        trust_remote_code: allow Python code that comes with the checkpoint.
+
+    Raises:
+        UserError: it is not there, incomplete, damaged, or not a text encoder.
+    """
+    what = f"checkpoint {id_or_path}"
+    folder, commit = _find(what, id_or_path, revision, offline, trust_remote_code)
+    config = _read_config(what, folder)
+    _check_kind(what, config, trust_remote_code)
+    weights = _weight_files(what, folder)
+    tokenizer = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+    if not any(path.name == "tokenizer.json" or path.name in _VOCABULARIES for path in tokenizer):
+        raise UserError(f"{what}: {folder} has no tokenizer (tokenizer.json or a vocabulary); add it")
+    # Code that is run is part of what the model computes.
+    code = sorted(folder.glob("*.py")) if trust_remote_code else []
+    return Checkpoint(
+        id=id_or_path if commit or id_or_path == EMBEDDED else folder.name,
+        folder=folder,
+        revision=commit,
+        model_type=config["model_type"],
+        architecture=(config.get("architectures") or ["unknown"])[0],
+        config_sha256=_digest([folder / "config.json", *code]),
+        weights_sha256=_digest(weights),
+        tokenizer_sha256=_digest(tokenizer),
+        trust_remote_code=trust_remote_code,
+    )
+
+
+def _find(what: str, name: str, revision: str | None, offline: bool, code: bool) -> tuple[Path, str | None]:
+    """The folder, and the commit of one from the Hub."""
+    if name == EMBEDDED:
+        folder = Path(__file__).parent.parent / "demo" / "checkpoint"
+        if not folder.is_dir():
+            raise UserError(f"{what}, the embedded one, is missing from this installation ({folder}); install again")
+    elif not name.strip():
+        raise UserError("the checkpoint's name is empty; write a folder, a Hub id or " + EMBEDDED)
+    elif Path(name).is_dir():
+        folder = Path(name)
+    elif Path(name).exists():
+        raise UserError(f"{what} is a file; name the folder that holds config.json and the weights")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise UserError(f"{what}: there is no such folder")
+    else:
+        return _download(what, name, revision, offline, code)
+    if revision is not None:
+        raise UserError(f"{what} is a folder here, so the revision '{revision}' means nothing; leave it out")
+    return folder.resolve(), None
+
+
+def _download(what: str, name: str, revision: str | None, offline: bool, code: bool) -> tuple[Path, str]:
+    from huggingface_hub import errors, snapshot_download
+
+    at = f"{what} at revision {revision}" if revision else what
+    patterns = [*_DOWNLOADED, "*.py"] if code else list(_DOWNLOADED)
+    try:
+        folder = snapshot_download(name, revision=revision, local_files_only=offline, allow_patterns=patterns)
+    except errors.HFValidationError:
+        raise UserError(f"{what} is neither a folder here nor a Hub id like FacebookAI/xlm-roberta-base") from None
+    except errors.GatedRepoError:
+        raise UserError(f"{what} is gated: ask for access on its Hub page, then log in with `hf auth login`") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(f"{what} is neither a folder here nor on the Hub; check its name, or log in to it") from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"{what} has no revision '{revision}' on the Hub; see its page for those it has") from None
+    except errors.LocalEntryNotFoundError as error:
+        incomplete = "is incomplete" if isinstance(error, errors.IncompleteSnapshotError) else "is not"
+        remedy = "leave --offline out to download it" if offline else "the Hub can't be reached; try again later"
+        raise UserError(f"{at} {incomplete} in the local Hub cache; {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{at} can't be downloaded: {str(error).splitlines()[0]}") from error
+    # The cache keeps a snapshot in a folder that is named after its commit.
+    return Path(folder), Path(folder).name
+
+
+def _read_config(what: str, folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(f"{what} is an adapter, which this version does not read; merge it into its base model")
+    if not path.is_file():
+        raise UserError(f"{what}: {folder} has no config.json; name a folder that transformers wrote")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{what}: {path} is not JSON ({error}); get it again") from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise UserError(f"{what}: {path} names no model_type; name a folder that transformers wrote")
+    return config
+
+
+def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> None:
+    """Refuse what is not a text encoder, as far as the configuration tells; its blocks are looked at on loading.
+
+    Transformers has no list of encoders; those that it can train with masked words are the nearest to one.
+    """
+    from transformers.models.auto import modeling_auto as auto
+
+    kind = config["model_type"]
+    masked, causal = auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if kind not in auto.MODEL_MAPPING_NAMES:
+        if "auto_map" not in config:
+            raise UserError(f"{what}: the installed transformers knows no model type '{kind}'; {_SUPPORTED}")
+        if not trust_remote_code:
+            raise UserError(f"{what} needs Python code of its own; read it, then allow it with --trust-remote-code")
+    elif config.get("is_encoder_decoder") or kind in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(f"{what} ({kind}) is an encoder-decoder; {_SUPPORTED}")
+    elif config.get("is_decoder") or (kind in causal and kind not in masked):
+        raise UserError(f"{what} ({kind}) is a decoder; {_SUPPORTED}")
+    elif kind not in masked or "vision_config" in config:
+        raise UserError(f"{what} ({kind}) is not a text model trained with masked words; {_SUPPORTED}")
+    if config.get("quantization_config"):
+        raise UserError(f"{what} is quantised, so it can't be trained; use the original weights")
+
+
+def _weight_files(what: str, folder: Path) -> list[Path]:
+    """The safetensors files of the model, each with a header that fits its size."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file():
+        files = [folder / "model.safetensors"]
+    elif index.is_file():
+        try:
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise UserError(f"{what}: {index} can't be read; get it again") from None
+        missing = [shard for shard in shards if not (folder / shard).is_file()]
+        if missing:
+            raise UserError(f"{what}: {index.name} names {', '.join(missing)}, which {folder} lacks; get it again")
+        files = [folder / shard for shard in shards]
+    elif (folder / "pytorch_model.bin").is_file() or (folder / "pytorch_model.bin.index.json").is_file():
+        raise UserError(f"{what}: its weights are a pickle (pytorch_model.bin), {_NO_PICKLES}")
+    else:
+        raise UserError(
+            f"{what}: {folder} has a config.json but no model.safetensors; add it, or, where the weights are "
+            f"a pickle (pytorch_model.bin): it is {_NO_PICKLES}"
+        )
+    for path in files:
+        _check_safetensors(what, path)
+    return files
+
+
+def _check_safetensors(what: str, path: Path) -> None:
+    """Compare what a file's header announces with its size (format: 8 bytes length, JSON, data)."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size - 8:
+                raise ValueError
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+        raise UserError(f"{what}: {path} is no safetensors file, or damaged; get it again") from None
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise UserError(f"{what}: {path} has {size} bytes instead of {expected}; get it again")
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Sha256 over the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda p: p.name):
+        stat = path.stat()
+        digest.update(f"{path.name}\0{_file_digest(path, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    """Sha256 of a file; size and time of change are there so that a file that was changed is read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

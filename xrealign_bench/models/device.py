@@ -1,0 +1,83 @@
+"""The device, its numeric settings, and the seeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xrealign_bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The device of that name (`cpu`, `cuda`, `cuda:1`, `mps`); None: a GPU where CUDA finds one, else the CPU.
+
+    On CUDA the process is set to full float32 products and, where torch has them, to deterministic kernels; where
+    it has none it warns.
+
+    Raises:
+        UserError: no such device.
+    """
+    import torch
+
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+    except RuntimeError:
+        raise UserError(f"'{chosen}' is no device; write cpu, cuda, cuda:1 or mps") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device '{chosen}' is not supported; write cpu, cuda, cuda:1 or mps")
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
+    if present == 0:
+        raise UserError(f"device '{chosen}': torch finds no {device.type} device here; use --device cpu")
+    if (device.index or 0) >= present:
+        raise UserError(f"device '{chosen}': there are only {present}, numbered from 0")
+    if device.type == "cuda":
+        _be_deterministic()
+    return device
+
+
+def numeric_settings(device: torch.device) -> dict[str, Any]:
+    """Everything about the machine and the software that can change a number; part of the keys of what is computed."""
+    import torch
+    import transformers
+
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, numpy's and torch's generators, on all devices."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _be_deterministic() -> None:
+    import os
+
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    # The fused attention kernels add up gradients in an order that varies.
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)

@@ -1,0 +1,196 @@
+"""Load a checkpoint's tokenizer and encoder, and write and read weights."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers.initialization import no_init_weights
+from transformers.utils import logging as library_logging
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.blocks import find_blocks
+from xrealign_bench.models.checkpoint import Checkpoint
+
+_OTHER = "use the config.json that belongs to them"
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+    """The checkpoint's tokenizer; its `model_max_length` is never more than the model's positions.
+
+    Raises:
+        UserError: it can't be read, is not a fast one, has no padding token, or has more tokens than the model.
+    """
+    config = _config(checkpoint)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+            )
+    except Exception as error:  # the tokenizers library raises nothing more special for a damaged file
+        raise UserError(f"checkpoint {checkpoint.id}: its tokenizer can't be loaded: {_first_line(error)}") from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its tokenizer ({type(tokenizer).__name__}) is not a fast one, which is "
+            "needed to know the sub-words of each word; add a tokenizer.json"
+        )
+    if tokenizer.pad_token is None:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its tokenizer has no padding token; name one in tokenizer_config.json"
+        )
+    numbers = set(tokenizer.get_vocab().values())
+    if numbers <= set(tokenizer.all_special_ids):  # what transformers makes of files that are another class's
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its tokenizer has no vocabulary; add the tokenizer.json that goes with it"
+        )
+    highest = max(numbers)
+    if highest >= config.vocab_size:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its tokenizer numbers tokens up to {highest}, but the model has only "
+            f"{config.vocab_size} embeddings; use the tokenizer that the model was trained with"
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 2**31))
+    return tokenizer
+
+
+def load_encoder(
+    checkpoint: Checkpoint,
+    *,
+    initialisation: Literal["checkpoint", "random"] = "checkpoint",
+    seed: int,
+    weights: Path | None = None,
+) -> nn.Module:
+    """The checkpoint's encoder in float32, in eval mode, without a pooler where its class can do without.
+
+    Args:
+        checkpoint: what `resolve_checkpoint` found.
+        initialisation: the checkpoint's weights, or random ones drawn with the seed.
+        seed: of whatever is random; torch's own generator is left as it was.
+        weights: a file that `save_weights` wrote; its weights are used instead.
+
+    Raises:
+        UserError: weights are missing, don't fit or are left over in the blocks, or the blocks can't be found.
+    """
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reach a GPU's generator
+        if weights is not None:
+            with no_init_weights():
+                encoder = _from_config(checkpoint)
+            load_weights(encoder, weights)
+        elif initialisation == "random":
+            encoder = _from_config(checkpoint)
+        else:
+            encoder = _from_weights(checkpoint)
+    find_blocks(encoder)  # better refused now than when it is to be realigned
+    return encoder.eval()
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's state as safetensors, for `load_weights`."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, path)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote into a module of the same make.
+
+    Raises:
+        UserError: the file can't be read, or its names or shapes are not exactly the module's.
+    """
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"the weights {path} can't be read: {_first_line(error)}") from None
+    own = module.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) or [n for n, tensor in own.items() if tensor.shape != state[n].shape]
+    if wrong:
+        raise UserError(f"the weights {path} are of another model: {_some(wrong)} don't fit")
+    module.load_state_dict(state)
+
+
+def _from_config(checkpoint: Checkpoint) -> nn.Module:
+    config = _config(checkpoint)
+    encoder: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
+        config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
+    )
+    return encoder
+
+
+def _from_weights(checkpoint: Checkpoint) -> nn.Module:
+    config = _config(checkpoint)
+    encoder: nn.Module
+    encoder, loaded = AutoModel.from_pretrained(
+        checkpoint.folder,
+        config=config,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=checkpoint.trust_remote_code,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        output_loading_info=True,
+        **_without_pooler(config),
+    )
+    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise UserError(f"checkpoint {checkpoint.id}: its weights lack {_some(missing)}; get it again")
+    misfit = sorted(f"{name} {tuple(has)}" for name, has, _ in loaded["mismatched_keys"] if "pooler" not in name)
+    if misfit:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: of its weights, {_some(misfit)} don't fit its config.json; {_OTHER}"
+        )
+    blocks = find_blocks(encoder)
+    path = next(name for name, module in encoder.named_modules() if module is blocks)
+    foreign = sorted(n for n in loaded["unexpected_keys"] if re.search(rf"(^|\.){re.escape(path)}\.\d+\.", n))
+    if foreign:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {_some(foreign)}; {_OTHER}"
+        )
+    return encoder
+
+
+def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+        )
+        return config
+    except Exception as error:  # whatever the configuration's class finds wrong with its values
+        raise UserError(f"checkpoint {checkpoint.id}: its config.json is refused: {_first_line(error)}") from error
+
+
+def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+    """The argument that leaves the pooler out, for the classes that have it."""
+    known: Any = MODEL_MAPPING.get(type(config), None)
+    has_it = known is not None and "add_pooling_layer" in inspect.signature(known).parameters
+    return {"add_pooling_layer": False} if has_it else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars and its report of unused weights, which is checked here instead."""
+    verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    library_logging.set_verbosity(logging.ERROR)
+    library_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(verbosity)
+        if bars:
+            library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

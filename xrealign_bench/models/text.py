@@ -1,0 +1,253 @@
+"""From words to sub-words and back: windows of token ids that know where each word lies, and pooling over words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from xrealign_bench.errors import UserError
+
+_BATCH = 1024
+_WORD_MARKERS = "▁Ġ"
+"""What sentencepiece and byte-level vocabularies write for the space in front of a word: not text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of whole words of one sentence, as the model reads it.
+
+    `starts` and `ends` are positions in `input_ids`: word w of the window is sub-words starts[w] up to, not
+    including, ends[w]; a marker of a word's beginning that stands alone (a bare `▁`) is not part of it.
+    """
+
+    sentence: int
+    """Number of the sentence among those that were given."""
+    first_word: int
+    """The window's first word, counted in the sentence."""
+    input_ids: list[int]
+    starts: list[int]
+    ends: list[int]
+    without_token: int = 0
+    """Words that the tokenizer drops altogether; the model reads the unknown token in their place."""
+    shortened: int = 0
+    """Words longer than a whole window, of which only the first sub-words are read."""
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows of a batch, padded: all torch.long."""
+
+    input_ids: Tensor
+    """(batch, tokens)"""
+    attention_mask: Tensor
+    """(batch, tokens), 1 where there is a token"""
+    starts: Tensor
+    """(batch, words), -1 where there is no word"""
+    ends: Tensor
+    """(batch, words), likewise"""
+
+    def to(self, device: torch.device) -> WindowBatch:
+        return WindowBatch(
+            self.input_ids.to(device), self.attention_mask.to(device), self.starts.to(device), self.ends.to(device)
+        )
+
+
+def encode_words(
+    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sequence[str]], max_length: int
+) -> list[Window]:
+    """Tokenise sentences that are already split into words.
+
+    Each word is tokenised by itself and stands in exactly one window, in order. A sentence that does not fit is read
+    in several windows, each filled with whole words; a sentence without words has no window.
+
+    Args:
+        tokenizer: as `load_tokenizer` gives it.
+        sentences: their words.
+        max_length: sub-words of a window, special ones included.
+
+    Raises:
+        UserError: `max_length` is too small for one sub-word or larger than the model takes.
+    """
+    prefix, suffix = _special_ids(tokenizer)
+    room = max_length - len(prefix) - len(suffix)
+    if room < 1:
+        raise UserError(f"max_length {max_length} leaves no room beside the tokenizer's special tokens; give more")
+    if max_length > tokenizer.model_max_length:
+        raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
+    space = _space(tokenizer)
+    marker = np.array([not t.strip(_WORD_MARKERS) for t in _tokens(tokenizer)])
+    windows: list[Window] = []
+    for begin in range(0, len(sentences), _BATCH):
+        batch = [[space + word for word in words] for words in sentences[begin : begin + _BATCH]]
+        windows += _encode_batch(tokenizer, batch, begin, room, marker, prefix, suffix)
+    return windows
+
+
+def collate(windows: Sequence[Window], pad_id: int) -> WindowBatch:
+    """Pad windows to the longest of them."""
+    ids = _padded([w.input_ids for w in windows], pad_id)
+    lengths = torch.tensor([len(w.input_ids) for w in windows])
+    return WindowBatch(
+        input_ids=ids,
+        attention_mask=(torch.arange(ids.shape[1]) < lengths[:, None]).long(),
+        starts=_padded([w.starts for w in windows], -1),
+        ends=_padded([w.ends for w in windows], -1),
+    )
+
+
+def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["first_subword", "mean"]) -> Tensor:
+    """One vector a word: that of its first sub-word (AlignFreeze, section 3.1), or the mean of all of them.
+
+    Args:
+        hidden: (batch, tokens, dim).
+        starts: (batch, words), -1 where there is no word; there the result is zero.
+        ends: (batch, words), exclusive.
+        pooling: which of the two.
+
+    Returns:
+        (batch, words, dim), in hidden's type; the mean is taken in float32.
+
+    >>> hidden = torch.tensor([[[9.0], [1.0], [2.0], [4.0], [9.0]]])
+    >>> starts, ends = torch.tensor([[1, 2, -1]]), torch.tensor([[2, 4, -1]])
+    >>> pool_words(hidden, starts, ends, "first_subword").flatten().tolist()
+    [1.0, 2.0, 0.0]
+    >>> pool_words(hidden, starts, ends, "mean").flatten().tolist()
+    [1.0, 3.0, 0.0]
+    """
+    if pooling == "first_subword":
+        index = starts.clamp(min=0).unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+        return hidden.gather(1, index) * (starts >= 0).unsqueeze(-1)
+    position = torch.arange(hidden.shape[1], device=hidden.device)
+    inside = ((position >= starts.unsqueeze(-1)) & (position < ends.unsqueeze(-1))).float()
+    # A product with the membership matrix, not a difference of running sums: those lose digits late in a sentence.
+    mean = inside @ hidden.float() / inside.sum(-1, keepdim=True).clamp(min=1)
+    return mean.to(hidden.dtype)
+
+
+def _tokens(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    vocabulary = tokenizer.get_vocab()
+    tokens = ["?"] * (max(vocabulary.values()) + 1)
+    for token, number in vocabulary.items():
+        tokens[number] = token
+    return tokens
+
+
+def _space(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What a word begins with: byte-level vocabularies know the first sub-word of a word by the space in front of it.
+
+    The tokenizers' own `add_prefix_space` is no help: with a splitting rule of their own, as newer ones have, it puts
+    the space in front of every piece.
+    """
+    backend = tokenizer.backend_tokenizer
+    return " " if "ByteLevel(" in f"{backend.normalizer!r} {backend.pre_tokenizer!r}" else ""
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts in front of and behind a sentence, learnt from one that holds only the padding token."""
+    probe = tokenizer([tokenizer.pad_token], is_split_into_words=True, add_special_tokens=True)
+    ids, words = probe["input_ids"], probe.word_ids(0)
+    given = [position for position, word in enumerate(words) if word is not None]
+    if not given:
+        raise UserError(
+            f"the tokenizer gives nothing for its own padding token {tokenizer.pad_token!r}; it can't be used"
+        )
+    return list(ids[: given[0]]), list(ids[given[-1] + 1 :])
+
+
+def _encode_batch(
+    tokenizer: PreTrainedTokenizerFast,
+    sentences: list[list[str]],
+    number: int,
+    room: int,
+    marker: np.ndarray,
+    prefix: list[int],
+    suffix: list[int],
+) -> list[Window]:
+    """Windows of some sentences, the first of which has this number; all sub-words of the batch are one flat array."""
+    words_of = np.array([len(words) for words in sentences])
+    first_word = np.concatenate([[0], np.cumsum(words_of)])
+    total = int(first_word[-1])
+    if total == 0:
+        return []
+    encodings = tokenizer(
+        sentences,
+        is_split_into_words=True,
+        add_special_tokens=False,
+        padding=False,
+        truncation=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    ).encodings
+    ids = np.array(list(chain.from_iterable(e.ids for e in encodings)), dtype=np.int64)
+    word = np.array(list(chain.from_iterable(e.word_ids for e in encodings)), dtype=np.int64)
+    owner = np.repeat(first_word[:-1], [len(e.ids) for e in encodings]) + word
+
+    dropped = np.bincount(owner, minlength=total) == 0
+    if dropped.any():
+        if tokenizer.unk_token_id is None:
+            raise UserError(
+                "the tokenizer gives no token for some words and has no unknown token; use another checkpoint"
+            )
+        numbers = np.flatnonzero(dropped)
+        place = np.searchsorted(owner, numbers)
+        ids = np.insert(ids, place, tokenizer.unk_token_id)
+        owner = np.insert(owner, place, numbers)
+
+    size = np.bincount(owner, minlength=total)
+    begin = np.cumsum(size) - size
+    position = np.arange(len(ids))
+    text = np.minimum.reduceat(np.where(marker[ids], len(ids), position), begin)
+    text = np.where(text == len(ids), begin, text)  # a word that is nothing but the marker
+
+    long = size > room
+    if long.any():
+        kept_from = np.where(long, text, begin)
+        kept_to = np.minimum(begin + size, kept_from + room)
+        kept = (position >= kept_from[owner]) & (position < kept_to[owner])
+        text = text - kept_from  # counted in the word, for the moment
+        ids, owner = ids[kept], owner[kept]
+        size = kept_to - kept_from
+        begin = np.cumsum(size) - size
+        text = text + begin
+
+    end = begin + size
+    flat: list[int] = ids.tolist()
+    windows = []
+    for sentence, (low, high) in enumerate(zip(first_word[:-1].tolist(), first_word[1:].tolist(), strict=True)):
+        for left, right in _cut(begin, end, low, high, room):
+            offset = int(begin[left]) - len(prefix)
+            windows.append(
+                Window(
+                    sentence=number + sentence,
+                    first_word=left - low,
+                    input_ids=[*prefix, *flat[begin[left] : end[right - 1]], *suffix],
+                    starts=(text[left:right] - offset).tolist(),
+                    ends=(end[left:right] - offset).tolist(),
+                    without_token=int(dropped[left:right].sum()),
+                    shortened=int(long[left:right].sum()),
+                )
+            )
+    return windows
+
+
+def _cut(begin: np.ndarray, end: np.ndarray, low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
+    """Ranges of words, each as many as fit into the room, that make up words low up to high."""
+    while low < high:
+        after = low + int(np.searchsorted(end[low:high], begin[low] + room, side="right"))
+        yield low, after
+        low = after
+
+
+def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+    out = np.full((len(rows), max(map(len, rows))), fill, dtype=np.int64)
+    for line, row in zip(out, rows, strict=True):
+        line[: len(row)] = row
+    return torch.from_numpy(out)
