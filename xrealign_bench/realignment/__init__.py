@@ -1,0 +1,1 @@
+"""Realignment: pull translated words together before fine-tuning."""

@@ -1,0 +1,138 @@
+"""The metrics, as an `evaluate` metric that works without the network, and the scores of one language."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import NDArray
+
+from xrealign_bench.data import NOT_LABELLED
+
+_SENTENCES = datasets.Sequence(datasets.Value("int64"))
+
+
+class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """Accuracy and macro F1 over words, from label numbers sentence by sentence; a reference of -100 doesn't count.
+
+    Constructed rather than fetched by `evaluate.load`, and with `keep_in_memory=True` no file is written for the data.
+
+    >>> metric = WordTagging(keep_in_memory=True)
+    >>> metric.compute(predictions=[[0, 1], [1]], references=[[0, 0], [-100]])
+    {'accuracy': 0.5, 'macro_f1': 0.6666666666666666}
+    """
+
+    def _info(self) -> Any:
+        features = datasets.Features({"predictions": _SENTENCES, "references": _SENTENCES})
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
+
+    def _compute(
+        self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]
+    ) -> dict[str, float | None]:
+        found, gold = (np.array(_flat(side), dtype=np.int64) for side in (predictions, references))
+        counts = gold != NOT_LABELLED
+        return {"accuracy": accuracy(gold[counts], found[counts]), "macro_f1": macro_f1(gold[counts], found[counts])}
+
+
+def accuracy(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
+    """Share of words whose label is right; None without words. Both arguments are (words,)."""
+    return float(np.mean(gold == predicted)) if len(gold) else None
+
+
+def macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
+    """Mean F1 of the labels that occur in `gold`, each weighing the same; None without words.
+
+    A label's F1 is 2 x right / (in gold + predicted). A label that is predicted and nowhere in gold has none: such a
+    prediction only lowers the recall of the label that it should have been. This is scikit-learn's
+    `f1_score(gold, predicted, labels=np.unique(gold), average="macro")`.
+
+    Args:
+        gold: (words,), label numbers from 0.
+        predicted: (words,), likewise.
+    """
+    if not len(gold):
+        return None
+    labels = int(max(gold.max(), predicted.max())) + 1
+    right = np.bincount(gold[gold == predicted], minlength=labels)
+    in_gold, found = np.bincount(gold, minlength=labels), np.bincount(predicted, minlength=labels)
+    present = in_gold > 0
+    return float(np.mean(2 * right[present] / (in_gold + found)[present]))
+
+
+def score_language(
+    gold: Sequence[Sequence[int]],
+    predicted: Sequence[Sequence[int]],
+    scored: Sequence[Sequence[bool]],
+    groups: Sequence[Sequence[str]] | None,
+) -> dict[str, Any]:
+    """All metrics over the words that count, and over each group of them.
+
+    Args:
+        gold: label numbers, sentence by sentence.
+        predicted: as many.
+        scored: whether the word counts, see `scored_mask`; one without a label never does.
+        groups: the word's group, where the task has groups.
+
+    Returns:
+        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`; where nothing counts the metrics are
+        null and the reason says so.
+
+    Raises:
+        ValueError: sentences or words are not equally many.
+    """
+    columns = (gold, predicted, scored) if groups is None else (gold, predicted, scored, groups)
+    for sentence in zip(*columns, strict=True):
+        if len({len(words) for words in sentence}) != 1:
+            raise ValueError(
+                "every word needs a gold label, a prediction, whether it counts, and a group if any has one"
+            )
+    labels, found = (np.array(_flat(side), dtype=np.int64) for side in (gold, predicted))
+    counts = np.array(_flat(scored), dtype=bool) & (labels != NOT_LABELLED)
+    # One compute a language, of one long sentence: each costs evaluate ten milliseconds, however little there is.
+    metric = WordTagging(keep_in_memory=True)
+    references = np.where(counts, labels, NOT_LABELLED)
+    return {
+        "metrics": metric.compute(predictions=[found], references=[references]),
+        "counted": int(counts.sum()),
+        "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
+        "reason": None if counts.any() else "no word counts in the score",
+    }
+
+
+def scored_mask(
+    words: Sequence[Sequence[str]], labels: Sequence[Sequence[int]], rule: Literal["all", "lexical"]
+) -> list[list[bool]]:
+    """Which words count in the score: those with a label that the rule allows.
+
+    `lexical` words have a letter and no digit, in any script (Unicode categories L and N).
+
+    >>> scored_mask([["12", "March", ",", "۳"]], [[1, 2, 0, 1]], "lexical")
+    [[False, True, False, False]]
+    """
+    return [
+        [label != NOT_LABELLED and (rule == "all" or _is_lexical(word)) for word, label in zip(*sentence, strict=True)]
+        for sentence in zip(words, labels, strict=True)
+    ]
+
+
+def _is_lexical(word: str) -> bool:
+    kinds = {unicodedata.category(character)[0] for character in word}
+    return "L" in kinds and "N" not in kinds
+
+
+def _by_group(
+    group: NDArray[np.str_], gold: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> dict[str, dict[str, float | None]]:
+    scores: dict[str, dict[str, float | None]] = {}
+    for name in np.unique(group):
+        own = gold[group == name], predicted[group == name]
+        scores[str(name)] = {"accuracy": accuracy(*own), "macro_f1": macro_f1(*own), "counted": len(own[0])}
+    return scores
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
