@@ -1,0 +1,212 @@
+"""Small results made by hand, and predictions that give exactly their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xrealign_bench.results.files import write_predictions, write_result
+from xrealign_bench.results.schema import (
+    CheckpointRecord,
+    LanguageRecord,
+    RealignmentRecord,
+    Result,
+    Score,
+    StageRecord,
+    digest_suite,
+)
+from xrealign_bench.scoring.aggregate import BANDS
+from xrealign_bench.specs import (
+    Bands,
+    Columns,
+    EmbeddedData,
+    Finetuning,
+    Recipe,
+    Suite,
+    SuiteParallel,
+    Task,
+    digest,
+)
+
+
+@dataclass(frozen=True)
+class Lang:
+    """A target language of the hand-made suite."""
+
+    code: str
+    tier: str
+    distance: float = 0.3
+    seen: bool | None = True
+    name: str = ""
+
+
+LANGUAGES = (
+    Lang("de", "high", 0.1),
+    Lang("fr", "high", 0.2),
+    Lang("th", "medium", 0.5),
+    Lang("sw", "low", 0.8, False),
+)
+
+
+def make_suite(
+    languages: Sequence[Lang] = LANGUAGES,
+    tasks: Sequence[str] = ("tags",),
+    seeds: Sequence[int] = (1, 2),
+    **fields: Any,
+) -> Suite:
+    return Suite(
+        **{
+            "name": "toy",
+            "version": "1.0",
+            "title": "Toy",
+            "source_language": "en",
+            "target_languages": [language.code for language in languages],
+            "tasks": list(tasks),
+            "seeds": list(seeds),
+            "finetuning": Finetuning(steps=1, learning_rate={"default": 1e-4}),
+            "parallel": SuiteParallel(corpus="toy", aligner="gold"),
+            "bands": Bands(cuts=(0.25, 0.6)),
+            **fields,
+        }
+    )
+
+
+def make_task(name: str = "tags", codes: Sequence[str] = ("en", "de", "fr", "th", "sw")) -> Task:
+    return Task(
+        name=name,
+        title=name,
+        licence="none",
+        kind="token_classification",
+        source=EmbeddedData(kind="embedded"),
+        configs={code: code for code in codes},
+        columns=Columns(words="words", labels="labels"),
+        labels=["A", "B"],
+    )
+
+
+def make_result(
+    scores: Mapping[tuple[str, str, int], float | None],
+    *,
+    suite: Suite | None = None,
+    tasks: Sequence[Task] | None = None,
+    languages: Sequence[Lang] = LANGUAGES,
+    recipe: str = "finetune-only",
+    seeds: Sequence[int] = (1, 2),
+    **fields: Any,
+) -> Result:
+    """A result with the accuracies given by (task, language, seed); None: nothing to count."""
+    suite = suite or make_suite(languages, seeds=seeds)
+    tasks = tasks or [make_task(name, ["en", *suite.target_languages]) for name in suite.tasks]
+    spec = Recipe(name=recipe, title=recipe.title(), method="none" if recipe == "finetune-only" else "word_contrastive")
+    return Result(
+        **{
+            "harness_version": "0.0.0",
+            "created": datetime(2026, 1, 2, tzinfo=UTC),
+            "command": "none",
+            "suite": suite,
+            "suite_digest": digest_suite(suite, list(tasks)),
+            "tasks": list(tasks),
+            "recipe": spec,
+            "recipe_digest": digest(spec),
+            "checkpoint": CheckpointRecord(
+                id="mini", revision=None, model_type="bert", architecture="BertModel", parameters=1000,
+                config_sha256="c" * 64, weights_sha256="d" * 64, tokenizer_sha256="e" * 64,
+            ),
+            "seeds": list(seeds),
+            "languages": [
+                LanguageRecord(
+                    code=each.code, name=each.name or each.code.upper(), script="Latn", family="Toy", joshi_class=5,
+                    tier=each.tier, distance=each.distance, seen=each.seen,
+                    band=BANDS[sum(each.distance > cut for cut in suite.bands.cuts)],
+                )
+                for each in languages
+            ],
+            "limit": None,
+            "numerics": {},
+            "packages": {},
+            "data": [],
+            "scores": [
+                Score(
+                    task=task, language=language, seed=seed, examples=10, counted=0 if value is None else 40,
+                    metrics={"accuracy": value}, reason="no scored word" if value is None else None,
+                )
+                for (task, language, seed), value in scores.items()
+            ],
+            "predictions": [],
+            "stages": [StageRecord(kind="finetune", key="0", seconds=12.0, peak_memory_bytes=3 << 20)],
+            **fields,
+        }
+    )  # fmt: skip
+
+
+def flat(
+    by_language: Mapping[str, float | None], seeds: Sequence[int] = (1, 2), task: str = "tags"
+) -> dict[tuple[str, str, int], float | None]:
+    """The same accuracy for every seed."""
+    return {(task, language, seed): value for language, value in by_language.items() for seed in seeds}
+
+
+def write_system(folder: Path, right: Mapping[tuple[str, str, int], Sequence[Sequence[int]]], **fields: Any) -> Result:
+    """Write a result folder whose predictions have these words right (1) and wrong (0), and whose scores say so.
+
+    Every word's gold label is 1 and counts; each example ends with a word that doesn't count and is wrong.
+    """
+    scores: dict[tuple[str, str, int], float | None] = {}
+    for key, examples in right.items():
+        words = [word for example in examples for word in example]
+        scores[key] = sum(words) / len(words)
+    records = []
+    for task in dict.fromkeys(key[0] for key in right):
+        rows = [
+            (language, seed, number, list(example))
+            for (name, language, seed), examples in right.items()
+            if name == task
+            for number, example in enumerate(examples)
+        ]
+        table = pa.table(
+            {
+                "language": pa.array([row[0] for row in rows], pa.string()),
+                "seed": pa.array([row[1] for row in rows], pa.int64()),
+                "example": pa.array([row[2] for row in rows], pa.int32()),
+                "gold": pa.array([[1] * (len(row[3]) + 1) for row in rows], pa.list_(pa.int16())),
+                "predicted": pa.array([[*row[3], 0] for row in rows], pa.list_(pa.int16())),
+                "scored": pa.array([[*([True] * len(row[3])), False] for row in rows], pa.list_(pa.bool_())),
+                "group": pa.array([None] * len(rows), pa.list_(pa.string())),
+            }
+        )
+        records.append(write_predictions(folder, task, table))
+    result = make_result(scores, predictions=records, **fields)
+    write_result(folder, result)
+    return result
+
+
+def coin_flips(rng: np.random.Generator, chance: float, examples: int, words: int = 4) -> list[list[int]]:
+    """Examples whose words are right with that chance, each for itself."""
+    flips: list[list[int]] = (rng.random((examples, words)) < chance).astype(int).tolist()
+    return flips
+
+
+def realignment(seed: int) -> RealignmentRecord:
+    return RealignmentRecord(
+        task=None,
+        seed=seed,
+        steps=10,
+        learning_rate=1e-4,
+        pairs={"sw": 5},
+        pairs_seen={"sw": 20},
+        links={"sw": 9},
+        dropped={},
+        languages_without_data=[],
+        frozen_blocks=[0],
+        frozen_embeddings=False,
+        trained_parameters=600,
+        frozen_parameters=400,
+        first_loss=2.0,
+        last_loss=1.0,
+    )

@@ -1,0 +1,116 @@
+"""Truth: means and standard deviations computed by hand."""
+
+import pytest
+
+from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite, make_task
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.schema import Score
+from xrealign_bench.scoring.aggregate import summarise
+
+BY_LANGUAGE = {"en": 1.0, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}
+
+
+def test_xr_score_is_the_mean_of_the_tier_means_without_the_source() -> None:
+    summary = summarise(make_result(flat(BY_LANGUAGE)))
+    groups = {name: value.mean for name, value in summary.groups.items()}
+    assert groups["high"] == pytest.approx(0.7)  # (0.8 + 0.6) / 2
+    assert groups["medium"] == pytest.approx(0.5)
+    assert groups["low"] == pytest.approx(0.2)
+    assert summary.xr.mean == pytest.approx(1.4 / 3)
+    assert groups["all"] == pytest.approx(2.1 / 4)
+    assert groups["source"] == pytest.approx(1.0)
+    # Distances 0.1 and 0.2 are close, 0.5 is in the middle, 0.8 distant; only sw was not seen.
+    assert [groups[name] for name in ("close", "middle", "distant")] == pytest.approx([0.7, 0.5, 0.2])
+    assert [groups["seen"], groups["unseen"]] == pytest.approx([1.9 / 3, 0.2])
+
+
+def test_std_is_that_of_the_aggregate_over_seeds_with_ddof_0() -> None:
+    scores = flat(BY_LANGUAGE)
+    scores["tags", "de", 1], scores["tags", "de", 2] = 0.7, 0.9
+    summary = summarise(make_result(scores))
+    assert summary.tasks["tags"].languages["de"].std == pytest.approx(0.1)
+    assert summary.groups["high"].by_seed == pytest.approx((0.65, 0.75))
+    assert summary.groups["high"].std == pytest.approx(0.05)
+    assert summary.xr.std == pytest.approx(0.05 / 3)
+
+
+def test_two_tasks_count_the_same_whatever_their_number_of_languages() -> None:
+    suite = make_suite(tasks=("tags", "names"))
+    tasks = [make_task(), make_task("names", ["en", "de", "th", "sw"])]
+    scores = flat(BY_LANGUAGE) | flat({"en": 1.0, "de": 0.1, "th": 0.2, "sw": 0.3}, task="names")
+    summary = summarise(make_result(scores, suite=suite, tasks=tasks))
+    assert summary.tasks["names"].score.mean == pytest.approx(0.2)
+    assert summary.xr.mean == pytest.approx((1.4 / 3 + 0.2) / 2)
+    assert summary.groups["high"].mean == pytest.approx((0.7 + 0.1) / 2)
+
+
+def test_a_missing_seed_gives_null_and_a_reason_not_the_mean_of_the_rest() -> None:
+    scores = flat(BY_LANGUAGE)
+    del scores["tags", "fr", 2]
+    summary = summarise(make_result(scores))
+    for value in (summary.xr, summary.groups["all"], summary.groups["high"], summary.groups["close"]):
+        assert value.mean is None
+        assert value.reason == "tags in fr: not evaluated with seed 2"
+    assert summary.groups["low"].mean == pytest.approx(0.2)
+
+
+def test_a_score_that_is_null_keeps_its_reason() -> None:
+    summary = summarise(make_result(flat(BY_LANGUAGE | {"sw": None})))
+    assert summary.xr.mean is None
+    assert summary.xr.reason == "tags in sw: no scored word"
+
+
+def test_a_tier_without_languages_leaves_no_xr_score() -> None:
+    languages = [language for language in LANGUAGES if language.tier != "medium"]
+    scores = flat({code: value for code, value in BY_LANGUAGE.items() if code != "th"})
+    summary = summarise(make_result(scores, languages=languages))
+    assert summary.xr.mean is None
+    assert summary.xr.reason == "tags has no target language that is medium"
+    assert summary.groups["all"].mean == pytest.approx(1.6 / 3)
+
+
+def test_a_task_that_was_not_evaluated_leaves_no_xr_score() -> None:
+    suite = make_suite(tasks=("tags", "names"))
+    summary = summarise(make_result(flat(BY_LANGUAGE), suite=suite, tasks=[make_task()]))
+    assert summary.xr.reason == "task names was not evaluated"
+    assert summary.groups["high"].mean is None
+    assert summary.tasks["tags"].groups["high"].mean == pytest.approx(0.7)
+
+
+def test_a_target_that_was_left_out_leaves_every_tier_null() -> None:
+    suite = make_suite()
+    described = [language for language in LANGUAGES if language.code in ("de", "sw")]
+    scores = flat({"en": 1.0, "de": 0.8, "sw": 0.2})
+    summary = summarise(make_result(scores, suite=suite, languages=described))
+    assert all(summary.groups[name].mean is None for name in ("all", "high", "medium", "low", "close"))
+    assert summary.tasks["tags"].languages["sw"].mean == pytest.approx(0.2)
+
+
+def test_a_language_without_a_tier_counts_among_all_only() -> None:
+    languages = [*LANGUAGES, Lang("xx", "unclassified", seen=None)]
+    summary = summarise(make_result(flat(BY_LANGUAGE | {"xx": 0.0}), languages=languages))
+    assert summary.xr.mean == pytest.approx(1.4 / 3)
+    assert summary.groups["all"].mean == pytest.approx(2.1 / 5)
+
+
+def test_groups_of_words_are_averaged_over_targets() -> None:
+    result = make_result(flat(BY_LANGUAGE))
+    held_out = {"en": 0.5, "de": 0.4, "fr": 0.2, "th": 0.1, "sw": 0.1}
+    scores = [
+        score.model_copy(update={"groups": {"held_out": {"accuracy": held_out[score.language], "counted": 4.0}}})
+        for score in result.scores
+    ]
+    summary = summarise(result.model_copy(update={"scores": scores}))
+    assert summary.tasks["tags"].word_groups["held_out"].mean == pytest.approx(0.2)
+    first = scores[0].model_copy(update={"groups": {}, "language": "sw", "seed": 1})
+    rest = [score for score in scores if (score.language, score.seed) != ("sw", 1)]
+    summary = summarise(result.model_copy(update={"scores": [*rest, first]}))
+    assert summary.tasks["tags"].word_groups["held_out"].mean is None
+    assert "held_out words of tags in sw" in str(summary.tasks["tags"].word_groups["held_out"].reason)
+
+
+def test_two_scores_of_one_cell_are_refused() -> None:
+    result = make_result(flat(BY_LANGUAGE))
+    again: Score = result.scores[0]
+    with pytest.raises(UserError, match="tags, language en, seed 1 is scored twice"):
+        summarise(result.model_copy(update={"scores": [*result.scores, again]}))

@@ -1,0 +1,244 @@
+"""Truth: published tables (AlignFreeze's released results), hand-made predictions, and what must be refused."""
+
+import csv
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.scoring.builder import LANGUAGES, coin_flips, make_suite, make_task, write_system
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.files import read_result, write_result
+from xrealign_bench.results.schema import DataRecord
+from xrealign_bench.scoring.compare import compare, improved_by_one_std
+
+REPORTED = Path(__file__).parents[3] / "shared" / "reference" / "alignfreeze_results"
+CODES = ("en", "de", "fr", "th", "sw")
+
+Right = dict[tuple[str, str, int], list[list[int]]]
+
+
+def _system(folder: Path, chances: Mapping[str, float], seed: int = 0, **fields: Any) -> Path:
+    rng = np.random.default_rng(seed)
+    right = {("tags", code, s): coin_flips(rng, chances[code], 60) for code in CODES for s in (1, 2)}
+    write_system(folder, right, **fields)
+    return folder
+
+
+def _pair(root: Path, **fields: Any) -> tuple[Path, Path]:
+    same = dict.fromkeys(CODES, 0.5)
+    return _system(root / "full", same, 1, recipe="full", **fields), _system(root / "finetune-only", same, 2)
+
+
+def _reported(task: str) -> dict[str, list[dict[str, float]]]:
+    """Method -> one {language: accuracy} a seed."""
+    path = REPORTED / f"xlm-roberta-base__opus100__{task}.csv"
+    if not path.exists():
+        pytest.skip(f"the reported results are not here: {path}")
+    methods: dict[str, list[dict[str, float]]] = {}
+    with path.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            scores = {
+                name.removeprefix("final_eval_").removesuffix("_accuracy"): float(value)
+                for name, value in row.items()
+                if name.startswith("final_eval_") and name.endswith("_accuracy")
+            }
+            methods.setdefault(row["method"], []).append(scores)
+    return methods
+
+
+@pytest.mark.parametrize(
+    ("task", "languages", "method", "mean", "helped"),
+    [
+        ("udpos", 34, "baseline", 80.90, 0),
+        ("udpos", 34, "before_dico", 81.35, 10),
+        ("udpos", 34, "freeze_realign_unfreeze_dico", 81.69, 17),
+        ("udpos", 34, "freeze_realign_unfreeze_last_6_dico", 80.94, None),
+        ("xnli", 12, "baseline", 73.94, 0),
+        ("xnli", 12, "before_dico", 73.21, None),
+        ("xnli", 12, "freeze_realign_unfreeze_dico", 73.57, None),
+        ("xnli", 12, "freeze_realign_unfreeze_last_half_dico", 72.95, None),
+    ],
+)
+def test_published_means_and_the_languages_helped(
+    task: str, languages: int, method: str, mean: float, helped: int | None
+) -> None:
+    methods = _reported(task)
+    codes = [code for code in methods["baseline"][0] if code not in ("avg", "same")]
+    assert len(codes) == languages and len(methods[method]) == 5
+    means = [statistics.fmean(row[code] for row in methods[method]) for code in codes]
+    baseline = [[row[code] for row in methods["baseline"]] for code in codes]
+    assert round(100 * statistics.fmean(means), 2) == mean
+    verdicts = improved_by_one_std(
+        means, [statistics.fmean(each) for each in baseline], [statistics.pstdev(each) for each in baseline]
+    )
+    if helped is not None:
+        assert verdicts.count("helped") == helped
+
+
+def test_one_std_rule_is_strict_after_rounding_and_has_a_mirror_image() -> None:
+    # 80.9 ± 0.2: 81.1 is not more than 81.1 and 80.7 not less than 80.7.
+    means = [0.811, 0.8115001, 0.807, 0.8064999]
+    assert improved_by_one_std(means, [0.809] * 4, [0.002] * 4) == ["same", "helped", "same", "harmed"]
+
+
+def test_gains_verdicts_and_provenance(tmp_path: Path) -> None:
+    chances = {"en": 0.9, "de": 0.5, "fr": 0.5, "th": 0.2, "sw": 0.8}
+    theirs = _system(tmp_path / "finetune-only", chances | {"th": 0.7, "sw": 0.3})
+    ours = _system(tmp_path / "deep" / "full", chances, recipe="full")
+    comparison = compare(ours, theirs, resamples=500)
+    assert comparison.baseline == "../../finetune-only"
+    (task,) = comparison.tasks
+    changes = {change.language: change for change in task.languages}
+    assert list(changes) == ["de", "fr", "th", "sw"]
+    # The same draws made de, fr and en: identical predictions, so no change and no spread.
+    assert (changes["de"].gain, changes["de"].low, changes["de"].high, changes["de"].p_value) == (0, 0, 0, 1)
+    assert [changes[code].verdict for code in changes] == ["same", "same", "harmed", "helped"]
+    assert [changes[code].one_std for code in changes] == ["same", "same", "harmed", "helped"]
+    # Holm over four languages of the least p-value there is.
+    assert changes["sw"].p_value == pytest.approx(4 * 2 / 501)
+    result, baseline = read_result(ours), read_result(theirs)
+    by_hand = statistics.fmean(
+        s.metrics["accuracy"] - b.metrics["accuracy"]  # type: ignore[operator]
+        for s, b in zip(result.scores, baseline.scores, strict=True)
+        if s.language == "sw"
+    )
+    assert changes["sw"].gain == pytest.approx(by_hand)
+    assert task.gains["low"].mean == pytest.approx(by_hand)
+    means = {name: gain.mean or 0.0 for name, gain in task.gains.items()}
+    assert means["all"] == pytest.approx((means["low"] + means["medium"]) / 4)
+    assert means["xr"] == pytest.approx((means["high"] + means["medium"] + means["low"]) / 3)
+    assert means["source"] == 0.0
+    assert comparison.gains == task.gains
+    low, high = task.gains["low"].low, task.gains["low"].high
+    assert low is not None and high is not None and low < by_hand < high
+
+
+def test_interval_of_one_language_is_the_normal_approximation(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    rows = {code: [coin_flips(rng, chance, 400, words=1) for chance in (0.6, 0.5)] for code in CODES}
+    for index, name in enumerate(("full", "finetune-only")):
+        right = {("tags", code, 1): rows[code][index] for code in CODES}
+        write_system(tmp_path / name, right, recipe=name, seeds=(1,))
+    comparison = compare(tmp_path / "full", tmp_path / "finetune-only")
+    for change in comparison.tasks[0].languages:
+        difference = np.array(rows[change.language][0])[:, 0] - np.array(rows[change.language][1])[:, 0]
+        error = difference.std() / math.sqrt(400)
+        assert change.gain == pytest.approx(difference.mean())
+        expected = (difference.mean() - 1.96 * error, difference.mean() + 1.96 * error)
+        assert (change.low, change.high) == pytest.approx(expected, abs=0.15 * error)
+
+
+def test_the_same_seed_gives_the_same_comparison(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+    first = compare(ours, theirs, resamples=300, seed=4)
+    assert compare(ours, theirs, resamples=300, seed=4) == first
+    assert compare(ours, theirs, resamples=300, seed=5) != first
+
+
+def test_rows_are_matched_by_their_numbers_not_by_their_order(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+    expected = compare(ours, theirs, resamples=300)
+    rng = np.random.default_rng(2)
+    same = {("tags", code, s): coin_flips(rng, 0.5, 60) for code in CODES for s in (1, 2)}
+    write_system(tmp_path / "shuffled", dict(reversed(same.items())), recipe="finetune-only")
+    again = compare(ours, tmp_path / "shuffled", resamples=300)
+    assert again.tasks == expected.tasks
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"suite": make_suite(title="Another")}, "suite digest"),
+        ({"limit": 60}, r"limit \(60 against None\)"),
+        ({"checkpoint": {"weights_sha256": "f" * 64}}, "checkpoint"),
+    ],
+)
+def test_what_can_not_be_compared_is_refused(tmp_path: Path, fields: dict[str, Any], told: str) -> None:
+    ours, theirs = _pair(tmp_path)
+    result = read_result(ours)
+    if "suite" in fields:
+        other = make_suite(title="Another")
+        result = result.model_copy(update={"suite": other, "suite_digest": "0" * 64})
+    elif "checkpoint" in fields:
+        checkpoint = result.checkpoint.model_copy(update=fields["checkpoint"])
+        result = result.model_copy(update={"checkpoint": checkpoint})
+    else:
+        result = result.model_copy(update=fields)
+    write_result(ours, result)
+    with pytest.raises(UserError, match=f"is no baseline for .* differ in: {told}"):
+        compare(ours, theirs)
+
+
+def test_other_seeds_are_refused(tmp_path: Path) -> None:
+    ours, _ = _pair(tmp_path)
+    right = {("tags", code, 1): [[1, 0]] for code in CODES}
+    write_system(tmp_path / "one", right, seeds=(1,), suite=make_suite())
+    with pytest.raises(UserError, match=r"differ in: seeds \(\[1, 2\] against \[1\]\)"):
+        compare(ours, tmp_path / "one")
+
+
+def test_other_test_data_are_refused_by_fingerprint_and_by_rows(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+
+    def record(fingerprint: str) -> DataRecord:
+        return DataRecord(
+            used_as="test", name="tags", language="de", config="de", split="test", revision=None,
+            fingerprint=fingerprint, examples=60,
+        )  # fmt: skip
+
+    for folder, fingerprint in ((ours, "a"), (theirs, "b")):
+        write_result(folder, read_result(folder).model_copy(update={"data": [record(fingerprint)]}))
+    with pytest.raises(UserError, match=r"test data \(tags de\)"):
+        compare(ours, theirs)
+    short = {("tags", code, s): [[1, 0, 1]] for code in CODES for s in (1, 2)}
+    write_system(tmp_path / "short", short)
+    with pytest.raises(UserError, match="not made on the same test data"):
+        compare(ours, tmp_path / "short")
+
+
+def test_scores_that_the_predictions_do_not_give_are_refused(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+    result = read_result(ours)
+    scores = [s.model_copy(update={"metrics": {"accuracy": 0.99}}) if s.language == "th" else s for s in result.scores]
+    write_result(ours, result.model_copy(update={"scores": scores}))
+    with pytest.raises(UserError, match="predictions of tags in th do not give the scores"):
+        compare(ours, theirs)
+
+
+def test_resamples_that_could_never_pass_are_refused(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+    with pytest.raises(UserError, match="100 resamples are too few to test 4 languages together; use at least 160"):
+        compare(ours, theirs, resamples=100)
+
+
+def test_a_language_that_one_side_lacks_leaves_its_groups_null(tmp_path: Path) -> None:
+    ours, theirs = _pair(tmp_path)
+    result = read_result(ours)
+    scores = [score for score in result.scores if (score.language, score.seed) != ("sw", 2)]
+    write_result(ours, result.model_copy(update={"scores": scores}))
+    comparison = compare(ours, theirs, resamples=300)
+    gains = comparison.tasks[0].gains
+    assert comparison.tasks[0].not_compared == {"sw": "tags in sw: not evaluated with seed 2"}
+    assert [change.language for change in comparison.tasks[0].languages] == ["de", "fr", "th"]
+    for name in ("all", "low", "xr", "unseen"):
+        assert gains[name].mean is None and "sw" in str(gains[name].reason)
+    assert gains["high"].mean is not None
+
+
+def test_gains_over_tasks_are_means_of_the_tasks(tmp_path: Path) -> None:
+    suite = make_suite(tasks=("tags", "names"))
+    tasks = [make_task(), make_task("names")]
+    rng = np.random.default_rng(0)
+    for name, chance in (("full", 0.7), ("finetune-only", 0.4)):
+        right = {(task.name, code, s): coin_flips(rng, chance, 30) for task in tasks for code in CODES for s in (1, 2)}
+        write_system(tmp_path / name, right, suite=suite, tasks=tasks, recipe=name, languages=LANGUAGES)
+    comparison = compare(tmp_path / "full", tmp_path / "finetune-only", resamples=300)
+    for name in ("xr", "all", "low", "source"):
+        expected = statistics.fmean(task.gains[name].mean or 0.0 for task in comparison.tasks)
+        assert comparison.gains[name].mean == pytest.approx(expected)
+    assert comparison.gains["all"].languages == 8

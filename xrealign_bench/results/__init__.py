@@ -1,0 +1,1 @@
+"""What an evaluation leaves behind: results with their complete provenance, read and written as JSON."""

@@ -1,0 +1,156 @@
+"""From a finished plan to results: scores with everything that they were made from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xrealign_bench import __version__
+from xrealign_bench.languages import band, distance, find, seen_in_pretraining, tier
+from xrealign_bench.pipeline.files import read_json
+from xrealign_bench.pipeline.plan import Plan, Run, StageRef
+from xrealign_bench.pipeline.store import Entry, Store
+from xrealign_bench.results.files import write_predictions, write_result
+from xrealign_bench.results.schema import (
+    CheckpointRecord,
+    DataRecord,
+    LanguageRecord,
+    RealignmentRecord,
+    Result,
+    Score,
+    StageRecord,
+    digest_suite,
+)
+from xrealign_bench.specs import Suite, digest
+
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "datasets", "evaluate", "numpy", "babel", "lang2vec", "eflomal", "icu4py",
+)  # fmt: skip
+"""Their versions can move a score."""
+
+
+def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
+    """Write the result folder of one recipe from its stages' outputs.
+
+    Args:
+        folder: where `result.json` and the predictions go; replaced whole.
+    """
+    request = plan.request
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions = [write_predictions(folder, t.name, _predictions(run, t.name, store)) for t in request.tasks]
+    stages = {ref: store.read(ref.kind, ref.key) for ref in plan.ancestors(run.predict.values())}
+    checkpoint = request.checkpoint
+    result = Result(
+        harness_version=__version__,
+        created=max(entry.manifest.created for entry in stages.values()),
+        command=command,
+        suite=request.suite,
+        suite_digest=digest_suite(request.suite, request.suite_tasks),
+        tasks=request.tasks,
+        recipe=run.recipe,
+        recipe_digest=digest(run.recipe),
+        checkpoint=CheckpointRecord(
+            id=checkpoint.id,
+            revision=checkpoint.revision,
+            model_type=checkpoint.model_type,
+            architecture=checkpoint.architecture,
+            parameters=_first_log(run, store)["encoder_parameters"],
+            config_sha256=checkpoint.config_sha256,
+            weights_sha256=checkpoint.weights_sha256,
+            tokenizer_sha256=checkpoint.tokenizer_sha256,
+        ),
+        seeds=request.seeds,
+        languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
+        limit=request.limit,
+        numerics=request.numerics,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        data=_data_records(plan, run, store),
+        realignment=_realignment_records(run, store),
+        scores=_scores(run, store),
+        predictions=predictions,
+        stages=[_stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.kind, ref.key))],
+    )
+    write_result(folder, result)
+    return result
+
+
+def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRecord:
+    """A target language with its tier, and its distance to the suite's source language."""
+    language = find(code)
+    away = distance(suite.source_language, code, suite.bands.distance)
+    return LanguageRecord(
+        code=code,
+        name=language.name,
+        script=language.script,
+        family=language.family,
+        joshi_class=language.joshi_class,
+        tier=tier(language, suite.tiers),
+        distance=away,
+        band="unknown" if away is None else band(away, suite.bands.cuts),
+        seen=seen_in_pretraining(language, checkpoint_id),
+    )
+
+
+def _predictions(run: Run, task: str, store: Store) -> pa.Table:
+    """The predictions of all languages and seeds of one task."""
+    tables = []
+    for (name, language, seed), ref in run.predict.items():
+        if name == task:
+            rows = pq.read_table(store.read(ref.kind, ref.key).folder / "predictions.parquet")
+            seeds = pa.array([seed] * len(rows), pa.int64())
+            rows = rows.add_column(0, "language", pa.array([language] * len(rows))).add_column(1, "seed", seeds)
+            tables.append(rows)
+    return pa.concat_tables(tables)
+
+
+def _scores(run: Run, store: Store) -> list[Score]:
+    return [
+        Score(task=task, language=language, seed=seed, **_output(store, ref, "score.json"))
+        for (task, language, seed), ref in run.predict.items()
+    ]
+
+
+def _data_records(plan: Plan, run: Run, store: Store) -> list[DataRecord]:
+    """Every split that was read: `data.json` of the stages that read them."""
+    refs = [*plan.train.values(), *plan.test.values(), *run.align.values()]
+    return [DataRecord(**record) for ref in refs for record in _output(store, ref, "data.json")]
+
+
+def _realignment_records(run: Run, store: Store) -> list[RealignmentRecord]:
+    """One record a seed; `task` is null unless tasks were realigned for apart."""
+    shared = len(set(run.realign.values())) == len({seed for _, seed in run.realign})
+    first_task = next(iter(run.realign), ("", 0))[0]
+    return [
+        RealignmentRecord(
+            task=None if shared else task,
+            languages_without_data=run.without_data,
+            **_output(store, ref, "log.json")["record"],
+        )
+        for (task, seed), ref in run.realign.items()
+        if not shared or task == first_task
+    ]
+
+
+def _stage_record(entry: Entry) -> StageRecord:
+    """What a stage cost when it was run, whoever ran it and whenever."""
+    manifest = entry.manifest
+    return StageRecord(
+        kind=manifest.kind,
+        key=manifest.key,
+        seconds=manifest.seconds,
+        peak_memory_bytes=manifest.peak_memory_bytes,
+        flops=manifest.costs.get("flops"),
+    )
+
+
+def _first_log(run: Run, store: Store) -> Any:
+    return _output(store, next(iter(run.finetune.values())), "log.json")
+
+
+def _output(store: Store, ref: StageRef, file: str) -> Any:
+    """A JSON file that a stage left."""
+    return read_json(store.read(ref.kind, ref.key).folder / file)

@@ -1,0 +1,58 @@
+"""Compute a result's scores again from its stored predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.files import read_predictions, read_result
+from xrealign_bench.results.schema import Score
+from xrealign_bench.tasks.metrics import score_language
+
+
+def rescore(folder: Path) -> int:
+    """Check every score of a result against its predictions; return how many were checked.
+
+    Raises:
+        UserError: predictions are missing or not the recorded ones, or a score differs from theirs (each on a line).
+    """
+    result = read_result(folder)
+    stored = {(score.task, score.language, score.seed): score for score in result.scores}
+    again = {
+        (score.task, score.language, score.seed): score
+        for record in result.predictions
+        for score in _scores(record.task, read_predictions(folder, record).to_pylist())
+    }
+    problems = [
+        f"{folder}: {' '.join(map(str, cell))}: {_difference(stored.get(cell), again.get(cell))}"
+        for cell in sorted(stored.keys() | again.keys())
+        if stored.get(cell) != again.get(cell)
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
+    return len(stored)
+
+
+def _scores(task: str, rows: list[dict[str, Any]]) -> Iterator[Score]:
+    by_cell: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_cell.setdefault((row["language"], row["seed"]), []).append(row)
+    for (language, seed), cell in by_cell.items():
+        columns = {name: [row[name] for row in cell] for name in ("gold", "predicted", "scored", "group")}
+        groups = None if columns["group"][0] is None else columns["group"]
+        score = score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
+        yield Score(task=task, language=language, seed=seed, examples=len(cell), **score)
+
+
+def _difference(stored: Score | None, again: Score | None) -> str:
+    if stored is None:
+        return "has predictions and no score in result.json; evaluate again"
+    if again is None:
+        return "has a score and no predictions; evaluate again"
+    return f"result.json says {_say(stored)}, the predictions give {_say(again)}"
+
+
+def _say(score: Score) -> str:
+    return f"{score.metrics} over {score.counted} words of {score.examples} examples, by group {score.groups}"

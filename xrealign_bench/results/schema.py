@@ -1,0 +1,262 @@
+"""The result of one checkpoint x recipe on one suite, and its comparison with the fine-tuning-only baseline.
+
+On disk a result is a folder: `result.json`, one `predictions-<task>.parquet` a task, and, unless it is the baseline
+itself, `comparison.json`. Predictions hold label numbers and no text: columns language (string), seed (int64),
+example (int32), gold (list<int16>), predicted (list<int16>), scored (list<bool>: does the word count) and group
+(list<string> or null).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import product
+from typing import Any, Literal
+
+from xrealign_bench.specs import Recipe, Spec, Suite, Task
+from xrealign_bench.specs.base import digest
+
+SCHEMA_VERSION = 1
+
+
+class CheckpointRecord(Spec):
+    id: str
+    revision: str | None
+    model_type: str
+    architecture: str
+    parameters: int
+    config_sha256: str
+    weights_sha256: str
+    tokenizer_sha256: str
+
+
+class DataRecord(Spec):
+    """One split of one language that was read."""
+
+    used_as: Literal["train", "test", "parallel", "lexicon"]
+    name: str
+    """Task or corpus."""
+    language: str
+    config: str | None
+    split: str
+    revision: str | None
+    fingerprint: str
+    examples: int
+    dropped: dict[str, int] = {}
+    """Rule -> how many examples it dropped."""
+
+
+class LanguageRecord(Spec):
+    """A target language as the suite sees it; distances are to the suite's source language."""
+
+    code: str
+    name: str
+    script: str
+    family: str
+    joshi_class: int | None
+    tier: str
+    distance: float | None
+    band: str
+    seen: bool | None
+    """In the checkpoint's pre-training; null: not known."""
+
+
+class Score(Spec):
+    """One task, language and seed."""
+
+    task: str
+    language: str
+    seed: int
+    examples: int
+    counted: int
+    """Words that count."""
+    metrics: dict[str, float | None]
+    """Metric -> value in 0..1; null: nothing to count, see `reason`."""
+    groups: dict[str, dict[str, float | None]] = {}
+    """Group of words -> metrics, `counted` included."""
+    reason: str | None = None
+
+
+class RealignmentRecord(Spec):
+    """What realignment did with one seed."""
+
+    task: str | None
+    """Null where one realignment serves all tasks."""
+    seed: int
+    steps: int
+    learning_rate: float
+    pairs: dict[str, int]
+    """Language -> pairs with at least one link."""
+    pairs_seen: dict[str, int]
+    """Language -> pairs read in training, repetitions counted."""
+    links: dict[str, int]
+    dropped: dict[str, dict[str, int]]
+    """Language -> rule -> links or pairs that it dropped."""
+    languages_without_data: list[str]
+    frozen_blocks: list[int]
+    frozen_embeddings: bool
+    trained_parameters: int
+    frozen_parameters: int
+    first_loss: float
+    last_loss: float
+    """Means of the first and the last tenth of the steps."""
+
+
+class StageRecord(Spec):
+    """What a stage cost when it was run (not when its output was reused)."""
+
+    kind: str
+    key: str
+    seconds: float
+    peak_memory_bytes: int | None = None
+    flops: float | None = None
+
+
+class PredictionRecord(Spec):
+    task: str
+    file: str
+    sha256: str
+    rows: int
+
+
+class Result(Spec):
+    """Everything that is known of one evaluation."""
+
+    schema_version: Literal[1] = 1
+    harness_version: str
+    created: datetime
+    command: str
+    suite: Suite
+    suite_digest: str
+    """Of the suite with its tasks: what `digest_suite` gives."""
+    tasks: list[Task]
+    recipe: Recipe
+    recipe_digest: str
+    checkpoint: CheckpointRecord
+    seeds: list[int]
+    languages: list[LanguageRecord]
+    limit: int | None
+    """Examples a language and split at most; null: all. A limited result is never ranked."""
+    numerics: dict[str, Any]
+    packages: dict[str, str]
+    data: list[DataRecord]
+    realignment: list[RealignmentRecord] = []
+    scores: list[Score]
+    predictions: list[PredictionRecord]
+    stages: list[StageRecord]
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.recipe.name == BASELINE
+
+    @property
+    def missing(self) -> list[str]:
+        """What the suite asks for and this result lacks, one sentence each; empty: complete, so it can be ranked."""
+        have = {(s.task, s.language, s.seed) for s in self.scores if s.reason is None}
+        lacks = [f"limited to {self.limit} examples"] if self.limit is not None else []
+        wholly = []
+        for what, position, wanted in (
+            ("task", 0, self.suite.tasks),
+            ("language", 1, self.suite.target_languages),
+            ("seed", 2, self.suite.seeds),
+        ):
+            gone = [str(w) for w in wanted if w not in {h[position] for h in have}]
+            if gone:
+                wholly.append(f"{what}s not evaluated: {', '.join(gone)}")
+        if not wholly:  # cells that are missing here and there
+            cells = product(self.suite.tasks, self.suite.target_languages, self.suite.seeds)
+            wholly += [
+                f"{task} in {language}: not evaluated with seed {seed}"
+                for task, language, seed in cells
+                if (task, language, seed) not in have
+            ]
+        return lacks + wholly
+
+
+BASELINE = "finetune-only"
+"""The recipe that every other one is measured against."""
+
+
+class Gain(Spec):
+    """Mean gain over the baseline (0..1 scale, so 0.01 is one percentage point), with its 95 % interval."""
+
+    mean: float | None
+    """Null: a language or a tier is missing, see `reason`."""
+    low: float | None
+    high: float | None
+    """Null: no mean, or too little to resample."""
+    languages: int
+    """How many the mean is over; of several tasks, the languages of all of them counted together."""
+    reason: str | None = None
+
+
+class LanguageChange(Spec):
+    task: str
+    language: str
+    score: float
+    """Mean over seeds."""
+    std: float
+    """Over seeds, ddof 0."""
+    baseline: float
+    baseline_std: float
+    gain: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    """Two-sided, from the paired bootstrap, Holm-corrected over the target languages of the task."""
+    verdict: Literal["helped", "harmed", "same"]
+    """By the corrected test at 5 %."""
+    one_std: Literal["helped", "harmed", "same"]
+    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal)."""
+
+
+class TaskComparison(Spec):
+    task: str
+    metric: str
+    gains: dict[str, Gain]
+    """`xr` (mean of the three tier gains), `all`, `high`, `medium`, `low`, `close`, `middle`, `distant`, `seen`,
+    `unseen`, `source`: those that have languages."""
+    languages: list[LanguageChange]
+    """Target languages; the source language's change is in `gains`."""
+    not_compared: dict[str, str] = {}
+    """Language -> why it has no change."""
+
+
+class Comparison(Spec):
+    """A result against its baseline: derived from the two results' predictions, and so recomputable."""
+
+    schema_version: Literal[1] = 1
+    result_digest: str
+    """What `digest_evidence` gives for the result."""
+    baseline_digest: str
+    baseline: str
+    """Path of the baseline's folder, relative to this result's."""
+    resamples: int
+    seed: int
+    """Of the resampling, not of the training."""
+    gains: dict[str, Gain]
+    """The keys of the tasks' gains, each the mean over the suite's tasks; `xr` is the gain in XR score."""
+    tasks: list[TaskComparison]
+
+
+def digest_suite(suite: Suite, tasks: list[Task]) -> str:
+    """Sha256 (hex) of a suite and the tasks that it names: what must be equal for two results to be compared."""
+    return digest({"suite": suite, "tasks": sorted(tasks, key=lambda t: t.name)})
+
+
+def digest_evidence(result: Result) -> str:
+    """Sha256 (hex) of what a result's figures follow from: protocol, checkpoint, recipe and predictions.
+
+    Unlike the bytes of result.json it stays the same when the same predictions are collected by another command, so
+    a comparison stays good when its baseline is evaluated again together with the next recipe.
+    """
+    checkpoint = result.checkpoint
+    return digest(
+        {
+            "suite": result.suite_digest,
+            "checkpoint": [checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256],
+            "recipe": result.recipe_digest,
+            "seeds": result.seeds,
+            "limit": result.limit,
+            "predictions": sorted((record.task, record.sha256) for record in result.predictions),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Scores of a result put together, and compared with its baseline's."""

@@ -1,0 +1,301 @@
+"""A result against its baseline: gains with intervals, and which languages were helped or harmed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.files import RESULT, read_predictions, read_result
+from xrealign_bench.results.schema import (
+    Comparison,
+    Gain,
+    LanguageChange,
+    Result,
+    TaskComparison,
+    digest_evidence,
+)
+from xrealign_bench.scoring.aggregate import SHOWN_REASONS, TIERS, Value, groups_of, summarise
+from xrealign_bench.scoring.bootstrap import (
+    LEVEL,
+    Counts,
+    Floats,
+    holm,
+    interval,
+    least_resamples,
+    p_value,
+    resampled_gains,
+    seed_shares,
+)
+from xrealign_bench.specs import Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Verdict = Literal["helped", "harmed", "same"]
+
+
+def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000, seed: int = 0) -> Comparison:
+    """Compare two results from their stored predictions, by the paired bootstrap of `scoring.bootstrap`.
+
+    Args: result_folder: of the recipe in question. baseline_folder: of the same checkpoint, suite, seeds and
+        limit, fine-tuned only. resamples: of the bootstrap. A p-value can't be smaller than 2 / (resamples +
+        1), and Holm's correction multiplies the smallest by the number of languages: 47 of them need at least
+        1,880. seed: of the bootstrap's random generator; the same seed gives the same comparison.
+
+    Raises: UserError: the two can't be compared (another suite, checkpoint, limit, seeds or test data), the
+        predictions are not those that the scores were computed from, or the resamples are too few for any
+        language to pass.
+    """
+    systems = _System.read(result_folder), _System.read(baseline_folder)
+    _check_comparable(*systems)
+    result = systems[0].result
+    rng = np.random.default_rng(seed)
+    # The same seeds for all tasks: where one realignment serves several, its luck is theirs together.
+    shares = seed_shares(len(result.seeds), resamples, rng)
+    comparisons, tracks = [], []
+    for task in sorted(result.tasks, key=lambda task: result.suite.tasks.index(task.name)):
+        counts, missing = _count(task, *systems)
+        targets = [code for code in counts if code != result.suite.source_language]
+        if resamples < least_resamples(len(targets)):
+            raise UserError(
+                f"{resamples} resamples are too few to test {len(targets)} languages together; "
+                f"use at least {least_resamples(len(targets))}"
+            )
+        gains = resampled_gains(counts, shares, rng)
+        grouped = _group(groups_of(result, task), gains, missing)
+        tracks.append(grouped)
+        comparisons.append(
+            TaskComparison(
+                task=task.name,
+                metric=task.metric,
+                gains={name: track.gain() for name, track in grouped.items()},
+                languages=_changes(task, {code: gains[code] for code in targets}, *systems),
+                not_compared=missing,
+            )
+        )
+    return Comparison(
+        result_digest=digest_evidence(result),
+        baseline_digest=digest_evidence(systems[1].result),
+        baseline=Path(os.path.relpath(baseline_folder.resolve(), result_folder.resolve())).as_posix(),
+        resamples=resamples,
+        seed=seed,
+        gains={name: track.gain() for name, track in _over_tasks(result, tracks).items()},
+        tasks=comparisons,
+    )
+
+
+def improved_by_one_std(
+    means: Sequence[float], baseline_means: Sequence[float], baseline_stds: Sequence[float]
+) -> list[Verdict]:
+    """AlignFreeze's rule: by language, do rounded means differ by more than the baseline's rounded std?
+
+    A language is helped if round(100 mean, 1) > round(100 baseline mean, 1) + round(100 baseline std, 1), and
+    harmed in the mirror image. The rule is fragile: a seed more or less moves its counts by several
+    languages.
+
+    Args:
+        means, baseline_means: on the 0..1 scale, one a language.
+        baseline_stds: over seeds, ddof 0, on the same scale.
+
+    >>> improved_by_one_std([0.812, 0.811, 0.806], [0.809] * 3, [0.002] * 3)
+    ['helped', 'same', 'harmed']
+    """
+    verdicts: list[Verdict] = []
+    for triple in zip(means, baseline_means, baseline_stds, strict=True):
+        # In whole tenths of a percent: as floats, 80.9 + 0.2 is not 81.1.
+        mean, baseline, std = (round(10 * round(100 * value, 1)) for value in triple)
+        verdicts.append("helped" if mean > baseline + std else "harmed" if mean < baseline - std else "same")
+    return verdicts
+
+
+@dataclass(frozen=True)
+class _System:
+    folder: Path
+    result: Result
+    languages: dict[str, dict[str, Value]]
+    """Task -> language -> score."""
+
+    @staticmethod
+    def read(folder: Path) -> _System:
+        result = read_result(folder)
+        return _System(folder, result, {name: task.languages for name, task in summarise(result).tasks.items()})
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A mean gain with its resamples (the first is the measurement), or the reason why there is none."""
+
+    gains: Floats | None
+    languages: int
+    reason: str | None = None
+
+    def gain(self) -> Gain:
+        if self.gains is None:
+            return Gain(mean=None, low=None, high=None, languages=self.languages, reason=self.reason)
+        low, high = interval(self.gains)
+        return Gain(mean=float(self.gains[0]), low=low, high=high, languages=self.languages)
+
+
+def _check_comparable(ours: _System, theirs: _System) -> None:
+    result, baseline = ours.result, theirs.result
+    compared = {
+        "suite digest": (result.suite_digest[:12], baseline.suite_digest[:12]),
+        "checkpoint": (_identity(result), _identity(baseline)),
+        "seeds": (result.seeds, baseline.seeds),
+        "limit": (result.limit, baseline.limit),
+        "tasks": (sorted(t.name for t in result.tasks), sorted(t.name for t in baseline.tasks)),
+    }
+    problems = [f"{what} ({mine} against {other})" for what, (mine, other) in compared.items() if mine != other]
+    mine, other = (
+        {(r.name, r.language): r.fingerprint for r in each.data if r.used_as == "test"} for each in (result, baseline)
+    )
+    changed = sorted(
+        f"{task} {code}" for task, code in mine.keys() & other.keys() if mine[task, code] != other[task, code]
+    )
+    if changed:
+        problems.append(f"test data ({', '.join(changed)})")
+    if problems:
+        raise UserError(
+            f"{theirs.folder} is no baseline for {ours.folder}, they differ in: {'; '.join(problems)}. "
+            "Evaluate both with the same suite, checkpoint, seeds and limit"
+        )
+
+
+def _identity(result: Result) -> str:
+    checkpoint = result.checkpoint
+    digests = (checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256)
+    return " ".join((checkpoint.id, *(digest[:12] for digest in digests)))
+
+
+def _count(task: Task, ours: _System, theirs: _System) -> tuple[dict[str, Counts], dict[str, str]]:
+    """Match the predictions of both systems by language, seed and example, and count words.
+
+    Returns:
+        Counts by language, and for the languages without, the reason.
+    """
+    mine, other = _predictions(task, ours), _predictions(task, theirs)
+    for column in ("language", "seed", "example", "gold", "scored"):
+        if not mine[column].equals(other[column]):
+            raise UserError(
+                f"{ours.folder} and {theirs.folder}: their predictions of {task.name} differ in column "
+                f"'{column}', so they were not made on the same test data; evaluate both again"
+            )
+    right, counted = _words(mine)
+    baseline_right, _ = _words(other)
+    codes = mine["language"].to_numpy()
+    seeds, examples = mine["seed"].to_numpy(), mine["example"].to_numpy()
+    counts, missing = {}, {}
+    for code in ours.languages[task.name]:
+        scores = ours.languages[task.name][code], theirs.languages[task.name][code]
+        reason = scores[0].reason or scores[1].reason
+        if reason is not None:
+            missing[code] = reason
+            continue
+        at = codes == code
+        rows = [np.flatnonzero(at & (seeds == seed)) for seed in ours.result.seeds]
+        numbers = examples[rows[0]]
+        if len(set(numbers.tolist())) < len(numbers) or not all(np.array_equal(examples[r], numbers) for r in rows):
+            raise UserError(f"{ours.folder}: {task.name} in {code} has not one prediction for each seed and example")
+        words = counted[rows[0]]
+        table = np.stack([right[r] for r in rows]), np.stack([baseline_right[r] for r in rows])
+        for system, each, score in zip((ours, theirs), table, scores, strict=True):
+            if not words.sum() or not np.allclose(each.sum(axis=1) / words.sum(), score.by_seed, rtol=0, atol=1e-9):
+                raise UserError(
+                    f"{system.folder}: the predictions of {task.name} in {code} do not give the scores "
+                    f"in {RESULT}; rescore or evaluate again"
+                )
+        counts[code] = Counts(tuple(numbers.tolist()), table[0] - table[1], words)
+    return counts, missing
+
+
+def _predictions(task: Task, system: _System) -> pa.Table:
+    """One row a language, seed and example, in that order."""
+    record = next((record for record in system.result.predictions if record.task == task.name), None)
+    if record is None:
+        raise UserError(f"{system.folder}: the result names no predictions of {task.name}; evaluate again")
+    table = read_predictions(system.folder, record)
+    return table.sort_by([(column, "ascending") for column in ("language", "seed", "example")])
+
+
+def _words(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """By row: the words that are right, of those that count, and the words that count."""
+    import pyarrow.compute as pc
+
+    ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
+    gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
+    right = np.concatenate([[0], np.cumsum((gold == predicted) & scored)])
+    counted = np.concatenate([[0], np.cumsum(scored)])
+    return np.diff(right[ends], prepend=0), np.diff(counted[ends], prepend=0)
+
+
+def _group(
+    groups: Mapping[str, Sequence[str]], gains: Mapping[str, Floats], missing: Mapping[str, str]
+) -> dict[str, _Track]:
+    """The mean gain of every group that has languages, and first `xr`, the mean of the three tiers."""
+    tracks = {}
+    for name, codes in groups.items():
+        reasons = [missing[code] for code in codes if code in missing]
+        if reasons:
+            tracks[name] = _Track(None, len(codes), "; ".join(reasons[:SHOWN_REASONS]))
+        elif codes:
+            tracks[name] = _Track(np.mean([gains[code] for code in codes], axis=0), len(codes))
+    absent = {tier: _Track(None, 0, f"no target language is {tier}") for tier in TIERS}
+    return {"xr": _mean([tracks.get(tier, absent[tier]) for tier in TIERS]), **tracks}
+
+
+def _over_tasks(result: Result, tasks: Sequence[Mapping[str, _Track]]) -> dict[str, _Track]:
+    """Of each group the mean over the suite's tasks that have it; null where a task was not evaluated."""
+    done = {task.name for task in result.tasks}
+    gone = [_Track(None, 0, f"task {name} was not evaluated") for name in result.suite.tasks if name not in done]
+    names = dict.fromkeys(name for task in tasks for name in task)
+    return {name: _mean([*(task[name] for task in tasks if name in task), *gone]) for name in names}
+
+
+def _mean(tracks: Sequence[_Track]) -> _Track:
+    languages = sum(track.languages for track in tracks)
+    gains = [track.gains for track in tracks if track.gains is not None]
+    if len(gains) < len(tracks):
+        return _Track(None, languages, "; ".join(track.reason for track in tracks if track.reason))
+    return _Track(np.mean(gains, axis=0), languages)
+
+
+def _changes(task: Task, gains: Mapping[str, Floats], ours: _System, theirs: _System) -> list[LanguageChange]:
+    scores = {code: (ours.languages[task.name][code], theirs.languages[task.name][code]) for code in gains}
+    numbers = {
+        code: tuple(float(n) for n in (np.mean(s.by_seed), np.std(s.by_seed), np.mean(b.by_seed), np.std(b.by_seed)))
+        for code, (s, b) in scores.items()
+    }
+    raw = {code: p_value(each) for code, each in gains.items()}
+    tested = [code for code, p in raw.items() if p is not None]
+    corrected = dict(zip(tested, holm([p for p in raw.values() if p is not None]), strict=True))
+    one_std = improved_by_one_std(*([numbers[code][n] for code in gains] for n in (0, 2, 3)))
+    changes = []
+    for code, by_one_std in zip(gains, one_std, strict=True):
+        score, std, baseline, baseline_std = numbers[code]
+        gain, p = float(gains[code][0]), corrected.get(code)
+        low, high = interval(gains[code])
+        verdict: Verdict = "same" if p is None or p >= LEVEL else "helped" if gain > 0 else "harmed"
+        changes.append(
+            LanguageChange(
+                task=task.name,
+                language=code,
+                score=score,
+                std=std,
+                baseline=baseline,
+                baseline_std=baseline_std,
+                gain=gain,
+                low=low,
+                high=high,
+                p_value=p,
+                verdict=verdict,
+                one_std=by_one_std,
+            )
+        )
+    return changes
