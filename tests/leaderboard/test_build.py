@@ -1,0 +1,123 @@
+"""Truth: properties of the written files: links lead somewhere, bytes repeat, figures agree, names are harmless."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.leaderboard.test_table import BASELINE, entry
+from tests.scoring.builder import LANGUAGES, Lang
+from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.build import build
+from xrealign_bench.leaderboard.table import Entry
+from xrealign_bench.results.files import write_comparison, write_result
+
+NASTY = "a | b <script>alert(1)</script> [x](y) `c`\nd"
+
+
+def store(root: Path, *entries: Entry) -> Path:
+    for each in entries:
+        folder = root / "results" / each.folder.name
+        folder.mkdir(parents=True)
+        write_result(folder, each.result)
+        if each.comparison:
+            write_comparison(folder, each.comparison)
+    return root / "results"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """The README of a board with a good, an equal, a limited row and the baseline."""
+    languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
+    good = entry("good", 0.05, 0.04, 0.06, languages=languages)
+    recipe = good.result.recipe.model_copy(update={"title": NASTY})
+    good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
+    results = store(
+        tmp_path,
+        BASELINE,
+        good,
+        entry("equal", 0.045, 0.03, 0.05),
+        entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages),
+    )
+    written = build(results, tmp_path / "out")
+    assert [path.name for path in written] == ["README.md", "leaderboard.csv", "languages.csv", "leaderboard.json"]
+    return written[0]
+
+
+def test_every_row_links_to_its_result_and_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"(?<!\\)\]\(([^)]+)\)", page.read_text())
+    assert {f"../../results/{name}/result.json" for name in ("good", "equal", "part", "finetune-only")} < set(links)
+    assert all((page.parent / link).is_file() for link in links)
+
+
+def test_ranks_as_shown(page: Path) -> None:
+    rows = re.findall(r"^\| (\d|–) \| \[([\w-]+)\]", page.read_text(), flags=re.MULTILINE)
+    assert rows == [("1", "good"), ("1", "equal"), ("3", "finetune-only"), ("–", "part")]
+    assert re.search(r"- \[part\]\(.*\): limited to 5 examples$", page.read_text(), flags=re.MULTILINE)
+
+
+def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:
+    text = page.read_text()
+    assert "<script>" not in text
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3
+    for table in tables:
+        borders = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(borders) == 1
+    assert text.count("a \\| b &lt;script&gt;") == 2
+
+
+def test_rules_say_how_ranks_come_about(page: Path) -> None:
+    text = page.read_text()
+    for said in ("shares the rank of the row above", "Holm", "mean of the three tier"):
+        assert said in text
+    assert "close ≤ 0.25 < middle ≤ 0.6 < distant" in text
+
+
+def test_language_table_marks_helped_and_harmed(page: Path) -> None:
+    rows = [line for line in page.read_text().splitlines() if re.match(r"\| (DE \(de\)|a .*\(sw\)) \|", line)]
+    assert rows[0].endswith("| +1.0 ▲ | +1.0 ▲ | +1.0 ▲ |")
+    assert rows[1].endswith("| -3.0 ▼ † | -3.0 ▼ † | -3.0 ▼ † |")
+
+
+def test_csv_and_json_agree_with_the_page(page: Path) -> None:
+    with (page.parent / "leaderboard.csv").open() as file:
+        rows = {row["recipe"]: row for row in csv.DictReader(file)}
+    # (0.85 + 0.65) / 2, 0.55 and 0.25, each 5 points above the baseline's.
+    assert float(rows["good"]["xr"]) == pytest.approx(100 * (0.75 + 0.55 + 0.25) / 3, abs=1e-3)
+    assert (rows["good"]["gain_xr"], rows["good"]["gain_xr_low"], rows["good"]["gain_xr_high"]) == ("5.0", "4.0", "6.0")
+    assert (rows["part"]["rank"], rows["part"]["unranked"]) == ("", "limited to 5 examples")
+    content = json.loads((page.parent / "leaderboard.json").read_text())
+    assert [row["recipe"] for row in content["rows"]] == list(rows)
+    assert content["rows"][0]["gain_low"] == {"mean": 5.0, "low": 4.0, "high": 6.0, "languages": 4, "reason": None}
+    with (page.parent / "languages.csv").open() as file:
+        cells = {(row["recipe"], row["language"]): row for row in csv.DictReader(file)}
+    assert len(cells) == 4 * 5
+    assert cells["good", "sw"]["verdict"] == "harmed" and cells["good", "sw"]["gain"] == "-3.0"
+    assert cells["finetune-only", "sw"]["score"] == "20.0" and cells["finetune-only", "sw"]["gain"] == ""
+
+
+def test_building_twice_gives_the_same_bytes(page: Path) -> None:
+    before = {path: path.read_bytes() for path in page.parent.iterdir()}
+    build(page.parents[2] / "results", page.parents[1])
+    assert {path: path.read_bytes() for path in page.parent.iterdir()} == before
+
+
+def test_nothing_to_build_from_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no result\.json in it or below"):
+        build(tmp_path, tmp_path / "out")
+
+
+def test_building_needs_no_heavy_library(page: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from xrealign_bench.leaderboard.build import build\n"
+        "build(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "print(sorted({'torch', 'numpy', 'pyarrow', 'scipy', 'matplotlib', 'datasets'} & set(sys.modules)))"
+    )
+    arguments = [str(page.parents[2] / "results"), str(page.parents[1])]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,72 @@
+"""Truth: hand-computed figures stand in the text, and it fits a terminal of 120 columns."""
+
+from tests.leaderboard.test_table import BASELINE, SCORES, comparison_of, entry
+from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite
+from xrealign_bench.leaderboard.text import render_evaluation, render_languages
+from xrealign_bench.results.schema import Result
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _line(text: str, start: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.startswith(start)).split()
+
+
+def test_figures_of_a_task() -> None:
+    full = entry("full", 0.05, 0.04, 0.06)
+    text = render_evaluation([BASELINE.result, full.result], [None, full.comparison])
+    assert _line(text, "finetune-only") == _words("finetune-only 52.5 ±0.0 70.0 50.0 20.0 70.0 50.0 20.0 90.0")
+    assert _line(text, "full ") == (
+        _words("full 57.5 ±0.0 75.0 55.0 25.0 75.0 55.0 25.0 95.0 +5.0 [+4.0, +6.0] 3/1 0/1")
+    )
+    assert "mean over 2 seeds ± std" in text and "featural distance to en" in text
+    assert "finetune-only  46.7 ±0.0" in text  # (70 + 50 + 20) / 3
+
+
+def test_one_seed_is_said_and_has_no_spread() -> None:
+    result = make_result(flat(SCORES, seeds=(1,)), seeds=(1,))
+    text = render_evaluation([result], [None])
+    assert "seed 1 only" in text and "±" not in text
+    assert _line(text, "finetune-only")[1] == "52.5"
+
+
+def test_groups_of_words_have_their_own_table() -> None:
+    def grouped(result: Result) -> Result:
+        groups = {"held_out": {"accuracy": 0.25}, "other": {"accuracy": 0.5}}
+        return result.model_copy(
+            update={"scores": [score.model_copy(update={"groups": groups}) for score in result.scores]}
+        )
+
+    text = render_evaluation([grouped(BASELINE.result)], [None])
+    words = text[text.index("by kind of word") :]
+    assert _line(words, "recipe") == ["recipe", "held_out", "other"]
+    assert _line(words, "finetune-only") == ["finetune-only", "25.0", "±0.0", "50.0", "±0.0"]
+    assert "by kind of word" not in render_evaluation([BASELINE.result], [None])
+
+
+def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
+    result = make_result(flat({"en": 0.9, "de": 0.8}), suite=make_suite(), languages=LANGUAGES[:1])
+    text = render_evaluation([result], [None])
+    assert _line(text, "finetune-only") == ["finetune-only", *"–––––––", "90.0"]
+    assert "Not rankable: languages not evaluated: fr, th, sw." in text
+    assert "tags in fr: not evaluated with seed 1" in text
+    assert _line(text, "DE (de)") == ["DE", "(de)", "high", "0.10", "80.0"]
+
+
+def test_the_text_fits_120_columns() -> None:
+    languages = [Lang(f"l{n}", ("high", "medium", "low")[n % 3], n / 47, name="Language " * 2) for n in range(46)]
+    scores = flat({"en": 1.0, **{language.code: 0.123456 for language in languages}})
+    suite = make_suite(languages)
+    names = [f"alignfreeze-front-similarity-{n}-of-many" for n in range(7)]
+    baseline = make_result(scores, languages=languages, suite=suite)
+    results = [make_result(scores, languages=languages, suite=suite, recipe=name) for name in names]
+    comparisons = [comparison_of(result, baseline, -0.123, 0.123) for result in results]
+    for text in (
+        render_evaluation([baseline, *results], [None, *comparisons]),
+        render_languages([baseline, *results], [None, *comparisons]),
+    ):
+        assert max(len(line) for line in text.splitlines()) <= 120
+        # Names are broken over lines, not cut.
+        assert all(f"similarity-{n}-" in text for n in range(7)) and text.count("of-many") >= 7

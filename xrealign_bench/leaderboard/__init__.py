@@ -1,0 +1,1 @@
+"""Results turned into tables, Markdown, CSV, JSON, text and pictures; nothing here needs torch."""

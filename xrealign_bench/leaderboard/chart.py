@@ -1,0 +1,132 @@
+"""One picture of an evaluation: gains by tier for every recipe, and by language for the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xrealign_bench.results.schema import BASELINE, Comparison, Result
+from xrealign_bench.scoring.aggregate import TIERS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, which differ for every kind of colour vision; the pale yellow is left out.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+TIER_STYLES = {"high": ("o", "#0072B2"), "medium": ("s", "#E69F00"), "low": ("^", "#009E73")}
+OTHER_STYLE = ("D", "#777777")
+LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "fontsize": 10,
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.11),
+}
+"""Below the axes, where it can't hide a bar."""
+LABELS = 5
+"""How many of the best and of the worst languages have their code beside them."""
+
+
+def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | None], path: Path) -> Path:
+    """Draw a PNG of 1400 x 600 pixels.
+
+    Left: the gain in each tier over the baseline, with its 95 % interval, one bar a recipe. Right: the gain
+    in each language by the recipe with the highest gain in XR score, against distance to the source language.
+
+    Args:
+        results: of one checkpoint, suite and list of seeds; one a recipe.
+        comparisons: beside each result, None for the baseline.
+        path: the file to write; its folder is made.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    first = results[0]
+    compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
+    figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    seeds = f"{len(first.seeds)} seeds" if len(first.seeds) > 1 else f"seed {first.seeds[0]} only"
+    limited = "" if first.limit is None else f", limited to {first.limit} examples"
+    figure.suptitle(
+        f"{first.suite.title} ({first.suite.id})  ·  {first.checkpoint.id}  ·  {seeds}{limited}", fontsize=14
+    )
+    for axes in (left, right):
+        axes.axhline(0, color="#444444", linewidth=1)
+        axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylabel(f"gain over {BASELINE} (points)", fontsize=11)
+    _draw_tiers(left, compared)
+    _draw_languages(right, compared)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of matplotlib in it, so that the picture changes only when it looks different.
+    figure.savefig(path, format="png", metadata={"Software": None})
+    return path
+
+
+def _draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -> None:
+    axes.set_title("By tier (Joshi et al., 2020), mean of languages, 95 % interval", fontsize=12, loc="left")
+    width = 0.8 / max(1, len(compared))
+    for number, (result, comparison) in enumerate(compared):
+        # Hatched where the colours begin again.
+        colour, hatch = COLOURS[number % len(COLOURS)], "/" * (number // len(COLOURS))
+        for place, tier in enumerate(TIERS):
+            gain = comparison.gains.get(tier)
+            if gain is None or gain.mean is None:
+                continue
+            mean = 100 * gain.mean
+            x = place + (number - (len(compared) - 1) / 2) * width
+            axes.bar(x, mean, 0.92 * width, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            if gain.low is not None and gain.high is not None:
+                error = [[mean - 100 * gain.low], [100 * gain.high - mean]]
+                axes.errorbar(x, mean, yerr=error, color="#222222", linewidth=1.2, capsize=3)
+        axes.bar(0, 0, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=result.recipe.name)
+    axes.set_xlim(-0.55, len(TIERS) - 0.45)
+    axes.set_xticks(range(len(TIERS)), [_tier_label(tier, compared) for tier in TIERS], fontsize=11)
+    if compared:
+        axes.legend(**LEGEND, ncols=min(3, len(compared)))
+
+
+def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
+    gain = compared[0][1].gains.get(tier) if compared else None
+    if gain is None:
+        return f"{tier}\n(none)"
+    return f"{tier}\n({gain.languages} languages)" if gain.mean is not None else f"{tier}\n(incomplete)"
+
+
+def _draw_languages(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -> None:
+    if not compared:
+        axes.set_title("Only the baseline: nothing to compare", fontsize=12, loc="left")
+        return
+    result, comparison = max(compared, key=_xr_gain)
+    axes.set_title(f"By language: {result.recipe.name}", fontsize=12, loc="left")
+    suite = result.suite
+    axes.set_xlabel(f"{suite.bands.distance} distance to {suite.source_language}", fontsize=11)
+    records = {language.code: language for language in result.languages}
+    points = [
+        (record.distance, 100 * change.gain, record.tier, record.code)
+        for task in comparison.tasks
+        for change in task.languages
+        if (record := records[change.language]).distance is not None
+    ]
+    for tier in dict.fromkeys([*TIERS, *(point[2] for point in points)]):
+        marker, colour = TIER_STYLES.get(tier, OTHER_STYLE)
+        of_tier = [point for point in points if point[2] == tier]
+        if of_tier:
+            xs, ys = [point[0] for point in of_tier], [point[1] for point in of_tier]
+            axes.scatter(
+                xs, ys, s=46, marker=marker, color=colour, edgecolors="white", linewidths=0.6, label=f"{tier} tier"
+            )
+    by_gain = sorted(points, key=lambda point: point[1])
+    for x, y, _, code in {*by_gain[:LABELS], *by_gain[-LABELS:]}:
+        axes.annotate(code, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9, color="#333333")
+    for cut in suite.bands.cuts:
+        axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")
+    if points:
+        axes.legend(**LEGEND, ncols=4)
+
+
+def _xr_gain(pair: tuple[Result, Comparison]) -> float:
+    gain = pair[1].gains.get("xr")
+    return gain.mean if gain and gain.mean is not None else float("-inf")

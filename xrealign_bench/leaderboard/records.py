@@ -1,0 +1,143 @@
+"""A board for programs: CSV and JSON. Scores and gains are percent, with four decimals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from xrealign_bench.leaderboard.table import Board, Row, Section
+from xrealign_bench.results.schema import Gain
+from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
+
+SCHEMA_VERSION = 1
+GROUPS = ("all", *TIERS, *BANDS, *SEEN, "source")
+
+
+def render_csv(board: Board) -> str:
+    """One line a result."""
+    return _csv([_flat(record) for record in _rows(board)])
+
+
+def render_languages_csv(board: Board) -> str:
+    """One line a result, task and language, the source language included."""
+    return _csv([record for section in board.sections for row in section.rows for record in _languages(section, row)])
+
+
+def render_json(board: Board) -> str:
+    """The rows of `render_csv`, nested, with the reason of every null."""
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": board.suite.id,
+        "suite_digest": board.suite_digest,
+        "rows": list(_rows(board)),
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _rows(board: Board) -> Iterator[dict[str, Any]]:
+    for section in board.sections:
+        for row in section.rows:
+            yield {
+                "rank": row.rank,
+                "unranked": list(row.unranked),
+                **_identity(section, row),
+                "title": row.title,
+                "seeds": row.seeds,
+                "xr": _value(row.xr),
+                **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},
+                **{f"gain_{name}": _gain(row.gains[name]) for name in ("xr", *GROUPS) if name in row.gains},
+                "helped": row.tested and row.tested.helped,
+                "harmed": row.tested and row.tested.harmed,
+                "helped_one_std": row.one_std and row.one_std.helped,
+                "harmed_one_std": row.one_std and row.one_std.harmed,
+                "worst_task": row.worst and row.worst.task,
+                "worst_language": row.worst and row.worst.language,
+                "worst_gain": row.worst and _percent(row.worst.gain),
+                "seconds": round(row.seconds, 1),
+                "peak_memory_bytes": row.peak_memory_bytes,
+                "realigned_parameters": row.realigned_parameters,
+                "result": row.result,
+            }
+
+
+def _languages(section: Section, row: Row) -> Iterator[dict[str, Any]]:
+    changes = {(change.task, change.language): change for change in row.changes}
+    for task in row.summary.tasks.values():
+        for code, value in task.languages.items():
+            record, change = row.languages.get(code), changes.get((task.task, code))
+            yield {
+                **_identity(section, row),
+                "task": task.task,
+                "language": code,
+                "name": record and record.name,
+                "script": record and record.script,
+                "family": record and record.family,
+                "joshi_class": record and record.joshi_class,
+                "tier": record and record.tier,
+                "distance": record and record.distance,
+                "band": record and record.band,
+                "seen": record and record.seen,
+                "score": _percent(value.mean),
+                "std": _percent(value.std),
+                "baseline": change and _percent(change.baseline),
+                "baseline_std": change and _percent(change.baseline_std),
+                "gain": change and _percent(change.gain),
+                "gain_low": change and _percent(change.low),
+                "gain_high": change and _percent(change.high),
+                "p_value_holm": change and change.p_value,
+                "verdict": change and change.verdict,
+                "one_std": change and change.one_std,
+                "result": row.result,
+            }
+
+
+def _identity(section: Section, row: Row) -> dict[str, Any]:
+    checkpoint = section.checkpoint
+    return {
+        "checkpoint": checkpoint.id,
+        "revision": checkpoint.revision,
+        "weights_sha256": checkpoint.weights_sha256,
+        "recipe": row.recipe,
+    }
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {"mean": _percent(value.mean), "std": _percent(value.std), "reason": value.reason}
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    return {
+        "mean": _percent(gain.mean),
+        "low": _percent(gain.low),
+        "high": _percent(gain.high),
+        "languages": gain.languages,
+        "reason": gain.reason,
+    }
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 4)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Nested figures become columns `xr`, `xr_std`, `gain_xr`, `gain_xr_low` and so on."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat[name] = value["mean"]
+            flat |= {f"{name}_{part}": value[part] for part in ("std", "low", "high") if part in value}
+        else:
+            flat[name] = "; ".join(value) if isinstance(value, list) else value
+    return flat
+
+
+def _csv(records: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return buffer.getvalue()

@@ -1,0 +1,220 @@
+"""The table model: results and comparisons as rows with ranks. Markdown, CSV and JSON are made from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_result
+from xrealign_bench.results.schema import (
+    BASELINE,
+    CheckpointRecord,
+    Comparison,
+    Gain,
+    LanguageChange,
+    LanguageRecord,
+    Result,
+    digest_evidence,
+)
+from xrealign_bench.scoring.aggregate import Summary, Value, summarise
+from xrealign_bench.specs import Suite
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A result folder that was read."""
+
+    folder: Path
+    result: Result
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Of how many (task, language) pairs a recipe is better or worse than the baseline."""
+
+    helped: int
+    harmed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result. Scores and changes are on the 0..1 scale."""
+
+    rank: int | None
+    """Among the rows of its checkpoint."""
+    unranked: tuple[str, ...]
+    """Why it has no rank."""
+    recipe: str
+    title: str
+    is_baseline: bool
+    seeds: int
+    xr: Value
+    groups: dict[str, Value]
+    """Mean over tasks of each tier, band and so on: see `scoring.aggregate.Summary`."""
+    gains: dict[str, Gain]
+    """Against the same checkpoint fine-tuned only; empty for the baseline, and without a good comparison."""
+    tested: Verdicts | None
+    """By the corrected test."""
+    one_std: Verdicts | None
+    """By AlignFreeze's rule."""
+    worst: LanguageChange | None
+    changes: tuple[LanguageChange, ...]
+    summary: Summary
+    languages: dict[str, LanguageRecord]
+    seconds: float
+    """Of all stages behind the result, those shared with other results included."""
+    peak_memory_bytes: int | None
+    realigned_parameters: int
+    result: str
+    """Path of result.json, relative to the folder that the table is written to."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """All rows of one checkpoint: the baseline is among them, and ranks are within it."""
+
+    checkpoint: CheckpointRecord
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One suite version."""
+
+    suite: Suite
+    suite_digest: str
+    sections: tuple[Section, ...]
+
+
+def read_entries(root: Path) -> list[Entry]:
+    """Every result below `root`.
+
+    Raises:
+        UserError: one of them can't be read.
+    """
+    return [Entry(folder, read_result(folder), read_comparison(folder)) for folder in find_results(root)]
+
+
+def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
+    """One board a suite version, for files in the folder `<suite id>` below `out_root`.
+
+    Raises:
+        UserError: two results have the same suite name and version, and yet different suites.
+    """
+    boards = []
+    for suite_id in sorted({entry.result.suite.id for entry in entries}):
+        of_suite = [entry for entry in entries if entry.result.suite.id == suite_id]
+        _check_one_digest(suite_id, of_suite)
+        keys = sorted({_checkpoint_key(entry.result) for entry in of_suite})
+        sections = tuple(
+            _section([entry for entry in of_suite if _checkpoint_key(entry.result) == key], out_root / suite_id)
+            for key in keys
+        )
+        boards.append(Board(of_suite[0].result.suite, of_suite[0].result.suite_digest, sections))
+    return boards
+
+
+def _check_one_digest(suite_id: str, entries: Sequence[Entry]) -> None:
+    by_digest: dict[str, list[str]] = {}
+    for entry in entries:
+        by_digest.setdefault(entry.result.suite_digest, []).append(str(entry.folder))
+    if len(by_digest) > 1:
+        lines = [f"  {digest[:12]}: {', '.join(folders)}" for digest, folders in sorted(by_digest.items())]
+        raise UserError(
+            f"{suite_id} means {len(by_digest)} different suites here; give the changed suite a new version, "
+            "or move the results of one away. Digest of the suite with its tasks, and its results:\n" + "\n".join(lines)
+        )
+
+
+def _checkpoint_key(result: Result) -> tuple[str, ...]:
+    checkpoint = result.checkpoint
+    return checkpoint.id, checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256
+
+
+def _section(entries: Sequence[Entry], out: Path) -> Section:
+    baselines = {digest_evidence(e.result) for e in entries if e.result.is_baseline}
+    rows = [_row(entry, baselines, out) for entry in entries]
+    return Section(entries[0].result.checkpoint, tuple(rank(rows)))
+
+
+def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
+    result, summary = entry.result, summarise(entry.result)
+    problem = _comparison_problem(entry, baselines)
+    comparison = entry.comparison if problem is None else None
+    changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
+    unranked = list(result.missing) or [value.reason for value in (summary.xr,) if value.reason]
+    if problem is not None:
+        unranked.append(problem)
+    elif comparison is not None and not unranked and comparison.gains["xr"].low is None:
+        unranked.append("its gain has no interval")
+    memory = [stage.peak_memory_bytes for stage in result.stages if stage.peak_memory_bytes is not None]
+    return Row(
+        rank=None,
+        unranked=tuple(unranked),
+        recipe=result.recipe.name,
+        title=result.recipe.title,
+        is_baseline=result.is_baseline,
+        seeds=len(result.seeds),
+        xr=summary.xr,
+        groups=summary.groups,
+        gains=comparison.gains if comparison else {},
+        tested=_verdicts([change.verdict for change in changes]) if comparison else None,
+        one_std=_verdicts([change.one_std for change in changes]) if comparison else None,
+        worst=min(changes, key=lambda change: change.gain, default=None),
+        changes=changes,
+        summary=summary,
+        languages={language.code: language for language in result.languages},
+        seconds=sum(stage.seconds for stage in result.stages),
+        peak_memory_bytes=max(memory, default=None),
+        realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
+        result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
+    )
+
+
+def _comparison_problem(entry: Entry, baselines: set[str]) -> str | None:
+    """Why a result has no comparison that may be shown; None: it has one, or is the baseline."""
+    if entry.result.is_baseline:
+        return None
+    if entry.comparison is None:
+        return f"not compared with {BASELINE}"
+    if entry.comparison.result_digest != digest_evidence(entry.result):
+        return "its comparison is of an earlier result; evaluate it again"
+    if entry.comparison.baseline_digest not in baselines:
+        return f"the {BASELINE} result that it was compared with is not here; evaluate it again"
+    return None
+
+
+def _verdicts(verdicts: Sequence[str]) -> Verdicts:
+    return Verdicts(verdicts.count("helped"), verdicts.count("harmed"))
+
+
+def rank(rows: Iterable[Row]) -> list[Row]:
+    """Order the rows of one checkpoint and give ranks.
+
+    Rows go by XR score, the best first. A row has the rank of the row above it if the 95 % intervals of their
+    gains in XR score overlap (the baseline's gain is 0 without spread), and otherwise its place in the order.
+    Rows that can't be ranked come last.
+    """
+    ordered = sorted(rows, key=lambda row: (bool(row.unranked), -(row.xr.mean or 0.0), row.recipe, row.result))
+    ranked: list[Row] = []
+    for place, row in enumerate(ordered, start=1):
+        above = ranked[-1] if ranked else None
+        if row.unranked:
+            ranked.append(row)
+        elif above is not None and _bounds(row)[1] >= _bounds(above)[0]:
+            ranked.append(replace(row, rank=above.rank))
+        else:
+            ranked.append(replace(row, rank=place))
+    return ranked
+
+
+def _bounds(row: Row) -> tuple[float, float]:
+    """The interval of the gain in XR score of a row that may be ranked."""
+    gain = row.gains.get("xr")
+    if gain is None or gain.low is None or gain.high is None:
+        return 0.0, 0.0
+    return gain.low, gain.high

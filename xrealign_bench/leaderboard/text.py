@@ -1,0 +1,186 @@
+"""Results as text for a terminal of 120 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from xrealign_bench.leaderboard.numbers import NONE, percent, signed, spread, with_interval
+from xrealign_bench.results.schema import BASELINE, Comparison, LanguageChange, Result, TaskComparison
+from xrealign_bench.scoring.aggregate import BANDS, TIERS, Summary, Value, summarise
+
+RECIPES_ABREAST = 5
+MARKS = {"helped": "+", "harmed": "-", "same": " "}
+
+
+def render_evaluation(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
+    """The outcome of an evaluation: what the numbers are, one table a task, and the XR scores.
+
+    Where only some of a suite's languages were evaluated there are no averages; the languages themselves
+    follow.
+
+    Args:
+        results: of one checkpoint, suite and list of seeds; one a recipe.
+        comparisons: beside each result, None for the baseline.
+    """
+    first, summaries = results[0], [summarise(result) for result in results]
+    blocks = [_heading(first)]
+    for task in (name for name in first.suite.tasks if name in summaries[0].tasks):
+        blocks.append(f"{task}\n{_task_table(task, results, summaries, comparisons)}")
+        if summaries[0].tasks[task].word_groups:
+            blocks.append(f"{task}, by kind of word, mean over all targets\n{_words_table(task, results, summaries)}")
+    xr = _xr_table(results, summaries, comparisons)
+    blocks.append(f"XR score, mean over tasks of the mean of the three tiers\n{xr}")
+    reasons = _reasons(summaries)
+    if reasons:
+        blocks.append("\n  ".join([f"{NONE} is a mean that lacks a part:", *reasons]))
+    if {language.code for language in first.languages} < set(first.suite.target_languages):
+        blocks.append(render_languages(results, comparisons))
+    return "\n\n".join(blocks)
+
+
+def render_languages(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
+    """Score and gain of every target language, one table a task and a few recipes, arguments as above."""
+    blocks = []
+    summaries = [summarise(result) for result in results]
+    for task in (name for name in results[0].suite.tasks if name in summaries[0].tasks):
+        for start in range(0, len(results), RECIPES_ABREAST):
+            part = slice(start, start + RECIPES_ABREAST)
+            blocks.append(f"{task}\n{_language_table(task, results[part], summaries[part], comparisons[part])}")
+    key = "percent; in brackets the gain over the baseline; +/- after it: helped/harmed (corrected test at 5 %)"
+    return "\n\n".join([*blocks, key])
+
+
+def _heading(result: Result) -> str:
+    suite, seeds = result.suite, len(result.seeds)
+    over = f"mean over {seeds} seeds ± std" if seeds > 1 else f"seed {result.seeds[0]} only"
+    lines = [
+        f"{suite.title} ({suite.id}), checkpoint {result.checkpoint.id}",
+        f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
+        f"gain: over {BASELINE}, mean of all targets, with 95 % interval (paired bootstrap over "
+        + ("seeds and examples)" if seeds > 1 else "examples; another seed may differ by more)"),
+        "+/-: languages helped / harmed, Holm-corrected test at 5 %; 1 std: the same by AlignFreeze's rule.",
+    ]
+    if result.missing:
+        lines.append(f"Not rankable: {'; '.join(_short(reason) for reason in result.missing)}.")
+    return "\n".join(lines)
+
+
+def _task_table(
+    task: str,
+    results: Sequence[Result],
+    summaries: Sequence[Summary],
+    comparisons: Sequence[Comparison | None],
+) -> str:
+    body = []
+    for result, summary, comparison in zip(results, summaries, comparisons, strict=True):
+        groups, compared = summary.tasks[task].groups, _of_task(comparison, task)
+        body.append(
+            [
+                _narrow(result.recipe.name, 24),
+                spread(groups["all"]),
+                *(percent(groups[name].mean) for name in (*TIERS, *BANDS, "source")),
+                with_interval(compared.gains.get("all")) if compared else "",
+                _counts(change.verdict for change in compared.languages) if compared else "",
+                _counts(change.one_std for change in compared.languages) if compared else "",
+            ]
+        )
+    head = ["recipe", "all", *TIERS, *BANDS, results[0].suite.source_language, "gain", "+/-", "1 std"]
+    return _table(body, head)
+
+
+def _words_table(task: str, results: Sequence[Result], summaries: Sequence[Summary]) -> str:
+    names = list(summaries[0].tasks[task].word_groups)
+    body = [
+        [
+            result.recipe.name,
+            *(spread(summary.tasks[task].word_groups.get(name, Value(()))) for name in names),
+        ]
+        for result, summary in zip(results, summaries, strict=True)
+    ]
+    return _table(body, ["recipe", *names])
+
+
+def _xr_table(results: Sequence[Result], summaries: Sequence[Summary], comparisons: Sequence[Comparison | None]) -> str:
+    body = [
+        [
+            result.recipe.name,
+            spread(summary.xr),
+            with_interval(comparison.gains.get("xr")) if comparison else "",
+        ]
+        for result, summary, comparison in zip(results, summaries, comparisons, strict=True)
+    ]
+    return _table(body, ["recipe", "XR score", "gain"])
+
+
+def _language_table(
+    task: str,
+    results: Sequence[Result],
+    summaries: Sequence[Summary],
+    comparisons: Sequence[Comparison | None],
+) -> str:
+    columns: list[dict[str, LanguageChange]] = []
+    for comparison in comparisons:
+        compared = _of_task(comparison, task)
+        columns.append({change.language: change for change in compared.languages} if compared else {})
+    tiers = {tier: place for place, tier in enumerate(TIERS)}
+    records = [r for r in results[0].languages if r.code in summaries[0].tasks[task].languages]
+    body = [
+        [
+            f"{record.name} ({record.code})",
+            record.tier,
+            NONE if record.distance is None else f"{record.distance:.2f}",
+            *(
+                _score_and_gain(summary.tasks[task].languages[record.code], changes.get(record.code))
+                for summary, changes in zip(summaries, columns, strict=True)
+            ),
+        ]
+        for record in sorted(records, key=lambda r: (tiers.get(r.tier, len(tiers)), r.distance or 0.0, r.code))
+    ]
+    return _table(body, ["language", "tier", "distance", *(_narrow(result.recipe.name, 14) for result in results)])
+
+
+def _score_and_gain(score: Value, change: LanguageChange | None) -> str:
+    if change is None:
+        return percent(score.mean)
+    return f"{percent(score.mean)} ({signed(change.gain)}){MARKS[change.verdict]}"
+
+
+def _of_task(comparison: Comparison | None, task: str) -> TaskComparison | None:
+    return next((t for t in comparison.tasks if t.task == task), None) if comparison else None
+
+
+def _counts(verdicts: Iterable[str]) -> str:
+    each = list(verdicts)
+    return f"{each.count('helped')}/{each.count('harmed')}"
+
+
+def _reasons(summaries: Sequence[Summary]) -> list[str]:
+    """Why means are missing, each reason once."""
+    values = [v for s in summaries for t in s.tasks.values() for v in (*t.groups.values(), *t.word_groups.values())]
+    return list(dict.fromkeys(_short(v.reason) for v in (*values, *(s.xr for s in summaries)) if v.reason))
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= 110 else reason[:107] + "..."
+
+
+def _narrow(name: str, width: int) -> str:
+    """A name over several lines of at most `width` columns, broken at its hyphens."""
+    lines = [""]
+    for part in name.replace("-", "- ").split():
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _table(body: Sequence[Sequence[str]], head: Sequence[str]) -> str:
+    """Columns two spaces apart; tabulate's own heads would make each of them two wider."""
+    widths = [
+        max(len(line) for cell in column for line in cell.split("\n")) for column in zip(head, *body, strict=True)
+    ]
+    rows = [head, ["-" * width for width in widths], *body]
+    align = ["left"] + ["right"] * (len(head) - 1)
+    return tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
