@@ -1,4 +1,4 @@
-"""The one exception that means "what you gave me is wrong"."""
+"""The exceptions that tell a person something: what was given is wrong, or training went wrong."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class TrainingError(Exception):
+    """Training went wrong although the input was right, such as a loss that is not a number."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

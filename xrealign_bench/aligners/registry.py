@@ -34,6 +34,7 @@ class Align(Protocol):
 class Aligner:
     """A way to tell which words translate which, and what it takes."""
 
+    title: str
     align: Align
     needs_lexicon: bool = False
     needs_checkpoint: bool = False
@@ -82,8 +83,8 @@ def _similarity(text: ParallelText, resources: Resources) -> list[Links]:
 
 
 ALIGNERS: Mapping[str, Aligner] = {
-    "gold": Aligner(_gold),
-    "lexicon": Aligner(_lexicon, needs_lexicon=True),
-    "eflomal": Aligner(_eflomal, package="eflomal"),
-    "similarity": Aligner(_similarity, needs_checkpoint=True),
+    "gold": Aligner("the corpus's own links", _gold),
+    "lexicon": Aligner("words that a bilingual lexicon pairs, where there is no doubt", _lexicon, needs_lexicon=True),
+    "eflomal": Aligner("statistical, both directions intersected", _eflomal, package="eflomal"),
+    "similarity": Aligner("mutually nearest word vectors of the checkpoint", _similarity, needs_checkpoint=True),
 }

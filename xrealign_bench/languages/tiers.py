@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages.inventory import Language
@@ -17,7 +17,10 @@ UNCLASSIFIED = "unclassified"
 """The tier of a language that Joshi et al. (2020) do not list: never guessed, so in no tier's average."""
 
 
-def tier(language: Language, tiers: Mapping[str, Sequence[int]]) -> str:
+TierName = TypeVar("TierName", bound=str)
+
+
+def tier(language: Language, tiers: Mapping[TierName, Sequence[int]]) -> str:
     """Return the tier that holds the language's Joshi class, or "unclassified" where it has none.
 
     Raises:

@@ -1,0 +1,348 @@
+"""The plan. Truth: which kinds of stage read a setting, by hand from what each kind does; hashes by hashlib."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, write_yaml
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.pipeline import plan as planning
+from xrealign_bench.pipeline.plan import Plan, Request, Stage, StageKind, StageRef, make_plan
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task
+
+BASELINE = Recipe(name="finetune-only", title="Fine-tuning only")
+CHECKPOINT = Checkpoint(
+    id="tiny",
+    folder=Path("/nowhere/tiny"),
+    revision=None,
+    model_type="bert",
+    architecture="BertModel",
+    config_sha256="c" * 64,
+    weights_sha256="w" * 64,
+    tokenizer_sha256="t" * 64,
+    trust_remote_code=False,
+)
+KINDS = get_args(StageKind)
+TRAINED = {"realign", "finetune", "predict"}
+PAIRS = {"align", "encode"} | TRAINED
+ALL = set(KINDS)
+
+
+def request(
+    recipe: dict[str, Any] | None = None,
+    suite: dict[str, Any] | None = None,
+    task: dict[str, Any] | None = None,
+    corpus: dict[str, Any] | None = None,
+    checkpoint: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Request:
+    """What `evaluate` would ask for, with some fields of the specs changed."""
+    made_suite = Suite.model_validate(SUITE | (suite or {}))
+    made_task = Task.model_validate(TASK | (task or {}))
+    fields: dict[str, Any] = {
+        "checkpoint": replace(CHECKPOINT, **(checkpoint or {})),
+        "recipes": [BASELINE, Recipe.model_validate(RECIPE | (recipe or {}))],
+        "suite": made_suite,
+        "suite_tasks": [made_task],
+        "tasks": [made_task],
+        "languages": made_suite.target_languages,
+        "seeds": made_suite.seeds,
+        "corpora": {"pairs": Corpus.model_validate(CORPUS | (corpus or {})), "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9})},
+        "limit": None,
+        "data_root": None,
+        "offline": True,
+        "numerics": {"device": "cpu", "threads": 1},
+    }  # fmt: skip
+    return Request(**fields | changes)
+
+
+def keys(plan: Plan, run: int = 1) -> dict[str, set[str]]:
+    """Kind -> the keys of the stages behind one recipe."""
+    refs = plan.ancestors(plan.runs[run].predict.values())
+    return {kind: {ref.key for ref in refs if ref.kind == kind} for kind in KINDS}
+
+
+def finetuning(**changes: Any) -> dict[str, Any]:
+    return {"suite": {"finetuning": SUITE["finetuning"] | changes}}
+
+
+def schedule(**changes: Any) -> dict[str, Any]:
+    return {"recipe": {"schedule": RECIPE["schedule"] | changes}}
+
+
+COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("checkpoint weights", {"checkpoint": {"weights_sha256": "x" * 64}}, TRAINED),
+    ("checkpoint config", {"checkpoint": {"config_sha256": "x" * 64}}, TRAINED),
+    ("checkpoint tokenizer", {"checkpoint": {"tokenizer_sha256": "x" * 64}}, {"tokenise", "encode"} | TRAINED),
+    ("numerics", {"numerics": {"device": "cpu", "threads": 2}}, TRAINED),
+    ("limit", {"limit": 5}, ALL),
+    ("seeds", {"seeds": [4, 8]}, TRAINED),
+    ("source language", {"suite": {"source_language": "fr"}}, ALL),
+    ("steps", finetuning(steps=4), TRAINED),
+    ("batch size", finetuning(batch_size=9), {"finetune", "predict"}),
+    ("max length", finetuning(max_length=33), {"tokenise", "encode"} | TRAINED),
+    ("learning rate", finetuning(learning_rate={"default": 2e-3}), TRAINED),
+    ("learning rate of the model", finetuning(learning_rate={"default": 1e-3, "bert": 2e-3}), TRAINED),
+    ("learning rate schedule", finetuning(lr_schedule="constant"), {"finetune", "predict"}),
+    ("warm-up", finetuning(warmup=0.2), {"finetune", "predict"}),
+    ("suite's aligner", {"suite": {"parallel": {"corpus": "pairs", "aligner": "lexicon"}}}, PAIRS),
+    ("suite's corpus", {"suite": {"parallel": {"corpus": "more", "aligner": "gold"}}}, PAIRS),
+    ("labels", {"task": {"labels": TASK["labels"][::-1]}}, {"tokenise", "finetune", "predict"}),
+    ("scored words", {"task": {"scored_words": "all"}}, {"tokenise", "finetune", "predict"}),
+    ("test examples", {"task": {"test_examples": 13}}, {"tokenise", "finetune", "predict"}),
+    ("train examples", {"task": {"train_examples": 25}}, {"tokenise", "finetune", "predict"}),
+    ("pairs of the corpus", {"corpus": {"pairs": 11}}, PAIRS),
+    ("aligner", {"recipe": {"aligner": "lexicon"}}, PAIRS),
+    ("eflomal", {"recipe": {"aligner": "eflomal"}}, PAIRS),
+    ("corpus", {"recipe": {"parallel": {"corpus": "more"}}}, PAIRS),
+    ("languages", {"recipe": {"parallel": {"languages": ["de", "sw"]}}}, PAIRS),
+    ("random weights", {"recipe": {"initialisation": "random"}}, TRAINED),
+    ("frozen blocks", {"recipe": {"freeze": {"blocks": "upper_half"}}}, TRAINED),
+    ("frozen embeddings", {"recipe": {"freeze": {"blocks": "lower_half", "embeddings": True}}}, TRAINED),
+    ("temperature", {"recipe": {"objective": {"temperature": 0.2}}}, TRAINED),
+    ("layer", {"recipe": {"objective": {"layer": "last"}}}, TRAINED),
+    ("pooling", {"recipe": {"objective": {"pooling": "mean"}}}, TRAINED),
+    ("projection", {"recipe": {"objective": {"projection": None}}}, TRAINED),
+    ("negatives", {"recipe": {"objective": {"negatives": "other_language"}}}, TRAINED),
+    ("realignment steps", schedule(steps=4), TRAINED),
+    ("realignment batch size", schedule(batch_size=5), TRAINED),
+    ("realignment max length", schedule(max_length=31), {"encode"} | TRAINED),
+    ("realignment learning rate", schedule(learning_rate=1e-4), TRAINED),
+    ("realignment schedule", schedule(lr_schedule="linear"), TRAINED),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, set[str]]:
+    return keys(make_plan(request()))
+
+
+@pytest.mark.parametrize(("changes", "kinds"), [row[1:] for row in COVERED], ids=[row[0] for row in COVERED])
+def test_a_setting_changes_the_keys_of_what_depends_on_it(
+    plain: dict[str, set[str]], changes: dict[str, Any], kinds: set[str]
+) -> None:
+    changed = keys(make_plan(request(**changes)))
+    assert {kind for kind in KINDS if changed[kind] != plain[kind]} == kinds
+
+
+def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> None:
+    """A field that is added to the specs has to be thought of here."""
+    assert set(Recipe.model_fields) == {
+        "name", "title", "description", "citation",  # not read by any stage
+        "initialisation", "method", "aligner", "freeze", "objective", "parallel", "schedule",
+    }  # fmt: skip
+    nested = {name: set(Recipe.model_fields[name].annotation.model_fields) for name in ("freeze", "objective", "parallel", "schedule")}  # type: ignore[union-attr]  # fmt: skip
+    assert nested == {
+        "freeze": {"blocks", "embeddings"},
+        "objective": {"temperature", "layer", "pooling", "projection", "negatives"},
+        "parallel": {"corpus", "languages", "mixing"},  # one mixing
+        "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule"},  # one when
+    }
+
+
+def test_the_data_are_part_of_the_keys(plain: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
+    changed = keys(make_plan(request()))
+    assert all(not changed[kind] & plain[kind] for kind in KINDS)
+
+
+def test_the_similarity_aligner_depends_on_the_checkpoint() -> None:
+    by_similarity = {"recipe": {"aligner": "similarity"}}
+    before = keys(make_plan(request(**by_similarity)))
+    for change in ({"checkpoint": {"weights_sha256": "x" * 64}}, {"numerics": {}}, finetuning(max_length=33)):
+        assert not keys(make_plan(request(**by_similarity, **change)))["align"] & before["align"]
+
+
+NOT_COVERED: dict[str, dict[str, Any]] = {
+    "recipe": {"recipe": {"name": "other", "title": "Other", "description": "d", "citation": "c"}},
+    "task": {"task": {"title": "Other", "citation": "c", "licence": "l"}},
+    "corpus": {"corpus": {"title": "Other", "citation": "c", "licence": "l"}},
+    "suite": {
+        "suite": {
+            "name": "other", "version": "2.0", "title": "Other", "description": "d", "controls": ["random-init-finetune"],
+            "tiers": {"high": [5], "medium": [3, 4], "low": [0, 1, 2]}, "bands": {"cuts": [0.1, 0.2]},
+            "checkpoint": "elsewhere",
+        }
+    },
+    "place of the checkpoint": {"checkpoint": {"id": "other", "folder": Path("/else"), "revision": "r", "architecture": "X"}},
+    "learning rate of another model": finetuning(learning_rate={"default": 1e-3, "xlm-roberta": 2e-3}),
+    "the same said in other words": schedule(steps=3, learning_rate=1e-3, max_length=32),
+    "aligner of the suite by name": {"recipe": {"aligner": "gold", "parallel": {"corpus": "pairs"}}},
+    "languages of the suite by name": {"recipe": {"parallel": {"languages": ["th", "de", "swa"]}}},
+    "offline": {"offline": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", NOT_COVERED.values(), ids=NOT_COVERED.keys())
+def test_what_changes_no_result_changes_no_key(plain: dict[str, set[str]], changes: dict[str, Any]) -> None:
+    assert keys(make_plan(request(**changes))) == plain
+
+
+def test_fewer_test_languages_mean_fewer_predictions_and_the_same_realignment(plain: dict[str, set[str]]) -> None:
+    """A recipe must not become another one because somebody looks at fewer languages."""
+    fewer = keys(make_plan(request(languages=["sw"], seeds=[7])))
+    assert all(fewer[kind] < plain[kind] for kind in ("tokenise", *TRAINED))
+    assert all(fewer[kind] == plain[kind] for kind in ("align", "encode"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_is_the_hash_of_canonical_json(kind: StageKind) -> None:
+    stage = Stage(
+        kind=kind,
+        label="only for people",
+        settings={"b": 1, "a": [1.5, None, "ก"]},
+        inputs={"two": StageRef(kind="align", key="1" * 64), "one": StageRef(kind="tokenise", key="0" * 64)},
+    )
+    written = (
+        '{"inputs":{"one":"' + "0" * 64 + '","two":"' + "1" * 64 + '"},"kind":"' + kind + '",'
+        '"settings":{"a":[1.5,null,"ก"],"b":1},"version":' + str(planning.CODE_VERSIONS[kind]) + "}"
+    )
+    assert stage.key == hashlib.sha256(written.encode()).hexdigest()
+    again = Stage(
+        kind=kind,
+        label="another label",
+        settings={"a": [1.5, None, "ก"], "b": 1},
+        inputs=dict(reversed(stage.inputs.items())),
+    )
+    assert again.key == stage.key
+
+
+def test_another_version_of_the_code_is_another_key(monkeypatch: pytest.MonkeyPatch, plain: dict[str, set[str]]) -> None:
+    monkeypatch.setattr(planning, "CODE_VERSIONS", planning.CODE_VERSIONS | {"encode": 99})
+    changed = keys(make_plan(request()))
+    assert {kind for kind in KINDS if changed[kind] != plain[kind]} == {"encode"} | TRAINED
+
+
+def test_what_recipes_share_is_planned_once() -> None:
+    full = Recipe.model_validate(RECIPE | {"name": "full", "freeze": {}})
+    twin = Recipe.model_validate(RECIPE | {"name": "twin"})
+    plan = make_plan(request(recipes=[BASELINE, Recipe.model_validate(RECIPE), full, twin]))
+    counts = {kind: sum(ref.kind == kind for ref in plan.stages) for kind in KINDS}
+    # en train, and en de sw th test; three languages; two seeds x two (three) ways to train; in four languages each
+    assert counts == {"tokenise": 5, "align": 3, "encode": 3, "realign": 4, "finetune": 6, "predict": 24}
+    assert keys(plan, 1) == keys(plan, 3)
+    assert keys(plan, 1)["tokenise"] == keys(plan, 0)["tokenise"]
+
+
+def test_one_realignment_serves_all_tasks() -> None:
+    tasks = [Task.model_validate(TASK), Task.model_validate(TASK | {"name": "again", "test_examples": 5})]
+    suite = {"tasks": ["phrases", "again"]}
+    plan = make_plan(request(suite=suite, suite_tasks=tasks, tasks=tasks))
+    assert sum(ref.kind == "realign" for ref in plan.stages) == 2
+    assert sum(ref.kind == "finetune" for ref in plan.stages) == 8
+    assert plan.runs[1].realign["phrases", 3] == plan.runs[1].realign["again", 3]
+
+
+def test_stages_come_after_what_they_need() -> None:
+    plan = make_plan(request())
+    seen: set[StageRef] = set()
+    for ref, stage in plan.stages.items():
+        assert set(stage.inputs.values()) <= seen
+        assert ref == stage.ref
+        seen.add(ref)
+
+
+def test_languages_without_parallel_data_are_listed() -> None:
+    plan = make_plan(request(recipe={"parallel": {"languages": ["de", "qu", "yo"]}}))
+    assert plan.runs[1].without_data == ["qu", "yo"]
+    assert list(plan.runs[1].encode) == ["de"]
+    assert plan.runs[0].without_data == []
+
+
+BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
+    "aligner": ({"recipe": {"aligner": "golden"}}, "unknown aligner in recipe 'mine': 'golden'; did you mean gold"),
+    "corpus": ({"recipe": {"parallel": {"corpus": "opus"}}}, "unknown parallel corpus in recipe 'mine': 'opus'"),
+    "language to realign": ({"recipe": {"parallel": {"languages": ["de", "qqq"]}}}, "unknown language 'qqq'"),
+    "source language is realigned": ({"recipe": {"parallel": {"languages": ["de", "eng"]}}}, "names the suite's source"),
+    "no language has data": ({"recipe": {"parallel": {"languages": ["qu"]}}}, "none of the languages to realign .qu."),
+    "language of the task": ({"suite": {"target_languages": ["de", "fi"]}}, "unknown language of the task 'phrases': 'fi'"),
+    "language of the data": ({"task": {"configs": TASK["configs"] | {"de": "dee"}}}, "language of the embedded data: 'dee'"),
+    "language of nobody": (
+        {"suite": {"target_languages": ["de", "qqq"]}, "task": {"configs": TASK["configs"] | {"qqq": "de"}}},
+        "unknown language 'qqq'",
+    ),
+    "another name of a language": (
+        {"suite": {"target_languages": ["deu"]}, "task": {"configs": TASK["configs"] | {"deu": "de"}}},
+        "'deu'.*'de'",
+    ),
+    "source language": ({"suite": {"source_language": "qqq"}}, "unknown language 'qqq'"),
+    "source language of nobody's task": ({"suite": {"source_language": "fi"}}, "language of the task 'phrases': 'fi'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
+def test_what_can_not_be_evaluated_is_refused_before_any_work(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_plan(request(**changes))
+
+
+BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "seed": ({"seeds": [4]}, "unknown seed in this suite: '4'; Known: 3, 7"),
+    "task": ({"tasks": ["phrase"]}, "unknown task in this suite: 'phrase'; did you mean phrases"),
+    "target": ({"languages": ["fr"]}, "unknown target language in this suite: 'fr'"),
+    "language": ({"languages": ["qqq"]}, "unknown language 'qqq'"),
+    "recipe": ({"recipes": ["alignfreeze-frnt"]}, "unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front"),
+    "suite": ({"suite": "dem"}, "unknown suite 'dem'; did you mean demo"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS.keys())
+def test_names_that_do_not_exist_are_refused(
+    tmp_path: Path, small_checkpoint: Path, changes: dict[str, Any], message: str
+) -> None:
+    options = {"suite": str(write_suite(tmp_path)), "checkpoint": str(small_checkpoint), "device": "cpu"}
+    with pytest.raises(UserError, match=message):
+        prepare(Options(**options | changes))
+
+
+@pytest.fixture
+def options(tmp_path: Path, small_checkpoint: Path) -> Callable[..., Options]:
+    def make(**changes: Any) -> Options:
+        given = {"suite": str(write_suite(tmp_path / "small")), "checkpoint": str(small_checkpoint), "device": "cpu"}
+        return Options(**given | changes)
+
+    return make
+
+
+def test_two_recipes_of_one_name_are_refused(tmp_path: Path, options: Callable[..., Options]) -> None:
+    mine = write_recipe(tmp_path, name="alignfreeze-front")
+    with pytest.raises(UserError, match="two of the recipes have the name alignfreeze-front"):
+        prepare(options(recipes=["alignfreeze-front", str(mine)]))
+
+
+def test_a_task_beside_the_suite_comes_before_the_shipped_one(tmp_path: Path, options: Callable[..., Options]) -> None:
+    suite = str(write_suite(tmp_path, tasks=["cldr-phrases"], parallel={"corpus": "cldr", "aligner": "gold"}))
+    shipped = prepare(options(suite=suite))
+    assert shipped.request.tasks[0].train_examples == 3000
+    write_yaml(tmp_path / "cldr-phrases.yaml", TASK | {"name": "cldr-phrases"})
+    write_yaml(tmp_path / "cldr.yaml", CORPUS | {"name": "cldr"})
+    beside = prepare(options(suite=suite))
+    assert beside.request.tasks[0].train_examples == 24
+    assert beside.request.corpora["cldr"].pairs == 10
+
+
+def test_a_file_beside_the_suite_with_another_name_in_it_is_refused(tmp_path: Path, options: Callable[..., Options]) -> None:
+    suite = write_suite(tmp_path)
+    write_yaml(tmp_path / "phrases.yaml", TASK | {"name": "phrase"})
+    with pytest.raises(UserError, match="phrases.yaml: its name is 'phrase'"):
+        prepare(options(suite=str(suite)))
+
+
+def test_the_baseline_is_planned_first_and_once(options: Callable[..., Options]) -> None:
+    plan = prepare(options(recipes=["alignfreeze-full", "finetune-only", "alignfreeze-full"]))
+    assert [run.recipe.name for run in plan.runs] == ["finetune-only", "alignfreeze-full"]
+
+
+def test_choices_come_in_the_order_of_the_suite(options: Callable[..., Options]) -> None:
+    plan = prepare(options(languages=["tha", "de"], seeds=[7, 3, 7]))
+    assert plan.request.languages == ["de", "th"]
+    assert plan.request.seeds == [3, 7]

@@ -1,0 +1,105 @@
+"""The wheel works without the checkout. Truth: the checkout's files, and processes that run on the wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xrealign_bench import __version__
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = {"xrealign_bench": "xrealign_bench"} | {
+    folder: f"xrealign_bench/shipped/{folder}" for folder in ("tasks", "submissions")
+}
+"""Folder of the checkout -> folder of the wheel."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    command = [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path) -> Path:
+    """A folder with the wheel's content and nothing else."""
+    folder = wheel.parent / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run(site: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=site.parent,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = {
+        f"{there}/{path.relative_to(ROOT / here).as_posix()}"
+        for here, there in SHIPPED.items()
+        for path in (ROOT / here).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == expected
+
+
+def test_the_wheel_names_the_command_and_carries_the_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        named = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
+        assert "xrealign-bench = xrealign_bench.cli:main" in archive.read(named["entry_points.txt"]).decode()
+        assert archive.read(named["LICENSE"]) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_every_shipped_spec_and_the_checkpoint_load_from_the_wheel(site: Path) -> None:
+    code = """
+import json
+import xrealign_bench
+from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.specs import find_spec, shipped_names
+from xrealign_bench.specs.yaml import FOLDERS
+
+print(json.dumps({
+    "package": xrealign_bench.__file__,
+    "specs": {m.__name__: [find_spec(name, m).name for name in shipped_names(m)] for m in FOLDERS},
+    "checkpoint": str(resolve_checkpoint(EMBEDDED).folder),
+}))
+"""
+    found = json.loads(run(site, "-c", code))
+    assert Path(found["package"]).is_relative_to(site)
+    assert Path(found["checkpoint"]).is_relative_to(site)
+    assert all(found["specs"].values())
+    assert found["specs"]["Recipe"] == sorted(path.stem for path in (ROOT / "submissions").glob("*.yaml"))
+
+
+def test_the_command_lists_the_recipes(site: Path) -> None:
+    listed = run(site, "-m", "xrealign_bench.cli", "list", "recipes")
+    for path in (ROOT / "submissions").glob("*.yaml"):
+        assert path.stem in listed
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__

@@ -1,0 +1,368 @@
+"""The commands. What they do lives in the folders; heavy libraries are imported only where a command needs them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+from tabulate import tabulate
+
+from xrealign_bench import __version__
+from xrealign_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from xrealign_bench.pipeline.plan import Plan
+    from xrealign_bench.pipeline.store import Store
+
+KINDS = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Listing(click.Group):
+    """Commands in the order in which they are written, the order in which they are learnt."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Listing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="xrealign-bench")
+def cli() -> None:
+    """Compare cross-lingual realignment recipes under one fixed protocol.
+
+    \b
+    Examples:
+      xrealign-bench evaluate                            the embedded checkpoint and suite, offline
+      xrealign-bench list recipes                        what can be compared
+      xrealign-bench show recipe alignfreeze-front       what a recipe does
+      xrealign-bench evaluate --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite \\
+          --recipe alignfreeze-full --recipe alignfreeze-front
+    """
+
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: default_store(),
+    envvar="XREALIGN_BENCH_STORE",
+    help="Folder where finished stages are kept and found again.  [default: ~/.cache/xrealign-bench/store]",
+)
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="XREALIGN_BENCH_DATA_ROOT",
+    help="Folder with data sets in Hub layout (ORG/NAME/CONFIG/SPLIT-*.parquet), read instead of the Hub.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
+
+
+def default_store() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "xrealign-bench", "store")
+
+
+@cli.command()
+@click.option("--checkpoint", help="Hub id or folder of an encoder.  [default: the suite's, else xrealign-mini]")
+@click.option("--revision", help="Branch, tag or commit of a Hub checkpoint.")
+@click.option("--recipe", "recipes", multiple=True, help="Name or YAML file; may be given several times.  [default: alignfreeze-front]")
+@click.option("--suite", default="demo", show_default=True, help="Name or YAML file.")
+@click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
+@click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
+@click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split; never ranked.")
+@data_root_option
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("xrealign-output"), show_default=True, help="Folder for results and leaderboard.")  # fmt: skip
+@store_option
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
+@click.option("--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
+@click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost.")
+@json_option
+def evaluate(
+    store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Realign, fine-tune in the source language, score zero-shot transfer.
+
+    The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
+    is stored: an interrupted run goes on where it was when the same command is given again.
+
+    \b
+    Examples:
+      xrealign-bench evaluate
+      xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
+      xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
+      xrealign-bench evaluate --language sw --language th --limit 20 --json
+    """
+    _quiet_libraries(options["offline"])
+    from xrealign_bench import evaluate as job
+    from xrealign_bench.leaderboard.text import render_evaluation
+    from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.progress import Progress
+
+    job.check_writable(output)
+    stages = Store(store)
+    plan = job.prepare(job.Options(**options))
+    if dry_run:
+        _print_plan(plan, stages, as_json)
+        return
+    with Progress(len(plan.stages)) as progress:
+        outcome, evaluation = job.run(plan, stages, output, options["device"], _command(), progress)
+    _say(f"{len(outcome.done)} stages run, {len(outcome.stored)} found in the store")
+    if evaluation is None:
+        reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
+        _say(f"{len(outcome.failed)} stages failed, {len(outcome.skipped)} not run:\n{reasons}\nWhat was finished is stored; the same command goes on from there.")  # fmt: skip
+        sys.exit(FAILED)
+    if as_json:
+        pairs = zip(evaluation.results, evaluation.comparisons, strict=True)
+        _print_json([{"result": r.model_dump(mode="json"), "comparison": c and c.model_dump(mode="json")} for r, c in pairs])
+        return
+    click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
+    click.echo(f"\nresults      {output / 'results'}")
+    click.echo(f"leaderboard  {evaluation.leaderboard[0]}")
+    click.echo(f"chart        {evaluation.chart}")
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@json_option
+def list_kind(kind: str, as_json: bool) -> None:
+    """List what the harness knows.
+
+    \b
+    Examples:
+      xrealign-bench list recipes
+      xrealign-bench list languages --json
+    """
+    from xrealign_bench.catalogue import rows_of
+
+    rows = rows_of(kind)
+    if as_json:
+        _print_json(rows)
+    else:
+        click.echo(tabulate([{k: _short(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True))
+
+
+@cli.command()
+@click.argument("kind", type=click.Choice([k.rstrip("s") for k in KINDS]))
+@click.argument("name")
+@click.option("--source", default="en", show_default=True, help="Source language that distances are measured to.")
+@json_option
+def show(kind: str, name: str, source: str, as_json: bool) -> None:
+    """Show one recipe, suite, task, language, checkpoint or aligner whole.
+
+    \b
+    Examples:
+      xrealign-bench show recipe alignfreeze-front
+      xrealign-bench show language sw --source fr
+    """
+    from xrealign_bench.catalogue import describe
+
+    content = describe(f"{kind}s", name, source)
+    if as_json:
+        _print_json(content)
+    else:
+        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).rstrip())
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(files: tuple[Path, ...]) -> None:
+    """Check YAML files of recipes, suites, tasks and corpora; all problems are told at once.
+
+    \b
+    Example:
+      xrealign-bench validate my-recipe.yaml my-suite.yaml
+    """
+    from xrealign_bench.catalogue import validate_file
+
+    problems = []
+    for file in files:
+        try:
+            click.echo(f"{file}: a good {validate_file(file)}")
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+@cli.group(cls=Listing)
+def leaderboard() -> None:
+    """Make the leaderboard from results."""
+
+
+@leaderboard.command("build")
+@click.argument("results", type=click.Path(path_type=Path, file_okay=False), default=Path("leaderboard/results"))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]")
+def leaderboard_build(results: Path, out: Path | None) -> None:
+    """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
+
+    \b
+    Example:
+      xrealign-bench leaderboard build xrealign-output/results
+    """
+    from xrealign_bench.leaderboard.build import build
+
+    for path in build(results, out or results.parent):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+def rescore(result: Path) -> None:
+    """Compute every score of RESULT (a folder) again from its predictions, and fail if a figure differs.
+
+    \b
+    Example:
+      xrealign-bench rescore xrealign-output/results/demo-1.0/xrealign-mini/alignfreeze-front
+    """
+    from xrealign_bench.results.rescore import rescore as compute_again
+
+    click.echo(f"{compute_again(result)} scores computed again from the predictions: all equal")
+
+
+@cli.group(cls=Listing)
+def cache() -> None:
+    """Look after the store of finished stages."""
+
+
+@cache.command("list")
+@store_option
+@json_option
+def cache_list(store: Path, as_json: bool) -> None:
+    """List stored stages by kind: how many, how large, what they cost."""
+    from xrealign_bench.catalogue import stored_rows
+
+    rows = stored_rows(store)
+    if as_json:
+        _print_json(rows)
+    else:
+        click.echo(tabulate(rows, headers="keys", floatfmt=".1f"))
+
+
+@cache.command("verify")
+@store_option
+def cache_verify(store: Path) -> None:
+    """Read every stored byte again; what is damaged is removed and told, and made again when needed."""
+    from xrealign_bench.pipeline.store import Store
+
+    damaged = Store(store).verify()
+    for damage in damaged:
+        click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
+    click.echo(f"{len(damaged)} damaged entries")
+    sys.exit(FAILED if damaged else 0)
+
+
+@cache.command("prune")
+@store_option
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days.")
+@click.confirmation_option("--yes", prompt="Remove stored stages? They are computed again when needed.")
+def cache_prune(store: Path, older_than: int | None) -> None:
+    """Remove stored stages.
+
+    \b
+    Example:
+      xrealign-bench cache prune --older-than 30 --yes
+    """
+    from datetime import timedelta
+
+    from xrealign_bench.pipeline.store import Store
+
+    removed = Store(store).prune(older_than=None if older_than is None else timedelta(days=older_than))
+    click.echo(f"{len(removed)} entries removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")
+
+
+@cli.command()
+@data_root_option
+@store_option
+@json_option
+def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
+    """Tell versions, devices, what is reachable, and where the store is."""
+    from xrealign_bench.doctor import examine
+
+    findings = examine(data_root, store)
+    if as_json:
+        _print_json(findings)
+    else:
+        click.echo(tabulate(findings.items(), tablefmt="plain"))
+
+
+def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
+    from xrealign_bench.pipeline.estimate import estimate
+
+    rows = [asdict(row) for row in estimate(plan, store)]
+    if as_json:
+        stages = [
+            {"kind": ref.kind, "key": ref.key, "label": stage.label, "stored": store.has(ref.kind, ref.key)}
+            for ref, stage in plan.stages.items()
+        ]
+        _print_json({"stages": stages, "estimate": rows})
+        return
+    request = plan.request
+    recipes = ", ".join(recipe.name for recipe in request.recipes)
+    click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
+    click.echo(f"tasks {', '.join(t.name for t in request.tasks)}; {len(request.languages)} target languages; seeds {', '.join(map(str, request.seeds))}\n")  # fmt: skip
+    table = [[row["kind"], row["stages"], row["stored"], _about(row["seconds"])] for row in rows]
+    click.echo(tabulate(table, headers=["stage", "in the plan", "stored", "roughly takes"]))
+    for run in plan.runs:
+        if run.without_data:
+            click.echo(f"\n{run.recipe.name}: no parallel data for {', '.join(run.without_data)}; not realigned")
+    click.echo(f"\nstore {store.root}; nothing was run")
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known yet"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _command() -> list[str]:
+    """The command as a user would give it, without the place of the script."""
+    return ["xrealign-bench", *sys.argv[1:]]
+
+
+def _quiet_libraries(offline: bool) -> None:
+    """Before they are imported: libraries draw no bars of their own, and never ask the Hub when told not to."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def main() -> None:
+    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        _say(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; finished stages are stored, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

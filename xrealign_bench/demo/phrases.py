@@ -1,0 +1,321 @@
+"""Multilingual phrases from Unicode CLDR: tagging examples, translation pairs with gold links, a lexicon.
+
+A random record of one to three items (a date, a quantity, a country ...) is written down in a language by
+CLDR's own patterns, and each word keeps the tag of the part that it came from. Two languages' versions of one
+record are translations, and their words are aligned by construction. Word order, inflection and adpositions
+differ as they do between the languages.
+
+**Links.** A part (the month of the second item, the "and" before the third) gives a link where it is one word
+on both sides. Of a part of several words, those that most names of its kind share (the "Tiếng" of Vietnamese
+languages, the "ago" of times past) are set apart from those that tell the names from each other, and either
+group gives a link where it is one word on both sides: "3 days ago" and "vor 3 Tagen" have three links. The
+rest give none: "Estados Unidos" and "United States" have no order to align them by, and a wrong gold link is
+worse than none.
+
+**Held out.** Two fifths of the territories, languages, currencies and units are never in
+`task_rows(..., "train")`, `parallel_rows` or `lexicon_rows`. A word counts as held out where it belongs to
+such a name and to nothing else that is said in the language: the "Islands" of a held-out archipelago have
+been seen, and so have the "hours" of "3 hours" in "3 hours ago".
+Records of the other kinds are few (there are seven weekdays), so a short test phrase without a name can occur
+in training too; the random streams are different ones.
+
+**Reproducible.** The same arguments give the same rows on every machine with the same `fingerprint()`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from babel.core import get_global
+from icu4py import icu_version
+
+from xrealign_bench.demo.cldr import LocaleTables, tables
+from xrealign_bench.demo.names import common_words, entries, frame_of, is_lexical, open_words
+from xrealign_bench.demo.records import (
+    NAMES,
+    RELATIVE,
+    Item,
+    held_out,
+    open_names,
+    random_count,
+    random_item,
+    records,
+)
+from xrealign_bench.demo.render import TAGS, Missing, Word, render
+from xrealign_bench.errors import UserError, unknown
+
+__all__ = [
+    "LANGUAGES",
+    "TAGS",
+    "Coverage",
+    "PairRow",
+    "PhraseRow",
+    "coverage",
+    "fingerprint",
+    "lexicon_rows",
+    "parallel_rows",
+    "pretraining_lines",
+    "task_rows",
+]
+
+# Raise this whenever the same arguments would give other rows.
+VERSION = 1
+
+# ISO 639-1 codes, 639-3 where there is none.
+LANGUAGES = tuple(
+    """
+    af am ar as ast az be bew bg bn br bs ca ccp chr cs cv cy da de dsb el en es et eu fa fi fo fr frr ga gd
+    gl gu ha he hi hr hsb hu hy ia id is it ja jv ka kab kgp km kn ko ky lb lij lo lt lv mk ml mr ms
+    my ne nl nn no or pa pcm pl ps pt ro ru sc sd si sk sl sq sr sv sw ta te th ti tk tl tr uk ur uz
+    vec vi yrl yue zh
+    """.split()  # noqa: SIM905
+)
+
+_CLOSED = frozenset({"WEEKDAY", "MONTH", "REL", "CONJ"})
+_NAMED = {"UNIT": "unit", "CURRENCY": "currency", "TERRITORY": "territory", "LANGUAGE": "language"}
+
+
+@dataclass(frozen=True)
+class PhraseRow:
+    """One tagging example.
+
+    `record` numbers the record in its stream: rows of two languages with the same number (and split and seed)
+    say the same thing, and the numbers left out are the records that the language cannot express.
+    """
+
+    record: int
+    words: list[str]
+    labels: list[str]
+    # "closed", "seen" or "held_out"; "other" for the label O and for words without a letter or with a digit
+    groups: list[str]
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """One translation pair with its gold links (position in the source, position in the target)."""
+
+    record: int
+    source_words: list[str]
+    target_words: list[str]
+    links: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many records a language can express, and what the others lacked."""
+
+    rendered: int
+    missing: Counter[str]
+
+    @property
+    def fraction(self) -> float:
+        return self.rendered / (self.rendered + self.missing.total())
+
+
+def task_rows(
+    language: str, split: Literal["train", "test"], size: int, seed: int = 0, native_digits: bool = False
+) -> list[PhraseRow]:
+    """Tagging examples: `size` records of the split's stream that the language can express.
+
+    >>> row = task_rows("de", "train", 1)[0]
+    >>> len(row.words) == len(row.labels) == len(row.groups)
+    True
+    """
+    _check(language)
+    if split not in ("train", "test"):
+        raise unknown("split", split, ["train", "test"])
+    names = {kind: open_names(kind) for kind in NAMES} if split == "train" else NAMES
+    rows: list[PhraseRow] = []
+    for at, record in enumerate(records(f"{VERSION}/{split}/{seed}", names)):
+        if len(rows) >= size:
+            break
+        _give_up(language, at, len(rows))
+        try:
+            rendered = render(record, language, native_digits)
+        except Missing:
+            continue
+        rows.append(
+            PhraseRow(
+                record=at,
+                words=[word.text for word in rendered],
+                labels=[word.tag for word in rendered],
+                groups=[_group(word, record, language) for word in rendered],
+            )
+        )
+    return rows
+
+
+def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[PairRow]:
+    """Translation pairs with gold links: `size` records that both languages can express.
+
+    >>> row = parallel_rows("en", "de", 1)[0]
+    >>> all(s < len(row.source_words) and t < len(row.target_words) for s, t in row.links)
+    True
+    """
+    _check(source)
+    _check(target)
+    names = {kind: open_names(kind) for kind in NAMES}
+    rows: list[PairRow] = []
+    for at, record in enumerate(records(f"{VERSION}/parallel/{seed}", names)):
+        if len(rows) >= size:
+            break
+        _give_up(f"{source}-{target}", at, len(rows))
+        try:
+            left, right = render(record, source), render(record, target)
+        except Missing:
+            continue
+        rows.append(
+            PairRow(
+                at,
+                [word.text for word in left],
+                [word.text for word in right],
+                _links(record, left, right, source, target),
+            )
+        )
+    return rows
+
+
+def lexicon_rows(source: str, target: str) -> list[tuple[str, str]]:
+    """A bilingual lexicon as MUSE has them: pairs of lower-cased single words, names held out left out.
+
+    >>> ("april", "huhtikuu") in lexicon_rows("en", "fi")
+    True
+    """
+    _check(source)
+    _check(target)
+    left, right = entries(source), entries(target)
+    return sorted({(left[key], right[key]) for key in left if key in right})
+
+
+def coverage(language: str, size: int = 1000, seed: int = 0) -> Coverage:
+    """What share of the test split's first `size` records the language can express, and why not the rest."""
+    _check(language)
+    missing: Counter[str] = Counter()
+    stream = records(f"{VERSION}/test/{seed}", NAMES)
+    for _ in range(size):
+        try:
+            render(next(stream), language)
+        except Missing as lack:
+            missing[str(lack)] += 1
+    return Coverage(size - missing.total(), missing)
+
+
+def pretraining_lines(language: str, size: int, seed: int = 0) -> list[str]:
+    """Lines of one language for masked-word pre-training, their words set apart by spaces.
+
+    They draw on every name that CLDR has in the language. Half of the records have a theme, a country with
+    its languages and its currency, so that what belongs together in the world is met together in every
+    language.
+    """
+    _check(language)
+    locale = tables(language)
+    names = {
+        "unit": tuple(sorted(locale.units)),
+        "currency": tuple(sorted(locale.currencies)),
+        "territory": tuple(sorted(locale.territories)),
+        "language": tuple(sorted(locale.languages)),
+    }
+    chance = random.Random(f"{VERSION}/pretraining/{language}/{seed}")
+    lines: list[str] = []
+    tried = 0
+    while len(lines) < size:
+        _give_up(language, tried, len(lines))
+        tried += 1
+        count = chance.choices((1, 2, 3, 4), (1, 4, 3, 2))[0]
+        if chance.random() < 0.5:
+            record = _themed(chance, locale, count)
+        else:
+            record = tuple(random_item(chance, names) for _ in range(count))
+        try:
+            lines.append(" ".join(word.text for word in render(record, language)))
+        except Missing:
+            continue
+    return lines
+
+
+@functools.cache
+def fingerprint() -> str:
+    """A hash of what determines the rows: this generator, CLDR as babel has it, ICU's dictionaries."""
+    versions = (
+        str(VERSION),
+        importlib.metadata.version("babel"),
+        str(get_global("cldr")["version"]),
+        icu_version,
+    )
+    return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+
+
+def _check(language: str) -> None:
+    if language not in LANGUAGES:
+        raise unknown("demo language", language, LANGUAGES)
+
+
+def _give_up(language: str, tried: int, found: int) -> None:
+    if tried > 1000 and found * 4 < tried:
+        raise UserError(f"{language}: CLDR can express only {found} of {tried} records; choose another language")
+
+
+def _group(word: Word, record: tuple[Item, ...], language: str) -> str:
+    if word.tag == "O" or not is_lexical(word.text):
+        return "other"
+    if word.tag in _CLOSED:
+        return "closed"
+    item = record[word.item]
+    new = held_out(_NAMED[word.tag], item.name) and word.core.lower() not in open_words(language)
+    return "held_out" if new else "seen"
+
+
+def _links(
+    record: tuple[Item, ...], left: Sequence[Word], right: Sequence[Word], source: str, target: str
+) -> list[tuple[int, int]]:
+    sources, targets = _places(record, left, source), _places(record, right, target)
+    pairs = [(at, targets[part]) for part, at in sources.items() if part in targets]
+    # A month's name and its number ("March", "3") are no pair of words.
+    return sorted(pair for pair in pairs if is_lexical(left[pair[0]].text) == is_lexical(right[pair[1]].text))
+
+
+def _places(record: tuple[Item, ...], rendered: Sequence[Word], language: str) -> dict[tuple[str, int, bool], int]:
+    """Where a part has its one telling word (True in the key), and its one word that its kind shares."""
+    parts: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for at, word in enumerate(rendered):
+        if word.tag != "O":
+            parts[word.tag, word.item].append(at)
+    places: dict[tuple[str, int, bool], list[int]] = defaultdict(list)
+    for (tag, item), positions in parts.items():
+        for at in positions:
+            alone = len(positions) == 1 or tag == "CONJ"
+            common = frozenset() if alone else common_words(language, frame_of(rendered[at], record))
+            places[tag, item, rendered[at].text.lower() not in common].append(at)
+    return {part: positions[0] for part, positions in places.items() if len(positions) == 1}
+
+
+def _themed(chance: random.Random, locale: LocaleTables, count: int) -> tuple[Item, ...]:
+    """A country, its languages and its currency, in any order, and perhaps a time."""
+    territory = chance.choice(sorted(locale.territories))
+    spoken, money = _world().get(territory, ((), ()))
+    items = [Item("territory", territory)]
+    items += [Item("language", name) for name in spoken if name in locale.languages]
+    items += [Item("currency", code, random_count(chance)) for code in money if code in locale.currencies]
+    items.append(Item("relative", chance.choice(RELATIVE), random_count(chance)))
+    return tuple(chance.sample(items, min(count, len(items))))
+
+
+@functools.cache
+def _world() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Each territory's three most spoken languages and its present currencies."""
+    spoken = get_global("territory_languages")
+    money = get_global("territory_currencies")
+    return {
+        territory: (
+            tuple(sorted(people, key=lambda name: (-people[name]["population_percent"], name))[:3]),
+            tuple(code for code, _, end, tender in money.get(territory, ()) if end is None and tender),
+        )
+        for territory, people in spoken.items()
+    }

@@ -1,0 +1,52 @@
+"""What this installation is and what it can reach."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench import __version__
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "huggingface_hub", "babel", "icu4py", "eflomal", "lang2vec")
+
+
+def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
+    """Versions, devices, reachability and places, each under a plain name."""
+    import torch
+
+    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    findings: dict[str, Any] = {
+        "xrealign-bench": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "devices": ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])],
+        "threads": torch.get_num_threads(),
+        "hub": _hub(),
+        "data root": str(data_root) if data_root else "none given (--data-root or XREALIGN_BENCH_DATA_ROOT)",
+        "store": str(store),
+        "store has room": _room(store),
+    }
+    return findings
+
+
+def _hub() -> str:
+    """Whether the Hub answers, in one request."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.constants import ENDPOINT
+
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        return "not asked: offline"
+    try:
+        HfApi().model_info("FacebookAI/xlm-roberta-base", timeout=5)
+    except Exception as error:  # whatever goes wrong is the finding
+        return f"{ENDPOINT} can't be reached ({type(error).__name__})"
+    return f"{ENDPOINT} answers"
+
+
+def _room(store: Path) -> str:
+    there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
+    return f"{shutil.disk_usage(there).free / 1e9:.1f} GB"

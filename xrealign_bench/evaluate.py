@@ -1,0 +1,179 @@
+"""The main job: checkpoint x recipes on a suite, from names to results, comparisons and a leaderboard."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.languages import find
+from xrealign_bench.leaderboard.build import build
+from xrealign_bench.leaderboard.chart import draw_chart
+from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.device import numeric_settings, pick_device
+from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
+from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.results.collect import collect
+from xrealign_bench.results.files import write_comparison
+from xrealign_bench.results.schema import BASELINE, Comparison, Result
+from xrealign_bench.scoring.compare import compare
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec
+
+Data = TypeVar("Data", Task, Corpus)
+Choice = TypeVar("Choice", str, int)
+
+DEFAULT_RECIPE = "alignfreeze-front"
+DEFAULT_SUITE = "demo"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user asks for, in names."""
+
+    checkpoint: str | None = None
+    revision: str | None = None
+    recipes: Sequence[str] = ()
+    suite: str = DEFAULT_SUITE
+    tasks: Sequence[str] = ()
+    languages: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    limit: int | None = None
+    data_root: Path | None = None
+    device: str | None = None
+    offline: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation leaves: one result a recipe, the baseline first, and the files made from them."""
+
+    results: list[Result]
+    comparisons: list[Comparison | None]
+    folders: list[Path]
+    leaderboard: list[Path]
+    chart: Path
+
+
+def prepare(options: Options) -> Plan:
+    """Resolve every name and lay out the stages; nothing is computed.
+
+    Raises:
+        UserError: whatever is unknown, missing or contradictory.
+    """
+    suite = find_spec(options.suite, Suite)
+    beside = _folder_of(options.suite)
+    tasks = [_find_beside(name, Task, beside) for name in suite.tasks]
+    recipes = [find_spec(name, Recipe) for name in dict.fromkeys([BASELINE, *(options.recipes or [DEFAULT_RECIPE])])]
+    _names_differ(recipes)
+    corpora = {name: _find_beside(name, Corpus, beside) for name in _corpora(suite, recipes)}
+    device = pick_device(options.device)
+    checkpoint = options.checkpoint or suite.checkpoint or EMBEDDED
+    return make_plan(
+        Request(
+            checkpoint=resolve_checkpoint(checkpoint, options.revision, options.offline, options.trust_remote_code),
+            recipes=recipes,
+            suite=suite,
+            suite_tasks=tasks,
+            tasks=[task for task in tasks if task.name in _chosen("task", options.tasks, suite.tasks)],
+            languages=_chosen("target language", [find(code).code for code in options.languages], suite.target_languages),
+            seeds=_chosen("seed", options.seeds, suite.seeds),
+            corpora=corpora,
+            limit=options.limit,
+            data_root=options.data_root,
+            offline=options.offline,
+            numerics=numeric_settings(device),
+        )
+    )
+
+
+def run(
+    plan: Plan, store: Store, output: Path, device: str | None, command: Sequence[str], on_event: Callable[[Event], None]
+) -> tuple[Outcome, Evaluation | None]:
+    """Run a plan and write what comes of it below `output`; no evaluation where a stage failed."""
+    request = plan.request
+    results_root = output / "results"
+    check_writable(results_root)
+    sources = Sources(request.checkpoint, request.data_root, request.offline, str(pick_device(device)))
+    outcome = run_serially(plan, store, sources, on_event)
+    if outcome.failed:
+        return outcome, None
+    folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
+    results = [
+        collect(plan, r, store, folder, shlex.join(command)) for r, folder in zip(plan.runs, folders, strict=True)
+    ]
+    comparisons: list[Comparison | None] = [None]
+    for folder in folders[1:]:
+        comparison = compare(folder, folders[0])
+        write_comparison(folder, comparison)
+        comparisons.append(comparison)
+    written = build(results_root, output / "leaderboard")
+    chart = draw_chart(results, comparisons, output / "leaderboard" / request.suite.id / f"{folders[0].parent.name}.png")
+    return outcome, Evaluation(results, comparisons, folders, written, chart)
+
+
+def result_folder(plan: Plan, recipe: Recipe) -> Path:
+    """Where a result lies below the results' root; one that is not complete never replaces one that is."""
+    request = plan.request
+    partial = (
+        request.limit is not None
+        or request.seeds != request.suite.seeds
+        or request.languages != request.suite.target_languages
+        or len(request.tasks) != len(request.suite.tasks)
+    )
+    checkpoint = request.checkpoint.id.replace("/", "--")
+    return Path(request.suite.id, checkpoint, recipe.name + ("--partial" if partial else ""))
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the compute whether results can be written.
+
+    Raises:
+        UserError: they can't.
+    """
+    probe = folder / f".{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"the output folder {folder} can't be written to ({error.strerror}); choose another with --output") from None
+
+
+def _folder_of(name_or_file: str) -> Path | None:
+    """Where a suite's own tasks and corpora are looked for before the shipped ones."""
+    path = Path(name_or_file)
+    return path.parent if path.suffix in (".yaml", ".yml") else None
+
+
+def _find_beside(name: str, model: type[Data], folder: Path | None) -> Data:
+    if folder is None or not (path := folder / f"{name}.yaml").is_file():
+        return find_spec(name, model)
+    spec = load_spec(path, model)
+    if spec.name != name:
+        raise UserError(f"{path}: its name is '{spec.name}'; give the file and the name in it the same name")
+    return spec
+
+
+def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
+    return sorted({suite.parallel.corpus, *(r.parallel.corpus for r in recipes if r.parallel.corpus)})
+
+
+def _names_differ(recipes: list[Recipe]) -> None:
+    names = [recipe.name for recipe in recipes]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it")
+
+
+def _chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
+    """The ones asked for, in the suite's order; all where none is named."""
+    for name in asked:
+        if name not in known:
+            raise unknown(f"{what} in this suite:", str(name), map(str, known))
+    return [name for name in known if not asked or name in asked]

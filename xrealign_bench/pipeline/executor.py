@@ -1,0 +1,69 @@
+"""Run the stages of a plan, one after the other. The reference for every other way to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple
+
+from xrealign_bench.errors import TrainingError
+from xrealign_bench.pipeline.plan import Plan, Sources, Stage, StageRef
+from xrealign_bench.pipeline.store import Store
+
+
+class Event(NamedTuple):
+    """What an executor tells while it works."""
+
+    what: Literal["stored", "start", "progress", "done", "failed", "skipped"]
+    stage: Stage
+    done: int = 0
+    """Of `total` steps, in a `progress` event."""
+    total: int = 0
+    note: str = ""
+
+
+@dataclass
+class Outcome:
+    """Disjoint sets that add up to the plan."""
+
+    stored: set[StageRef] = field(default_factory=set)
+    """Found in the store, not run."""
+    done: set[StageRef] = field(default_factory=set)
+    failed: dict[StageRef, str] = field(default_factory=dict)
+    """Stage -> why."""
+    skipped: set[StageRef] = field(default_factory=set)
+    """Not run because something that they need failed."""
+
+
+def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[[Event], None]) -> Outcome:
+    """Run what the store does not hold yet. A failed training costs its descendants and nothing else.
+
+    Raises:
+        UserError: the data or the checkpoint turned out to be bad; what was finished before stays stored.
+    """
+    outcome = Outcome()
+    for ref, stage in plan.stages.items():
+        if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
+            outcome.skipped.add(ref)
+            on_event(Event("skipped", stage))
+        elif store.open(ref.kind, ref.key) is not None:
+            outcome.stored.add(ref)
+            on_event(Event("stored", stage))
+        else:
+            from xrealign_bench.pipeline.stages import run_stage  # torch and all: not where everything is stored
+
+            on_event(Event("start", stage))
+            try:
+                run_stage(stage, store, sources, partial(_tell_progress, on_event, stage))
+            except TrainingError as error:
+                outcome.failed[ref] = str(error)
+                on_event(Event("failed", stage, note=str(error)))
+            else:
+                outcome.done.add(ref)
+                on_event(Event("done", stage))
+    return outcome
+
+
+def _tell_progress(on_event: Callable[[Event], None], stage: Stage, done: int, total: int, note: str) -> None:
+    on_event(Event("progress", stage, done, total, note))

@@ -1,0 +1,333 @@
+"""From specs to stages: what has to be done for an evaluation, each step keyed by all that determines its output."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from xrealign_bench.aligners import ALIGNERS
+from xrealign_bench.data import (
+    SEGMENTER,
+    corpus_languages,
+    lexicon_fingerprint,
+    lexicon_languages,
+    locate_pairs,
+    locate_task,
+)
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.languages import find
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.specs import Corpus, Finetuning, HubData, Recipe, Spec, Suite, Task, digest
+
+StageKind = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
+
+CODE_VERSIONS: Mapping[StageKind, int] = {
+    "tokenise": 1, "align": 1, "encode": 1, "realign": 1, "finetune": 1, "predict": 1,
+}  # fmt: skip
+"""Raised whenever a change of code changes what a kind of stage puts out: old outputs are then never reused."""
+
+
+class StageRef(Spec):
+    kind: StageKind
+    key: str
+
+
+class Stage(Spec):
+    """One step of work. Its key covers its kind, code version, settings and inputs, and so all that is upstream."""
+
+    kind: StageKind
+    label: str
+    """For people; not part of the key."""
+    settings: dict[str, Any]
+    """JSON: whatever determines the output besides the inputs."""
+    inputs: dict[str, StageRef] = {}
+
+    @property
+    def key(self) -> str:
+        covered = {"kind": self.kind, "version": CODE_VERSIONS[self.kind], "settings": self.settings}
+        return digest(covered | {"inputs": {role: ref.key for role, ref in self.inputs.items()}})
+
+    @property
+    def ref(self) -> StageRef:
+        return StageRef(kind=self.kind, key=self.key)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `evaluate`, with every name resolved."""
+
+    checkpoint: Checkpoint
+    recipes: list[Recipe]
+    suite: Suite
+    suite_tasks: list[Task]
+    """All of the suite's tasks: its digest covers them."""
+    tasks: list[Task]
+    """Those of the suite that are asked for."""
+    languages: list[str]
+    """Target languages that are asked for."""
+    seeds: list[int]
+    corpora: Mapping[str, Corpus]
+    limit: int | None
+    data_root: Path | None
+    offline: bool
+    numerics: dict[str, Any]
+    """Device, dtype, threads, library versions: part of the key of every stage that computes with a model."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where things lie on this machine: what a stage needs and its key must not depend on."""
+
+    checkpoint: Checkpoint
+    data_root: Path | None
+    offline: bool
+    device: str
+
+
+@dataclass
+class Run:
+    """The stages of one recipe."""
+
+    recipe: Recipe
+    align: dict[str, StageRef] = field(default_factory=dict)
+    """Language -> its word alignment."""
+    encode: dict[str, StageRef] = field(default_factory=dict)
+    without_data: list[str] = field(default_factory=list)
+    """Languages that the recipe asks for and the corpus lacks."""
+    realign: dict[tuple[str, int], StageRef] = field(default_factory=dict)
+    """(task, seed) -> realignment; the same for all tasks whose settings it shares."""
+    finetune: dict[tuple[str, int], StageRef] = field(default_factory=dict)
+    predict: dict[tuple[str, str, int], StageRef] = field(default_factory=dict)
+    """(task, language, seed) -> predictions; the source language is among them."""
+
+
+@dataclass
+class Plan:
+    """Stages in an order in which they can be run, and which of them belongs to which recipe."""
+
+    request: Request
+    stages: dict[StageRef, Stage] = field(default_factory=dict)
+    train: dict[str, StageRef] = field(default_factory=dict)
+    """Task -> its tokenised training data."""
+    test: dict[tuple[str, str], StageRef] = field(default_factory=dict)
+    """(task, language) -> its tokenised test data."""
+    runs: list[Run] = field(default_factory=list)
+
+    def add(self, stage: Stage) -> StageRef:
+        """Add a stage unless an equal one is there already."""
+        ref = stage.ref
+        self.stages.setdefault(ref, stage)
+        return ref
+
+    def ancestors(self, refs: Iterable[StageRef]) -> set[StageRef]:
+        """The stages named, and all that they need."""
+        found: set[StageRef] = set()
+        todo = list(refs)
+        while todo:
+            ref = todo.pop()
+            if ref not in found:
+                found.add(ref)
+                todo += self.stages[ref].inputs.values()
+        return found
+
+
+def make_plan(request: Request) -> Plan:
+    """Lay out every stage of an evaluation; nothing is computed and no example is read.
+
+    Raises:
+        UserError: a language without data, an unknown aligner, corpus or language, data that can't be found.
+    """
+    plan = Plan(request)
+    _check_languages(request.suite)
+    for task in request.tasks:
+        _plan_task_data(plan, task)
+    for recipe in request.recipes:
+        plan.runs.append(_plan_run(plan, recipe))
+    return plan
+
+
+def learning_rate(finetuning: Finetuning, model_type: str) -> float:
+    """The suite's fine-tuning learning rate for a kind of model."""
+    return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
+
+
+def _check_languages(suite: Suite) -> None:
+    """Results describe every language, by its one code."""
+    for code in [suite.source_language, *suite.target_languages]:
+        if (own := find(code).code) != code:
+            raise UserError(f"suite '{suite.name}': the language '{code}' is called '{own}' here; write that")
+
+
+def _plan_task_data(plan: Plan, task: Task) -> None:
+    source = plan.request.suite.source_language
+    plan.train[task.name] = plan.add(_tokenise(plan.request, task, source, "train"))
+    for language in [source, *plan.request.languages]:
+        plan.test[task.name, language] = plan.add(_tokenise(plan.request, task, language, "test"))
+
+
+def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
+    located = locate_task(task, language, split, request.data_root, request.offline)
+    settings = {
+        "task": _what_is_read(task, configs={language: task.configs[language]}),
+        "language": language,
+        "split": split,
+        "data": located.fingerprint,
+        "limit": request.limit,
+        "tokenizer": request.checkpoint.tokenizer_sha256,
+        "max_length": request.suite.finetuning.max_length,
+    }
+    return Stage(kind="tokenise", label=f"tokenise {task.name} {language} {split}", settings=settings)
+
+
+def _plan_run(plan: Plan, recipe: Recipe) -> Run:
+    run = Run(recipe)
+    if recipe.realigns:
+        _plan_parallel_data(plan, run)
+    for task in plan.request.tasks:
+        for seed in plan.request.seeds:
+            _plan_training(plan, run, task, seed)
+    return run
+
+
+def _plan_parallel_data(plan: Plan, run: Run) -> None:
+    request, recipe = plan.request, run.recipe
+    corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
+    if corpus_name not in request.corpora:
+        raise unknown(f"parallel corpus in recipe '{recipe.name}':", corpus_name, request.corpora)
+    corpus = request.corpora[corpus_name]
+    source = request.suite.source_language
+    aligner = recipe.aligner or request.suite.parallel.aligner
+    if aligner not in ALIGNERS:
+        raise unknown(f"aligner in recipe '{recipe.name}':", aligner, ALIGNERS)
+    there = set(corpus_languages(corpus, source, request.data_root, request.offline))
+    if ALIGNERS[aligner].needs_lexicon:
+        there &= set(lexicon_languages(corpus, source, request.data_root))
+    for language in _realigned_languages(request, recipe):
+        if language not in there:
+            run.without_data.append(language)
+            continue
+        align = plan.add(_align(request, aligner, corpus, language))
+        run.align[language] = align
+        run.encode[language] = plan.add(_encode(request, recipe, align, language))
+    if not run.encode:
+        raise UserError(
+            f"recipe '{recipe.name}': the corpus '{corpus.name}' has none of the languages to realign "
+            f"({', '.join(run.without_data)}); name another corpus or other languages under 'parallel'"
+        )
+
+
+def _realigned_languages(request: Request, recipe: Recipe) -> list[str]:
+    """What the recipe asks for: never less because an evaluation looks at fewer languages."""
+    if recipe.parallel.languages == "suite_targets":
+        return list(request.suite.target_languages)
+    codes = [find(code).code for code in recipe.parallel.languages]
+    if request.suite.source_language in codes:
+        raise UserError(
+            f"recipe '{recipe.name}': parallel.languages names the suite's source language "
+            f"'{request.suite.source_language}', which every other one is aligned with; remove it"
+        )
+    return codes
+
+
+def _align(request: Request, name: str, corpus: Corpus, language: str) -> Stage:
+    source = request.suite.source_language
+    where = (request.data_root, request.offline)
+    settings: dict[str, Any] = {
+        "corpus": _what_is_read(corpus, columns={c: n for c, n in corpus.columns.items() if c in (source, language)}),
+        "source": source,
+        "target": language,
+        "data": locate_pairs(corpus, source, language, *where).fingerprint,
+        "limit": request.limit,
+        "aligner": name,
+    }
+    if isinstance(corpus.source, HubData):
+        settings["segmenter"] = SEGMENTER
+    if (package := ALIGNERS[name].package) is not None:
+        settings["package"] = [package, importlib.metadata.version(package)]
+    if ALIGNERS[name].needs_lexicon:
+        settings["lexicon"] = lexicon_fingerprint(corpus, source, language, *where)
+    if ALIGNERS[name].needs_checkpoint:
+        settings["checkpoint"] = _weights(request.checkpoint) | {"tokenizer": request.checkpoint.tokenizer_sha256}
+        settings["max_length"] = request.suite.finetuning.max_length
+        settings["numerics"] = request.numerics
+    return Stage(kind="align", label=f"align {source}-{language} ({name})", settings=settings)
+
+
+def _encode(request: Request, recipe: Recipe, align: StageRef, language: str) -> Stage:
+    given = recipe.schedule.max_length
+    max_length = request.suite.finetuning.max_length if given == "match_finetuning" else given
+    settings = {"tokenizer": request.checkpoint.tokenizer_sha256, "max_length": max_length}
+    return Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
+
+
+def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
+    request, recipe = plan.request, run.recipe
+    weights: dict[str, StageRef] = {}
+    rate = learning_rate(request.suite.finetuning, request.checkpoint.model_type)
+    finetuning = request.suite.finetuning.model_copy(update={"learning_rate": {"default": rate}})
+    if recipe.realigns:
+        weights["encoder"] = plan.add(_realign(request, run, seed))
+        run.realign[task.name, seed] = weights["encoder"]
+    finetune = plan.add(
+        Stage(
+            kind="finetune",
+            label=f"fine-tune {task.name} after {recipe.name}, seed {seed}",
+            settings={
+                "checkpoint": _weights(request.checkpoint),
+                "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
+                "finetuning": finetuning.model_dump(mode="json"),
+                "labels": task.labels,
+                "seed": seed,
+                "numerics": request.numerics,
+            },
+            inputs={"train": plan.train[task.name], **weights},
+        )
+    )
+    run.finetune[task.name, seed] = finetune
+    for language in [request.suite.source_language, *request.languages]:
+        predict = Stage(
+            kind="predict",
+            label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
+            settings={"checkpoint": _weights(request.checkpoint), "labels": task.labels, "numerics": request.numerics},
+            inputs={"model": finetune, "test": plan.test[task.name, language]},
+        )
+        run.predict[task.name, language, seed] = plan.add(predict)
+
+
+def _realign(request: Request, run: Run, seed: int) -> Stage:
+    recipe, finetuning = run.recipe, request.suite.finetuning
+    schedule = recipe.schedule
+    matched = {
+        "steps": finetuning.steps,
+        "learning_rate": learning_rate(finetuning, request.checkpoint.model_type),
+    }
+    own = {name: getattr(schedule, name) for name in matched}
+    resolved = {name: matched[name] if value == "match_finetuning" else value for name, value in own.items()}
+    settings = {
+        "checkpoint": _weights(request.checkpoint),
+        "initialisation": recipe.initialisation,
+        "method": recipe.method,
+        "freeze": recipe.freeze.model_dump(mode="json"),
+        "objective": recipe.objective.model_dump(mode="json"),
+        "mixing": recipe.parallel.mixing,
+        "batch_size": schedule.batch_size,
+        "lr_schedule": schedule.lr_schedule,
+        **resolved,
+        "seed": seed,
+        "numerics": request.numerics,
+    }
+    label = f"realign with {recipe.name}, seed {seed}"
+    return Stage(kind="realign", label=label, settings=settings, inputs=run.encode)
+
+
+def _what_is_read(spec: Task | Corpus, **only: dict[str, str]) -> dict[str, Any]:
+    """A data spec as a stage needs it: without other languages and without what only people read."""
+    return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only}).model_dump(mode="json")
+
+
+def _weights(checkpoint: Checkpoint) -> dict[str, str]:
+    """The parts of a checkpoint that determine what it computes; not its name or place."""
+    return {"config": checkpoint.config_sha256, "weights": checkpoint.weights_sha256}

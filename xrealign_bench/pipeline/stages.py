@@ -1,0 +1,260 @@
+"""What each kind of stage does: read its inputs from the store, compute, leave its files in a folder.
+
+| kind | reads | leaves |
+|---|---|---|
+| tokenise | task data | windows.parquet, sentences.parquet, data.json |
+| align | parallel corpus | pairs.parquet, data.json |
+| encode | pairs of an `align` | source.parquet, target.parquet, links.parquet, counts.json |
+| realign | `encode` of every language | encoder.safetensors, log.json |
+| finetune | `tokenise`, `realign` or the checkpoint | model.safetensors, log.json |
+| predict | `finetune`, `tokenise` | predictions.parquet, score.json |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from xrealign_bench.aligners import Resources, align
+from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
+from xrealign_bench.data import Located, load_lexicon, load_pairs, load_task
+from xrealign_bench.models.device import pick_device, seed_everything
+from xrealign_bench.models.heads import TokenClassifier
+from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.text import Window, encode_words
+from xrealign_bench.models.training import Progress
+from xrealign_bench.pipeline.files import (
+    LINKS,
+    PAIRS,
+    PREDICTIONS,
+    SENTENCES,
+    WINDOWS,
+    read_json,
+    read_rows,
+    write_json,
+    write_rows,
+)
+from xrealign_bench.pipeline.plan import Sources, Stage, StageKind
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
+from xrealign_bench.realignment.trainer import realign
+from xrealign_bench.specs import Corpus, Finetuning, Freeze, Objective, Schedule, Task
+from xrealign_bench.tasks.metrics import score_language, scored_mask
+from xrealign_bench.tasks.token_classification import predict, train
+
+Inputs = Mapping[str, Path]
+"""Role -> folder of the stage that plays it."""
+Costs = Mapping[str, float]
+
+
+def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) -> None:
+    """Run one stage whose inputs are in the store, and store its output.
+
+    Raises:
+        UserError: bad data or a bad checkpoint.
+        TrainingError: a loss that is not a number.
+    """
+
+    def make(folder: Path) -> Costs:
+        inputs = {role: store.read(ref.kind, ref.key).folder for role, ref in stage.inputs.items()}
+        return _RUNNERS[stage.kind](stage.settings, inputs, folder, sources, progress)
+
+    store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make)
+
+
+def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+    task, language, split = Task.model_validate(settings["task"]), settings["language"], settings["split"]
+    data = load_task(task, language, split, sources.data_root, sources.offline, settings["limit"])
+    windows = encode_words(load_tokenizer(sources.checkpoint), data.words, settings["max_length"])
+    _write_windows(out / "windows.parquet", windows)
+    scored = scored_mask(data.words, data.labels, task.scored_words)
+    groups: Sequence[Any] = data.groups or [None] * len(data.words)
+    columns: dict[str, Sequence[Any]] = {"labels": data.labels, "scored": scored, "groups": groups}
+    write_rows(out / "sentences.parquet", columns, SENTENCES)
+    record = _data_record(split, task.name, language, data.located, len(data.words), data.dropped)
+    write_json(out / "data.json", [record])
+    return {}
+
+
+def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+    corpus, source, target = Corpus.model_validate(settings["corpus"]), settings["source"], settings["target"]
+    text = load_pairs(corpus, source, target, sources.data_root, sources.offline, settings["limit"])
+    resources, records = Resources(), []
+    if "lexicon" in settings:
+        lexicon = load_lexicon(corpus, source, target, sources.data_root)
+        resources = Resources(lexicon=lexicon)
+        located = replace(text.located, fingerprint=lexicon.fingerprint)
+        records = [_data_record("lexicon", corpus.name, target, located, len(lexicon.entries), lexicon.dropped)]
+    if "checkpoint" in settings:
+        resources = Resources(vectors=_word_vectors(sources, settings["max_length"]))
+    alignment = align(settings["aligner"], text, resources)
+    columns: dict[str, Sequence[Any]] = {
+        "source_words": text.source_words,
+        "target_words": text.target_words,
+        "links": alignment.links,
+    }
+    write_rows(out / "pairs.parquet", columns, PAIRS)
+    dropped = text.dropped | {f"link {rule}": count for rule, count in alignment.dropped.items()}
+    records.append(_data_record("parallel", corpus.name, target, text.located, len(text.source_words), dropped))
+    write_json(out / "data.json", records)
+    return {}
+
+
+def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+    pairs = read_rows(inputs["pairs"] / "pairs.parquet")
+    tokenizer = load_tokenizer(sources.checkpoint)
+    for side in ("source", "target"):
+        windows = encode_words(tokenizer, pairs[f"{side}_words"], settings["max_length"])
+        _write_windows(out / f"{side}.parquet", windows)
+    write_rows(out / "links.parquet", {"links": pairs["links"]}, LINKS)
+    return {}
+
+
+def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
+    encoder = load_encoder(
+        sources.checkpoint, initialisation=settings["initialisation"], seed=settings["seed"]
+    )
+    pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
+    given = ("steps", "batch_size", "learning_rate", "lr_schedule")
+    log = realign(
+        encoder,
+        load_tokenizer(sources.checkpoint).pad_token_id,
+        pairs,
+        freezing=Freeze.model_validate(settings["freeze"]),
+        objective=Objective.model_validate(settings["objective"]),
+        schedule=Schedule.model_validate({name: settings[name] for name in given}),
+        seed=settings["seed"],
+        device=pick_device(sources.device),
+        progress=progress,
+    )
+    save_weights(encoder, out / "encoder.safetensors")
+    tenth = max(1, len(log.losses) // 10)
+    record = {
+        "seed": settings["seed"],
+        "steps": len(log.losses),
+        "learning_rate": settings["learning_rate"],
+        "pairs": {language: len(encoded.pairs) for language, encoded in pairs.items()},
+        "pairs_seen": log.pairs_seen,
+        "links": {language: encoded.links for language, encoded in pairs.items()},
+        "dropped": {language: encoded.dropped for language, encoded in pairs.items() if encoded.dropped},
+        "frozen_blocks": log.frozen.blocks,
+        "frozen_embeddings": log.frozen.embeddings,
+        "trained_parameters": log.frozen.trained,
+        "frozen_parameters": log.frozen.frozen,
+        "first_loss": float(np.mean(log.losses[:tenth])),
+        "last_loss": float(np.mean(log.losses[-tenth:])),
+    }
+    write_json(out / "log.json", {"record": record, "losses": log.losses})
+    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
+
+
+def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
+    seed = settings["seed"]
+    if settings["initialisation"] == "realigned":
+        encoder = load_encoder(sources.checkpoint, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
+    else:
+        encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=seed)
+    seed_everything(seed)  # for the head
+    classifier = TokenClassifier(encoder, len(settings["labels"]))
+    log = train(
+        classifier,
+        load_tokenizer(sources.checkpoint).pad_token_id,
+        _read_windows(inputs["train"] / "windows.parquet"),
+        read_rows(inputs["train"] / "sentences.parquet")["labels"],
+        Finetuning.model_validate(settings["finetuning"]),
+        seed=seed,
+        device=pick_device(sources.device),
+        progress=progress,
+    )
+    save_weights(classifier, out / "model.safetensors")
+    parameters = sum(p.numel() for p in encoder.parameters())
+    write_json(out / "log.json", {"encoder_parameters": parameters, "losses": log.losses})
+    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
+
+
+def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+    sentences = read_rows(inputs["test"] / "sentences.parquet")
+    windows = _read_windows(inputs["test"] / "windows.parquet")
+    classifier, pad_id = _trained(inputs["model"] / "model.safetensors", sources, len(settings["labels"]))
+    gold, scored = sentences["labels"], sentences["scored"]
+    groups = None if sentences["groups"][0] is None else sentences["groups"]
+    predicted = predict(classifier, pad_id, windows, [len(g) for g in gold], device=pick_device(sources.device))
+    columns = {
+        "example": range(len(gold)), "gold": gold, "predicted": predicted, "scored": scored, "group": sentences["groups"],
+    }  # fmt: skip
+    write_rows(out / "predictions.parquet", columns, PREDICTIONS)
+    score = score_language(gold, predicted, scored, groups)
+    write_json(out / "score.json", {"examples": len(gold), **score})
+    tokens = sum(len(window.input_ids) for window in windows)
+    return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(classifier.encoder)}
+
+
+@lru_cache(maxsize=1)
+def _trained(weights: Path, sources: Sources, labels: int) -> tuple[TokenClassifier, int]:
+    """The fine-tuned model, kept while one language after the other is predicted with it."""
+    encoder = load_encoder(sources.checkpoint, initialisation="random", seed=0)
+    classifier = TokenClassifier(encoder, labels)
+    load_weights(classifier, weights)
+    return classifier.eval(), load_tokenizer(sources.checkpoint).pad_token_id
+
+
+def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
+    return encoder_vectors(
+        load_tokenizer(sources.checkpoint),
+        load_encoder(sources.checkpoint, seed=0),
+        max_length=max_length,
+        device=pick_device(sources.device),
+    )
+
+
+def _block_parameters(encoder: nn.Module) -> int:
+    """Parameters that every token meets: all but the tables of embeddings. Six flops each a token in training."""
+    tables = sum(m.weight.numel() for m in encoder.modules() if isinstance(m, nn.Embedding))
+    return sum(p.numel() for p in encoder.parameters()) - tables
+
+
+def _data_record(
+    used_as: str, name: str, language: str, located: Located, examples: int, dropped: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
+        "used_as": used_as,
+        "name": name,
+        "language": language,
+        "config": located.config,
+        "split": located.split,
+        "revision": located.revision,
+        "fingerprint": located.fingerprint,
+        "examples": examples,
+        "dropped": dict(dropped),
+    }
+
+
+def _write_windows(path: Path, windows: Sequence[Window]) -> None:
+    write_rows(path, {name: [getattr(window, name) for window in windows] for name in WINDOWS.names}, WINDOWS)
+
+
+def _read_windows(path: Path) -> list[Window]:
+    columns = read_rows(path)
+    return [Window(*row) for row in zip(*(columns[name] for name in WINDOWS.names), strict=True)]
+
+
+def _read_pairs(folder: Path) -> EncodedPairs:
+    sources, targets = (_read_windows(folder / f"{side}.parquet") for side in ("source", "target"))
+    return pair_up(sources, targets, read_rows(folder / "links.parquet")["links"])
+
+
+_RUNNERS: Mapping[StageKind, Callable[[dict[str, Any], Inputs, Path, Sources, Progress], Costs]] = {
+    "tokenise": _tokenise,
+    "align": _align,
+    "encode": _encode,
+    "realign": _realign,
+    "finetune": _finetune,
+    "predict": _predict,
+}
