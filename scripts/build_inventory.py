@@ -301,9 +301,7 @@ def check(rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--joshi", type=Path, required=True, help="Joshi et al. (2020) classes as CSV")
     parser.add_argument("--out", type=Path, required=True, help="the inventory.csv to write")
     arguments = parser.parse_args()

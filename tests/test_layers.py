@@ -107,9 +107,7 @@ for name in sys.argv[1:]:
     run(code, *light_modules())
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["leaderboard", "--help"], ["list", "recipes"]], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["leaderboard", "--help"], ["list", "recipes"]], ids=" ".join)
 def test_light_commands_load_no_heavy_package(arguments: list[str]) -> None:
     code = f"""
 import sys

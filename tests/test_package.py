@@ -103,3 +103,12 @@ def test_the_command_lists_the_recipes(site: Path) -> None:
 def test_the_citation_names_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__
+
+
+def test_the_installed_command_is_not_misled_by_its_own_folder() -> None:
+    """lang2vec installs a command `lang2vec.py` beside ours, in the folder that Python searches first."""
+    command = Path(sys.executable).with_name("xrealign-bench")
+    assert command.is_file(), "install the package first: make test does"
+    shown = subprocess.run([command, "show", "language", "sw", "--json"], capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["distance to en"]["featural"] > 0

@@ -77,14 +77,14 @@ def stored_rows(root: Path) -> list[dict[str, Any]]:
 
 
 def _kind_of(path: Path) -> type[BaseModel]:
-    """Recipe, suite, task or corpus, by the one field that only it has."""
+    """Recipe, suite, task or corpus: the one that knows most of the fields."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError):
         return Recipe  # loading it says what is wrong
-    telling: dict[str, type[BaseModel]] = {"target_languages": Suite, "labels": Task, "columns": Corpus}
-    fields = content if isinstance(content, dict) else {}
-    return next((model for field, model in telling.items() if field in fields), Recipe)
+    fields = set(content) if isinstance(content, dict) else set()
+    models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus)
+    return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 
 
 def _recipes() -> list[dict[str, Any]]:

@@ -70,23 +70,36 @@ def default_store() -> Path:
 @cli.command()
 @click.option("--checkpoint", help="Hub id or folder of an encoder.  [default: the suite's, else xrealign-mini]")
 @click.option("--revision", help="Branch, tag or commit of a Hub checkpoint.")
-@click.option("--recipe", "recipes", multiple=True, help="Name or YAML file; may be given several times.  [default: alignfreeze-front]")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    help="Name or YAML file; may be given several times.  [default: alignfreeze-front]",
+)
 @click.option("--suite", default="demo", show_default=True, help="Name or YAML file.")
 @click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
 @click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split; never ranked.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="At most so many examples a language and split; never ranked."
+)
 @data_root_option
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("xrealign-output"), show_default=True, help="Folder for results and leaderboard.")  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xrealign-output"),
+    show_default=True,
+    help="Folder for results and leaderboard.",
+)
 @store_option
 @click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
-@click.option("--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine.")
+@click.option(
+    "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
+)
 @click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
 @click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost.")
 @json_option
-def evaluate(
-    store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any
-) -> None:
+def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Realign, fine-tune in the source language, score zero-shot transfer.
 
     The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
@@ -105,22 +118,26 @@ def evaluate(
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
-    job.check_writable(output)
     stages = Store(store)
     plan = job.prepare(job.Options(**options))
     if dry_run:
         _print_plan(plan, stages, as_json)
         return
+    for line in _without_data(plan):
+        _say(line)
     with Progress(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options["device"], _command(), progress)
     _say(f"{len(outcome.done)} stages run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
-        _say(f"{len(outcome.failed)} stages failed, {len(outcome.skipped)} not run:\n{reasons}\nWhat was finished is stored; the same command goes on from there.")  # fmt: skip
+        _say(f"{len(outcome.failed)} stages failed, {len(outcome.skipped)} not run:\n{reasons}")
+        _say("What was finished is stored; the same command goes on from there.")
         sys.exit(FAILED)
     if as_json:
         pairs = zip(evaluation.results, evaluation.comparisons, strict=True)
-        _print_json([{"result": r.model_dump(mode="json"), "comparison": c and c.model_dump(mode="json")} for r, c in pairs])
+        _print_json(
+            [{"result": r.model_dump(mode="json"), "comparison": c and c.model_dump(mode="json")} for r, c in pairs]
+        )
         return
     click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
     click.echo(f"\nresults      {output / 'results'}")
@@ -145,7 +162,9 @@ def list_kind(kind: str, as_json: bool) -> None:
     if as_json:
         _print_json(rows)
     else:
-        click.echo(tabulate([{k: _short(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True))
+        click.echo(
+            tabulate([{k: _short(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True)
+        )
 
 
 @cli.command()
@@ -198,7 +217,9 @@ def leaderboard() -> None:
 
 @leaderboard.command("build")
 @click.argument("results", type=click.Path(path_type=Path, file_okay=False), default=Path("leaderboard/results"))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
+)
 def leaderboard_build(results: Path, out: Path | None) -> None:
     """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
 
@@ -235,7 +256,12 @@ def cache() -> None:
 @store_option
 @json_option
 def cache_list(store: Path, as_json: bool) -> None:
-    """List stored stages by kind: how many, how large, what they cost."""
+    """List stored stages by kind: how many, how large, what they cost.
+
+    \b
+    Example:
+      xrealign-bench cache list
+    """
     from xrealign_bench.catalogue import stored_rows
 
     rows = stored_rows(store)
@@ -248,7 +274,12 @@ def cache_list(store: Path, as_json: bool) -> None:
 @cache.command("verify")
 @store_option
 def cache_verify(store: Path) -> None:
-    """Read every stored byte again; what is damaged is removed and told, and made again when needed."""
+    """Read every stored byte again; what is damaged is removed and told, and made again when needed.
+
+    \b
+    Example:
+      xrealign-bench cache verify --store /shared/store
+    """
     from xrealign_bench.pipeline.store import Store
 
     damaged = Store(store).verify()
@@ -260,7 +291,9 @@ def cache_verify(store: Path) -> None:
 
 @cache.command("prune")
 @store_option
-@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days.")
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days."
+)
 @click.confirmation_option("--yes", prompt="Remove stored stages? They are computed again when needed.")
 def cache_prune(store: Path, older_than: int | None) -> None:
     """Remove stored stages.
@@ -282,7 +315,12 @@ def cache_prune(store: Path, older_than: int | None) -> None:
 @store_option
 @json_option
 def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
-    """Tell versions, devices, what is reachable, and where the store is."""
+    """Tell versions, devices, what is reachable, and where the store is.
+
+    \b
+    Example:
+      xrealign-bench doctor --json
+    """
     from xrealign_bench.doctor import examine
 
     findings = examine(data_root, store)
@@ -306,13 +344,22 @@ def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
     request = plan.request
     recipes = ", ".join(recipe.name for recipe in request.recipes)
     click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
-    click.echo(f"tasks {', '.join(t.name for t in request.tasks)}; {len(request.languages)} target languages; seeds {', '.join(map(str, request.seeds))}\n")  # fmt: skip
+    tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
+    click.echo(f"tasks {tasks}; {len(request.languages)} target languages; seeds {seeds}\n")
     table = [[row["kind"], row["stages"], row["stored"], _about(row["seconds"])] for row in rows]
     click.echo(tabulate(table, headers=["stage", "in the plan", "stored", "roughly takes"]))
-    for run in plan.runs:
-        if run.without_data:
-            click.echo(f"\n{run.recipe.name}: no parallel data for {', '.join(run.without_data)}; not realigned")
+    for line in _without_data(plan):
+        click.echo(f"\n{line}")
     click.echo(f"\nstore {store.root}; nothing was run")
+
+
+def _without_data(plan: Plan) -> list[str]:
+    """A line for each recipe that can't realign all languages that it asks for."""
+    return [
+        f"{run.recipe.name}: no parallel data for {', '.join(run.without_data)}; not realigned"
+        for run in plan.runs
+        if run.without_data
+    ]
 
 
 def _about(seconds: float | None) -> str:
@@ -359,8 +406,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        _say("interrupted; finished stages are stored, and the same command goes on from there")
+    except (KeyboardInterrupt, click.Abort) as error:
+        declined = isinstance(error, click.Abort) and not isinstance(error.__cause__, KeyboardInterrupt)
+        stored = "interrupted; finished stages are stored, and the same command goes on from there"
+        _say("nothing was done" if declined else stored)
         sys.exit(INTERRUPTED)
 
 

@@ -11,7 +11,17 @@ from typing import Any
 
 from xrealign_bench import __version__
 
-PACKAGES = ("torch", "transformers", "datasets", "evaluate", "huggingface_hub", "babel", "icu4py", "eflomal", "lang2vec")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "huggingface_hub",
+    "babel",
+    "icu4py",
+    "eflomal",
+    "lang2vec",
+)
 
 
 def examine(data_root: Path | None, store: Path) -> dict[str, Any]:

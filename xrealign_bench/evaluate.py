@@ -19,8 +19,8 @@ from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.collect import collect
-from xrealign_bench.results.files import write_comparison
-from xrealign_bench.results.schema import BASELINE, Comparison, Result
+from xrealign_bench.results.files import find_results, read_result, write_comparison
+from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec
 
@@ -81,7 +81,9 @@ def prepare(options: Options) -> Plan:
             suite=suite,
             suite_tasks=tasks,
             tasks=[task for task in tasks if task.name in _chosen("task", options.tasks, suite.tasks)],
-            languages=_chosen("target language", [find(code).code for code in options.languages], suite.target_languages),
+            languages=_chosen(
+                "target language", [find(code).code for code in options.languages], suite.target_languages
+            ),
             seeds=_chosen("seed", options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
@@ -93,17 +95,23 @@ def prepare(options: Options) -> Plan:
 
 
 def run(
-    plan: Plan, store: Store, output: Path, device: str | None, command: Sequence[str], on_event: Callable[[Event], None]
+    plan: Plan,
+    store: Store,
+    output: Path,
+    device: str | None,
+    command: Sequence[str],
+    on_event: Callable[[Event], None],
 ) -> tuple[Outcome, Evaluation | None]:
     """Run a plan and write what comes of it below `output`; no evaluation where a stage failed."""
     request = plan.request
     results_root = output / "results"
     check_writable(results_root)
+    folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
+    _check_others(results_root, folders, plan)
     sources = Sources(request.checkpoint, request.data_root, request.offline, str(pick_device(device)))
     outcome = run_serially(plan, store, sources, on_event)
     if outcome.failed:
         return outcome, None
-    folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
     results = [
         collect(plan, r, store, folder, shlex.join(command)) for r, folder in zip(plan.runs, folders, strict=True)
     ]
@@ -112,8 +120,8 @@ def run(
         comparison = compare(folder, folders[0])
         write_comparison(folder, comparison)
         comparisons.append(comparison)
-    written = build(results_root, output / "leaderboard")
-    chart = draw_chart(results, comparisons, output / "leaderboard" / request.suite.id / f"{folders[0].parent.name}.png")
+    written = build(results_root, output)
+    chart = draw_chart(results, comparisons, output / request.suite.id / f"{folders[0].parent.name}.png")
     return outcome, Evaluation(results, comparisons, folders, written, chart)
 
 
@@ -142,7 +150,25 @@ def check_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"the output folder {folder} can't be written to ({error.strerror}); choose another with --output") from None
+        raise UserError(
+            f"the output folder {folder} can't be written to ({error.strerror}); choose another with --output"
+        ) from None
+
+
+def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
+    """Find out before the compute whether the results that stay can stand on one leaderboard with the new ones.
+
+    Raises:
+        UserError: one can't be read, or is of another suite with this one's name and version.
+    """
+    suite = plan.request.suite
+    ours = digest_suite(suite, plan.request.suite_tasks)
+    for folder in find_results(results_root):
+        if folder not in own and (other := read_result(folder)).suite.id == suite.id and other.suite_digest != ours:
+            raise UserError(
+                f"{folder}: is a result of another suite called {suite.id}; raise the version of the "
+                "suite that was changed, or choose another --output"
+            )
 
 
 def _folder_of(name_or_file: str) -> Path | None:
@@ -168,7 +194,9 @@ def _names_differ(recipes: list[Recipe]) -> None:
     names = [recipe.name for recipe in recipes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it")
+        raise UserError(
+            f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
+        )
 
 
 def _chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:

@@ -17,13 +17,15 @@ class Progress:
     LONG = ("realign", "finetune")
 
     def __init__(self, stages: int) -> None:
-        self._plan: tqdm[Any] = tqdm(total=stages, desc="stages", unit="stage", file=sys.stderr, dynamic_ncols=True, leave=False)
+        self._plan = self._bar(stages, "stages", "stage")
         self._stage: tqdm[Any] | None = None
 
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close_stage()
         self._plan.close()
 
@@ -42,9 +44,14 @@ class Progress:
 
     def _step(self, event: Event) -> None:
         if self._stage is None:
-            self._stage = tqdm(total=event.total, desc=event.stage.label, unit="step", file=sys.stderr, dynamic_ncols=True, leave=False)
+            self._stage = self._bar(event.total, event.stage.label, "step")
         self._stage.set_postfix_str(event.note, refresh=False)
         self._stage.update(event.done - self._stage.n)
+
+    @staticmethod
+    def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
+        """`disable=None`: not drawn where stderr is no terminal."""
+        return tqdm(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
 
     def _close_stage(self) -> None:
         if self._stage is not None:

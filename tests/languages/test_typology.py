@@ -107,9 +107,7 @@ def test_an_isolate_shares_no_family_with_anyone():
 def test_places_reproduce_lang2vecs_distances_from_the_fixed_points(theirs, lang2vec):
     """The points' names are rounded to whole degrees: at most 0.7 degrees off, 0.004 of half the globe."""
     path = importlib.resources.files("lang2vec") / "data" / "geocoord_features.npz"
-    points = np.radians(
-        [[float(part) for part in name.split("_")[1:]] for name in np.load(str(path))["feats"]]
-    )
+    points = np.radians([[float(part) for part in name.split("_")[1:]] for name in np.load(str(path))["feats"]])
     for code in inventory():
         x, y, z = typology._place(vector(code, "geographic"))
         latitude, longitude = math.atan2(z, math.hypot(x, y)), math.atan2(y, x)
@@ -130,9 +128,7 @@ def test_places_reproduce_lang2vecs_distances_from_the_fixed_points(theirs, lang
 )
 def test_great_circles_agree_with_wals(a, b, expected):
     lat_a, lon_a, lat_b, lon_b = map(math.radians, expected)
-    angle = math.acos(
-        math.sin(lat_a) * math.sin(lat_b) + math.cos(lat_a) * math.cos(lat_b) * math.cos(lon_a - lon_b)
-    )
+    angle = math.acos(math.sin(lat_a) * math.sin(lat_b) + math.cos(lat_a) * math.cos(lat_b) * math.cos(lon_a - lon_b))
     assert distance(a, b, "geographic") == pytest.approx(angle / math.pi, abs=0.03)
 
 
@@ -164,9 +160,7 @@ def test_what_uriel_lacks_is_none_with_a_reason_and_never_zero():
     assert distance("en", "ltg", "genetic") is None
     assert missing("ltg", "genetic") == "URIEL has no genealogy of Latgalian (ltg)"
     assert missing("en", "genetic") is None and missing("ltg", "geographic") is None
-    assert all(
-        vector(code, kind) is not None for code in inventory() for kind in set(DISTANCES) - {"genetic"}
-    )
+    assert all(vector(code, kind) is not None for code in inventory() for kind in set(DISTANCES) - {"genetic"})
 
 
 @pytest.mark.parametrize("kind", ["syntactic", "phonological", "inventory"])
@@ -175,9 +169,7 @@ def test_observed_share_is_that_of_lang2vecs_averages(lang2vec, kind):
     averages = lang2vec.get_features(codes, FEATURE_SETS[kind].replace("knn", "average"))
     for code in inventory():
         values = averages[uriel_code(code, kind)]
-        assert observed_share(code, kind) == pytest.approx(
-            sum(value != "--" for value in values) / len(values)
-        )
+        assert observed_share(code, kind) == pytest.approx(sum(value != "--" for value in values) / len(values))
     assert observed_share("ltg", "genetic") is None and observed_share("en", "geographic") == 1.0
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
@@ -139,12 +140,24 @@ def test_a_configuration_that_transformers_refuses(folder: Path) -> None:
 
 
 def test_loading_says_nothing(checkpoints: dict[str, Checkpoint], capfd: pytest.CaptureFixture[str]) -> None:
-    before = transformers.utils.logging.get_verbosity()
-    load_tokenizer(checkpoints["bert"])
-    load_encoder(checkpoints["bert"], seed=0)
-    assert capfd.readouterr() == ("", "")
-    assert transformers.utils.logging.get_verbosity() == before == logging.WARNING
-    assert transformers.utils.logging.is_progress_bar_enabled()
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = said.append  # type: ignore[method-assign]
+    library = logging.getLogger("transformers")
+    library.addHandler(handler)
+    try:
+        AutoModel.from_pretrained(checkpoints["bert"].folder)
+        assert said  # about the head that is left out
+        capfd.readouterr()
+        said.clear()
+        before = library.level
+        load_tokenizer(checkpoints["bert"])
+        load_encoder(checkpoints["bert"], seed=0)
+        assert said == [] and capfd.readouterr() == ("", "")
+        assert library.level == before
+        assert transformers.utils.logging.is_progress_bar_enabled()
+    finally:
+        library.removeHandler(handler)
 
 
 def test_more_tokens_than_embeddings(folder: Path) -> None:

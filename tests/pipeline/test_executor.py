@@ -37,7 +37,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
 
     def make(kind: StageKind) -> Any:
-        def runner(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> dict[str, float]:
+        def runner(
+            settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any
+        ) -> dict[str, float]:
             labels.append(kind)
             progress(1, 2, "half")
             (out / "file").write_text(kind)
@@ -78,7 +80,9 @@ def test_events_tell_what_happens(ran: list[str], new_world: WorldMaker) -> None
     assert [event.what for event in events] == ["stored"] * len(plan.stages)
 
 
-def fail(monkeypatch: pytest.MonkeyPatch, kind: StageKind, error: Exception, when: Callable[[dict[str, Any]], bool]) -> None:
+def fail(
+    monkeypatch: pytest.MonkeyPatch, kind: StageKind, error: Exception, when: Callable[[dict[str, Any]], bool]
+) -> None:
     before = stages._RUNNERS[kind]
 
     def runner(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:

@@ -17,7 +17,7 @@ from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline import plan as planning
 from xrealign_bench.pipeline.plan import Plan, Request, Stage, StageKind, StageRef, make_plan
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task
+from xrealign_bench.specs import Corpus, Freeze, Objective, Parallel, Recipe, Schedule, Suite, Task
 
 BASELINE = Recipe(name="finetune-only", title="Fine-tuning only")
 CHECKPOINT = Checkpoint(
@@ -56,12 +56,15 @@ def request(
         "tasks": [made_task],
         "languages": made_suite.target_languages,
         "seeds": made_suite.seeds,
-        "corpora": {"pairs": Corpus.model_validate(CORPUS | (corpus or {})), "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9})},
+        "corpora": {
+            "pairs": Corpus.model_validate(CORPUS | (corpus or {})),
+            "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9}),
+        },
         "limit": None,
         "data_root": None,
         "offline": True,
         "numerics": {"device": "cpu", "threads": 1},
-    }  # fmt: skip
+    }
     return Request(**fields | changes)
 
 
@@ -98,6 +101,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("suite's corpus", {"suite": {"parallel": {"corpus": "more", "aligner": "gold"}}}, PAIRS),
     ("labels", {"task": {"labels": TASK["labels"][::-1]}}, {"tokenise", "finetune", "predict"}),
     ("scored words", {"task": {"scored_words": "all"}}, {"tokenise", "finetune", "predict"}),
+    ("unscored labels", {"task": {"unscored_labels": ["O"]}}, {"tokenise", "finetune", "predict"}),
     ("test examples", {"task": {"test_examples": 13}}, {"tokenise", "finetune", "predict"}),
     ("train examples", {"task": {"train_examples": 25}}, {"tokenise", "finetune", "predict"}),
     ("pairs of the corpus", {"corpus": {"pairs": 11}}, PAIRS),
@@ -140,8 +144,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
         "name", "title", "description", "citation",  # not read by any stage
         "initialisation", "method", "aligner", "freeze", "objective", "parallel", "schedule",
     }  # fmt: skip
-    nested = {name: set(Recipe.model_fields[name].annotation.model_fields) for name in ("freeze", "objective", "parallel", "schedule")}  # type: ignore[union-attr]  # fmt: skip
-    assert nested == {
+    assert {spec.__name__.lower(): set(spec.model_fields) for spec in (Freeze, Objective, Parallel, Schedule)} == {
         "freeze": {"blocks", "embeddings"},
         "objective": {"temperature", "layer", "pooling", "projection", "negatives"},
         "parallel": {"corpus", "languages", "mixing"},  # one mixing
@@ -168,18 +171,25 @@ NOT_COVERED: dict[str, dict[str, Any]] = {
     "corpus": {"corpus": {"title": "Other", "citation": "c", "licence": "l"}},
     "suite": {
         "suite": {
-            "name": "other", "version": "2.0", "title": "Other", "description": "d", "controls": ["random-init-finetune"],
-            "tiers": {"high": [5], "medium": [3, 4], "low": [0, 1, 2]}, "bands": {"cuts": [0.1, 0.2]},
+            "name": "other",
+            "version": "2.0",
+            "title": "Other",
+            "description": "d",
+            "controls": ["random-init-finetune"],
+            "tiers": {"high": [5], "medium": [3, 4], "low": [0, 1, 2]},
+            "bands": {"cuts": [0.1, 0.2]},
             "checkpoint": "elsewhere",
         }
     },
-    "place of the checkpoint": {"checkpoint": {"id": "other", "folder": Path("/else"), "revision": "r", "architecture": "X"}},
+    "place of the checkpoint": {
+        "checkpoint": {"id": "other", "folder": Path("/else"), "revision": "r", "architecture": "X"}
+    },
     "learning rate of another model": finetuning(learning_rate={"default": 1e-3, "xlm-roberta": 2e-3}),
     "the same said in other words": schedule(steps=3, learning_rate=1e-3, max_length=32),
     "aligner of the suite by name": {"recipe": {"aligner": "gold", "parallel": {"corpus": "pairs"}}},
     "languages of the suite by name": {"recipe": {"parallel": {"languages": ["th", "de", "swa"]}}},
     "offline": {"offline": False},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("changes", NOT_COVERED.values(), ids=NOT_COVERED.keys())
@@ -216,7 +226,9 @@ def test_a_key_is_the_hash_of_canonical_json(kind: StageKind) -> None:
     assert again.key == stage.key
 
 
-def test_another_version_of_the_code_is_another_key(monkeypatch: pytest.MonkeyPatch, plain: dict[str, set[str]]) -> None:
+def test_another_version_of_the_code_is_another_key(
+    monkeypatch: pytest.MonkeyPatch, plain: dict[str, set[str]]
+) -> None:
     monkeypatch.setattr(planning, "CODE_VERSIONS", planning.CODE_VERSIONS | {"encode": 99})
     changed = keys(make_plan(request()))
     assert {kind for kind in KINDS if changed[kind] != plain[kind]} == {"encode"} | TRAINED
@@ -262,10 +274,19 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "aligner": ({"recipe": {"aligner": "golden"}}, "unknown aligner in recipe 'mine': 'golden'; did you mean gold"),
     "corpus": ({"recipe": {"parallel": {"corpus": "opus"}}}, "unknown parallel corpus in recipe 'mine': 'opus'"),
     "language to realign": ({"recipe": {"parallel": {"languages": ["de", "qqq"]}}}, "unknown language 'qqq'"),
-    "source language is realigned": ({"recipe": {"parallel": {"languages": ["de", "eng"]}}}, "names the suite's source"),
+    "source language is realigned": (
+        {"recipe": {"parallel": {"languages": ["de", "eng"]}}},
+        "names the suite's source",
+    ),
     "no language has data": ({"recipe": {"parallel": {"languages": ["qu"]}}}, "none of the languages to realign .qu."),
-    "language of the task": ({"suite": {"target_languages": ["de", "fi"]}}, "unknown language of the task 'phrases': 'fi'"),
-    "language of the data": ({"task": {"configs": TASK["configs"] | {"de": "dee"}}}, "language of the embedded data: 'dee'"),
+    "language of the task": (
+        {"suite": {"target_languages": ["de", "fi"]}},
+        "unknown language of the task 'phrases': 'fi'",
+    ),
+    "language of the data": (
+        {"task": {"configs": TASK["configs"] | {"de": "dee"}}},
+        "language of the embedded data: 'dee'",
+    ),
     "language of nobody": (
         {"suite": {"target_languages": ["de", "qqq"]}, "task": {"configs": TASK["configs"] | {"qqq": "de"}}},
         "unknown language 'qqq'",
@@ -276,7 +297,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "source language": ({"suite": {"source_language": "qqq"}}, "unknown language 'qqq'"),
     "source language of nobody's task": ({"suite": {"source_language": "fi"}}, "language of the task 'phrases': 'fi'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
@@ -330,10 +351,12 @@ def test_a_task_beside_the_suite_comes_before_the_shipped_one(tmp_path: Path, op
     assert beside.request.corpora["cldr"].pairs == 10
 
 
-def test_a_file_beside_the_suite_with_another_name_in_it_is_refused(tmp_path: Path, options: Callable[..., Options]) -> None:
+def test_a_file_beside_the_suite_with_another_name_in_it_is_refused(
+    tmp_path: Path, options: Callable[..., Options]
+) -> None:
     suite = write_suite(tmp_path)
     write_yaml(tmp_path / "phrases.yaml", TASK | {"name": "phrase"})
-    with pytest.raises(UserError, match="phrases.yaml: its name is 'phrase'"):
+    with pytest.raises(UserError, match=r"phrases\.yaml: its name is 'phrase'"):
         prepare(options(suite=str(suite)))
 
 

@@ -188,9 +188,7 @@ DAMAGES: dict[Damaging, str] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-def test_damage_is_found_told_and_made_good(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Damaging
-) -> None:
+def test_damage_is_found_told_and_made_good(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Damaging) -> None:
     damage(put(Store(tmp_path)).folder)
     store = Store(tmp_path)
     with caplog.at_level(logging.WARNING):

@@ -64,9 +64,7 @@ ONE_VALUE_ONLY = {"method", "parallel.mixing", "schedule.when"}
 
 
 def leaves(spec: dict[str, Any], before: str = "") -> set[str]:
-    below = (
-        leaves(v, f"{before}{k}.") if isinstance(v, dict) else {f"{before}{k}"} for k, v in spec.items()
-    )
+    below = (leaves(v, f"{before}{k}.") if isinstance(v, dict) else {f"{before}{k}"} for k, v in spec.items())
     return set().union(*below)
 
 
@@ -91,9 +89,7 @@ def test_a_default_counts_whether_written_or_not() -> None:
 
 def test_the_digest_of_a_full_recipe_is_pinned() -> None:
     """If this fails, every stored result's recipe digest changed: never by accident."""
-    assert digest(Recipe.model_validate(FULL)) == (
-        "a34c71b3126f95e6cb42e09b14ed82feb077d4f0d99ca6be770bb416ed32fa89"
-    )
+    assert digest(Recipe.model_validate(FULL)) == ("a34c71b3126f95e6cb42e09b14ed82feb077d4f0d99ca6be770bb416ed32fa89")
 
 
 def test_the_cases_cover_every_field_of_a_recipe() -> None:

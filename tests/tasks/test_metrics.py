@@ -140,3 +140,8 @@ def test_lexical_words_have_a_letter_and_no_digit(word: str, lexical: bool) -> N
     assert scored_mask([[word]], [[1]], "lexical") == [[lexical]]
     assert scored_mask([[word]], [[1]], "all") == [[True]]
     assert scored_mask([[word]], [[-100]], "all") == [[False]]
+
+
+@pytest.mark.parametrize("rule", ["all", "lexical"])
+def test_words_of_an_unscored_label_never_count(rule: str) -> None:
+    assert scored_mask([["of", "March"]], [[0, 2]], rule, unscored=[0]) == [[False, True]]

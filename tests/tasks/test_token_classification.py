@@ -86,6 +86,11 @@ def test_everything_is_trained_also_after_freezing() -> None:
     assert not model.training
 
 
+def test_dropout_is_on() -> None:
+    losses = [fit(classifier(dropout=share).eval(), *data(20, seed=0), steps=1).losses for share in (0.0, 0.3)]
+    assert losses[0] != losses[1]
+
+
 def test_the_loss_is_the_mean_over_labelled_words() -> None:
     model = classifier(dropout=0.0)
     windows, labels = data(6, seed=3)

@@ -92,9 +92,7 @@ def _unknown(wanted: str) -> UserError:
     """Offer what is near instead of some hundreds of codes."""
     near = [f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(wanted.strip().lower()))]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return UserError(
-        f"unknown language '{wanted}'; {hint}`xrealign-bench list languages` shows all {len(inventory())}"
-    )
+    return UserError(f"unknown language '{wanted}'; {hint}`xrealign-bench list languages` shows all {len(inventory())}")
 
 
 def _near(wanted: str) -> Iterator[str]:

@@ -19,8 +19,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Literal, get_args
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, get_args
 
 from xrealign_bench.errors import unknown
 from xrealign_bench.languages.inventory import Language, find, inventory
@@ -178,7 +179,7 @@ def _rows(file: str) -> Mapping[str, NDArray[np.float64]]:
     codes = _array(file, "langs").tolist()
     rows: dict[str, NDArray[np.float64]] = {}
     with (
-        (resources.files("lang2vec") / "data" / file).open("rb") as packed,
+        _open(file) as packed,
         zipfile.ZipFile(packed) as archive,
         archive.open("data.npy") as stream,
     ):
@@ -199,6 +200,12 @@ def _array(file: str, name: str) -> NDArray[np.str_]:
     """Return one of the small arrays of names in lang2vec's files."""
     import numpy as np
 
-    with (resources.files("lang2vec") / "data" / file).open("rb") as stream, np.load(stream) as arrays:
+    with _open(file) as stream, np.load(stream) as arrays:
         names: NDArray[np.str_] = arrays[name]
         return names
+
+
+def _open(file: str) -> IO[bytes]:
+    """One of lang2vec's files, found without importing it: an installed command's own folder, which Python searches
+    first, also holds lang2vec's command `lang2vec.py`."""
+    return Path(str(distribution("lang2vec").locate_file("lang2vec"))).joinpath("data", file).open("rb")

@@ -91,7 +91,9 @@ def _task_table(
 
 
 def _words_table(task: str, results: Sequence[Result], summaries: Sequence[Summary]) -> str:
-    names = list(summaries[0].tasks[task].word_groups)
+    """A group that some language's words lack, such as articles, has no mean over all targets: named, not shown."""
+    everywhere = {name: value.mean is not None for name, value in summaries[0].tasks[task].word_groups.items()}
+    names = [name for name, there in everywhere.items() if there]
     body = [
         [
             result.recipe.name,
@@ -99,7 +101,9 @@ def _words_table(task: str, results: Sequence[Result], summaries: Sequence[Summa
         ]
         for result, summary in zip(results, summaries, strict=True)
     ]
-    return _table(body, ["recipe", *names])
+    lacking = [name for name, there in everywhere.items() if not there]
+    note = f"\nnot in every language: {', '.join(lacking)}" if lacking else ""
+    return _table(body, ["recipe", *names]) + note
 
 
 def _xr_table(results: Sequence[Result], summaries: Sequence[Summary], comparisons: Sequence[Comparison | None]) -> str:
@@ -158,7 +162,7 @@ def _counts(verdicts: Iterable[str]) -> str:
 
 def _reasons(summaries: Sequence[Summary]) -> list[str]:
     """Why means are missing, each reason once."""
-    values = [v for s in summaries for t in s.tasks.values() for v in (*t.groups.values(), *t.word_groups.values())]
+    values = [v for s in summaries for t in s.tasks.values() for v in t.groups.values()]
     return list(dict.fromkeys(_short(v.reason) for v in (*values, *(s.xr for s in summaries)) if v.reason))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Literal
 
@@ -82,7 +83,7 @@ def encode_words(
     if max_length > tokenizer.model_max_length:
         raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
     space = _space(tokenizer)
-    marker = np.array([not t.strip(_WORD_MARKERS) for t in _tokens(tokenizer)])
+    marker = _markers(tokenizer)
     windows: list[Window] = []
     for begin in range(0, len(sentences), _BATCH):
         batch = [[space + word for word in words] for words in sentences[begin : begin + _BATCH]]
@@ -131,12 +132,13 @@ def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["f
     return mean.to(hidden.dtype)
 
 
-def _tokens(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+@lru_cache(maxsize=4)
+def _markers(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """For each token id whether it is a marker of a word's beginning and nothing else."""
     vocabulary = tokenizer.get_vocab()
-    tokens = ["?"] * (max(vocabulary.values()) + 1)
-    for token, number in vocabulary.items():
-        tokens[number] = token
-    return tokens
+    markers = np.zeros(max(vocabulary.values()) + 1, dtype=bool)
+    markers[[number for token, number in vocabulary.items() if not token.strip(_WORD_MARKERS)]] = True
+    return markers
 
 
 def _space(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -9,12 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from xrealign_bench.errors import TrainingError
+
 Progress = Callable[[int, int, str], None]
 """Called with the steps done, the steps in all, and a short note."""
-
-
-class TrainingError(Exception):
-    """Training went wrong although the input was right, such as a loss that is not a number."""
 
 
 def optimise(

@@ -12,7 +12,7 @@ from xrealign_bench.pipeline.plan import Plan, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 
 TOKENS_A_SENTENCE = 25
-"""Sub-words of a sentence where nothing is known yet: about the mean of Universal Dependencies in XLM-R's vocabulary."""
+"""Sub-words of a sentence while nothing is known: about the mean of Universal Dependencies in XLM-R's vocabulary."""
 SENTENCES = 600
 """Test sentences of a language where the task does not say."""
 EFFICIENCY = 0.3
@@ -46,7 +46,12 @@ def estimate(plan: Plan, store: Store) -> list[Row]:
     speed = _flops_a_second() * EFFICIENCY
     parameters = _block_parameters(plan.request.checkpoint)
     return [
-        Row(kind, count, count - len(missing[kind]), _seconds(plan, missing[kind], known.get(kind, []), parameters / speed))
+        Row(
+            kind,
+            count,
+            count - len(missing[kind]),
+            _seconds(plan, missing[kind], known.get(kind, []), parameters / speed),
+        )
         for kind, count in counts.items()
     ]
 
@@ -79,7 +84,7 @@ def _block_parameters(checkpoint: Checkpoint) -> int:
     total = 0
     for path in checkpoint.folder.glob("*.safetensors"):
         with safe_open(path, "np") as file:
-            for name in file.keys():
+            for name in file.keys():  # noqa: SIM118  (no dict)
                 if "embedding" not in name:
                     size = 1
                     for length in file.get_slice(name).get_shape():

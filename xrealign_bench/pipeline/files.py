@@ -47,9 +47,7 @@ WINDOWS = pa.schema(
 )
 """Tokenised text: the fields of `models.text.Window`."""
 
-SENTENCES = pa.schema(
-    {"labels": pa.list_(pa.int16()), "scored": pa.list_(pa.bool_()), "groups": pa.list_(pa.string())}
-)
+SENTENCES = pa.schema({"labels": pa.list_(pa.int16()), "scored": pa.list_(pa.bool_()), "groups": pa.list_(pa.string())})
 """A word's label number, whether it counts in the score, and its group."""
 
 PAIRS = pa.schema(

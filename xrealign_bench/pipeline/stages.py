@@ -4,7 +4,7 @@
 |---|---|---|
 | tokenise | task data | windows.parquet, sentences.parquet, data.json |
 | align | parallel corpus | pairs.parquet, data.json |
-| encode | pairs of an `align` | source.parquet, target.parquet, links.parquet, counts.json |
+| encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
 | realign | `encode` of every language | encoder.safetensors, log.json |
 | finetune | `tokenise`, `realign` or the checkpoint | model.safetensors, log.json |
 | predict | `finetune`, `tokenise` | predictions.parquet, score.json |
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Located, load_lexicon, load_pairs, load_task
+from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
@@ -36,7 +37,6 @@ from xrealign_bench.pipeline.files import (
     PREDICTIONS,
     SENTENCES,
     WINDOWS,
-    read_json,
     read_rows,
     write_json,
     write_rows,
@@ -72,14 +72,16 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task, language, split = Task.model_validate(settings["task"]), settings["language"], settings["split"]
     data = load_task(task, language, split, sources.data_root, sources.offline, settings["limit"])
-    windows = encode_words(load_tokenizer(sources.checkpoint), data.words, settings["max_length"])
+    windows = encode_words(_tokenizer(sources.checkpoint), data.words, settings["max_length"])
     _write_windows(out / "windows.parquet", windows)
-    scored = scored_mask(data.words, data.labels, task.scored_words)
+    unscored = [task.labels.index(label) for label in task.unscored_labels]
+    scored = scored_mask(data.words, data.labels, task.scored_words, unscored)
     groups: Sequence[Any] = data.groups or [None] * len(data.words)
     columns: dict[str, Sequence[Any]] = {"labels": data.labels, "scored": scored, "groups": groups}
     write_rows(out / "sentences.parquet", columns, SENTENCES)
     record = _data_record(split, task.name, language, data.located, len(data.words), data.dropped)
-    write_json(out / "data.json", [record])
+    altered = {name: sum(getattr(w, name) for w in windows) for name in ("without_token", "shortened")}
+    write_json(out / "data.json", [record | {"altered": {name: n for name, n in altered.items() if n}}])
     return {}
 
 
@@ -109,7 +111,7 @@ def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources
 
 def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     pairs = read_rows(inputs["pairs"] / "pairs.parquet")
-    tokenizer = load_tokenizer(sources.checkpoint)
+    tokenizer = _tokenizer(sources.checkpoint)
     for side in ("source", "target"):
         windows = encode_words(tokenizer, pairs[f"{side}_words"], settings["max_length"])
         _write_windows(out / f"{side}.parquet", windows)
@@ -118,14 +120,12 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
 
 
 def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    encoder = load_encoder(
-        sources.checkpoint, initialisation=settings["initialisation"], seed=settings["seed"]
-    )
+    encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=settings["seed"])
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
     given = ("steps", "batch_size", "learning_rate", "lr_schedule")
     log = realign(
         encoder,
-        load_tokenizer(sources.checkpoint).pad_token_id,
+        _tokenizer(sources.checkpoint).pad_token_id,
         pairs,
         freezing=Freeze.model_validate(settings["freeze"]),
         objective=Objective.model_validate(settings["objective"]),
@@ -146,7 +146,7 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         "dropped": {language: encoded.dropped for language, encoded in pairs.items() if encoded.dropped},
         "frozen_blocks": log.frozen.blocks,
         "frozen_embeddings": log.frozen.embeddings,
-        "trained_parameters": log.frozen.trained,
+        "trained_parameters": log.trained,
         "frozen_parameters": log.frozen.frozen,
         "first_loss": float(np.mean(log.losses[:tenth])),
         "last_loss": float(np.mean(log.losses[-tenth:])),
@@ -165,7 +165,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     classifier = TokenClassifier(encoder, len(settings["labels"]))
     log = train(
         classifier,
-        load_tokenizer(sources.checkpoint).pad_token_id,
+        _tokenizer(sources.checkpoint).pad_token_id,
         _read_windows(inputs["train"] / "windows.parquet"),
         read_rows(inputs["train"] / "sentences.parquet")["labels"],
         Finetuning.model_validate(settings["finetuning"]),
@@ -187,8 +187,12 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     groups = None if sentences["groups"][0] is None else sentences["groups"]
     predicted = predict(classifier, pad_id, windows, [len(g) for g in gold], device=pick_device(sources.device))
     columns = {
-        "example": range(len(gold)), "gold": gold, "predicted": predicted, "scored": scored, "group": sentences["groups"],
-    }  # fmt: skip
+        "example": range(len(gold)),
+        "gold": gold,
+        "predicted": predicted,
+        "scored": scored,
+        "group": sentences["groups"],
+    }
     write_rows(out / "predictions.parquet", columns, PREDICTIONS)
     score = score_language(gold, predicted, scored, groups)
     write_json(out / "score.json", {"examples": len(gold), **score})
@@ -202,12 +206,18 @@ def _trained(weights: Path, sources: Sources, labels: int) -> tuple[TokenClassif
     encoder = load_encoder(sources.checkpoint, initialisation="random", seed=0)
     classifier = TokenClassifier(encoder, labels)
     load_weights(classifier, weights)
-    return classifier.eval(), load_tokenizer(sources.checkpoint).pad_token_id
+    return classifier.eval(), _tokenizer(sources.checkpoint).pad_token_id
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+    """The tokenizer, kept: a large one takes a second to read, and every language needs it."""
+    return load_tokenizer(checkpoint)
 
 
 def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
     return encoder_vectors(
-        load_tokenizer(sources.checkpoint),
+        _tokenizer(sources.checkpoint),
         load_encoder(sources.checkpoint, seed=0),
         max_length=max_length,
         device=pick_device(sources.device),

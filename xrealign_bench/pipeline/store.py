@@ -180,9 +180,7 @@ class Store:
                     self._or_discard(self._verify, kind, key)
         return found
 
-    def prune(
-        self, *, keep: Container[tuple[str, str]] = (), older_than: timedelta | None = None
-    ) -> list[Entry]:
+    def prune(self, *, keep: Container[tuple[str, str]] = (), older_than: timedelta | None = None) -> list[Entry]:
         """Remove entries and return them: all but those of the (kind, key) pairs in `keep`.
 
         With `older_than`, only those that were last made or opened longer ago than that. What another process

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import block_output
+from xrealign_bench.models.blocks import block_output, find_blocks, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
 from xrealign_bench.models.text import pool_words
@@ -27,6 +27,8 @@ class RealignmentLog:
     losses: list[float]
     """One a step."""
     frozen: FreezeReport
+    trained: int
+    """The encoder's parameters that the loss reached: neither frozen nor above the objective's layer."""
     pairs_seen: dict[str, int]
     """Language -> pairs read, repetitions counted."""
     tokens: int
@@ -73,6 +75,7 @@ def realign(
         raise ValueError("the schedule's steps and learning rate must be numbers")
     seed_everything(seed)
     report = freeze(encoder, freezing)
+    _check_something_is_trained(encoder, report, objective)
     config: Any = encoder.config
     size = objective.projection
     head = nn.Identity() if size is None else projection_head(config.hidden_size, size)
@@ -98,8 +101,10 @@ def realign(
         warmup=0.0,
         progress=progress,
     )
+    trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
+    encoder.zero_grad(set_to_none=True)
     encoder.requires_grad_(True).eval()
-    return RealignmentLog(history, report, seen, tokens)
+    return RealignmentLog(history, report, trained, seen, tokens)
 
 
 def batch_loss(encoder: nn.Module, head: nn.Module, batch: PairBatch, objective: Objective) -> Tensor:
@@ -111,3 +116,13 @@ def batch_loss(encoder: nn.Module, head: nn.Module, batch: PairBatch, objective:
     return word_contrastive(
         words, batch.anchors, batch.positives, batch.side, objective.temperature, objective.negatives
     )
+
+
+def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective) -> None:
+    """What lies above the objective's layer gets no gradient: with all below frozen only the head would learn."""
+    top = resolve_layer(objective.layer, len(find_blocks(encoder)))
+    if report.embeddings and set(report.blocks) >= set(range(top + 1)):
+        raise UserError(
+            f"the recipe freezes the embeddings and blocks 0 to {top}, and its objective sits on block {top}: nothing "
+            "is left to realign; freeze less or raise objective.layer"
+        )

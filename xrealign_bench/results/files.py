@@ -12,14 +12,13 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, PredictionRecord, Result
-from xrealign_bench.specs import Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa

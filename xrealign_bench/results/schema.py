@@ -42,7 +42,9 @@ class DataRecord(Spec):
     fingerprint: str
     examples: int
     dropped: dict[str, int] = {}
-    """Rule -> how many examples it dropped."""
+    """Rule -> how many examples (`link ...`: links) it dropped."""
+    altered: dict[str, int] = {}
+    """Words that the model does not read as they are: `without_token` (as the unknown token), `shortened`."""
 
 
 class LanguageRecord(Spec):
@@ -95,6 +97,7 @@ class RealignmentRecord(Spec):
     frozen_blocks: list[int]
     frozen_embeddings: bool
     trained_parameters: int
+    """Of the encoder, reached by the loss: what is frozen or above the objective's layer is not among them."""
     frozen_parameters: int
     first_loss: float
     last_loss: float

@@ -22,9 +22,7 @@ class Written(NamedTuple):
     """If it is one word or number; `no`, where YAML gives False."""
 
 
-def explain(
-    error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]
-) -> dict[Where, str]:
+def explain(error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]) -> dict[Where, str]:
     """What is wrong with each field.
 
     Where all branches of a union fail, the one that got deepest into the value counts.

@@ -27,7 +27,9 @@ class Freeze(Spec):
     def _is_selection(cls, blocks: BlockSelection) -> BlockSelection:
         named = ("none", "lower_half", "upper_half")
         if isinstance(blocks, str) and blocks not in named and not re.fullmatch(r"-?\d*:-?\d*(:[1-9]\d*)?", blocks):
-            raise ValueError(f"'{blocks}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'")
+            raise ValueError(
+                f"'{blocks}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'"
+            )
         return blocks
 
 

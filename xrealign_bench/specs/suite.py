@@ -78,5 +78,7 @@ class Suite(Spec):
             if twice:
                 raise ValueError(f"{field} names {', '.join(twice)} more than once")
         if self.source_language in self.target_languages:
-            raise ValueError(f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it")
+            raise ValueError(
+                f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"
+            )
         return self

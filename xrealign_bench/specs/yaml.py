@@ -53,6 +53,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{path}:{line}: is not YAML: {error.reason}") from None
+    except ValueError as error:  # 2026-13-45
+        raise UserError(f"{path}: has a date or a number that is none ({error}); put it in quotes") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}:1: must be a mapping of fields such as 'name: ...'")
     problems = [(line, f"{_dotted(where)}: is given twice; keep one") for where, line in twice]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import datasets
@@ -104,17 +104,21 @@ def score_language(
 
 
 def scored_mask(
-    words: Sequence[Sequence[str]], labels: Sequence[Sequence[int]], rule: Literal["all", "lexical"]
+    words: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[int]],
+    rule: Literal["all", "lexical"],
+    unscored: Collection[int] = (),
 ) -> list[list[bool]]:
-    """Which words count in the score: those with a label that the rule allows.
+    """Which words count in the score: those that the rule allows, with a label that is not among `unscored`.
 
     `lexical` words have a letter and no digit, in any script (Unicode categories L and N).
 
     >>> scored_mask([["12", "March", ",", "۳"]], [[1, 2, 0, 1]], "lexical")
     [[False, True, False, False]]
     """
+    never = {NOT_LABELLED, *unscored}
     return [
-        [label != NOT_LABELLED and (rule == "all" or _is_lexical(word)) for word, label in zip(*sentence, strict=True)]
+        [label not in never and (rule == "all" or _is_lexical(word)) for word, label in zip(*sentence, strict=True)]
         for sentence in zip(words, labels, strict=True)
     ]
 

@@ -1,0 +1,172 @@
+"""A suite, a checkpoint and recipes so small that a whole evaluation takes a second or two."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import yaml
+
+SOURCE, TARGETS, SEEDS = "en", ["de", "sw", "th"], [3, 7]
+"""One target in each tier: high, low, medium."""
+TAGS = ["WEEKDAY", "MONTH", "DAY", "YEAR", "NUMBER", "UNIT", "CURRENCY", "TERRITORY", "LANGUAGE", "REL", "CONJ", "O"]
+BLOCKS = 4
+
+TASK: dict[str, Any] = {
+    "name": "phrases",
+    "title": "A few phrases",
+    "licence": "Unicode-3.0",
+    "kind": "token_classification",
+    "source": {"kind": "embedded"},
+    "configs": {code: code for code in [SOURCE, *TARGETS, "fr"]},
+    "columns": {"words": "words", "labels": "labels", "groups": "groups"},
+    "labels": TAGS,
+    "scored_words": "lexical",
+    "train_examples": 24,
+    "test_examples": 12,
+}
+CORPUS: dict[str, Any] = {
+    "name": "pairs",
+    "title": "A few pairs",
+    "licence": "Unicode-3.0",
+    "source": {"kind": "embedded"},
+    "config": None,
+    "pairs": 10,
+    "lexicons": "embedded",
+}
+SUITE: dict[str, Any] = {
+    "name": "small",
+    "version": "1.0",
+    "title": "A small suite",
+    "source_language": SOURCE,
+    "target_languages": TARGETS,
+    "tasks": ["phrases"],
+    "seeds": SEEDS,
+    "finetuning": {"steps": 3, "batch_size": 8, "max_length": 32, "learning_rate": {"default": 1e-3}},
+    "parallel": {"corpus": "pairs", "aligner": "gold"},
+    "bands": {"cuts": [0.45, 0.52]},
+}
+RECIPE: dict[str, Any] = {
+    "name": "mine",
+    "title": "A recipe of one's own",
+    "method": "word_contrastive",
+    "freeze": {"blocks": "lower_half"},
+    "schedule": {"batch_size": 4},
+}
+
+
+def write_yaml(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def write_suite(folder: Path, **changes: Any) -> Path:
+    """Write the suite, with its task and its corpus beside it."""
+    write_yaml(folder / "phrases.yaml", TASK)
+    write_yaml(folder / "pairs.yaml", CORPUS)
+    return write_yaml(folder / "suite.yaml", SUITE | changes)
+
+
+def write_recipe(folder: Path, **changes: Any) -> Path:
+    recipe = RECIPE | changes
+    return write_yaml(folder / f"{recipe['name']}.yaml", recipe)
+
+
+def write_checkpoint(folder: Path, seed: int = 0) -> Path:
+    """A BERT with random weights and the tokenizer of the embedded checkpoint."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    import xrealign_bench
+
+    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=12000,
+        hidden_size=32,
+        num_hidden_layers=BLOCKS,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        pad_token_id=0,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(embedded / name, folder / name)
+    return folder
+
+
+class Ran(NamedTuple):
+    """What came of a command."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(*arguments: object) -> Ran:
+    """Run the real `main` of the command line in this process; the environment stays as it was."""
+    from xrealign_bench import cli
+
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["xrealign-bench", *map(str, arguments)]
+    status = 0
+    with mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"}), redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            sys.argv = before
+    return Ran(status, out.getvalue(), err.getvalue())
+
+
+@dataclass(frozen=True)
+class World:
+    """A suite, a checkpoint, a store and an output folder."""
+
+    folder: Path
+    suite: Path
+    checkpoint: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+    @property
+    def arguments(self) -> list[object]:
+        places = ["--store", self.store, "--output", self.output]
+        return ["evaluate", "--suite", self.suite, "--checkpoint", self.checkpoint, "--device", "cpu", *places]
+
+    def evaluate(self, *more: object) -> Ran:
+        return command(*self.arguments, *more)
+
+    def result(self, recipe: str, suite: str = "small-1.0") -> Path:
+        return self.output / "results" / suite / self.checkpoint.name / recipe
+
+
+def left_over(*folders: Path) -> list[Path]:
+    """Temporary files, and work that a store has not finished."""
+    return [p for folder in folders for p in [*folder.rglob("*.tmp"), *folder.glob(".work/*")]]
+
+
+def essence(result: Path) -> dict[str, Any]:
+    """What a result says, without when it was made and how long that took; and the bytes of what lies beside it."""
+    content = json.loads((result / "result.json").read_bytes())
+    for stage in content["stages"]:
+        del stage["seconds"], stage["peak_memory_bytes"]
+    del content["created"], content["command"]
+    return content | {path.name: path.read_bytes() for path in result.iterdir() if path.name != "result.json"}

@@ -1,0 +1,471 @@
+"""The command line. Truth: exit statuses as documented, what files say, and bad input whose fault is known."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from tests.data.hub_folder import row, write_rows
+from tests.small import RECIPE, TASK, Ran, World, command, essence, left_over, write_recipe, write_suite, write_yaml
+from xrealign_bench import cli
+from xrealign_bench.languages.inventory import inventory
+from xrealign_bench.models.checkpoint import EMBEDDED
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.specs import Recipe, Suite, Task, shipped_names
+
+Finished = tuple[World, Ran]
+WorldMaker = Callable[..., World]
+NAMES = {
+    "recipes": shipped_names(Recipe),
+    "suites": shipped_names(Suite),
+    "tasks": shipped_names(Task),
+    "languages": list(inventory()),
+    "aligners": ["eflomal", "gold", "lexicon", "similarity"],
+}
+
+
+def is_bad_input(ran: Ran, message: str) -> bool:
+    """Exit status 2 and one clear sentence, which says what it should."""
+    assert ran.status == 2, ran
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+    assert ran.err.count("error: ") == 1 and ran.err.startswith("error: ") and ran.err.count("\n") == 1, ran.err
+    assert re.search(message, ran.err), ran.err
+    return True
+
+
+def nothing_half_written(world: World) -> bool:
+    assert not list(world.output.rglob("result.json"))
+    assert left_over(world.store, world.output) == []
+    return True
+
+
+# --- help ---------------------------------------------------------------------------------------------------------
+
+
+def commands(group: click.Group = cli.cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, one in group.commands.items():
+        if isinstance(one, click.Group):
+            yield from commands(one, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def examples(text: str) -> list[list[str]]:
+    """The commands below 'Example:'; what two spaces set apart is a remark."""
+    joined = re.sub(r"\\\n\s*", "", text)
+    lines = [line.strip() for line in joined.splitlines() if re.match(" +xrealign-bench ", line)]
+    return [shlex.split(re.split(r"\s{2,}", line)[0])[1:] for line in lines]
+
+
+@pytest.fixture
+def named_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that examples name, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("hub", "my-encoder", "xrealign-output/results"):
+        Path(folder).mkdir(parents=True)
+    write_recipe(tmp_path, name="my-recipe")
+    shutil.copyfile(write_suite(tmp_path), "my-suite.yaml")
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_help_has_examples_that_parse(path: tuple[str, ...], named_files: None) -> None:
+    ran = command(*path, "--help")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("Usage: ")
+    if path in (("leaderboard",), ("cache",)):
+        return  # groups: their commands have examples
+    found = examples(ran.out)
+    assert found
+    for arguments in found:
+        one: click.Command = cli.cli
+        context = click.Context(cli.cli)
+        while isinstance(one, click.Group):
+            one = one.commands[arguments.pop(0)]
+        context = one.make_context("example", list(arguments), parent=context)
+        given = context.params
+        for kind, names in (("recipes", given.get("recipes") or ()), ("suites", [given.get("suite") or "demo"])):
+            assert all(name in NAMES[kind] or name.startswith("my-") for name in names)
+
+
+def test_examples_that_only_read_do_run(named_files: None) -> None:
+    for group in ("list", "show", "validate"):
+        for arguments in examples(command(group, "--help").out):
+            ran = command(*arguments)
+            assert (ran.status, ran.err) == (0, ""), arguments
+
+
+def test_unknown_commands_and_options_are_bad_input() -> None:
+    for arguments in (["evalute"], ["evaluate", "--recipes", "x"], ["list", "recipe"], ["evaluate", "--limit", "0"]):
+        ran = command(*arguments)
+        assert ran.status == 2
+        assert ran.out == "" and "Error: " in ran.err and "Traceback" not in ran.err
+
+
+# --- list, show, validate -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", cli.KINDS)
+def test_listings_name_everything(kind: str) -> None:
+    text, as_json = command("list", kind), command("list", kind, "--json")
+    assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
+    rows = json.loads(as_json.out)
+    if kind in NAMES:
+        assert sorted(row["name"] for row in rows) == sorted(NAMES[kind])
+    assert all(row["name"] in text.out for row in rows)
+    assert len(text.out.splitlines()) == len(rows) + 2
+
+
+def test_versions_are_text(named_files: None) -> None:
+    assert '"version": "1.0"' in command("list", "suites", "--json").out
+    assert re.search(r"^demo +1\.0 ", command("list", "suites").out, re.MULTILINE)
+
+
+SHOWN = {
+    "recipe": ("alignfreeze-front", "freeze"),
+    "suite": ("demo", "target_languages"),
+    "task": ("cldr-phrases", "labels"),
+    "language": ("sw", "joshi_class"),
+    "checkpoint": (EMBEDDED, "where"),
+    "aligner": ("gold", "links"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name", "field"), [(k, *v) for k, v in SHOWN.items()], ids=SHOWN.keys())
+def test_one_thing_is_shown_whole(kind: str, name: str, field: str) -> None:
+    text, as_json = command("show", kind, name), command("show", kind, name, "--json")
+    assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
+    content = json.loads(as_json.out)
+    assert field in content
+    assert yaml.safe_load(text.out) == content
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_what_is_not_there_is_not_shown(kind: str) -> None:
+    assert is_bad_input(command("show", kind, "nonesuch"), f"unknown {kind}:? 'nonesuch'")
+
+
+def test_every_language_can_be_shown() -> None:
+    from xrealign_bench.catalogue import describe
+
+    for code in inventory():
+        json.dumps(describe("languages", code, "fr"), allow_nan=False)
+        yaml.safe_dump(describe("languages", code, "fr"))
+
+
+def test_distances_are_to_the_source_that_is_named() -> None:
+    content = json.loads(command("show", "language", "sw", "--source", "swa", "--json").out)
+    assert content["distance to sw"]["featural"] == 0
+    assert is_bad_input(command("show", "language", "sw", "--source", "qqq"), "unknown language 'qqq'")
+
+
+def test_what_is_shown_is_a_recipe_that_can_be_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "copy.yaml").write_text(command("show", "recipe", "alignfreeze-front").out, encoding="utf-8")
+    ran = command("validate", tmp_path / "copy.yaml")
+    assert ran == Ran(0, f"{tmp_path / 'copy.yaml'}: a good recipe\n", "")
+
+
+def test_validate_knows_all_kinds(tmp_path: Path) -> None:
+    suite, recipe = write_suite(tmp_path), write_recipe(tmp_path)
+    files = {suite: "suite", tmp_path / "phrases.yaml": "task", tmp_path / "pairs.yaml": "corpus", recipe: "recipe"}
+    ran = command("validate", *files)
+    assert ran == Ran(0, "".join(f"{file}: a good {kind}\n" for file, kind in files.items()), "")
+
+
+def test_every_shipped_file_is_good() -> None:
+    root = Path(cli.__file__).parent.parent
+    if not (root / "submissions").is_dir():
+        pytest.skip("an installed package has its files inside")
+    kinds = {"submissions": "recipe", "tasks": "task", "tasks/suites": "suite", "tasks/corpora": "corpus"}
+    files = {file: kind for folder, kind in kinds.items() for file in (root / folder).glob("*.yaml")}
+    assert len(files) > 10
+    assert command("validate", *files).out.splitlines() == [f"{file}: a good {kind}" for file, kind in files.items()]
+
+
+def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
+    good = write_recipe(tmp_path)
+    bad = write_yaml(tmp_path / "bad.yaml", RECIPE | {"method": "magic", "steps": 3})
+    task = write_yaml(tmp_path / "task.yaml", {k: v for k, v in TASK.items() if k != "labels"})
+    ran = command("validate", bad, good, task)
+    assert (ran.status, ran.out) == (2, f"{good}: a good recipe\n")
+    lines = ran.err.removeprefix("error: ").splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(bad)] * 2 + [str(task)]
+    assert {re.split(": ?", line)[2] for line in lines} == {"method", "steps", "labels"}
+
+
+# --- evaluate: bad input ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Options of `evaluate` that replace or follow the good ones, and what is to be said about them."""
+
+    options: Callable[[World], list[object]]
+    message: str
+
+
+def _written(world: World, text: str) -> Path:
+    path = world.folder / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _checkpoint(change: Callable[[Path], Any]) -> Callable[[World], list[object]]:
+    def make(world: World) -> list[object]:
+        folder = world.folder / "bad-checkpoint"
+        shutil.copytree(world.checkpoint, folder)
+        change(folder)
+        return ["--checkpoint", folder]
+
+    return make
+
+
+def _pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def _config(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | changes))
+
+    return change
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _below_a_file(world: World) -> Path:
+    path = world.folder / "a-file"
+    path.touch()
+    return path / "below"
+
+
+BAD: dict[str, Bad] = {
+    "recipe": Bad(lambda w: ["--recipe", "alignfreeze"], "unknown recipe 'alignfreeze'; did you mean alignfreeze-"),
+    "recipe file": Bad(lambda w: ["--recipe", w.folder / "no.yaml"], r"no\.yaml: can't be read: No such file"),
+    "suite": Bad(lambda w: ["--suite", "demo2"], "unknown suite 'demo2'; did you mean demo"),
+    "task": Bad(lambda w: ["--task", "phrase"], "unknown task in this suite: 'phrase'"),
+    "language": Bad(lambda w: ["--language", "swaheli"], "unknown language 'swaheli'.* sw .Swahili."),
+    "language of another suite": Bad(lambda w: ["--language", "fr"], "unknown target language in this suite: 'fr'"),
+    "seed": Bad(lambda w: ["--seed", 99], "unknown seed in this suite: '99'"),
+    "device": Bad(lambda w: ["--device", "gpu"], "'gpu' is no device"),
+    "malformed recipe": Bad(lambda w: ["--recipe", _written(w, "name: [r\ntitle: x")], r"r\.yaml:\d: is not YAML"),
+    "unknown field": Bad(
+        lambda w: ["--recipe", _written(w, "name: r\ntitle: x\naligners: gold\n")],
+        r"r\.yaml:3: aligners: no such field; did you mean 'aligner'",
+    ),
+    "date that is none": Bad(
+        lambda w: ["--recipe", _written(w, "name: r\ntitle: 2026-13-45\n")], r"r\.yaml: .*month must be in 1\.\.12"
+    ),
+    "language without data": Bad(
+        lambda w: ["--suite", write_suite(w.folder / "s", target_languages=["de", "fi"])],
+        "unknown language of the task 'phrases': 'fi'",
+    ),
+    "task of the suite": Bad(
+        lambda w: ["--suite", write_suite(w.folder / "s", tasks=["phrases", "nonesuch"])], "unknown task 'nonesuch'"
+    ),
+    "revision of a folder": Bad(lambda w: ["--revision", "main"], "is a folder here, so the revision"),
+    "no checkpoint": Bad(lambda w: ["--checkpoint", w.folder / "nowhere"], "there is no such folder"),
+    "checkpoint without weights": Bad(
+        _checkpoint(lambda f: (f / "model.safetensors").unlink()), "no model.safetensors"
+    ),
+    "checkpoint without tokenizer": Bad(_checkpoint(lambda f: (f / "tokenizer.json").unlink()), "has no tokenizer"),
+    "pickled weights": Bad(_checkpoint(_pickled), "its weights are a pickle"),
+    "weights cut off": Bad(_checkpoint(_cut), r"has \d+ bytes instead of \d+"),
+    "decoder": Bad(_checkpoint(_config(model_type="gpt2")), r"\(gpt2\) is a decoder; supported are text encoders"),
+    "encoder-decoder": Bad(_checkpoint(_config(model_type="t5")), r"\(t5\) is an encoder-decoder"),
+    "unknown model": Bad(_checkpoint(_config(model_type="nonesuch")), "knows no model type 'nonesuch'"),
+    "output below a file": Bad(
+        lambda w: ["--output", _below_a_file(w)], r"the output folder .*below.* can't be written to"
+    ),
+    "store below a file": Bad(lambda w: ["--store", _below_a_file(w)], r"the store .*below can't be written to"),
+    "no data root": Bad(
+        lambda w: ["--suite", "pos-lite", "--data-root", w.folder],
+        "universal_dependencies: no such folder; put the data",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_bad_input_is_told_before_any_compute(new_world: WorldMaker, bad: Bad) -> None:
+    world = new_world()
+    assert is_bad_input(world.evaluate(*bad.options(world)), bad.message)
+    assert nothing_half_written(world)
+    assert Store(world.store).entries() == []
+
+
+def test_blocks_that_can_not_be_found_are_refused(new_world: WorldMaker) -> None:
+    """ALBERT runs one block several times; only loading it shows that."""
+    from transformers import AlbertConfig, AlbertModel
+
+    world = new_world()
+    folder = world.folder / "albert"
+    shutil.copytree(world.checkpoint, folder)
+    sizes = {"hidden_size": 16, "embedding_size": 8, "num_attention_heads": 2, "intermediate_size": 16}
+    AlbertModel(AlbertConfig(vocab_size=12000, num_hidden_layers=3, **sizes)).save_pretrained(folder)
+    ran = world.evaluate("--checkpoint", folder)
+    assert is_bad_input(ran, "the blocks of this AlbertModel can't be found")
+    assert nothing_half_written(world)
+
+
+def test_a_checkpoint_with_fewer_positions_than_the_suite_needs(new_world: WorldMaker) -> None:
+    world = new_world(finetuning={"steps": 2, "max_length": 65, "learning_rate": {"default": 1e-3}})
+    assert is_bad_input(world.evaluate(), "65.*64")
+    assert nothing_half_written(world)
+
+
+HUB_TASK: dict[str, Any] = {
+    "name": "tags",
+    "title": "Tags",
+    "licence": "none",
+    "kind": "token_classification",
+    "source": {"kind": "hub", "dataset": "org/tags"},
+    "configs": {"en": "en_x", "de": "de_y"},
+    "columns": {"words": "tokens", "labels": "tags"},
+    "labels": ["VERB", "NOUN"],
+}
+
+
+@pytest.fixture
+def hub_world(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A task whose data lie in a data root, `folder/data`."""
+    import datasets
+
+    world = new_world(tasks=["tags"])
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(world.folder / "datasets-cache"))
+    write_yaml(world.folder / "tags.yaml", HUB_TASK)
+    rows = [row("dogs bark", [0, 2]), row("cats sleep", [0, 2])] * 4
+    for config, split in (("en_x", "train"), ("en_x", "test"), ("de_y", "test")):
+        write_rows(world.folder / "data", config, split, rows)
+    return world
+
+
+def test_data_in_a_data_root(hub_world: World) -> None:
+    ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
+    assert ran.status == 0, ran.err
+    assert command("rescore", hub_world.result("alignfreeze-front")).status == 0
+
+
+def test_a_truncated_file_of_data_is_told(hub_world: World) -> None:
+    (path,) = (hub_world.folder / "data").rglob("de_y/test-*.parquet")
+    path.write_bytes(path.read_bytes()[:-40])
+    ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
+    assert is_bad_input(ran, f"{re.escape(str(path))}: is damaged or no Parquet file")
+    assert nothing_half_written(hub_world)
+
+
+def test_labels_that_the_task_does_not_know_are_told(hub_world: World) -> None:
+    write_yaml(hub_world.folder / "tags.yaml", HUB_TASK | {"labels": ["VERB", "NOUN", "ADJ"]})
+    ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
+    assert is_bad_input(ran, "labels differ: the task has ADJ and the data do not")
+    assert nothing_half_written(hub_world)
+
+
+def test_data_that_changed_are_read_again(hub_world: World) -> None:
+    assert hub_world.evaluate("--data-root", hub_world.folder / "data").status == 0
+    write_rows(hub_world.folder / "data", "de_y", "test", [row("Hunde bellen laut", [0, 2, 1])])
+    ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
+    assert "3 stages run, 9 found in the store" in ran.err  # tokenise it, predict with and without realignment
+
+
+@pytest.mark.parametrize("kind", ["realign", "predict"])
+def test_a_flipped_byte_in_the_store_is_made_good(
+    finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    shutil.copytree(finished[0].store, tmp_path / "store")
+    world = replace(finished[0], folder=tmp_path)
+    (path, *_) = sorted((world.store / kind).rglob("*.parquet" if kind == "predict" else "*.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    ran = world.evaluate()
+    assert ran.status == 0
+    assert "1 stages run, 32 found in the store" in ran.err
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    damage = rf"{kind} \w+ in the store was damaged \({path.name} has another checksum .*\) and is removed"
+    assert re.fullmatch(damage, warning)
+    for recipe in ("finetune-only", "alignfreeze-front"):
+        assert essence(world.result(recipe)) == essence(finished[0].result(recipe))
+
+
+# --- the other commands -------------------------------------------------------------------------------------------
+
+
+def test_rescore_of_nothing(tmp_path: Path) -> None:
+    assert is_bad_input(command("rescore", tmp_path), "result.json: can't be read")
+
+
+def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -> None:
+    world = finished[0]
+    ran = command("leaderboard", "build", world.output / "results", "--out", tmp_path / "board")
+    assert (ran.status, ran.err) == (0, "")
+    paths = [Path(line) for line in ran.out.splitlines()]
+    assert [path.name for path in paths] == ["README.md", "leaderboard.csv", "languages.csv", "leaderboard.json"]
+    assert all(path.is_relative_to(tmp_path / "board" / "small-1.0") and path.stat().st_size for path in paths)
+
+
+def test_leaderboard_of_nothing(tmp_path: Path) -> None:
+    assert is_bad_input(command("leaderboard", "build", tmp_path), "no result.json")
+    assert is_bad_input(command("leaderboard", "build", tmp_path / "none"), "no such folder")
+
+
+def test_the_store_is_listed_verified_and_pruned(finished: Finished, tmp_path: Path) -> None:
+    shutil.copytree(finished[0].store, tmp_path / "store")
+    at = ["--store", tmp_path / "store"]
+    rows = json.loads(command("cache", "list", *at, "--json").out)
+    assert {row["stage"]: row["entries"] for row in rows} == {
+        "align": 3, "encode": 3, "finetune": 4, "predict": 16, "realign": 2, "tokenise": 5,
+    }  # fmt: skip
+    assert all(row["MB"] > 0 and row["seconds"] > 0 for row in rows)
+    assert command("cache", "list", *at).out.splitlines()[0].split() == ["stage", "entries", "MB", "seconds"]
+    assert command("cache", "verify", *at) == Ran(0, "0 damaged entries\n", "")
+    next((tmp_path / "store" / "realign").rglob("log.json")).write_text("{}")
+    ran = command("cache", "verify", *at)
+    assert ran.status == 1
+    assert ran.out.startswith("damaged: realign ") and ran.out.endswith("1 damaged entries\n")
+    assert command("cache", "prune", *at, "--older-than", "1", "--yes").out == "0 entries removed, 0.0 MB freed\n"
+    assert command("cache", "prune", *at, "--yes").out.startswith("32 entries removed, ")
+    assert command("cache", "list", *at, "--json").out == "[]\n"
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_nothing_is_pruned_without_consent(finished: Finished, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    before = len(Store(finished[0].store).entries())
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    ran = command("cache", "prune", "--store", finished[0].store)
+    assert ran.status == 130
+    assert ran.err.endswith("nothing was done\n")
+    assert len(Store(finished[0].store).entries()) == before > 0
+
+
+def test_doctor_asks_nobody_when_offline(tmp_path: Path) -> None:
+    text, as_json = (command("doctor", "--store", tmp_path / "store", *more) for more in ([], ["--json"]))
+    assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
+    findings = json.loads(as_json.out)
+    assert findings["hub"] == "not asked: offline"
+    assert findings["devices"][0] == "cpu"
+    assert findings["store"] == str(tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    assert "torch" in text.out
+
+
+def test_version() -> None:
+    from xrealign_bench import __version__
+
+    assert command("--version").out == f"xrealign-bench, version {__version__}\n"

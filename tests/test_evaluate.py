@@ -1,0 +1,351 @@
+"""A whole evaluation. Truth: scores computed anew with numpy, weights compared bit by bit, bytes, counted stages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+from tests.small import (
+    SOURCE,
+    TARGETS,
+    TASK,
+    Ran,
+    World,
+    command,
+    essence,
+    left_over,
+    write_checkpoint,
+    write_recipe,
+    write_yaml,
+)
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.results.files import read_result, sha256_of
+
+Finished = tuple[World, Ran]
+WorldMaker = Callable[..., World]
+RECIPES = ["finetune-only", "alignfreeze-front"]
+
+
+def copy_of(world: World, folder: Path) -> World:
+    for part in ("store", "output"):
+        shutil.copytree(world.folder / part, folder / part)
+    return replace(world, folder=folder)
+
+
+def weights(world: World, kind: str, recipe: str, file: str) -> dict[int, dict[str, np.ndarray]]:
+    """Seed -> the tensors that a stage of a recipe left."""
+    wanted = {stage["key"] for stage in json.loads((world.result(recipe) / "result.json").read_bytes())["stages"]}
+    entries = [e for e in Store(world.store).entries() if e.manifest.kind == kind and e.manifest.key in wanted]
+    return {e.manifest.description["settings"]["seed"]: load_file(e.folder / file) for e in entries}
+
+
+def test_json_is_alone_on_stdout(finished: Finished) -> None:
+    world, ran = finished
+    assert ran.status == 0
+    content = json.loads(ran.out)
+    assert [entry["result"]["recipe"]["name"] for entry in content] == RECIPES
+    assert content[0]["comparison"] is None
+    assert content[1]["result"] == json.loads((world.result(RECIPES[1]) / "result.json").read_bytes())
+    assert content[1]["comparison"] == json.loads((world.result(RECIPES[1]) / "comparison.json").read_bytes())
+
+
+def test_without_a_terminal_there_are_lines_and_no_bars(finished: Finished) -> None:
+    """What goes into a log file: a line for each training."""
+    lines = finished[1].err.split("\n")
+    trained = [f"fine-tune phrases after {recipe}, seed {seed}" for recipe in RECIPES for seed in (3, 7)]
+    trained += [f"realign with alignfreeze-front, seed {seed}" for seed in (3, 7)]
+    assert sorted(lines[:-2]) == sorted(f"done: {label}" for label in trained)
+    assert lines[-2:] == ["33 stages run, 0 found in the store", ""]
+
+
+def test_the_same_command_again_runs_nothing_and_writes_the_same_bytes(finished: Finished) -> None:
+    world, first = finished
+    before = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    assert len(before) > 8
+    again = world.evaluate("--json")
+    assert again == Ran(0, first.out, "0 stages run, 33 found in the store\n")
+    after = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    assert [path.name for path in before if before[path] != after.pop(path)] == []
+    assert not after
+    assert left_over(world.store, world.output) == []
+
+
+def test_scores_are_those_of_the_predictions(finished: Finished) -> None:
+    world, _ = finished
+    for recipe in RECIPES:
+        result = read_result(world.result(recipe))
+        assert len(result.scores) == len([SOURCE, *TARGETS]) * 2
+        rows = pq.read_table(world.result(recipe) / "predictions-phrases.parquet").to_pylist()
+        for score in result.scores:
+            cell = [row for row in rows if (row["language"], row["seed"]) == (score.language, score.seed)]
+            gold, found, scored = (np.concatenate([row[c] for row in cell]) for c in ("gold", "predicted", "scored"))
+            group = np.concatenate([row["group"] for row in cell])
+            counts = scored.astype(bool) & (gold != -100)
+            right = (gold == found)[counts]
+            assert score.examples == len(cell) == 12
+            assert score.counted == counts.sum() > 0
+            assert score.metrics["accuracy"] == pytest.approx(right.mean())
+            for name in np.unique(group[counts]):
+                assert score.groups[name]["accuracy"] == pytest.approx(right[group[counts] == name].mean())
+
+
+def test_the_baseline_stands_beside(finished: Finished) -> None:
+    world, ran = finished
+    assert (world.result("finetune-only") / "result.json").is_file()
+    assert not (world.result("finetune-only") / "comparison.json").exists()
+    baseline, recipe = (read_result(world.result(name)) for name in RECIPES)
+    comparison = json.loads(ran.out)[1]["comparison"]
+    for change in comparison["tasks"][0]["languages"]:
+        means = [
+            np.mean([s.metrics["accuracy"] for s in r.scores if s.language == change["language"]])
+            for r in (recipe, baseline)
+        ]
+        assert change["gain"] == pytest.approx(means[0] - means[1])
+    board = (world.output / "small-1.0" / "README.md").read_text()
+    assert "alignfreeze-front" in board and "finetune-only" in board
+    assert (world.output / "small-1.0" / "tiny.png").stat().st_size > 1000
+
+
+def test_frozen_blocks_stay_as_they_were_and_the_others_move(finished: Finished) -> None:
+    """Front-freezing keeps blocks 0 and 1; the loss sits on block 2, so nothing moves block 3; embeddings move."""
+    world, _ = finished
+    before = load_file(world.checkpoint / "model.safetensors")
+    realigned = weights(world, "realign", "alignfreeze-front", "encoder.safetensors")
+    assert set(realigned) == {3, 7}
+    for after in realigned.values():
+        moved = {name for name in before if before[name].tobytes() != after[name].tobytes()}
+        assert {name.split(".")[2] for name in moved if name.startswith("encoder.")} == {"2"}
+        assert "embeddings.word_embeddings.weight" in moved
+        # Only attention's key bias has no gradient: it moves all scores of a word alike.
+        assert {n for n in before if n.startswith("encoder.layer.2.")} - moved <= {
+            "encoder.layer.2.attention.self.key.bias"
+        }
+    assert any((realigned[3][name] != realigned[7][name]).any() for name in before)
+
+
+def test_seeds_and_recipes_give_different_models(finished: Finished) -> None:
+    world, _ = finished
+    models = [w for recipe in RECIPES for w in weights(world, "finetune", recipe, "model.safetensors").values()]
+    assert len(models) == 4
+    assert len({hashlib.sha256(b"".join(w[name].tobytes() for name in sorted(w))).hexdigest() for w in models}) == 4
+
+
+def test_another_process_and_a_fresh_store_give_the_same_result(finished: Finished, tmp_path: Path) -> None:
+    """The installed command, as a user runs it."""
+    import torch
+
+    world, _ = finished
+    fresh = replace(world, folder=tmp_path, suite=world.suite)
+    done = subprocess.run(
+        [sys.executable, "-m", "xrealign_bench.cli", *map(str, fresh.arguments), "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 2
+    assert "33 stages run, 0 found in the store" in done.stderr
+    for recipe in RECIPES:
+        assert essence(fresh.result(recipe)) == essence(world.result(recipe))
+
+
+def test_rescore_agrees(finished: Finished) -> None:
+    world, _ = finished
+    ran = command("rescore", world.result("alignfreeze-front"))
+    assert ran == Ran(0, "8 scores computed again from the predictions: all equal\n", "")
+
+
+def test_a_changed_score_is_found(finished: Finished, tmp_path: Path) -> None:
+    world = copy_of(finished[0], tmp_path)
+    path = world.result("alignfreeze-front") / "result.json"
+    content = json.loads(path.read_bytes())
+    content["scores"][5]["metrics"]["accuracy"] = 0.5
+    cell = "{task} {language} {seed}".format_map(content["scores"][5])
+    path.write_text(json.dumps(content))
+    ran = command("rescore", path.parent)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {path.parent}: {cell}: result.json says {{'accuracy': 0.5,")
+    assert ran.err.count("\n") == 1
+
+
+def test_changed_predictions_are_found(finished: Finished, tmp_path: Path) -> None:
+    world = copy_of(finished[0], tmp_path)
+    path = world.result("alignfreeze-front") / "predictions-phrases.parquet"
+    table = pq.read_table(path)
+    found = [[(label + 1) % 12 for label in row] for row in table["predicted"].to_pylist()]
+    pq.write_table(table.set_column(4, "predicted", [found]).cast(table.schema), path)
+    ran = command("rescore", path.parent)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {path}: its sha256 is ")
+    # The same with a digest to match: now every score differs.
+    content = json.loads((path.parent / "result.json").read_bytes())
+    content["predictions"][0]["sha256"] = sha256_of(path)
+    (path.parent / "result.json").write_text(json.dumps(content))
+    ran = command("rescore", path.parent)
+    assert ran.status == 2
+    assert ran.err.count("result.json says") == 8
+
+
+def test_missing_predictions_are_told(finished: Finished, tmp_path: Path) -> None:
+    world = copy_of(finished[0], tmp_path)
+    path = world.result("alignfreeze-front") / "predictions-phrases.parquet"
+    path.unlink()
+    ran = command("rescore", path.parent)
+    assert (ran.status, ran.err[:20]) == (2, f"error: {path}"[:20])
+    assert "missing" in ran.err
+
+
+SELECTIONS = {
+    "language": (["--language", "sw"], "languages not evaluated: de, th"),
+    "seed": (["--seed", "7"], "seeds not evaluated: 3"),
+    "limit": (["--limit", "5"], "limited to 5 examples"),
+}
+
+
+@pytest.mark.parametrize(("options", "reason"), SELECTIONS.values(), ids=SELECTIONS.keys())
+def test_a_part_is_kept_apart_and_not_ranked(
+    finished: Finished, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    world = copy_of(finished[0], tmp_path)
+    whole = essence(world.result("alignfreeze-front"))
+    ran = world.evaluate(*options)
+    assert ran.status == 0
+    assert f"Not rankable: {reason}" in ran.out
+    result = read_result(world.result("alignfreeze-front--partial"))
+    assert any(reason in lack for lack in result.missing)
+    assert essence(world.result("alignfreeze-front")) == whole
+    rows = json.loads((world.output / "small-1.0" / "leaderboard.json").read_bytes())["rows"]
+    ranks = {Path(row["result"]).parent.name: row["rank"] for row in rows}
+    assert {name: rank is None for name, rank in ranks.items()} == {
+        "finetune-only": False,
+        "alignfreeze-front": False,
+        "finetune-only--partial": True,
+        "alignfreeze-front--partial": True,
+    }
+    assert any(reason in why for row in rows for why in row["unranked"])
+    if "--limit" not in options:  # a part of what is stored
+        assert "0 stages run" in ran.err
+
+
+def test_one_of_two_tasks_is_a_part(new_world: WorldMaker) -> None:
+    world = new_world(tasks=["phrases", "more"])
+    write_yaml(world.folder / "more.yaml", TASK | {"name": "more", "test_examples": 5})
+    assert world.evaluate("--task", "more").status == 0
+    partial = read_result(world.result("alignfreeze-front--partial"))
+    assert [task.name for task in partial.tasks] == ["more"]
+    assert "tasks not evaluated: phrases" in partial.missing
+    assert world.evaluate().status == 0
+    whole = read_result(world.result("alignfreeze-front"))
+    assert [task.name for task in whole.tasks] == ["phrases", "more"]
+    assert len(whole.predictions) == 2 and whole.missing == []
+    assert [record.task for record in whole.realignment] == [None]
+
+
+def test_parts_of_two_commands_do_not_spoil_each_other(finished: Finished, tmp_path: Path) -> None:
+    """The second command replaces the baseline that the first one's recipe was compared with."""
+    world = copy_of(finished[0], tmp_path)
+    assert world.evaluate("--seed", 3).status == 0
+    assert world.evaluate("--seed", 7, "--recipe", "finetune-only").status == 0
+    board = (world.output / "small-1.0" / "README.md").read_text()
+    assert "is not here; evaluate it again" in board
+
+
+def test_a_changed_suite_of_the_same_version_is_refused_before_any_compute(new_world: WorldMaker) -> None:
+    world = new_world()
+    assert world.evaluate().status == 0
+    before = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    write_yaml(world.folder / "phrases.yaml", TASK | {"test_examples": 5})
+    ran = world.evaluate("--recipe", "alignfreeze-full")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(
+        f"error: {world.result('alignfreeze-front')}: is a result of another suite called small-1.0;"
+    )
+    assert "done: " not in ran.err
+    assert {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()} == before
+    # With the recipe whose result stood in the way, every result is replaced.
+    ran = world.evaluate("--recipe", "alignfreeze-full", "--recipe", "alignfreeze-front")
+    assert ran.status == 0
+
+
+def test_a_result_that_can_not_be_read_is_told_before_any_compute(new_world: WorldMaker) -> None:
+    world = new_world()
+    broken = world.output / "results" / "other-1.0" / "x" / "y" / "result.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    ran = world.evaluate()
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {broken}:1: is not JSON")
+    assert Store(world.store).entries() == []
+
+
+def test_a_dry_run_runs_nothing(finished: Finished, new_world: WorldMaker) -> None:
+    world = new_world()
+    ran = world.evaluate("--dry-run")
+    assert ran.status == 0
+    assert "nothing was run" in ran.out
+    assert Store(world.store).entries() == []
+    assert not world.output.exists()
+    world = finished[0]
+    before = len(Store(world.store).entries())
+    ran = world.evaluate("--recipe", "alignfreeze-full", "--dry-run", "--json")
+    content = json.loads(ran.out)
+    stored = [stage for stage in content["stages"] if stage["stored"]]
+    # What the baseline left, and the aligned and encoded pairs; not what is to be done with other blocks.
+    counts = {row["kind"]: (row["stages"], row["stored"]) for row in content["estimate"]}
+    assert counts == {
+        "tokenise": (5, 5),
+        "align": (3, 3),
+        "encode": (3, 3),
+        "realign": (2, 0),
+        "finetune": (4, 2),
+        "predict": (16, 8),
+    }
+    assert len(stored) == 21
+    assert len(Store(world.store).entries()) == before
+
+
+def test_languages_without_parallel_data_are_told(new_world: WorldMaker) -> None:
+    world = new_world()
+    recipe = write_recipe(world.folder, parallel={"languages": ["de", "qu"]})
+    ran = world.evaluate("--recipe", recipe, "--dry-run")
+    assert "mine: no parallel data for qu; not realigned" in ran.out
+    ran = world.evaluate("--recipe", recipe)
+    assert ran.status == 0
+    assert "mine: no parallel data for qu; not realigned" in ran.err
+    assert [r.languages_without_data for r in read_result(world.result("mine")).realignment] == [["qu"]]
+
+
+def test_a_checkpoint_with_other_weights_is_another_one(new_world: WorldMaker, tmp_path: Path) -> None:
+    """Of the same name: nothing trained is taken from the store."""
+    world = new_world()
+    assert world.evaluate().status == 0
+    other = replace(world, checkpoint=write_checkpoint(tmp_path / "other" / world.checkpoint.name, seed=1))
+    ran = other.evaluate()
+    assert ran.status == 0
+    assert "7 stages run, 5 found in the store" in ran.err
+
+
+@pytest.mark.parametrize("aligner", ["lexicon", "eflomal", "similarity"])
+def test_every_aligner_serves(new_world: WorldMaker, aligner: str) -> None:
+    world = new_world()
+    recipe = write_recipe(world.folder, aligner=aligner)
+    ran = world.evaluate("--recipe", recipe)
+    assert ran.status == 0, ran.err
+    (record,) = read_result(world.result("mine")).realignment
+    assert 0 < record.pairs["de"] <= 10
+    used = [data.used_as for data in read_result(world.result("mine")).data]
+    assert used.count("lexicon") == (aligner == "lexicon")

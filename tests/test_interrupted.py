@@ -1,0 +1,115 @@
+"""Ctrl-C and kill -9 in the middle of each kind of stage. Truth: the result of a run that nothing interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from tests.small import World, essence, left_over, write_suite
+from xrealign_bench.pipeline import stages
+from xrealign_bench.pipeline.plan import Sources, StageKind
+
+KINDS = get_args(StageKind)
+BEFORE = {"tokenise": 0, "align": 6, "encode": 7, "realign": 8, "finetune": 3, "predict": 4}
+"""Stages that are finished when the first one of a kind is begun: 3 tokenise, the baseline's fine-tuning and its two
+predictions, the pairs aligned and encoded, ... Asserted so that a test that interrupts nothing is noticed."""
+RECIPES = ("finetune-only", "alignfreeze-front")
+
+
+def interrupt(kind: StageKind, number: signal.Signals) -> Callable[..., Any]:
+    """A runner that signals its own process when its stage has files and, if it trains, is half through."""
+    real = stages._RUNNERS[kind]
+
+    def runner(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:
+        (out / "half").write_text("written")
+
+        def strike(done: int, total: int, note: str) -> None:
+            if done * 2 >= total:
+                os.kill(os.getpid(), number)
+
+        costs = real(settings, inputs, out, sources, strike)
+        os.kill(os.getpid(), number)
+        return costs
+
+    return runner
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
+    assert world.evaluate().status == 0
+    return [essence(world.result(recipe)) for recipe in RECIPES]
+
+
+def go_on(world: World, expected: list[dict[str, Any]], finished: int) -> None:
+    """The same command again: what was finished is found, and the result is as if nothing had happened."""
+    assert len(list(world.store.glob("*/??/*/manifest.json"))) == finished
+    assert not list(world.output.rglob("result.json"))
+    ran = world.evaluate()
+    assert ran.status == 0
+    assert f"{12 - finished} stages run, {finished} found in the store" in ran.err
+    assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
+    assert left_over(world.store, world.output) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c(
+    new_world: Callable[..., World], expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+) -> None:
+    world = new_world()
+    with monkeypatch.context() as patch:
+        patch.setitem(stages._RUNNERS, kind, interrupt(kind, signal.SIGINT))  # type: ignore[arg-type]
+        ran = world.evaluate()
+    assert ran.status == 130
+    assert ran.out == ""
+    assert ran.err.endswith("interrupted; finished stages are stored, and the same command goes on from there\n")
+    assert "Traceback" not in ran.err
+    assert left_over(world.store, world.output) == []
+    go_on(world, expected, BEFORE[kind])
+
+
+DRIVER = """
+import signal, sys
+sys.path.insert(0, {root!r})
+import torch
+torch.set_num_threads({threads})
+from tests.test_interrupted import interrupt
+from xrealign_bench import cli
+from xrealign_bench.pipeline import stages
+stages._RUNNERS[{kind!r}] = interrupt({kind!r}, signal.SIGKILL)
+sys.argv = {arguments!r}
+cli.main()
+"""
+SLOW = [kind for kind in KINDS if kind not in ("realign", "predict")]
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW else []) for k in KINDS])
+def test_kill_9(
+    new_world: Callable[..., World], expected: list[dict[str, Any]], tmp_path: Path, kind: StageKind
+) -> None:
+    import torch
+
+    world = new_world()
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        DRIVER.format(
+            root=str(Path(__file__).parent.parent),
+            threads=torch.get_num_threads(),
+            kind=kind,
+            arguments=["xrealign-bench", *map(str, world.arguments)],
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, driver], capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, timeout=300
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [path.name.split("-")[0] for path in left_over(world.store)] == [kind]
+    go_on(world, expected, BEFORE[kind])
