@@ -15,6 +15,8 @@ from unittest import mock
 
 import yaml
 
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+
 SOURCE, TARGETS, SEEDS = "en", ["de", "sw", "th"], [3, 7]
 """One target in each tier: high, low, medium."""
 TAGS = ["WEEKDAY", "MONTH", "DAY", "YEAR", "NUMBER", "UNIT", "CURRENCY", "TERRITORY", "LANGUAGE", "REL", "CONJ", "O"]
@@ -155,7 +157,12 @@ class World:
         return command(*self.arguments, *more)
 
     def result(self, recipe: str, suite: str = "small-1.0") -> Path:
-        return self.output / "results" / suite / self.checkpoint.name / recipe
+        return self.output / "results" / suite / self.place / recipe
+
+    @property
+    def place(self) -> str:
+        """The checkpoint's folder among the results: other checkpoints may have the same name."""
+        return f"{self.checkpoint.name}-{resolve_checkpoint(str(self.checkpoint)).weights_sha256[:8]}"
 
 
 def left_over(*folders: Path) -> list[Path]:

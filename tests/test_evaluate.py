@@ -115,7 +115,7 @@ def test_the_baseline_stands_beside(finished: Finished) -> None:
         assert change["gain"] == pytest.approx(means[0] - means[1])
     board = (world.output / "small-1.0" / "README.md").read_text()
     assert "alignfreeze-front" in board and "finetune-only" in board
-    assert (world.output / "small-1.0" / "tiny.png").stat().st_size > 1000
+    assert (world.output / "small-1.0" / f"{world.place}.png").stat().st_size > 1000
 
 
 def test_frozen_blocks_stay_as_they_were_and_the_others_move(finished: Finished) -> None:
