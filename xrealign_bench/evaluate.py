@@ -134,8 +134,11 @@ def result_folder(plan: Plan, recipe: Recipe) -> Path:
         or request.languages != request.suite.target_languages
         or len(request.tasks) != len(request.suite.tasks)
     )
-    checkpoint = request.checkpoint.id.replace("/", "--")
-    return Path(request.suite.id, checkpoint, recipe.name + ("--partial" if partial else ""))
+    checkpoint = request.checkpoint
+    place = checkpoint.id.replace("/", "--")
+    if checkpoint.revision is None and checkpoint.id != EMBEDDED:  # other folders may have the same name
+        place += f"-{checkpoint.weights_sha256[:8]}"
+    return Path(request.suite.id, place, recipe.name + ("--partial" if partial else ""))
 
 
 def check_writable(folder: Path) -> None:

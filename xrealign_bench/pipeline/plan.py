@@ -176,7 +176,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Literal["train
         "split": split,
         "data": located.fingerprint,
         "limit": request.limit,
-        "tokenizer": request.checkpoint.tokenizer_sha256,
+        "tokenizer": _tokenizer(request.checkpoint),
         "max_length": request.suite.finetuning.max_length,
     }
     return Stage(kind="tokenise", label=f"tokenise {task.name} {language} {split}", settings=settings)
@@ -259,7 +259,7 @@ def _align(request: Request, name: str, corpus: Corpus, language: str) -> Stage:
 def _encode(request: Request, recipe: Recipe, align: StageRef, language: str) -> Stage:
     given = recipe.schedule.max_length
     max_length = request.suite.finetuning.max_length if given == "match_finetuning" else given
-    settings = {"tokenizer": request.checkpoint.tokenizer_sha256, "max_length": max_length}
+    settings = {"tokenizer": _tokenizer(request.checkpoint), "max_length": max_length}
     return Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
 
 
@@ -326,6 +326,12 @@ def _realign(request: Request, run: Run, seed: int) -> Stage:
 def _what_is_read(spec: Task | Corpus, **only: dict[str, str]) -> dict[str, Any]:
     """A data spec as a stage needs it: without other languages and without what only people read."""
     return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only}).model_dump(mode="json")
+
+
+def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:
+    """What determines how words become sub-words."""
+    versions = {package: importlib.metadata.version(package) for package in ("tokenizers", "transformers")}
+    return {"files": checkpoint.tokenizer_sha256, **versions}
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, str]:
