@@ -100,7 +100,7 @@ def default_store() -> Path:
 @click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost.")
 @json_option
 def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Realign, fine-tune in the source language, score zero-shot transfer.
+    """Realign, fine-tune, score zero-shot transfer.
 
     The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
     is stored: an interrupted run goes on where it was when the same command is given again.
@@ -173,7 +173,7 @@ def list_kind(kind: str, as_json: bool) -> None:
 @click.option("--source", default="en", show_default=True, help="Source language that distances are measured to.")
 @json_option
 def show(kind: str, name: str, source: str, as_json: bool) -> None:
-    """Show one recipe, suite, task, language, checkpoint or aligner whole.
+    """Show one thing of a list whole.
 
     \b
     Examples:
@@ -192,7 +192,9 @@ def show(kind: str, name: str, source: str, as_json: bool) -> None:
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check YAML files of recipes, suites, tasks and corpora; all problems are told at once.
+    """Check YAML files that you wrote.
+
+    Recipes, suites, tasks and corpora; all problems are told at once.
 
     \b
     Example:
@@ -236,7 +238,9 @@ def leaderboard_build(results: Path, out: Path | None) -> None:
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path, file_okay=False))
 def rescore(result: Path) -> None:
-    """Compute every score of RESULT (a folder) again from its predictions, and fail if a figure differs.
+    """Compute the scores of a result again.
+
+    RESULT is its folder. Every score is computed from the stored predictions; exit status 2 if a figure differs.
 
     \b
     Example:
@@ -315,7 +319,7 @@ def cache_prune(store: Path, older_than: int | None) -> None:
 @store_option
 @json_option
 def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
-    """Tell versions, devices, what is reachable, and where the store is.
+    """Tell what is installed and reachable.
 
     \b
     Example:
