@@ -8,9 +8,9 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test check clean
 
-# One recipe and its baseline on the embedded suite, from generated data to the leaderboard; no network.
+# One recipe and its baseline on the embedded suite with one of its three seeds; no network.
 demo: $(INSTALLED)
-	$(BIN)/xrealign-bench evaluate --offline --output demo-output
+	$(BIN)/xrealign-bench evaluate --seed 31 --offline --output demo-output
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # the models are so small that threads only wait for each other
