@@ -258,6 +258,14 @@ def _below_a_file(world: World) -> Path:
 
 BAD: dict[str, Bad] = {
     "recipe": Bad(lambda w: ["--recipe", "alignfreeze"], "unknown recipe 'alignfreeze'; did you mean alignfreeze-"),
+    "recipe's block": Bad(
+        lambda w: ["--recipe", write_recipe(w.folder, freeze={"blocks": [17]})],
+        "recipe 'mine': freeze.blocks names block 17, but the model has 4",
+    ),
+    "recipe's layer": Bad(
+        lambda w: ["--recipe", write_recipe(w.folder, objective={"layer": 9})],
+        "recipe 'mine': objective.layer 9: the model has no such block",
+    ),
     "recipe file": Bad(lambda w: ["--recipe", w.folder / "no.yaml"], r"no\.yaml: can't be read: No such file"),
     "suite": Bad(lambda w: ["--suite", "demo2"], "unknown suite 'demo2'; did you mean demo"),
     "task": Bad(lambda w: ["--task", "phrase"], "unknown task in this suite: 'phrase'"),
@@ -407,8 +415,12 @@ def test_a_flipped_byte_in_the_store_is_made_good(
 # --- the other commands -------------------------------------------------------------------------------------------
 
 
+def test_validate_knows_the_aligners(tmp_path: Path) -> None:
+    assert is_bad_input(command("validate", write_recipe(tmp_path, aligner="eflomall")), "did you mean eflomal")
+
+
 def test_rescore_of_nothing(tmp_path: Path) -> None:
-    assert is_bad_input(command("rescore", tmp_path), "result.json: can't be read")
+    assert is_bad_input(command("rescore", tmp_path), "no result.json in it")
 
 
 def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -> None:

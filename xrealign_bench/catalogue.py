@@ -10,7 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from xrealign_bench.errors import unknown
+from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import PRETRAINED_ON, Distance, distance, find, tier
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec, shipped_names
@@ -54,7 +54,12 @@ def validate_file(path: Path) -> str:
         UserError: everything that is wrong with it.
     """
     model = _kind_of(path)
-    load_spec(path, model)  # type: ignore[type-var]
+    spec = load_spec(path, model)  # type: ignore[type-var]
+    if isinstance(spec, Recipe) and spec.aligner is not None:
+        from xrealign_bench.aligners import ALIGNERS
+
+        if spec.aligner not in ALIGNERS:
+            raise UserError(f"{path}: aligner: {unknown('aligner', spec.aligner, ALIGNERS)}")
     return model.__name__.lower()
 
 

@@ -13,8 +13,10 @@ from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.blocks import resolve_layer
+from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
 from xrealign_bench.models.device import numeric_settings, pick_device
+from xrealign_bench.models.freeze import select_blocks
 from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
@@ -73,10 +75,12 @@ def prepare(options: Options) -> Plan:
     _names_differ(recipes)
     corpora = {name: _find_beside(name, Corpus, beside) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
-    checkpoint = options.checkpoint or suite.checkpoint or EMBEDDED
+    name = options.checkpoint or suite.checkpoint or EMBEDDED
+    checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
+    _check_blocks(recipes, checkpoint)
     return make_plan(
         Request(
-            checkpoint=resolve_checkpoint(checkpoint, options.revision, options.offline, options.trust_remote_code),
+            checkpoint=checkpoint,
             recipes=recipes,
             suite=suite,
             suite_tasks=tasks,
@@ -191,6 +195,23 @@ def _find_beside(name: str, model: type[Data], folder: Path | None) -> Data:
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
     return sorted({suite.parallel.corpus, *(r.parallel.corpus for r in recipes if r.parallel.corpus)})
+
+
+def _check_blocks(recipes: list[Recipe], checkpoint: Checkpoint) -> None:
+    """Find out before the compute that a recipe names blocks which the checkpoint lacks."""
+    from transformers import AutoConfig
+
+    trusted = checkpoint.trust_remote_code
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=trusted)
+    count: int | None = getattr(config, "num_hidden_layers", None)
+    if count is None:  # found out by running the model
+        return
+    for recipe in recipes:
+        try:
+            select_blocks(recipe.freeze.blocks, count)
+            resolve_layer(recipe.objective.layer, count)
+        except UserError as error:
+            raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
 def _names_differ(recipes: list[Recipe]) -> None:

@@ -37,6 +37,8 @@ class Aligner:
     title: str
     align: Align
     needs_lexicon: bool = False
+    needs_gold: bool = False
+    """Only a corpus with links of its own will do: the embedded one."""
     needs_checkpoint: bool = False
     """Its links depend on the checkpoint, through `Resources.vectors`."""
     package: str | None = None
@@ -83,7 +85,7 @@ def _similarity(text: ParallelText, resources: Resources) -> list[Links]:
 
 
 ALIGNERS: Mapping[str, Aligner] = {
-    "gold": Aligner("the corpus's own links", _gold),
+    "gold": Aligner("the corpus's own links", _gold, needs_gold=True),
     "lexicon": Aligner("words that a bilingual lexicon pairs, where there is no doubt", _lexicon, needs_lexicon=True),
     "eflomal": Aligner("statistical, both directions intersected", _eflomal, package="eflomal"),
     "similarity": Aligner("mutually nearest word vectors of the checkpoint", _similarity, needs_checkpoint=True),

@@ -28,7 +28,7 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     blocks = [_heading(first)]
     for task in (name for name in first.suite.tasks if name in summaries[0].tasks):
         blocks.append(f"{task}\n{_task_table(task, results, summaries, comparisons)}")
-        if summaries[0].tasks[task].word_groups:
+        if any(value.mean is not None for value in summaries[0].tasks[task].word_groups.values()):
             blocks.append(f"{task}, by kind of word, mean over all targets\n{_words_table(task, results, summaries)}")
     xr = _xr_table(results, summaries, comparisons)
     blocks.append(f"XR score, mean over tasks of the mean of the three tiers\n{xr}")
@@ -74,6 +74,7 @@ def _task_table(
     comparisons: Sequence[Comparison | None],
 ) -> str:
     body = []
+    several = len(results[0].seeds) > 1  # one seed has no std, so that any change would count
     for result, summary, comparison in zip(results, summaries, comparisons, strict=True):
         groups, compared = summary.tasks[task].groups, _of_task(comparison, task)
         body.append(
@@ -83,7 +84,7 @@ def _task_table(
                 *(percent(groups[name].mean) for name in (*TIERS, *BANDS, "source")),
                 with_interval(compared.gains.get("all")) if compared else "",
                 _counts(change.verdict for change in compared.languages) if compared else "",
-                _counts(change.one_std for change in compared.languages) if compared else "",
+                _counts(change.one_std for change in compared.languages) if compared and several else "",
             ]
         )
     head = ["recipe", "all", *TIERS, *BANDS, results[0].suite.source_language, "gain", "+/-", "1 std"]

@@ -202,6 +202,11 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
     aligner = recipe.aligner or request.suite.parallel.aligner
     if aligner not in ALIGNERS:
         raise unknown(f"aligner in recipe '{recipe.name}':", aligner, ALIGNERS)
+    if ALIGNERS[aligner].needs_gold and isinstance(corpus.source, HubData):
+        raise UserError(
+            f"recipe '{recipe.name}': the corpus '{corpus.name}' has no gold word alignment; choose another aligner "
+            f"than '{aligner}'"
+        )
     there = set(corpus_languages(corpus, source, request.data_root, request.offline))
     if ALIGNERS[aligner].needs_lexicon:
         there &= set(lexicon_languages(corpus, source, request.data_root))

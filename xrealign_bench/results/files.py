@@ -159,6 +159,10 @@ def _write_model(path: Path, model: Result | Comparison) -> Path:
 def _read_model(path: Path, model: type[Stored]) -> Stored:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path.parent}: no {path.name} in it; results lie below OUTPUT/results/SUITE/CHECKPOINT"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't be read: {error}") from None
     except json.JSONDecodeError as error:
