@@ -30,8 +30,9 @@ from tests.small import (
     write_recipe,
     write_yaml,
 )
+from xrealign_bench.files import sha256_file
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_result, sha256_of
+from xrealign_bench.results.files import read_result
 
 Finished = tuple[World, Ran]
 WorldMaker = Callable[..., World]
@@ -193,7 +194,7 @@ def test_changed_predictions_are_found(finished: Finished, tmp_path: Path) -> No
     assert ran.err.startswith(f"error: {path}: its sha256 is ")
     # The same with a digest to match: now every score differs.
     content = json.loads((path.parent / "result.json").read_bytes())
-    content["predictions"][0]["sha256"] = sha256_of(path)
+    content["predictions"][0]["sha256"] = sha256_file(path)
     (path.parent / "result.json").write_text(json.dumps(content))
     ran = command("rescore", path.parent)
     assert ran.status == 2

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
-    "errors", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
+    "errors", "files", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
     "results", "scoring", "leaderboard", "catalogue", "doctor", "evaluate", "progress", "cli",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.sources import sha256_file
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import Corpus
 
 _EMBEDDED = "embedded"
@@ -48,7 +48,7 @@ def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | Non
     if not entries:
         raise UserError(f"{path}: is empty; fetch it again")
     repeated = len(pairs) - len(entries)
-    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, sha256_file(path))
+    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, sha256_unchanged(path))
 
 
 def lexicon_fingerprint(corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool = False) -> str:
@@ -62,7 +62,7 @@ def lexicon_fingerprint(corpus: Corpus, source: str, target: str, data_root: Pat
             if language not in phrases.LANGUAGES:
                 raise unknown("language of the embedded data:", language, phrases.LANGUAGES)
         return phrases.fingerprint()
-    return sha256_file(_file(corpus, source, target, data_root))
+    return sha256_unchanged(_file(corpus, source, target, data_root))
 
 
 def lexicon_languages(corpus: Corpus, source: str, data_root: Path | None) -> list[str]:

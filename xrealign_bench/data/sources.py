@@ -14,6 +14,7 @@ from typing import Any
 from xrealign_bench.data.layout import Layout, default_config, find_layout, read_card
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
 CARD = "README.md"
@@ -117,25 +118,13 @@ def fetch(located: Located, offline: bool) -> list[str]:
     return [str(folder / file) for file in located.files]
 
 
-def sha256_file(path: Path) -> str:
-    """Sha256 (hex) of a file's bytes; read once a process as long as its size and time stay the same."""
-    state = path.stat()
-    return _sha256_of(path, state.st_size, state.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4096)
-def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest_files(folder: Path, files: tuple[str, ...], info: Mapping[str, Any] | None) -> str:
     """Names of labels may stand in the card alone, so what it says of the config is covered too."""
-    return _sha256(canonical_json({"files": [sha256_file(folder / file) for file in files], "info": info}))
+    return _sha256(canonical_json({"files": [sha256_unchanged(folder / file) for file in files], "info": info}))
 
 
 def _config_info(card: Mapping[str, Any], config: str) -> Mapping[str, Any] | None:
@@ -153,7 +142,7 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
             "or leave out the data root to have it from the Hub"
         )
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    card = _card_of(folder / CARD, sha256_file(folder / CARD)) if CARD in files else {}
+    card = _card_of(folder / CARD, sha256_unchanged(folder / CARD)) if CARD in files else {}
     return DataSet(str(folder), None, find_layout(files, card, str(folder / CARD)), card)
 
 
@@ -173,7 +162,7 @@ def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
     with _asking_hub(dataset, revision, offline) as snapshot:
         folder = snapshot([CARD])
         files = [file.path for file in get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)]
-    card = _card_of(folder / CARD, sha256_file(folder / CARD)) if (folder / CARD).is_file() else {}
+    card = _card_of(folder / CARD, sha256_unchanged(folder / CARD)) if (folder / CARD).is_file() else {}
     return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card)
 
 

@@ -7,11 +7,11 @@ import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.files import sha256_unchanged
 
 EMBEDDED = "xrealign-mini"
 """The checkpoint that comes with the package."""
@@ -220,13 +220,5 @@ def _digest(paths: Iterable[Path]) -> str:
     """Sha256 over the names and contents of files."""
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda p: p.name):
-        stat = path.stat()
-        digest.update(f"{path.name}\0{_file_digest(path, stat.st_size, stat.st_mtime_ns)}\n".encode())
+        digest.update(f"{path.name}\0{sha256_unchanged(path)}\n".encode())
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, changed: int) -> str:
-    """Sha256 of a file; size and time of change are there so that a file that was changed is read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

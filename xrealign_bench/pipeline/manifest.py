@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
+from xrealign_bench.files import sha256_file, sync
 from xrealign_bench.specs.base import Spec, digest
 
 SCHEMA_VERSION = 1
@@ -97,18 +97,3 @@ def read_manifest(path: Path) -> Manifest:
             f"{SCHEMA_VERSION}; update xrealign-bench or choose another folder for the store"
         )
     return Manifest.model_validate(content)
-
-
-def sha256_file(path: Path) -> str:
-    """Sha256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have the system write a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

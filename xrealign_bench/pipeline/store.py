@@ -33,14 +33,13 @@ from filelock import FileLock, Timeout
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
+from xrealign_bench.files import sha256_file, sync
 from xrealign_bench.pipeline.manifest import (
     MANIFEST,
     DamagedError,
     Manifest,
     read_manifest,
     record_files,
-    sha256_file,
-    sync,
     write_manifest,
 )
 

@@ -7,7 +7,6 @@ that it names.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
+from xrealign_bench.files import sha256_file, sync
 from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, PredictionRecord, Result
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_predictions(folder: Path, task: str, table: pa.Table) -> PredictionRec
         _put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return PredictionRecord(task=task, file=path.name, sha256=sha256_of(path), rows=table.num_rows)
+    return PredictionRecord(task=task, file=path.name, sha256=sha256_file(path), rows=table.num_rows)
 
 
 def write_result(folder: Path, result: Result) -> Path:
@@ -97,7 +97,7 @@ def read_predictions(folder: Path, record: PredictionRecord) -> pa.Table:
     path = folder / record.file
     if not path.is_file():
         raise UserError(f"{path}: missing; the result's scores can't be checked or compared without its predictions")
-    found = sha256_of(path)
+    found = sha256_file(path)
     if found != record.sha256:
         raise UserError(
             f"{path}: its sha256 is {found[:12]}..., the result says {record.sha256[:12]}...; "
@@ -117,12 +117,6 @@ def find_results(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.rglob(RESULT))
 
 
-def sha256_of(path: Path) -> str:
-    """Sha256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_text(path: Path, text: str) -> Path:
     """Write a file so that it is whole or as it was before: temporary sibling, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,15 +134,9 @@ def _sibling(path: Path) -> Path:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(temporary)
     os.replace(temporary, path)
-    # The rename itself is on disk only when the folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)  # the rename itself is on disk only when the folder is
 
 
 def _write_model(path: Path, model: Result | Comparison) -> Path:
