@@ -3,7 +3,8 @@
 The text is `xrealign_bench.demo.phrases.pretraining_lines` in every language, drawn anew in every round, so
 no line is a translation of its neighbour and hardly any is seen twice. The learning rate follows the share of
 the budget that is spent, so that it is zero when the time (or the number of steps) is up. Run again with the
-same `--work` folder after an interruption, and it goes on from the last snapshot.
+same `--work` folder after an interruption, and it goes on from the last snapshot; with a larger budget, and a
+finished run is trained further.
 
     python scripts/pretrain_demo_checkpoint.py --minutes 65 --threads 1
 """
@@ -17,7 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import babel
@@ -69,6 +70,7 @@ class State:
     seconds: float = 0.0
     round: int = 0
     batch: int = 0
+    budgets: list[str] = field(default_factory=list)  # those that were used up, as options of this script
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def main() -> None:
     state = load_snapshot(options.work, model, optimizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {state.steps}", flush=True)
     train(model, optimizer, tokenizer, settings, state, options)
+    state.budgets.append(f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}")
     save_snapshot(options.work, model, optimizer, state)
     export(model, tokenizer, settings, state, options, final=True)
 
@@ -292,7 +295,7 @@ def train(
         state.tokens += int(batch[1].sum())
         state.seconds = time.monotonic() - clock
         recent = loss.item() if not recent else 0.98 * recent + 0.02 * loss.item()
-        bar.set_postfix_str(f"step {state.steps}, loss {recent:.3f}, {state.tokens / state.seconds:.0f} tokens/s")
+        bar.set_postfix_str(f"step {state.steps}, loss {recent:.3f}, {state.tokens / state.seconds:.0f} tokens/s", refresh=False)
         bar.update(int(1000 * progress) - bar.n)
         if state.seconds - saved >= 60 * options.snapshot_minutes:
             saved = state.seconds
@@ -384,7 +387,10 @@ def export(
 
 
 def model_card(settings: Settings, state: State, options: argparse.Namespace, final: bool) -> str:
-    budget = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
+    commands = "\n".join(
+        f"    python scripts/pretrain_demo_checkpoint.py {budget} --threads {options.threads} --seed {settings.seed}"
+        for budget in state.budgets
+    )
     stage = "" if final else "\n**This is an early snapshot of a run that has not ended.**\n"
     return f"""---
 license: unicode-3.0
@@ -404,12 +410,12 @@ that the demo suite holds out from fine-tuning and realignment occur here, as th
 of any encoder.
 
 **Training.** Masked words (whole words, {settings.masked:.0%}) with AdamW, {settings.batch_lines} lines
-a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero: {state.steps:,} steps,
+a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero over the budget of each command: {state.steps:,} steps,
 {state.tokens / 1e6:.1f} million tokens, {state.seconds / 60:.0f} minutes on {options.threads} CPU thread(s).
 
-    python scripts/pretrain_demo_checkpoint.py {budget} --threads {options.threads} --seed {settings.seed}
+{commands}
 
-With `--minutes` the number of steps depends on the machine's speed; `--steps {state.steps}` repeats about the
+With `--minutes` the number of steps depends on the machine's speed; steps in place of minutes repeat about the
 same run (the learning rate then follows the steps and not the clock). All settings:
 
     {json.dumps(asdict(settings))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +13,15 @@ from xrealign_bench.pipeline.executor import Event
 
 
 class Progress:
-    """Draws the events of an executor; without a terminal it prints a line for each long stage instead."""
+    """Draws the events of an executor; without a terminal it prints a line for each long stage, and one a minute."""
 
     LONG = ("realign", "finetune")
+    SECONDS_BETWEEN_LINES = 60.0
 
     def __init__(self, stages: int) -> None:
         self._plan = self._bar(stages, "stages", "stage")
         self._stage: tqdm[Any] | None = None
+        self._said = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -47,6 +50,9 @@ class Progress:
             self._stage = self._bar(event.total, event.stage.label, "step")
         self._stage.set_postfix_str(event.note, refresh=False)
         self._stage.update(event.done - self._stage.n)
+        if self._stage.disable and time.monotonic() - self._said >= self.SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            print(f"{event.stage.label}: step {event.done} of {event.total}, {event.note}", file=sys.stderr, flush=True)
 
     @staticmethod
     def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
