@@ -295,7 +295,8 @@ def train(
         state.tokens += int(batch[1].sum())
         state.seconds = time.monotonic() - clock
         recent = loss.item() if not recent else 0.98 * recent + 0.02 * loss.item()
-        bar.set_postfix_str(f"step {state.steps}, loss {recent:.3f}, {state.tokens / state.seconds:.0f} tokens/s", refresh=False)
+        speed = state.tokens / state.seconds
+        bar.set_postfix_str(f"step {state.steps}, loss {recent:.3f}, {speed:.0f} tokens/s", refresh=False)
         bar.update(int(1000 * progress) - bar.n)
         if state.seconds - saved >= 60 * options.snapshot_minutes:
             saved = state.seconds
@@ -410,7 +411,8 @@ that the demo suite holds out from fine-tuning and realignment occur here, as th
 of any encoder.
 
 **Training.** Masked words (whole words, {settings.masked:.0%}) with AdamW, {settings.batch_lines} lines
-a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero over the budget of each command: {state.steps:,} steps,
+a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero over the budget of each command:
+{state.steps:,} steps,
 {state.tokens / 1e6:.1f} million tokens, {state.seconds / 60:.0f} minutes on {options.threads} CPU thread(s).
 
 {commands}

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data import (
@@ -22,6 +22,7 @@ from xrealign_bench.languages import find
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.specs import Corpus, Finetuning, HubData, Recipe, Spec, Suite, Task, digest
 
+DataSpec = TypeVar("DataSpec", Task, Corpus)
 StageKind = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
 
 CODE_VERSIONS: Mapping[StageKind, int] = {
@@ -42,7 +43,7 @@ class Stage(Spec):
     label: str
     """For people; not part of the key."""
     settings: dict[str, Any]
-    """JSON: whatever determines the output besides the inputs."""
+    """Specs and plain values: whatever determines the output besides the inputs."""
     inputs: dict[str, StageRef] = {}
 
     @property
@@ -283,7 +284,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             settings={
                 "checkpoint": _weights(request.checkpoint),
                 "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
-                "finetuning": finetuning.model_dump(mode="json"),
+                "finetuning": finetuning,
                 "labels": task.labels,
                 "seed": seed,
                 "numerics": request.numerics,
@@ -315,8 +316,8 @@ def _realign(request: Request, run: Run, seed: int) -> Stage:
         "checkpoint": _weights(request.checkpoint),
         "initialisation": recipe.initialisation,
         "method": recipe.method,
-        "freeze": recipe.freeze.model_dump(mode="json"),
-        "objective": recipe.objective.model_dump(mode="json"),
+        "freeze": recipe.freeze,
+        "objective": recipe.objective,
         "mixing": recipe.parallel.mixing,
         "batch_size": schedule.batch_size,
         "lr_schedule": schedule.lr_schedule,
@@ -328,9 +329,9 @@ def _realign(request: Request, run: Run, seed: int) -> Stage:
     return Stage(kind="realign", label=label, settings=settings, inputs=run.encode)
 
 
-def _what_is_read(spec: Task | Corpus, **only: dict[str, str]) -> dict[str, Any]:
+def _what_is_read(spec: DataSpec, **only: dict[str, str]) -> DataSpec:
     """A data spec as a stage needs it: without other languages and without what only people read."""
-    return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only}).model_dump(mode="json")
+    return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only})
 
 
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:

@@ -45,7 +45,7 @@ from xrealign_bench.pipeline.plan import Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.realignment.trainer import realign
-from xrealign_bench.specs import Corpus, Finetuning, Freeze, Objective, Schedule, Task
+from xrealign_bench.specs import Corpus, Schedule, Task
 from xrealign_bench.tasks.metrics import score_language, scored_mask
 from xrealign_bench.tasks.token_classification import predict, train
 
@@ -70,7 +70,8 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
 
 
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
-    task, language, split = Task.model_validate(settings["task"]), settings["language"], settings["split"]
+    task: Task = settings["task"]
+    language, split = settings["language"], settings["split"]
     data = load_task(task, language, split, sources.data_root, sources.offline, settings["limit"])
     windows = encode_words(_tokenizer(sources.checkpoint), data.words, settings["max_length"])
     _write_windows(out / "windows.parquet", windows)
@@ -86,7 +87,8 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
 
 
 def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
-    corpus, source, target = Corpus.model_validate(settings["corpus"]), settings["source"], settings["target"]
+    corpus: Corpus = settings["corpus"]
+    source, target = settings["source"], settings["target"]
     text = load_pairs(corpus, source, target, sources.data_root, sources.offline, settings["limit"])
     resources, records = Resources(), []
     if "lexicon" in settings:
@@ -127,8 +129,8 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         encoder,
         _tokenizer(sources.checkpoint).pad_token_id,
         pairs,
-        freezing=Freeze.model_validate(settings["freeze"]),
-        objective=Objective.model_validate(settings["objective"]),
+        freezing=settings["freeze"],
+        objective=settings["objective"],
         schedule=Schedule.model_validate({name: settings[name] for name in given}),
         seed=settings["seed"],
         device=pick_device(sources.device),
@@ -168,7 +170,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
         _tokenizer(sources.checkpoint).pad_token_id,
         _read_windows(inputs["train"] / "windows.parquet"),
         read_rows(inputs["train"] / "sentences.parquet")["labels"],
-        Finetuning.model_validate(settings["finetuning"]),
+        settings["finetuning"],
         seed=seed,
         device=pick_device(sources.device),
         progress=progress,

@@ -18,8 +18,8 @@ class Spec(BaseModel):
 def canonical_json(value: Any) -> str:
     """Serialise to JSON in one way only: sorted keys, no spaces, NaN refused.
 
-    Models are dumped with all their fields, defaults included, so that a later change of a default changes the
-    digest of what relied on it.
+    Of a model only what differs from its defaults is dumped, so that a field that is added later, with a default that
+    means what was meant before, changes no digest. A default is therefore never changed (tests/specs/test_defaults.py).
 
     >>> canonical_json({"b": 1, "a": [1.0, None]})
     '{"a":[1.0,null],"b":1}'
@@ -34,5 +34,5 @@ def digest(value: Any) -> str:
 
 def _dump(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", exclude_defaults=True)
     raise TypeError(f"no canonical JSON for {type(value).__name__}")
