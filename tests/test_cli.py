@@ -198,12 +198,12 @@ def test_every_shipped_file_is_good() -> None:
 def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
     good = write_recipe(tmp_path)
     bad = write_yaml(tmp_path / "bad.yaml", RECIPE | {"method": "magic", "steps": 3})
-    task = write_yaml(tmp_path / "task.yaml", {k: v for k, v in TASK.items() if k != "labels"})
+    task = write_yaml(tmp_path / "task.yaml", {k: v for k, v in TASK.items() if k != "licence"})
     ran = command("validate", bad, good, task)
     assert (ran.status, ran.out) == (2, f"{good}: a good recipe\n")
     lines = ran.err.removeprefix("error: ").splitlines()
     assert [line.split(":")[0] for line in lines] == [str(bad)] * 2 + [str(task)]
-    assert {re.split(": ?", line)[2] for line in lines} == {"method", "steps", "labels"}
+    assert {re.split(": ?", line)[2] for line in lines} == {"method", "steps", "licence"}
 
 
 # --- evaluate: bad input ------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def _tasks() -> list[dict[str, Any]]:
             "name": t.name,
             "title": t.title,
             "kind": t.kind,
-            "languages": len(t.configs),
+            "languages": len(t.languages),
             "metric": t.metric,
             "licence": t.licence,
         }

@@ -19,7 +19,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRIPT = """
 import json, sys
 from tests.data.hub_folder import make_task
-from xrealign_bench.data import load_task, locate_task
+from xrealign_bench.data import load_words, locate_task
 from xrealign_bench.errors import UserError
 
 for step in json.load(sys.stdin):
@@ -29,7 +29,7 @@ for step in json.load(sys.stdin):
         located = locate_task(*arguments)
         out = {"revision": located.revision, "fingerprint": located.fingerprint, "place": str(located)}
         if step["read"]:
-            out["words"] = load_task(*arguments).words
+            out["words"] = load_words(*arguments).words
     except UserError as error:
         out = {"error": str(error)}
     print(json.dumps(out))

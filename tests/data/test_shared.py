@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xrealign_bench.data import corpus_languages, load_pairs, load_task, locate_pairs, locate_task
+from xrealign_bench.data import corpus_languages, load_pairs, load_words, locate_pairs, locate_task
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
 
@@ -29,13 +29,13 @@ def test_udpos_lite():
     task = find_spec("udpos-lite", Task)
     prints = {locate_task(task, language, "test", HUB, offline=True).fingerprint for language in task.configs}
     assert len(prints) == len(task.configs)
-    english = load_task(task, "en", "train", HUB, offline=True, limit=1)
+    english = load_words(task, "en", "train", HUB, offline=True, limit=1)
     # The first sentence of UD_English-EWT's train file.
     assert english.words[0][:7] == ["Al", "-", "Zaman", ":", "American", "forces", "killed"]
     assert [task.labels[label] for label in english.labels[0][:7]] == [
         "PROPN", "PUNCT", "PROPN", "PUNCT", "ADJ", "NOUN", "VERB",
     ]  # fmt: skip
-    thai = load_task(task, "th", "test", HUB, offline=True)
+    thai = load_words(task, "th", "test", HUB, offline=True)
     assert len(thai.words) == 600 and thai.dropped == {}
 
 

@@ -14,7 +14,6 @@ from xrealign_bench.results.files import (
     read_predictions,
     read_result,
     write_comparison,
-    write_predictions,
     write_result,
     write_text,
 )
@@ -102,13 +101,6 @@ def test_predictions_are_checked_against_their_digest(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match="missing"):
         read_predictions(tmp_path, result.predictions[0])
-
-
-def test_predictions_with_other_columns_are_refused(tmp_path: Path) -> None:
-    result = write_system(tmp_path, RIGHT)
-    table = read_predictions(tmp_path, result.predictions[0]).drop_columns(["group"])
-    with pytest.raises(ValueError, match="predictions have the columns"):
-        write_predictions(tmp_path, "tags", table)
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(

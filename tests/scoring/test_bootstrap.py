@@ -17,14 +17,15 @@ from xrealign_bench.scoring.bootstrap import (
 
 def _gains(languages: dict[str, Counts], resamples: int = 4000, seed: int = 0) -> dict[str, Floats]:
     rng = np.random.default_rng(seed)
-    seeds = next(iter(languages.values())).difference.shape[0]
+    seeds = next(iter(languages.values())).earned.shape[1]
     return resampled_gains(languages, seed_shares(seeds, resamples, rng), rng)
 
 
 def _counts(difference: np.ndarray, first: int = 0) -> Counts:
     """Examples of one word each, numbered from `first`."""
     examples = tuple(range(first, first + difference.shape[1]))
-    return Counts(examples, difference.astype(np.int64), np.ones(difference.shape[1], np.int64))
+    earned = np.stack([difference, np.zeros_like(difference)]).astype(np.float64)
+    return Counts(examples, earned, np.ones_like(earned))
 
 
 def _bernoulli(n: int, better: float, worse: float, seed: int) -> np.ndarray:
@@ -33,9 +34,16 @@ def _bernoulli(n: int, better: float, worse: float, seed: int) -> np.ndarray:
 
 
 def test_measured_gain_is_the_difference_of_word_accuracies_over_seeds() -> None:
-    # Seed 1: 3 - 1 of 8 words; seed 2: 0 of 8. Mean gain (2/8 + 0/8) / 2.
-    counts = Counts((0, 1), np.array([[3, -1], [1, -1]]), np.array([5, 3]))
+    # Of 5 and 3 words: seed 1: 6 against 4 right; seed 2: 4 against 4. Mean gain (2/8 + 0/8) / 2.
+    earned = np.array([[[5.0, 1.0], [3.0, 1.0]], [[2.0, 2.0], [2.0, 2.0]]])
+    counts = Counts((0, 1), earned, np.broadcast_to([5.0, 3.0], earned.shape))
     assert _gains({"de": counts})["de"][0] == pytest.approx(0.125)
+
+
+def test_what_is_possible_may_differ_between_systems() -> None:
+    # F1 of 2 x right / (found + gold): 2 x 2 / (3 + 2) against 2 x 1 / (1 + 2).
+    counts = Counts((0, 1), np.array([[[2.0, 2.0]], [[2.0, 0.0]]]), np.array([[[3.0, 2.0]], [[2.0, 1.0]]]))
+    assert _gains({"de": counts})["de"][0] == pytest.approx(4 / 5 - 2 / 3)
 
 
 def test_interval_is_the_normal_one_for_paired_bernoulli_words() -> None:

@@ -14,11 +14,11 @@ from torch.nn import functional
 from tests.realignment.toy import FIRST, PAD, WORDS, copy_of, sentence_window, tiny_bert
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import TokenClassifier
-from xrealign_bench.models.text import Window
-from xrealign_bench.models.training import TrainingError
+from xrealign_bench.models.text import Window, windows_table
+from xrealign_bench.models.training import FinetuningLog, TrainingError
 from xrealign_bench.specs import Finetuning
 from xrealign_bench.tasks import token_classification
-from xrealign_bench.tasks.token_classification import FinetuningLog, predict, train
+from xrealign_bench.tasks.token_classification import tag, train
 
 CPU = torch.device("cpu")
 LABELS = 3
@@ -48,7 +48,8 @@ def fit(
 ) -> FinetuningLog:
     finetuning = Finetuning(steps=steps, batch_size=given.pop("batch_size", 16), learning_rate={"default": rate})
     given = {"seed": 1, "progress": lambda done, total, note: None, **given}
-    return train(model, PAD, windows, labels, finetuning, device=CPU, **given)
+    tables = {"windows": windows_table(windows).to_pydict(), "sentences": {"labels": labels}}
+    return train(model, PAD, tables, finetuning, device=CPU, **given)
 
 
 def word_counts(labels: list[list[int]]) -> list[int]:
@@ -59,7 +60,7 @@ def test_a_task_that_words_give_away_is_learnt() -> None:
     model = classifier()
     log = fit(model, *data(64, seed=0), steps=60)
     windows, gold = data(50, seed=1)
-    predicted = predict(model, PAD, windows, word_counts(gold), device=CPU)
+    predicted = tag(model, PAD, windows, word_counts(gold), device=CPU)
     pairs = [(g, p) for row, found in zip(gold, predicted, strict=True) for g, p in zip(row, found, strict=True)]
     assert sum(g == p for g, p in pairs) > 0.95 * len(pairs)
     assert len(log.losses) == 60
@@ -132,9 +133,9 @@ def test_predictions_do_not_depend_on_batches_or_order(tokens_per_batch: int) ->
     fit(model, *data(20, seed=0), steps=10)
     windows, labels = data(40, seed=2)
     counts = word_counts(labels)
-    expected = predict(model, PAD, windows, counts, device=CPU)
+    expected = tag(model, PAD, windows, counts, device=CPU)
     shuffled = random.Random(0).sample(windows, len(windows))
-    assert predict(model, PAD, shuffled, counts, device=CPU, tokens_per_batch=tokens_per_batch) == expected
+    assert tag(model, PAD, shuffled, counts, device=CPU, tokens_per_batch=tokens_per_batch) == expected
     assert word_counts(expected) == counts
     assert len({label for row in expected for label in row}) > 1
 
@@ -147,18 +148,18 @@ def test_windows_of_a_sentence_come_together_again() -> None:
         Window(0, first, [1, *(FIRST + w for w in words[first:end]), 2], list(range(1, end - first + 1)), [])
         for first, end in ((3, 5), (0, 3))
     ]
-    assert predict(model, PAD, parts, [5], device=CPU) == [[w % LABELS for w in words]]
+    assert tag(model, PAD, parts, [5], device=CPU) == [[w % LABELS for w in words]]
 
 
 @pytest.mark.parametrize("kept", [[0], [0, 1, 1], [0, 0]], ids=["missing", "twice", "one for another"])
 def test_windows_that_do_not_cover_every_word_once_are_refused(kept: list[int]) -> None:
     windows = [sentence_window(0, [FIRST]), sentence_window(1, [FIRST + 1])]
     with pytest.raises(ValueError, match="cover every word"):
-        predict(classifier(), PAD, [windows[i] for i in kept], [1, 1], device=CPU)
+        tag(classifier(), PAD, [windows[i] for i in kept], [1, 1], device=CPU)
 
 
 def test_a_sentence_without_words_has_no_predictions() -> None:
-    assert predict(classifier(), PAD, [sentence_window(1, [FIRST])], [0, 1], device=CPU)[0] == []
+    assert tag(classifier(), PAD, [sentence_window(1, [FIRST])], [0, 1], device=CPU)[0] == []
 
 
 def test_training_data_without_labels_are_refused() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -39,6 +40,20 @@ class Window:
     """Words that the tokenizer drops altogether; the model reads the unknown token in their place."""
     shortened: int = 0
     """Words longer than a whole window, of which only the first sub-words are read."""
+
+
+_INTS = pa.list_(pa.int32())
+_WINDOWS = pa.schema(
+    {
+        "sentence": pa.int32(),
+        "first_word": pa.int32(),
+        "input_ids": _INTS,
+        "starts": _INTS,
+        "ends": _INTS,
+        "without_token": pa.int32(),
+        "shortened": pa.int32(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,23 @@ def collate(windows: Sequence[Window], pad_id: int) -> WindowBatch:
         starts=_padded([w.starts for w in windows], -1),
         ends=_padded([w.ends for w in windows], -1),
     )
+
+
+def windows_table(windows: Sequence[Window]) -> pa.Table:
+    """Windows as rows, to be stored."""
+    columns = {name: [getattr(window, name) for window in windows] for name in _WINDOWS.names}
+    return pa.table(columns, schema=_WINDOWS)
+
+
+def windows_of(rows: Mapping[str, Sequence[Any]]) -> list[Window]:
+    """The windows that `windows_table` was made of, from its columns."""
+    return [Window(*row) for row in zip(*(rows[name] for name in _WINDOWS.names), strict=True)]
+
+
+def altered(windows: Sequence[Window]) -> dict[str, int]:
+    """How many words the model does not read as they are, by reason."""
+    counts = {name: sum(getattr(w, name) for w in windows) for name in ("without_token", "shortened")}
+    return {name: count for name, count in counts.items() if count}
 
 
 def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["first_subword", "mean"]) -> Tensor:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,14 @@ from xrealign_bench.errors import TrainingError
 
 Progress = Callable[[int, int, str], None]
 """Called with the steps done, the steps in all, and a short note."""
+
+
+@dataclass(frozen=True)
+class FinetuningLog:
+    losses: list[float]
+    """One a step."""
+    tokens: int
+    """Sub-words read, padding not counted."""
 
 
 def optimise(
@@ -61,6 +71,18 @@ def optimise(
         history.append(value)
         progress(step + 1, steps, f"loss {value:.3f}")
     return history
+
+
+def shuffled(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
+    """Batches of one random order after the other; what is left over at the end of one is its last, smaller batch."""
+    random, step = np.random.default_rng(seed), 0
+    while True:
+        order = random.permutation(size).tolist()
+        for begin in range(0, size, batch_size):
+            if step == steps:
+                return
+            yield order[begin : begin + batch_size]
+            step += 1
 
 
 def _shares(schedule: Literal["constant", "linear"], steps: int, warmup: float) -> Callable[[int], float]:

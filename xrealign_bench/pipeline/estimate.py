@@ -70,10 +70,10 @@ def _products(plan: Plan, stage: Stage) -> float:
     if stage.kind == "realign":
         sentences, products = 2 * settings["steps"] * settings["batch_size"], 6.0
     elif stage.kind == "finetune":
-        sentences, products = settings["finetuning"]["steps"] * settings["finetuning"]["batch_size"], 6.0
+        sentences, products = settings["finetuning"].steps * settings["finetuning"].batch_size, 6.0
     elif stage.kind == "predict":
         test = plan.stages[stage.inputs["test"]].settings
-        sentences, products = test["limit"] or test["task"]["test_examples"] or SENTENCES, 2.0
+        sentences, products = test["limit"] or test["task"].test_examples or SENTENCES, 2.0
     return products * sentences * TOKENS_A_SENTENCE
 
 

@@ -172,7 +172,7 @@ def _plan_task_data(plan: Plan, task: Task) -> None:
 def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
     located = locate_task(task, language, split, request.data_root, request.offline)
     settings = {
-        "task": _what_is_read(task, configs={language: task.configs[language]}),
+        "task": _what_is_read(_in_one_language(task, language)),
         "language": language,
         "split": split,
         "data": located.fingerprint,
@@ -285,7 +285,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "checkpoint": _weights(request.checkpoint),
                 "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
                 "finetuning": finetuning,
-                "labels": task.labels,
+                "task": _what_is_read(_in_one_language(task, request.suite.source_language)),
                 "seed": seed,
                 "numerics": request.numerics,
             },
@@ -297,7 +297,11 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
         predict = Stage(
             kind="predict",
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
-            settings={"checkpoint": _weights(request.checkpoint), "labels": task.labels, "numerics": request.numerics},
+            settings={
+                "checkpoint": _weights(request.checkpoint),
+                "task": _what_is_read(_in_one_language(task, language)),
+                "numerics": request.numerics,
+            },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
         )
         run.predict[task.name, language, seed] = plan.add(predict)
@@ -332,6 +336,13 @@ def _realign(request: Request, run: Run, seed: int) -> Stage:
 def _what_is_read(spec: DataSpec, **only: dict[str, str]) -> DataSpec:
     """A data spec as a stage needs it: without other languages and without what only people read."""
     return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only})
+
+
+def _in_one_language(task: Task, language: str) -> Task:
+    """The task as if it had no other language: a stage's key must not depend on them."""
+    part = task.part(language)
+    own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
+    return task.model_copy(update=own | {"also": []})
 
 
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 | kind | reads | leaves |
 |---|---|---|
-| tokenise | task data | windows.parquet, sentences.parquet, data.json |
+| tokenise | task data | the tables of the kind of task (for words: windows.parquet, sentences.parquet), data.json |
 | align | parallel corpus | pairs.parquet, data.json |
 | encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
 | realign | `encode` of every language | encoder.safetensors, log.json |
@@ -12,42 +12,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
-from xrealign_bench.data import Located, load_lexicon, load_pairs, load_task
+from xrealign_bench.data import Located, load_lexicon, load_pairs
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
-from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
-from xrealign_bench.models.text import Window, encode_words
+from xrealign_bench.models.text import encode_words, windows_of, windows_table
 from xrealign_bench.models.training import Progress
-from xrealign_bench.pipeline.files import (
-    LINKS,
-    PAIRS,
-    PREDICTIONS,
-    SENTENCES,
-    WINDOWS,
-    read_rows,
-    write_json,
-    write_rows,
-)
+from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
 from xrealign_bench.pipeline.plan import Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.realignment.trainer import realign
 from xrealign_bench.specs import Corpus, Schedule, Task
-from xrealign_bench.tasks.metrics import score_language, scored_mask
-from xrealign_bench.tasks.token_classification import predict, train
+from xrealign_bench.tasks.kinds import KINDS, Rows
+from xrealign_bench.tasks.metrics import SCORING
 
 Inputs = Mapping[str, Path]
 """Role -> folder of the stage that plays it."""
@@ -72,17 +63,13 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
-    data = load_task(task, language, split, sources.data_root, sources.offline, settings["limit"])
-    windows = encode_words(_tokenizer(sources.checkpoint), data.words, settings["max_length"])
-    _write_windows(out / "windows.parquet", windows)
-    unscored = [task.labels.index(label) for label in task.unscored_labels]
-    scored = scored_mask(data.words, data.labels, task.scored_words, unscored)
-    groups: Sequence[Any] = data.groups or [None] * len(data.words)
-    columns: dict[str, Sequence[Any]] = {"labels": data.labels, "scored": scored, "groups": groups}
-    write_rows(out / "sentences.parquet", columns, SENTENCES)
-    record = _data_record(split, task.name, language, data.located, len(data.words), data.dropped)
-    altered = {name: sum(getattr(w, name) for w in windows) for name in ("without_token", "shortened")}
-    write_json(out / "data.json", [record | {"altered": {name: n for name, n in altered.items() if n}}])
+    kind = KINDS[task.kind]
+    data = kind.load(task, language, split, sources.data_root, sources.offline, settings["limit"])
+    tables, altered = kind.encode(task, data, _tokenizer(sources.checkpoint), settings["max_length"])
+    for name, table in tables.items():
+        write_table(out / f"{name}.parquet", table)
+    record = _data_record(split, task.name, language, data.located, len(data), data.dropped)
+    write_json(out / "data.json", [record | {"altered": altered}])
     return {}
 
 
@@ -99,12 +86,8 @@ def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources
     if "checkpoint" in settings:
         resources = Resources(vectors=_word_vectors(sources, settings["max_length"]))
     alignment = align(settings["aligner"], text, resources)
-    columns: dict[str, Sequence[Any]] = {
-        "source_words": text.source_words,
-        "target_words": text.target_words,
-        "links": alignment.links,
-    }
-    write_rows(out / "pairs.parquet", columns, PAIRS)
+    columns = {"source_words": text.source_words, "target_words": text.target_words, "links": alignment.links}
+    write_table(out / "pairs.parquet", pa.table(columns, schema=PAIRS))
     dropped = text.dropped | {f"link {rule}": count for rule, count in alignment.dropped.items()}
     records.append(_data_record("parallel", corpus.name, target, text.located, len(text.source_words), dropped))
     write_json(out / "data.json", records)
@@ -116,8 +99,8 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
     tokenizer = _tokenizer(sources.checkpoint)
     for side in ("source", "target"):
         windows = encode_words(tokenizer, pairs[f"{side}_words"], settings["max_length"])
-        _write_windows(out / f"{side}.parquet", windows)
-    write_rows(out / "links.parquet", {"links": pairs["links"]}, LINKS)
+        write_table(out / f"{side}.parquet", windows_table(windows))
+    write_table(out / "links.parquet", pa.table({"links": pa.array(pairs["links"], PAIRS.field("links").type)}))
     return {}
 
 
@@ -158,57 +141,48 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
 
 
 def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    seed = settings["seed"]
+    seed, task = settings["seed"], settings["task"]
+    kind = KINDS[task.kind]
     if settings["initialisation"] == "realigned":
         encoder = load_encoder(sources.checkpoint, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
     else:
         encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=seed)
     seed_everything(seed)  # for the head
-    classifier = TokenClassifier(encoder, len(settings["labels"]))
-    log = train(
-        classifier,
+    model = kind.new_model(encoder, task)
+    log = kind.train(
+        model,
         _tokenizer(sources.checkpoint).pad_token_id,
-        _read_windows(inputs["train"] / "windows.parquet"),
-        read_rows(inputs["train"] / "sentences.parquet")["labels"],
+        _read_tables(inputs["train"]),
         settings["finetuning"],
         seed=seed,
         device=pick_device(sources.device),
         progress=progress,
     )
-    save_weights(classifier, out / "model.safetensors")
+    save_weights(model, out / "model.safetensors")
     parameters = sum(p.numel() for p in encoder.parameters())
     write_json(out / "log.json", {"encoder_parameters": parameters, "losses": log.losses})
     return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
 
 
 def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
-    sentences = read_rows(inputs["test"] / "sentences.parquet")
-    windows = _read_windows(inputs["test"] / "windows.parquet")
-    classifier, pad_id = _trained(inputs["model"] / "model.safetensors", sources, len(settings["labels"]))
-    gold, scored = sentences["labels"], sentences["scored"]
-    groups = None if sentences["groups"][0] is None else sentences["groups"]
-    predicted = predict(classifier, pad_id, windows, [len(g) for g in gold], device=pick_device(sources.device))
-    columns = {
-        "example": range(len(gold)),
-        "gold": gold,
-        "predicted": predicted,
-        "scored": scored,
-        "group": sentences["groups"],
-    }
-    write_rows(out / "predictions.parquet", columns, PREDICTIONS)
-    score = score_language(gold, predicted, scored, groups)
-    write_json(out / "score.json", {"examples": len(gold), **score})
-    tokens = sum(len(window.input_ids) for window in windows)
-    return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(classifier.encoder)}
+    task: Task = settings["task"]
+    model, pad_id = _trained(inputs["model"] / "model.safetensors", sources, task)
+    tables = _read_tables(inputs["test"])
+    predictions = KINDS[task.kind].predict(model, pad_id, tables, task, device=pick_device(sources.device))
+    write_table(out / "predictions.parquet", predictions)
+    score = SCORING[task.kind].score(task, predictions.to_pydict())
+    write_json(out / "score.json", {"examples": len(predictions), **score})
+    tokens = sum(len(ids) for rows in tables.values() for ids in rows.get("input_ids", ()))
+    return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
 
 
 @lru_cache(maxsize=1)
-def _trained(weights: Path, sources: Sources, labels: int) -> tuple[TokenClassifier, int]:
+def _trained(weights: Path, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
     encoder = load_encoder(sources.checkpoint, initialisation="random", seed=0)
-    classifier = TokenClassifier(encoder, labels)
-    load_weights(classifier, weights)
-    return classifier.eval(), _tokenizer(sources.checkpoint).pad_token_id
+    model = KINDS[task.kind].new_model(encoder, task)
+    load_weights(model, weights)
+    return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
 @lru_cache(maxsize=1)
@@ -248,17 +222,13 @@ def _data_record(
     }
 
 
-def _write_windows(path: Path, windows: Sequence[Window]) -> None:
-    write_rows(path, {name: [getattr(window, name) for window in windows] for name in WINDOWS.names}, WINDOWS)
-
-
-def _read_windows(path: Path) -> list[Window]:
-    columns = read_rows(path)
-    return [Window(*row) for row in zip(*(columns[name] for name in WINDOWS.names), strict=True)]
+def _read_tables(folder: Path) -> dict[str, Rows]:
+    """The tables that a `tokenise` left, by name."""
+    return {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def _read_pairs(folder: Path) -> EncodedPairs:
-    sources, targets = (_read_windows(folder / f"{side}.parquet") for side in ("source", "target"))
+    sources, targets = (windows_of(read_rows(folder / f"{side}.parquet")) for side in ("source", "target"))
     return pair_up(sources, targets, read_rows(folder / "links.parquet")["links"])
 
 

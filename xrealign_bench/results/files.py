@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 RESULT = "result.json"
 COMPARISON = "comparison.json"
-PREDICTION_COLUMNS = ("language", "seed", "example", "gold", "predicted", "scored", "group")
 
 Stored = TypeVar("Stored", Result, Comparison)
 
@@ -34,8 +33,6 @@ def write_predictions(folder: Path, task: str, table: pa.Table) -> PredictionRec
     """Write one task's predictions; the record that comes back belongs into `Result.predictions`."""
     import pyarrow.parquet as pq
 
-    if tuple(table.column_names) != PREDICTION_COLUMNS:
-        raise ValueError(f"predictions have the columns {', '.join(PREDICTION_COLUMNS)}, not {table.column_names}")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"predictions-{task}.parquet"
     temporary = _sibling(path)

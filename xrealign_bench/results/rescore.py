@@ -9,7 +9,8 @@ from typing import Any
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_predictions, read_result
 from xrealign_bench.results.schema import Score
-from xrealign_bench.tasks.metrics import score_language
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics import SCORING
 
 
 def rescore(folder: Path) -> int:
@@ -20,10 +21,11 @@ def rescore(folder: Path) -> int:
     """
     result = read_result(folder)
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
+    tasks = {task.name: task for task in result.tasks}
     again = {
         (score.task, score.language, score.seed): score
         for record in result.predictions
-        for score in _scores(record.task, read_predictions(folder, record).to_pylist())
+        for score in _scores(tasks[record.task], read_predictions(folder, record).to_pylist())
     }
     problems = [
         f"{folder}: {' '.join(map(str, cell))}: {_difference(stored.get(cell), again.get(cell))}"
@@ -35,15 +37,14 @@ def rescore(folder: Path) -> int:
     return len(stored)
 
 
-def _scores(task: str, rows: list[dict[str, Any]]) -> Iterator[Score]:
+def _scores(task: Task, rows: list[dict[str, Any]]) -> Iterator[Score]:
     by_cell: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
         by_cell.setdefault((row["language"], row["seed"]), []).append(row)
     for (language, seed), cell in by_cell.items():
-        columns = {name: [row[name] for row in cell] for name in ("gold", "predicted", "scored", "group")}
-        groups = None if columns["group"][0] is None else columns["group"]
-        score = score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
-        yield Score(task=task, language=language, seed=seed, examples=len(cell), **score)
+        scoring = SCORING[task.kind]
+        score = scoring.score(task, {name: [row[name] for row in cell] for name in scoring.columns})
+        yield Score(task=task.name, language=language, seed=seed, examples=len(cell), **score)
 
 
 def _difference(stored: Score | None, again: Score | None) -> str:
@@ -55,4 +56,4 @@ def _difference(stored: Score | None, again: Score | None) -> str:
 
 
 def _say(score: Score) -> str:
-    return f"{score.metrics} over {score.counted} words of {score.examples} examples, by group {score.groups}"
+    return f"{score.metrics} over {score.counted} of {score.examples} examples, by group {score.groups}"

@@ -1,9 +1,8 @@
 """The result of one checkpoint x recipe on one suite, and its comparison with the fine-tuning-only baseline.
 
 On disk a result is a folder: `result.json`, one `predictions-<task>.parquet` a task, and, unless it is the baseline
-itself, `comparison.json`. Predictions hold label numbers and no text: columns language (string), seed (int64),
-example (int32), gold (list<int16>), predicted (list<int16>), scored (list<bool>: does the word count) and group
-(list<string> or null).
+itself, `comparison.json`. Predictions hold numbers and no text: columns language (string), seed (int64), example
+(int32), and those that `tasks.metrics.SCORING` names for the kind of task.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class Score(Spec):
     seed: int
     examples: int
     counted: int
-    """Words that count."""
+    """Words, examples, pairs or questions that count."""
     metrics: dict[str, float | None]
     """Metric -> value in 0..1; null: nothing to count, see `reason`."""
     groups: dict[str, dict[str, float | None]] = {}

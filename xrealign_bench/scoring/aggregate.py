@@ -103,7 +103,7 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     is not known.
     """
     described = {language.code: language for language in result.languages}
-    targets = [code for code in result.suite.target_languages if code in task.configs]
+    targets = [code for code in result.suite.target_languages if code in task.languages]
     groups: dict[str, list[str]] = {name: [] for name in ("all", *TIERS, *BANDS, *SEEN)}
     for code in targets:
         groups["all"].append(code)

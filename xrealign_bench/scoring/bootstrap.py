@@ -30,14 +30,15 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Counts:
-    """What two systems did on the test set of one language."""
+    """What two systems earned on the test set of one language; a score is what was earned over what was possible."""
 
     examples: tuple[int, ...]
     """Their numbers."""
-    difference: NDArray[np.int64]
-    """(seeds, examples): words right minus words that the baseline got right."""
-    counted: NDArray[np.int64]
-    """(examples,): words that count."""
+    earned: Floats
+    """(2, seeds, examples): ours, then the baseline's; such as words that are right."""
+    possible: Floats
+    """Likewise; such as words that count. What is possible may depend on the system: of an F1 the entities that it
+    finds belong to it."""
 
 
 def seed_shares(seeds: int, resamples: int, rng: np.random.Generator) -> Floats:
@@ -52,13 +53,13 @@ def seed_shares(seeds: int, resamples: int, rng: np.random.Generator) -> Floats:
 
 
 def resampled_gains(languages: Mapping[str, Counts], shares: Floats, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw examples with replacement and compute each language's gain in word accuracy over the drawn seeds.
+    """Draw examples with replacement and compute each language's mean gain over the drawn seeds.
 
     Args:
         languages: code -> counts.
         shares: (1 + resamples, seeds), from `seed_shares`.
 
-    Returns: Code -> (1 + resamples,) gains; the first is the measured one. NaN: no drawn word counts, or
+    Returns: Code -> (1 + resamples,) gains; the first is the measured one. NaN: nothing that was drawn counts, or
         there is nothing to draw from (one seed and one example).
     """
     together: dict[tuple[int, ...], list[str]] = {}
@@ -73,10 +74,11 @@ def resampled_gains(languages: Mapping[str, Counts], shares: Floats, rng: np.ran
             if start == 0:
                 drawn[0] = 1
             for code in codes:
-                counted = drawn @ languages[code].counted.astype(np.float64)
-                right = drawn @ languages[code].difference.T.astype(np.float64)
+                counts = languages[code]
+                earned, possible = (drawn @ each.swapaxes(1, 2) for each in (counts.earned, counts.possible))
                 with np.errstate(invalid="ignore"):
-                    gains[code][start : start + step] = (right * share).sum(axis=1) / counted
+                    ours, theirs = earned / possible
+                gains[code][start : start + step] = ((ours - theirs) * share).sum(axis=1)
         if len(examples) == 1 and shares.shape[1] == 1:
             for code in codes:
                 gains[code][1:] = np.nan

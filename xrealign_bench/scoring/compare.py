@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import RESULT, read_predictions, read_result
@@ -34,6 +33,7 @@ from xrealign_bench.scoring.bootstrap import (
     seed_shares,
 )
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics import SCORING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -175,20 +175,20 @@ def _identity(result: Result) -> str:
 
 
 def _count(task: Task, ours: _System, theirs: _System) -> tuple[dict[str, Counts], dict[str, str]]:
-    """Match the predictions of both systems by language, seed and example, and count words.
+    """Match the predictions of both systems by language, seed and example, and what each earned.
 
     Returns:
         Counts by language, and for the languages without, the reason.
     """
     mine, other = _predictions(task, ours), _predictions(task, theirs)
-    for column in ("language", "seed", "example", "gold", "scored"):
+    scoring = SCORING[task.kind]
+    for column in ("language", "seed", "example", *scoring.given):
         if not mine[column].equals(other[column]):
             raise UserError(
                 f"{ours.folder} and {theirs.folder}: their predictions of {task.name} differ in column "
                 f"'{column}', so they were not made on the same test data; evaluate both again"
             )
-    right, counted = _words(mine)
-    baseline_right, _ = _words(other)
+    credits = [scoring.credits(task, table) for table in (mine, other)]
     codes = mine["language"].to_numpy()
     seeds, examples = mine["seed"].to_numpy(), mine["example"].to_numpy()
     counts, missing = {}, {}
@@ -203,15 +203,14 @@ def _count(task: Task, ours: _System, theirs: _System) -> tuple[dict[str, Counts
         numbers = examples[rows[0]]
         if len(set(numbers.tolist())) < len(numbers) or not all(np.array_equal(examples[r], numbers) for r in rows):
             raise UserError(f"{ours.folder}: {task.name} in {code} has not one prediction for each seed and example")
-        words = counted[rows[0]]
-        table = np.stack([right[r] for r in rows]), np.stack([baseline_right[r] for r in rows])
-        for system, each, score in zip((ours, theirs), table, scores, strict=True):
-            if not words.sum() or not np.allclose(each.sum(axis=1) / words.sum(), score.by_seed, rtol=0, atol=1e-9):
+        earned, possible = (np.stack([np.stack([c[n][r] for r in rows]) for c in credits]) for n in (0, 1))
+        for system, each, of, score in zip((ours, theirs), earned, possible, scores, strict=True):
+            if not of.any() or not np.allclose(each.sum(axis=1) / of.sum(axis=1), score.by_seed, rtol=0, atol=1e-9):
                 raise UserError(
                     f"{system.folder}: the predictions of {task.name} in {code} do not give the scores "
                     f"in {RESULT}; rescore or evaluate again"
                 )
-        counts[code] = Counts(tuple(numbers.tolist()), table[0] - table[1], words)
+        counts[code] = Counts(tuple(numbers.tolist()), earned, possible)
     return counts, missing
 
 
@@ -222,17 +221,6 @@ def _predictions(task: Task, system: _System) -> pa.Table:
         raise UserError(f"{system.folder}: the result names no predictions of {task.name}; evaluate again")
     table = read_predictions(system.folder, record)
     return table.sort_by([(column, "ascending") for column in ("language", "seed", "example")])
-
-
-def _words(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """By row: the words that are right, of those that count, and the words that count."""
-    import pyarrow.compute as pc
-
-    ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
-    gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
-    right = np.concatenate([[0], np.cumsum((gold == predicted) & scored)])
-    counted = np.concatenate([[0], np.cumsum(scored)])
-    return np.diff(right[ends], prepend=0), np.diff(counted[ends], prepend=0)
 
 
 def _group(

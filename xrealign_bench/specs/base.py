@@ -14,6 +14,9 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    def __hash__(self) -> int:
+        return hash(canonical_json(self))
+
 
 def canonical_json(value: Any) -> str:
     """Serialise to JSON in one way only: sorted keys, no spaces, NaN refused.

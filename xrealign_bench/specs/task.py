@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,45 +11,159 @@ from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.data import DataSource
 from xrealign_bench.specs.recipe import Name
 
+Kind = Literal["token_classification", "sequence_classification", "question_answering", "retrieval"]
+Metric = Literal["accuracy", "entity_f1", "f1"]
+Configs = Annotated[dict[str, str], Field(min_length=1)]
+
+REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    "token_classification": ("words", "labels"),
+    "sequence_classification": ("text", "label"),
+    "question_answering": ("question", "context", "answers"),
+    "retrieval": ("text", "text_pair"),
+}
+OPTIONAL_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    "token_classification": ("groups",),
+    "sequence_classification": ("text_pair",),
+    "question_answering": (),
+    "retrieval": (),
+}
+METRICS: Mapping[Kind, tuple[Metric, ...]] = {
+    "token_classification": ("accuracy", "entity_f1"),
+    "sequence_classification": ("accuracy",),
+    "question_answering": ("f1",),
+    "retrieval": ("accuracy",),
+}
+LABELLED = ("token_classification", "sequence_classification")
+
 
 class Columns(Spec):
-    """Names of the data set's columns."""
+    """Names of the data set's columns; which of them a task has depends on its kind."""
 
-    words: str
-    labels: str
+    words: str | None = None
+    labels: str | None = None
+    """A label a word."""
     groups: str | None = None
     """A group name a word; scores are then also given by group."""
+    text: str | None = None
+    """The sentence, or the first of two; of a retrieval task the one in the source language."""
+    text_pair: str | dict[str, str] | None = None
+    """The second sentence; of a retrieval task its translation, by language where each has a column of its own."""
+    label: str | None = None
+    """One label an example."""
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
+    """SQuAD's: lists `text` and `answer_start` (characters of the context)."""
+
+
+class Part(Spec):
+    """Further languages of a task, from another data set."""
+
+    source: DataSource
+    configs: Configs
+    columns: Columns | None = None
+    """Null: the task's own."""
+    label_map: dict[str, str] = {}
+    test_split: str = "test"
+
+
+class Spans(Spec):
+    """How answers are searched for in long contexts (SQuAD; the usual settings of BERT's fine-tuning)."""
+
+    doc_stride: int = Field(default=128, gt=0)
+    """Sub-words that two windows of a context share."""
+    max_answer_length: int = Field(default=30, gt=0)
+    """Sub-words."""
+    n_best: int = Field(default=20, gt=0)
+    """Starts and ends that are tried with one another."""
 
 
 class Task(Spec):
-    """A word-tagging task."""
-
     name: Name
     title: str
     citation: str = ""
     licence: str
-    kind: Literal["token_classification"]
+    kind: Kind
     source: DataSource
-    configs: Annotated[dict[str, str], Field(min_length=1)]
+    configs: Configs
     """Language -> the data set's config."""
+    also: list[Part] = []
+    """Other data sets with further languages; training data come from `source`."""
     train_split: str = "train"
     test_split: str = "test"
     columns: Columns
-    labels: Annotated[list[str], Field(min_length=2)]
+    labels: list[str] = []
     """In the order of the model's outputs; checked against the data's own label names."""
+    label_map: dict[str, str] = {}
+    """The data's label -> the task's, for those that are called otherwise."""
     scored_words: Literal["all", "lexical"] = "all"
     """`lexical`: only words with a letter and without a digit count in the score."""
     unscored_labels: list[str] = []
     """Words with these labels never count in the score."""
-    metric: Literal["accuracy"] = "accuracy"
-    """The one that the tables show; macro F1 stands in the result too."""
+    spans: Spans = Spans()
+    """Question answering only."""
+    layer: Literal["last", "penultimate"] | Annotated[int, Field(ge=0)] = "last"
+    """Retrieval only: whose output is averaged to a sentence's vector."""
+    metric: Metric = "accuracy"
+    """The one that the tables show; the others of the kind stand in the result too."""
     train_examples: Annotated[int, Field(gt=0)] | None = None
     """The first so many examples; null: all."""
     test_examples: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def languages(self) -> list[str]:
+        return [language for configs in (self.configs, *(part.configs for part in self.also)) for language in configs]
+
+    @property
+    def finetunes(self) -> bool:
+        """Retrieval reads the encoder as it is."""
+        return self.kind != "retrieval"
+
+    def part(self, language: str) -> Part:
+        """Where a language's data come from, with columns filled in.
+
+        Raises:
+            KeyError: the task does not have the language.
+        """
+        for part in self.also:
+            if language in part.configs:
+                return part if part.columns else part.model_copy(update={"columns": self.columns})
+        return Part(
+            source=self.source, configs={language: self.configs[language]}, columns=self.columns,
+            label_map=self.label_map, test_split=self.test_split,
+        )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Task:
+        needed, allowed = REQUIRED_COLUMNS[self.kind], OPTIONAL_COLUMNS[self.kind]
+        for columns in [self.columns, *(part.columns for part in self.also if part.columns)]:
+            given = {name for name in type(columns).model_fields if getattr(columns, name) is not None}
+            if absent := [name for name in needed if name not in given]:
+                raise ValueError(f"kind '{self.kind}' needs columns.{absent[0]}")
+            if idle := sorted(given - {*needed, *allowed}):
+                raise ValueError(f"kind '{self.kind}' has no columns.{idle[0]}; remove it")
+        if self.metric not in METRICS[self.kind]:
+            raise ValueError(f"kind '{self.kind}' has the metrics {', '.join(METRICS[self.kind])}, not {self.metric}")
+        if self.kind in LABELLED and len(self.labels) < 2:
+            raise ValueError(f"kind '{self.kind}' needs labels, at least 2")
+        if self.kind not in LABELLED and (self.labels or self.label_map):
+            raise ValueError(f"kind '{self.kind}' has no labels; remove labels and label_map")
+        return self
 
     @model_validator(mode="after")
     def _unscored_are_labels(self) -> Task:
         foreign = [label for label in self.unscored_labels if label not in self.labels]
         if foreign:
             raise ValueError(f"unscored_labels names {', '.join(foreign)}, which labels does not")
+        maps = [self.label_map, *(part.label_map for part in self.also)]
+        mapped = [to for label_map in maps for to in label_map.values() if to not in self.labels]
+        if mapped:
+            raise ValueError(f"label_map leads to {mapped[0]}, which labels does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _each_language_once(self) -> Task:
+        twice = sorted({language for language in self.languages if self.languages.count(language) > 1})
+        if twice:
+            raise ValueError(f"configs names {', '.join(twice)} in more than one part")
         return self

@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import NOT_LABELLED
+from xrealign_bench.data import NOT_LABELLED, WordData, load_words
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.heads import TokenClassifier
-from xrealign_bench.models.text import Window, WindowBatch, collate
-from xrealign_bench.models.training import Progress, optimise
-from xrealign_bench.specs import Finetuning
+from xrealign_bench.models.text import (
+    Window,
+    WindowBatch,
+    altered,
+    collate,
+    encode_words,
+    windows_of,
+    windows_table,
+)
+from xrealign_bench.models.training import FinetuningLog, Progress, optimise, shuffled
+from xrealign_bench.specs import Finetuning, Task
+from xrealign_bench.tasks.metrics.words import scored_mask
+
+_SENTENCES = pa.schema(
+    {"labels": pa.list_(pa.int16()), "scored": pa.list_(pa.bool_()), "groups": pa.list_(pa.string())}
+)
+_PREDICTIONS = pa.schema(
+    {
+        "example": pa.int32(),
+        "gold": pa.list_(pa.int16()),
+        "predicted": pa.list_(pa.int16()),
+        "scored": pa.list_(pa.bool_()),
+        "group": pa.list_(pa.string()),
+    }
+)
+
+load = load_words
 
 
-@dataclass(frozen=True)
-class FinetuningLog:
-    losses: list[float]
-    """One a step."""
-    tokens: int
-    """Sub-words read, padding not counted."""
+def encode(
+    task: Task, data: WordData, tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    """`windows`, and `sentences` with each word's label number, whether it counts in the score, and its group."""
+    windows = encode_words(tokenizer, data.words, max_length)
+    unscored = [task.labels.index(label) for label in task.unscored_labels]
+    sentences: dict[str, Sequence[Any]] = {
+        "labels": data.labels,
+        "scored": scored_mask(data.words, data.labels, task.scored_words, unscored),
+        "groups": data.groups or [None] * len(data.words),
+    }
+    return {"windows": windows_table(windows), "sentences": pa.table(sentences, schema=_SENTENCES)}, altered(windows)
+
+
+def new_model(encoder: nn.Module, task: Task) -> TokenClassifier:
+    return TokenClassifier(encoder, len(task.labels))
 
 
 def train(
-    classifier: TokenClassifier,
+    model: TokenClassifier,
     pad_id: int,
-    windows: Sequence[Window],
-    labels: Sequence[Sequence[int]],
+    tables: Mapping[str, Mapping[str, Sequence[Any]]],
     finetuning: Finetuning,
     *,
     seed: int,
@@ -42,10 +77,9 @@ def train(
     """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy over a batch's words.
 
     Args:
-        classifier: a fresh one, its encoder realigned or not.
+        model: a fresh one, its encoder realigned or not.
         pad_id: the tokenizer's padding token.
-        windows: the training sentences'; windows without a labelled word are left out.
-        labels: label numbers of each sentence's words; NOT_LABELLED: none.
+        tables: of the training data, from `encode`; windows without a labelled word are left out.
         finetuning: steps, batch size (in windows) and the schedule of the learning rate, of which `default` is taken.
         seed: of the order of windows and of dropout.
         device: where to compute.
@@ -55,26 +89,27 @@ def train(
         UserError: no word has a label.
         TrainingError: the loss is not a finite number.
     """
-    labelled = [(w, _labels_of(w, labels)) for w in windows]
+    labels = tables["sentences"]["labels"]
+    labelled = [(w, _labels_of(w, labels)) for w in windows_of(tables["windows"])]
     labelled = [(w, own) for w, own in labelled if any(label != NOT_LABELLED for label in own)]
     if not labelled:
         raise UserError(
             "the training data have no word with a label, so there is nothing to fine-tune on; give other data"
         )
-    classifier.to(device).train().requires_grad_(True)
+    model.to(device).train().requires_grad_(True)
     seed_everything(seed)
     tokens = 0
 
     def losses() -> Iterator[Callable[[], Tensor]]:
         nonlocal tokens
-        for chosen in _shuffled(len(labelled), finetuning.batch_size, finetuning.steps, seed):
+        for chosen in shuffled(len(labelled), finetuning.batch_size, finetuning.steps, seed):
             batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
             gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
             tokens += int(batch.attention_mask.sum())
-            yield partial(_loss, classifier, batch, gold)
+            yield partial(_loss, model, batch, gold)
 
     history = optimise(
-        classifier.parameters(),
+        model.parameters(),
         losses(),
         steps=finetuning.steps,
         learning_rate=finetuning.learning_rate["default"],
@@ -82,11 +117,40 @@ def train(
         warmup=finetuning.warmup,
         progress=progress,
     )
-    classifier.eval()
+    model.eval()
     return FinetuningLog(history, tokens)
 
 
 def predict(
+    model: TokenClassifier,
+    pad_id: int,
+    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    task: Task,
+    *,
+    device: torch.device,
+) -> pa.Table:
+    """The label number of every word, beside the right one.
+
+    Args:
+        model: a trained one.
+        pad_id: the tokenizer's padding token.
+        tables: of the test data, from `encode`.
+        task: unused here; other kinds need it.
+        device: where to compute.
+    """
+    sentences = tables["sentences"]
+    gold = sentences["labels"]
+    columns = {
+        "example": range(len(gold)),
+        "gold": gold,
+        "predicted": tag(model, pad_id, windows_of(tables["windows"]), [len(g) for g in gold], device=device),
+        "scored": sentences["scored"],
+        "group": sentences["groups"],
+    }
+    return pa.table(columns, schema=_PREDICTIONS)
+
+
+def tag(
     classifier: TokenClassifier,
     pad_id: int,
     windows: Sequence[Window],
@@ -135,18 +199,6 @@ def _loss(classifier: TokenClassifier, batch: WindowBatch, gold: Tensor) -> Tens
 
 def _labels_of(window: Window, labels: Sequence[Sequence[int]]) -> list[int]:
     return list(labels[window.sentence][window.first_word : window.first_word + len(window.starts)])
-
-
-def _shuffled(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """Batches of one random order after the other; what is left over at the end of one is its last, smaller batch."""
-    random, step = np.random.default_rng(seed), 0
-    while True:
-        order = random.permutation(size).tolist()
-        for begin in range(0, size, batch_size):
-            if step == steps:
-                return
-            yield order[begin : begin + batch_size]
-            step += 1
 
 
 def _by_length(windows: Sequence[Window], tokens: int) -> Iterator[list[Window]]:

@@ -1,10 +1,10 @@
-"""The metrics, as an `evaluate` metric that works without the network, and the scores of one language."""
+"""Word tagging: an `evaluate` metric that works without the network, and the scores of one language."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import datasets
 import evaluate
@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrealign_bench.data import NOT_LABELLED
+from xrealign_bench.specs import Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SENTENCES = datasets.Sequence(datasets.Value("int64"))
 
@@ -101,6 +105,27 @@ def score_language(
         "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
         "reason": None if counts.any() else "no word counts in the score",
     }
+
+
+def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """`score_language` of a language's predictions."""
+    groups = None if columns["group"][0] is None else columns["group"]
+    return score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
+
+
+def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By sentence: its words that count and are right, and its words that count. Both are (rows,)."""
+    import pyarrow.compute as pc
+
+    ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
+    gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
+    counts = scored & (gold != NOT_LABELLED)
+    return _sums((gold == predicted) & counts, ends), _sums(counts, ends)
+
+
+def _sums(values: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each stretch of values up to the next end."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0).astype(np.float64)
 
 
 def scored_mask(

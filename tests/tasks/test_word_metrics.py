@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xrealign_bench.results.schema import Score
-from xrealign_bench.tasks.metrics import WordTagging, accuracy, macro_f1, score_language, scored_mask
+from xrealign_bench.tasks.metrics.words import WordTagging, accuracy, macro_f1, score_language, scored_mask
 
 
 @pytest.mark.parametrize(

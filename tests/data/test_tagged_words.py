@@ -8,13 +8,13 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 
 from tests.data.hub_folder import make_task, row, write_rows
-from xrealign_bench.data import load_task, locate_task
+from xrealign_bench.data import load_words, locate_task
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 
 
 def load(root, language="en", split="train", limit=None, **changes):
-    return load_task(make_task(**changes), language, split, root, offline=True, limit=limit)
+    return load_words(make_task(**changes), language, split, root, offline=True, limit=limit)
 
 
 def test_labels_are_mapped_by_name(root):
@@ -57,7 +57,7 @@ def test_label_names_may_stand_in_the_card_alone(root):
     )
     data = load(root, "en", "test")
     assert data.labels == [[0, 1]]
-    assert data.fingerprint != before
+    assert data.located.fingerprint != before
 
 
 def test_a_readme_names_configs_as_for_load_dataset(root):
@@ -78,7 +78,7 @@ def test_replaced_data_are_read_anew_even_with_the_same_size_and_time(root):
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # less than `datasets` can tell apart
     second = load(root, "en", "test")
     assert (first.words, second.words) == ([["birds", "sing"]], [["boats", "sink"]])
-    assert first.fingerprint != second.fingerprint
+    assert first.located.fingerprint != second.located.fingerprint
 
 
 def test_the_fingerprint_is_of_the_content_alone(root, tmp_path):
@@ -182,17 +182,17 @@ def embedded_task(**changes):
 
 
 def test_embedded_data_are_the_generator_s_rows():
-    data = load_task(embedded_task(test_examples=5), "sw", "test", None, offline=True, limit=3)
+    data = load_words(embedded_task(test_examples=5), "sw", "test", None, offline=True, limit=3)
     rows = phrases.task_rows("sw", "test", 3)
     assert data.words == [row.words for row in rows]
     assert [[phrases.TAGS[label] for label in labels] for labels in data.labels] == [row.labels for row in rows]
     assert data.groups == [row.groups for row in rows]
-    assert data.fingerprint == phrases.fingerprint()
+    assert data.located.fingerprint == phrases.fingerprint()
 
 
 def test_embedded_data_need_a_size_and_the_generator_s_labels():
     with pytest.raises(UserError, match="set test_examples"):
-        load_task(embedded_task(), "sw", "test", None, offline=True)
+        load_words(embedded_task(), "sw", "test", None, offline=True)
     task = make_task(source={"kind": "embedded"}, configs={"en": "en"}, train_examples=1)
     with pytest.raises(UserError, match="labels differ: the data have WEEKDAY"):
-        load_task(task, "en", "train", None, offline=True)
+        load_words(task, "en", "train", None, offline=True)

@@ -1,0 +1,129 @@
+"""The sentences of a word-tagging task in one language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench.data.rows import read_rows
+from xrealign_bench.data.sources import Located
+from xrealign_bench.data.task_data import Split, examples_to_read, label_numbers, locate_task, numbers_of_names
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import EmbeddedData, Task
+
+
+@dataclass(frozen=True)
+class WordData:
+    """Sentences of one language, column by column."""
+
+    language: str
+    words: list[list[str]]
+    labels: list[list[int]]
+    """Positions in the task's list of labels; NOT_LABELLED: none."""
+    groups: list[list[str]] | None
+    """A group name a word, where the task has groups."""
+    dropped: dict[str, int]
+    """Rule -> how many sentences it dropped."""
+    located: Located
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def load_words(
+    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+) -> WordData:
+    """Read the first sentences of a task in one language, and check them.
+
+    Args:
+        limit: read at most so many examples, even where the task allows more.
+
+    Raises:
+        UserError: no such language, no data, labels that the task does not list, words and labels of unequal
+            number, or nothing left.
+    """
+    located = locate_task(task, language, split, data_root, offline)
+    part, size = task.part(language), examples_to_read(task, split, limit)
+    groups: list[list[str]] | None
+    if isinstance(part.source, EmbeddedData):
+        words, names, groups = _generate(task, located, split, size)
+        numbers: Mapping[Any, int] = numbers_of_names(phrases.TAGS, task, part.label_map, located)
+    else:
+        columns = part.columns or task.columns
+        data = read_rows(located, [c for c in (columns.words, columns.labels, columns.groups) if c], size, offline)
+        _check_words(data.features, str(columns.words), located)
+        labels = _item_type(data.features, str(columns.labels), located)
+        numbers = label_numbers(labels, str(columns.labels), task, part.label_map, located)
+        read = data[:]
+        words, names = read[columns.words], read[columns.labels]
+        groups = read[columns.groups] if columns.groups else None
+    return _checked(task, language, located, words, names, groups, numbers)
+
+
+def _generate(
+    task: Task, located: Located, split: Split, size: int | None
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    if size is None:
+        raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
+    rows = phrases.task_rows(str(located.config), split, size)
+    return [row.words for row in rows], [row.labels for row in rows], [row.groups for row in rows]
+
+
+def _check_words(features: Mapping[str, Any], column: str, located: Located) -> None:
+    words = _item_type(features, column, located)
+    if getattr(words, "dtype", None) not in ("string", "large_string"):
+        raise UserError(f"{located}: column '{column}' holds {words} and not words; name another in 'columns'")
+
+
+def _item_type(features: Mapping[str, Any], column: str, located: Located) -> Any:
+    inner = getattr(features[column], "feature", None)
+    if inner is None:
+        raise UserError(
+            f"{located}: column '{column}' is no list with an entry for each word; name another in 'columns'"
+        )
+    return inner
+
+
+def _checked(
+    task: Task,
+    language: str,
+    located: Located,
+    words: list[list[str]],
+    names: list[list[Any]],
+    groups: list[list[str]] | None,
+    numbers: Mapping[Any, int],
+) -> WordData:
+    dropped: Counter[str] = Counter()
+    kept: list[int] = []
+    labels: list[list[int]] = []
+    for row, sentence in enumerate(words):
+        where = f"{located}, row {row}"
+        if not sentence:
+            dropped["empty"] += 1
+            continue
+        if None in sentence:
+            raise UserError(f"{where}: a word is null; mend the data")
+        for what, entries in (("labels", names[row]), ("groups", groups[row] if groups else sentence)):
+            if len(entries or []) != len(sentence):
+                raise UserError(f"{where}: {len(sentence)} words and {len(entries or [])} {what}; mend the data")
+        strange = [name for name in names[row] if name not in numbers]
+        if strange:
+            raise UserError(
+                f"{where}: the label {strange[0]!r} is none of the task '{task.name}' ({', '.join(task.labels)})"
+            )
+        kept.append(row)
+        labels.append([numbers[name] for name in names[row]])
+    if not kept:
+        raise UserError(f"{located}: has no sentence with a word; there is nothing to train on or to score")
+    return WordData(
+        language=language,
+        words=[words[row] for row in kept],
+        labels=labels,
+        groups=[groups[row] for row in kept] if groups else None,
+        dropped=dict(dropped),
+        located=located,
+    )

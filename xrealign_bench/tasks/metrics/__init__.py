@@ -1,0 +1,43 @@
+"""How each kind of task is scored from its stored predictions. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrealign_bench.specs import Kind, Task
+from xrealign_bench.tasks.metrics import words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The predictions of a kind of task, and what they are worth."""
+
+    columns: tuple[str, ...]
+    """Of the predictions, after language, seed and example."""
+    given: tuple[str, ...]
+    """Those that come from the test data, and so are equal for all systems."""
+    score: Callable[[Task, Mapping[str, Sequence[Any]]], dict[str, Any]]
+    """Task and columns of one language and seed -> `metrics`, `counted`, `groups` and `reason` of a result's score."""
+    credits: Callable[[Task, pa.Table], tuple[Floats, Floats]]
+    """Task and predictions -> (rows,) earned and (rows,) possible; the sum of the first over the sum of the second is
+    the task's metric, of any choice of examples."""
+
+
+SCORING: Mapping[Kind, Scoring] = {
+    "token_classification": Scoring(
+        columns=("gold", "predicted", "scored", "group"),
+        given=("gold", "scored"),
+        score=words.score,
+        credits=words.credits,
+    ),
+}
