@@ -81,6 +81,17 @@ def test_one_config_a_pair_is_found_in_either_order(pairs):
     assert swapped.located.config == "de-en"
 
 
+def test_a_corpus_may_call_languages_otherwise(tmp_path):
+    """As NLLB does, whose configs pair `amh_Ethi` with `eng_Latn`."""
+    features = Features({"translation": Translation(languages=("amh_Ethi", "eng_Latn"))})
+    rows = [{"translation": {"amh_Ethi": "ሰላም ለዓለም", "eng_Latn": "Hello world"}}]
+    write_rows(tmp_path, "amh_Ethi-eng_Latn", "test", rows, features)
+    corpus = pair_corpus(codes={"en": "eng_Latn", "am": "amh_Ethi"})
+    assert corpus_languages(corpus, "en", tmp_path, True) == ["am"]
+    text = load_pairs(corpus, "en", "am", tmp_path, True)
+    assert (text.source_words, text.target_words) == ([["Hello", "world"]], [["ሰላም", "ለዓለም"]])
+
+
 def test_languages_that_a_source_is_paired_with(sides, pairs):
     assert corpus_languages(columns_corpus(), "en", sides, True) == ["de", "th"]
     assert corpus_languages(columns_corpus(), "th", sides, True) == ["de", "en"]

@@ -55,9 +55,11 @@ def corpus_languages(corpus: Corpus, source: str, data_root: Path | None, offlin
         return sorted(set(corpus.columns) - {source})
     pattern = _pair_pattern(corpus)
     before, after = pattern.split("{source}")[0], pattern.split("{target}")[1]
+    ours = {code: language for language, code in corpus.codes.items()}
     found = set()
     for config in open_data_set(corpus.source, data_root, offline).layout:
-        for language in config.removeprefix(before).removesuffix(after).split("-"):
+        for code in config.removeprefix(before).removesuffix(after).split("-"):
+            language = ours.get(code, code)
             if config in _pair_configs(corpus, source, language):
                 found.add(language)
     return sorted(found - {source})
@@ -148,10 +150,11 @@ def _read(
         read = read_rows(located, columns, size, offline)[:]
         return read[columns[0]], read[columns[1]]
     translations = read_rows(located, [_TRANSLATION], size, offline)[:][_TRANSLATION]
-    for language in (source, target):
-        if translations and language not in translations[0]:
-            raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", language, translations[0])
-    return [row[source] for row in translations], [row[target] for row in translations]
+    codes = [corpus.codes.get(language, language) for language in (source, target)]
+    for code in codes:
+        if translations and code not in translations[0]:
+            raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", code, translations[0])
+    return [row[codes[0]] for row in translations], [row[codes[1]] for row in translations]
 
 
 def _column(written: str, there: list[str], located: Located) -> str:
@@ -182,4 +185,5 @@ def _pair_pattern(corpus: Corpus) -> str:
 def _pair_configs(corpus: Corpus, source: str, target: str) -> list[str]:
     """The config of a pair in the order given and in the other one: OPUS-100 has `en-fr` and `af-en`."""
     pattern = _pair_pattern(corpus)
-    return [pattern.replace("{source}", a).replace("{target}", b) for a, b in ((source, target), (target, source))]
+    one, other = (corpus.codes.get(language, language) for language in (source, target))
+    return [pattern.replace("{source}", a).replace("{target}", b) for a, b in ((one, other), (other, one))]

@@ -3,12 +3,12 @@
 from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, HubData
 from xrealign_bench.specs.recipe import Freeze, Objective, Parallel, Recipe, Schedule
-from xrealign_bench.specs.suite import Bands, DistanceKind, Finetuning, Suite, SuiteParallel
+from xrealign_bench.specs.suite import Bands, DistanceKind, Finetuning, FinetuningChange, Suite, SuiteParallel
 from xrealign_bench.specs.task import Columns, Kind, Part, Spans, Task
 from xrealign_bench.specs.yaml import find_spec, load_spec, shipped_names
 
 __all__ = [
-    "Bands", "Columns", "Corpus", "DataSource", "DistanceKind", "EmbeddedData", "Finetuning", "Freeze", "HubData",
-    "Kind", "Objective", "Parallel", "Part", "Recipe", "Schedule", "Spans", "Spec", "Suite", "SuiteParallel", "Task",
-    "canonical_json", "digest", "find_spec", "load_spec", "shipped_names",
+    "Bands", "Columns", "Corpus", "DataSource", "DistanceKind", "EmbeddedData", "Finetuning", "FinetuningChange",
+    "Freeze", "HubData", "Kind", "Objective", "Parallel", "Part", "Recipe", "Schedule", "Spans", "Spec", "Suite",
+    "SuiteParallel", "Task", "canonical_json", "digest", "find_spec", "load_spec", "shipped_names",
 ]  # fmt: skip

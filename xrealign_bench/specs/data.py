@@ -41,6 +41,8 @@ class Corpus(Spec):
     split: str = "train"
     columns: dict[str, str] = {}
     """Language -> column with its sentences (plain text). Empty for embedded data."""
+    codes: dict[str, str] = {}
+    """Language -> what the corpus calls it in configs and translations; empty: by our codes."""
     pairs: Annotated[int, Field(gt=0)] | None = None
     """The first so many pairs of each language; null: all."""
     lexicons: str | None = None

@@ -32,6 +32,17 @@ class Finetuning(Spec):
         return self
 
 
+class FinetuningChange(Spec):
+    """What one task of a suite does otherwise than the suite's `finetuning`; null: the same."""
+
+    steps: Annotated[int, Field(gt=0)] | None = None
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    max_length: Annotated[int, Field(gt=2)] | None = None
+    learning_rate: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    lr_schedule: Literal["constant", "linear"] | None = None
+    warmup: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+
 class Bands(Spec):
     """Typological distance to the source language, cut at frozen terciles of the suite's targets."""
 
@@ -45,6 +56,8 @@ class SuiteParallel(Spec):
 
     corpus: Name
     aligner: Name
+    other_corpora: dict[Name, list[str]] = {}
+    """Corpus -> languages that are read from it instead."""
 
 
 class Suite(Spec):
@@ -57,6 +70,7 @@ class Suite(Spec):
     tasks: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     finetuning: Finetuning
+    finetuning_by_task: dict[Name, FinetuningChange] = {}
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], list[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
     """Joshi et al. (2020) classes."""
@@ -70,6 +84,12 @@ class Suite(Spec):
     def id(self) -> str:
         return f"{self.name}-{self.version}"
 
+    def finetuning_of(self, task: str) -> Finetuning:
+        """The suite's fine-tuning with the task's own changes."""
+        change = self.finetuning_by_task.get(task)
+        changed = {} if change is None else change.model_dump(exclude_none=True)
+        return Finetuning.model_validate(self.finetuning.model_dump() | changed)
+
     @model_validator(mode="after")
     def _lists_are_sets(self) -> Suite:
         for field in ("target_languages", "tasks", "seeds"):
@@ -77,6 +97,9 @@ class Suite(Spec):
             twice = sorted({str(v) for v in values if values.count(v) > 1})
             if twice:
                 raise ValueError(f"{field} names {', '.join(twice)} more than once")
+        foreign = [name for name in self.finetuning_by_task if name not in self.tasks]
+        if foreign:
+            raise ValueError(f"finetuning_by_task names {', '.join(foreign)}, which is none of the suite's tasks")
         if self.source_language in self.target_languages:
             raise ValueError(
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"
