@@ -11,11 +11,11 @@ import yaml
 from pydantic import BaseModel
 
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.languages import PRETRAINED_ON, Distance, distance, find, tier
+from xrealign_bench.languages import PRETRAINED_ON, Distance, Method, distance, find, narrow, pool, published, tier
+from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
+from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec, shipped_names
-
-TIERS = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -78,6 +78,72 @@ def stored_rows(root: Path) -> list[dict[str, Any]]:
             "seconds": sum(entry.manifest.seconds for entry in entries),
         }
         for kind, entries in by_kind.items()
+    ]
+
+
+def chosen_languages(
+    method: Method,
+    n: int,
+    pool_name: str,
+    *,
+    source: str,
+    anchor_source: bool,
+    seed: int,
+    **filters: Any,
+) -> dict[str, Any]:
+    """Languages chosen from a pool, how, and one row on each.
+
+    `pool_name` is what `languages.pool` knows, or `suite:NAME` for a suite's targets; `filters` are those of
+    `languages.narrow`.
+
+    Raises:
+        UserError: there is no such pool, language or checkpoint, or too few languages are left.
+    """
+    kind, _, name = pool_name.partition(":")
+    whole = find_spec(name, Suite).target_languages if kind == "suite" else pool(pool_name)
+    codes = narrow(whole, **filters)
+    if not codes:
+        raise UserError(f"none of the {len(whole)} languages of the pool '{pool_name}' meets all conditions; drop some")
+    selection = select_languages(method, n, codes, source=source, anchor_source=anchor_source, seed=seed)
+    mean = selection.distance_mean
+    return {
+        "languages": list(selection.languages),
+        "method": method,
+        "source": find(source).code,
+        "source_in_set": anchor_source,
+        "seed": seed if method == "random" else None,
+        "found": selection.found,
+        "distance": {
+            "kind": "featural",
+            "sum": round(selection.distance_sum, 6),
+            "mean": None if mean is None else round(mean, 6),
+            "pairs": selection.pairs,
+        },
+        "pool": {
+            "name": pool_name,
+            "languages": len(whole),
+            "meet_conditions": len(codes),
+            "left_out": dict(selection.left_out),
+        },
+        "rows": [
+            {
+                "name": code,
+                "language": find(code).name,
+                "script": find(code).script,
+                "family": find(code).family,
+                "joshi_class": find(code).joshi_class,
+                f"featural distance to {find(source).code}": _rounded(distance(source, code, "featural")),
+            }
+            for code in selection.languages
+        ],
+    }
+
+
+def published_rows() -> list[dict[str, Any]]:
+    """One row a published list of languages."""
+    return [
+        {"name": p.name, "n": len(p.languages), "note": p.note, "languages": list(p.languages), "source": p.source}
+        for p in published().values()
     ]
 
 

@@ -16,6 +16,8 @@ Band = Literal["close", "middle", "distant"]
 UNCLASSIFIED = "unclassified"
 """The tier of a language that Joshi et al. (2020) do not list: never guessed, so in no tier's average."""
 
+TIERS: Mapping[Literal["high", "medium", "low"], Sequence[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
+"""Tier -> Joshi classes, as suites have them unless they say otherwise."""
 
 TierName = TypeVar("TierName", bound=str)
 
