@@ -102,8 +102,8 @@ def test_every_help_has_examples_that_parse(path: tuple[str, ...], named_files: 
 
 
 def test_examples_that_only_read_do_run(named_files: None) -> None:
-    for group in ("list", "show", "validate"):
-        for arguments in examples(command(group, "--help").out):
+    for path in (["list"], ["show"], ["validate"], ["languages", "select"], ["languages", "subsets"]):
+        for arguments in examples(command(*path, "--help").out):
             ran = command(*arguments)
             assert (ran.status, ran.err) == (0, ""), arguments
 
@@ -204,6 +204,95 @@ def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
     lines = ran.err.removeprefix("error: ").splitlines()
     assert [line.split(":")[0] for line in lines] == [str(bad)] * 2 + [str(task)]
     assert {re.split(": ?", line)[2] for line in lines} == {"method", "steps", "licence"}
+
+
+# --- languages ----------------------------------------------------------------------------------------------------
+
+
+def test_chosen_languages_can_be_pasted_into_a_recipe(tmp_path: Path) -> None:
+    ran = command("languages", "select", "--n", 4, "--pool", "no,sv,de,sw,ja,th", "--method", "script")
+    assert (ran.status, ran.err) == (0, "")
+    first, *rest = ran.out.splitlines()
+    recipe = write_yaml(tmp_path / "mine.yaml", RECIPE | {"parallel": yaml.safe_load(first)})
+    assert command("validate", recipe).status == 0
+    chosen = yaml.safe_load(first)["languages"]
+    assert len(chosen) == 4 and {"ja", "th"} <= set(chosen)
+    assert all(any(line.startswith(f"{code} ") for line in rest) for code in chosen)
+    norwegian = command("languages", "select", "--n", 1, "--pool", "no,en").out.splitlines()[0]
+    assert yaml.safe_load(norwegian) == {"languages": ["no"]}
+
+
+def test_chosen_languages_as_json_and_as_text_agree() -> None:
+    arguments = ["languages", "select", "--n", "5", "--pool", "suite:demo", "--source", "fra", "--tier", "high"]
+    text, as_json = command(*arguments), command(*arguments, "--json")
+    assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
+    content = json.loads(as_json.out)
+    assert content["languages"] == yaml.safe_load(text.out.splitlines()[0])["languages"]
+    assert content["source"] == "fr" and content["found"] == "exact"
+    assert content["pool"]["languages"] == 46 and content["pool"]["left_out"] == {"fr": "the source language"}
+    assert content["distance"]["pairs"] == 15  # five languages and the source
+    assert content["distance"]["mean"] == pytest.approx(content["distance"]["sum"] / 15, abs=1e-6)
+    assert f"exact: sum of distances {content['distance']['sum']:.4f}" in text.out
+    assert "left out: fr, the source language" in text.out
+    assert {row["joshi_class"] for row in content["rows"]} <= {4, 5}
+    without = json.loads(command(*arguments, "--no-anchor-source", "--json").out)
+    assert without["distance"]["pairs"] == 10
+
+
+def test_conditions_narrow_the_pool() -> None:
+    def left(*conditions: str) -> int:
+        ran = command("languages", "select", "--method", "random", "--n", 1, "--json", *conditions)
+        return int(json.loads(ran.out)["pool"]["meet_conditions"])
+
+    assert left() == 65
+    assert left("--unseen", "FacebookAI/xlm-roberta-base") == 16
+    assert left("--seen", "FacebookAI/xlm-roberta-base") == 65 - 16
+    assert left("--latin") == 41 and left("--non-latin") == 65 - 41
+    assert left("--latin", "--unseen", "FacebookAI/xlm-roberta-base") == 16
+
+
+def test_published_subsets_are_listed() -> None:
+    from xrealign_bench.languages import published
+
+    text, as_json = command("languages", "subsets"), command("languages", "subsets", "--json")
+    rows = json.loads(as_json.out)
+    assert [row["name"] for row in rows] == list(published())
+    assert all(row["n"] == len(row["languages"]) for row in rows)
+    assert len(text.out.splitlines()) == len(rows) + 2
+    assert re.search(
+        "^lowresource/most-uriel-en-5 +5 +English was put in the set first +fon ka kk ln om$", text.out, re.M
+    )
+
+
+BAD_CHOICES = {
+    "too many": (["--n", 70], "70 languages can't be chosen from a pool of 65"),
+    "pool": (["--pool", "lowresource"], "unknown pool of languages 'lowresource'; did you mean lowresource-65"),
+    "suite": (["--pool", "suite:dem"], "unknown suite 'dem'; did you mean demo"),
+    "language": (["--pool", "de,qqq"], "unknown language 'qqq'"),
+    "source": (["--source", "qqq"], "unknown language 'qqq'"),
+    "checkpoint": (["--seen", "bert"], "unknown checkpoint with known pre-training languages 'bert'"),
+    "nothing left": (
+        ["--pool", "de,fr", "--tier", "low"],
+        "none of the 2 languages of the pool 'de,fr' meets all conditions",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_CHOICES.values(), ids=BAD_CHOICES.keys())
+def test_bad_choices_are_told(options: list[object], message: str) -> None:
+    assert is_bad_input(command("languages", "select", "--n", 2, *options), message)
+
+
+def test_an_unknown_method_or_number_of_languages() -> None:
+    for options in (["--n", 2, "--method", "urial"], ["--n", 0], []):
+        ran = command("languages", "select", *options)
+        assert ran.status == 2 and ran.out == "" and "Error: " in ran.err and "Traceback" not in ran.err
+
+
+def test_a_recipe_with_an_unknown_subset_is_not_good(tmp_path: Path) -> None:
+    parallel = {"languages": {"subset": "lowresource/most-uriel-en-6"}}
+    ran = command("validate", write_yaml(tmp_path / "mine.yaml", RECIPE | {"parallel": parallel}))
+    assert is_bad_input(ran, "mine.yaml: parallel.languages: unknown published subset .*did you mean lowresource/most-")
 
 
 # --- evaluate: bad input ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from xrealign_bench.languages import PRETRAINED_ON, Distance, Method, distance, 
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec, shipped_names
+from xrealign_bench.specs import Corpus, PublishedSubset, Recipe, Suite, Task, find_spec, load_spec, shipped_names
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -60,6 +60,10 @@ def validate_file(path: Path) -> str:
 
         if spec.aligner not in ALIGNERS:
             raise UserError(f"{path}: aligner: {unknown('aligner', spec.aligner, ALIGNERS)}")
+    if isinstance(spec, Recipe) and isinstance(spec.parallel.languages, PublishedSubset):
+        name = spec.parallel.languages.subset
+        if name not in published():
+            raise UserError(f"{path}: parallel.languages: {unknown('published subset', name, published())}")
     return model.__name__.lower()
 
 

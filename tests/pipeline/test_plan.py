@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, 
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.languages import select
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline import plan as planning
 from xrealign_bench.pipeline.plan import Plan, Request, Stage, StageKind, StageRef, make_plan
@@ -270,6 +271,46 @@ def test_languages_without_parallel_data_are_listed() -> None:
     assert plan.runs[0].without_data == []
 
 
+MANY = ["am", "cy", "de", "fi", "ha", "hy", "ja", "sw", "ta", "th"]
+
+
+def realigned(wanted: Any, **changes: Any) -> planning.Run:
+    suite = {"target_languages": MANY}
+    task = {"configs": {code: code for code in ("en", "fr", *MANY)}}
+    asked = request(recipe={"parallel": {"languages": wanted}}, suite=suite, task=task, **changes)
+    return make_plan(asked).runs[1]
+
+
+def test_a_published_subset_is_realigned_as_it_is() -> None:
+    """Also what is no target; what the corpus lacks is told. The embedded corpus has neither Fon nor Lingala."""
+    run = realigned({"subset": "lowresource/most-uriel-en-5"})  # fon ka kk ln om
+    assert sorted([*run.encode, *run.without_data]) == ["fon", "ka", "kk", "ln", "om"]
+    assert {"fon", "ln"} <= set(run.without_data)
+
+
+@pytest.mark.parametrize("method", ["uriel", "family", "script", "random"])
+def test_a_selection_is_made_of_the_targets_with_data_and_from_the_source(
+    method: Literal["uriel", "family", "script", "random"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [code for code in MANY if code != "ja"]
+    monkeypatch.setattr(planning, "corpus_languages", lambda *_: there)
+    run = realigned({"select": method, "n": 4})
+    assert list(run.encode) == list(select(method, 4, there, source="en").languages)
+    assert run.without_data == []
+
+
+def test_a_selection_does_not_depend_on_which_languages_are_looked_at() -> None:
+    assert (
+        realigned({"select": "uriel", "n": 3}).encode == realigned({"select": "uriel", "n": 3}, languages=["de"]).encode
+    )
+
+
+def test_a_selection_written_out_is_the_same_work() -> None:
+    chosen = realigned({"select": "random", "n": 3, "seed": 5})
+    assert realigned(list(chosen.encode)).encode == chosen.encode
+    assert realigned(list(chosen.encode)).realign == chosen.realign
+
+
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "aligner": ({"recipe": {"aligner": "golden"}}, "unknown aligner in recipe 'mine': 'golden'; did you mean gold"),
     "corpus": ({"recipe": {"parallel": {"corpus": "opus"}}}, "unknown parallel corpus in recipe 'mine': 'opus'"),
@@ -279,6 +320,14 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
         "names the suite's source",
     ),
     "no language has data": ({"recipe": {"parallel": {"languages": ["qu"]}}}, "none of the languages to realign .qu."),
+    "published subset": (
+        {"recipe": {"parallel": {"languages": {"subset": "lowresource/most-uriel-en-6"}}}},
+        "recipe 'mine': parallel.languages: unknown published subset.*did you mean lowresource/most-uriel-en-",
+    ),
+    "more languages than targets": (
+        {"recipe": {"parallel": {"languages": {"select": "uriel", "n": 4}}}},
+        "recipe 'mine': parallel.languages: 4 languages can't be chosen from a pool of 3",
+    ),
     "language of the task": (
         {"suite": {"target_languages": ["de", "fi"]}},
         "unknown language of the task 'phrases': 'fi'",

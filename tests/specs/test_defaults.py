@@ -59,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "Schedule.max_length": "match_finetuning",
     "Schedule.learning_rate": "match_finetuning",
     "Schedule.lr_schedule": "constant",
+    "SelectedLanguages.anchor_source": True,
+    "SelectedLanguages.seed": 0,
     "Suite.description": "",
     "Suite.tiers": {"high": [4, 5], "medium": [3], "low": [0, 1, 2]},
     "Suite.checkpoint": None,

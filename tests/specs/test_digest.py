@@ -106,6 +106,34 @@ def test_each_field_of_a_recipe_changes_the_digest(field: str) -> None:
     assert digest(Recipe.model_validate(changed)) != digest(Recipe.model_validate(FULL))
 
 
+WAYS_TO_NAME_LANGUAGES: list[Any] = [
+    "suite_targets",
+    ["de"],
+    {"subset": "lowresource/most-uriel-en-5"},
+    {"subset": "lowresource/most-uriel-en-10"},
+    {"select": "uriel", "n": 5},
+    {"select": "uriel", "n": 10},
+    {"select": "family", "n": 5},
+    {"select": "uriel", "n": 5, "anchor_source": False},
+    {"select": "random", "n": 5},
+    {"select": "random", "n": 5, "seed": 1},
+]
+
+
+def test_each_way_to_name_languages_has_its_own_digest() -> None:
+    named = [Recipe.model_validate(FULL | {"parallel": {"languages": way}}) for way in WAYS_TO_NAME_LANGUAGES]
+    assert len({digest(recipe) for recipe in named}) == len(named)
+    assert [Recipe.model_validate(recipe.model_dump(mode="json")) for recipe in named] == named
+
+
+def test_how_a_selection_is_written_does_not_matter() -> None:
+    short, long = {"select": "uriel", "n": 5}, {"seed": 0, "anchor_source": True, "n": 5, "select": "uriel"}
+    recipes = [Recipe.model_validate(FULL | {"parallel": {"languages": way}}) for way in (short, long)]
+    assert digest(recipes[0]) == digest(recipes[1])
+    written = canonical_json(recipes[0].parallel)
+    assert written == '{"languages":{"n":5,"select":"uriel"}}'
+
+
 def test_method_none_has_another_digest() -> None:
     none = Recipe.model_validate({"name": "x", "title": "X", "method": "none"})
     assert digest(none) != digest(Recipe.model_validate(FULL))

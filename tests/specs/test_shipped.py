@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from xrealign_bench.specs import Recipe, Suite, find_spec, load_spec, shipped_names
+from xrealign_bench.specs import Recipe, SelectedLanguages, Suite, find_spec, load_spec, shipped_names
 from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
 
 BY_FOLDER = {shipped_folder(model): model for model in FOLDERS}
@@ -58,3 +58,11 @@ def test_front_and_back_freezing_differ_from_full_in_the_frozen_blocks_alone() -
     for recipe in (front, back):
         as_full = {"name": full.name, "title": full.title, "freeze": full.freeze}
         assert recipe.model_copy(update=as_full) == full
+
+
+@pytest.mark.parametrize("method", ["uriel", "random"])
+def test_recipes_on_ten_languages_differ_from_full_in_that_alone(method: str) -> None:
+    full, ten = find_spec("alignfreeze-full", Recipe), find_spec(f"full-{method}-10", Recipe)
+    selected = ten.parallel.model_copy(update={"languages": SelectedLanguages(select=method, n=10)})  # type: ignore[arg-type]
+    as_ten = {"name": ten.name, "title": ten.title, "parallel": selected}
+    assert full.model_copy(update=as_ten) == ten

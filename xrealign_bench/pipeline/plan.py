@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,9 +18,20 @@ from xrealign_bench.data import (
     locate_task,
 )
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.languages import find
+from xrealign_bench.languages import find, published_list, select
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.specs import Corpus, Finetuning, HubData, Recipe, Spec, Suite, Task, digest
+from xrealign_bench.specs import (
+    Corpus,
+    Finetuning,
+    HubData,
+    PublishedSubset,
+    Recipe,
+    SelectedLanguages,
+    Spec,
+    Suite,
+    Task,
+    digest,
+)
 
 DataSpec = TypeVar("DataSpec", Task, Corpus)
 StageKind = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
@@ -211,7 +222,7 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
     there = set(corpus_languages(corpus, source, request.data_root, request.offline))
     if ALIGNERS[aligner].needs_lexicon:
         there &= set(lexicon_languages(corpus, source, request.data_root))
-    for language in _realigned_languages(request, recipe):
+    for language in _realigned_languages(request, recipe, there):
         if language not in there:
             run.without_data.append(language)
             continue
@@ -225,15 +236,28 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
         )
 
 
-def _realigned_languages(request: Request, recipe: Recipe) -> list[str]:
-    """What the recipe asks for: never less because an evaluation looks at fewer languages."""
-    if recipe.parallel.languages == "suite_targets":
-        return list(request.suite.target_languages)
-    codes = [find(code).code for code in recipe.parallel.languages]
-    if request.suite.source_language in codes:
+def _realigned_languages(request: Request, recipe: Recipe, there: Collection[str]) -> list[str]:
+    """What the recipe asks for: never less because an evaluation looks at fewer languages.
+
+    A selection is made among the suite's targets that are `there`, in the corpus.
+    """
+    wanted, suite = recipe.parallel.languages, request.suite
+    if wanted == "suite_targets":
+        return list(suite.target_languages)
+    try:
+        if isinstance(wanted, SelectedLanguages):
+            pool = [code for code in suite.target_languages if code in there]
+            source, first = suite.source_language, wanted.anchor_source
+            chosen = select(wanted.select, wanted.n, pool, source=source, anchor_source=first, seed=wanted.seed)
+            return list(chosen.languages)
+        named = published_list(wanted.subset).languages if isinstance(wanted, PublishedSubset) else wanted
+    except UserError as error:
+        raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None
+    codes = [find(code).code for code in named]
+    if suite.source_language in codes:
         raise UserError(
             f"recipe '{recipe.name}': parallel.languages names the suite's source language "
-            f"'{request.suite.source_language}', which every other one is aligned with; remove it"
+            f"'{suite.source_language}', which every other one is aligned with; remove it"
         )
     return codes
 

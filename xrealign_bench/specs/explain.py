@@ -158,9 +158,10 @@ def _is_model(bare: Any) -> bool:
 
 
 def _is_branch(bare: Any, name: str) -> bool:
-    """Is `name` what pydantic calls this member of a union: `list[...]`, or the tag of a tagged model?"""
+    """Is `name` what pydantic calls this member of a union: `list[...]`, or the tag of a tagged model, which is the
+    value of a field or the name of one?"""
     if _is_model(bare):
-        return any(name in _literals(field.annotation) for field in bare.model_fields.values())
+        return name in bare.model_fields or any(name in _literals(f.annotation) for f in bare.model_fields.values())
     return get_origin(bare) is list and name.startswith("list[")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from xrealign_bench.specs.base import Spec
 
@@ -47,12 +47,54 @@ class Objective(Spec):
     """Candidates of an anchor: all words of the batch ("strong"), or only those of the other side."""
 
 
+class PublishedSubset(Spec):
+    """The languages that a study realigned, by the name that `xrealign-bench languages subsets` shows."""
+
+    subset: str
+
+
+class SelectedLanguages(Spec):
+    """n of the suite's targets that the corpus has, chosen as by `xrealign-bench languages select`."""
+
+    select: Literal["uriel", "family", "script", "random"]
+    n: int = Field(gt=0)
+    anchor_source: bool = True
+    """The suite's source language is put in the set first: it counts among the distances, not in n."""
+    seed: int = Field(default=0, ge=0)
+    """Of a random draw; not that of training."""
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> SelectedLanguages:
+        idle = "anchor_source" if self.select == "random" else "seed"
+        if getattr(self, idle) != type(self).model_fields[idle].default:
+            raise ValueError(f"{idle} has no effect where the languages are selected by '{self.select}'; remove it")
+        return self
+
+
+def _way_of_naming(languages: Any) -> str:
+    if isinstance(languages, PublishedSubset) or (isinstance(languages, dict) and "subset" in languages):
+        return "subset"
+    if isinstance(languages, SelectedLanguages | dict):
+        return "select"
+    return "list[str]" if isinstance(languages, list) else "suite_targets"
+
+
+RealignedLanguages = Annotated[
+    Annotated[Literal["suite_targets"], Tag("suite_targets")]
+    | Annotated[list[str], Field(min_length=1), Tag("list[str]")]
+    | Annotated[PublishedSubset, Tag("subset")]
+    | Annotated[SelectedLanguages, Tag("select")],
+    Discriminator(_way_of_naming),
+]
+
+
 class Parallel(Spec):
     """The translated text that realignment reads."""
 
     corpus: Name | None = None
     """Null: the suite's own corpus."""
-    languages: Literal["suite_targets"] | Annotated[list[str], Field(min_length=1)] = "suite_targets"
+    languages: RealignedLanguages = "suite_targets"
+    """All targets of the suite, codes, `{subset: NAME}`, or `{select: uriel, n: 10}` of the suite's targets."""
     mixing: Literal["round_robin"] = "round_robin"
     """Each pair of a batch is of another language, in turn; a language that is used up starts again."""
 
