@@ -8,6 +8,7 @@ from functools import cache
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xrealign_bench.errors import UserError
@@ -86,6 +87,44 @@ def test_swaps_reach_the_best_sum_in_a_pool_of_34(method, n, monkeypatch):
     swapped = select(method, n, pool("alignfreeze-34"))
     assert (exact.found, swapped.found) == ("exact", "exchange")
     assert swapped.languages == exact.languages and swapped.distance_sum == exact.distance_sum
+
+
+def worth(chosen, sums, to_anchor, groups, taken):
+    """The value of a set by its definition."""
+    new = {groups[i] for i in chosen if not taken[groups[i]]}
+    return 2**40 * len(new) + sum(to_anchor[i] for i in chosen) + sum(sums[i][j] for i, j in combinations(chosen, 2))
+
+
+def random_problem(seed, largest):
+    """Eleven languages in four groups, the first of which is taken; few different distances make many equal sums."""
+    draw = np.random.default_rng(seed)
+    sums = np.triu(draw.integers(0, largest, (11, 11)), 1)
+    sums = sums + sums.T
+    return sums, draw.integers(0, largest, 11), draw.integers(0, 4, 11), np.array([True, False, False, False])
+
+
+@pytest.mark.parametrize("largest", [2, 4, 10**6])
+@pytest.mark.parametrize("n", [1, 2, 4, 7, 11])
+def test_the_first_of_the_best_sets_is_found_whatever_the_distances(n, largest):
+    for seed in range(6):
+        given = random_problem(seed, largest)
+        best, found = selection._Problem(*given, n).best_set()
+        first = max(combinations(range(11), n), key=lambda chosen: worth(chosen, *given))  # max keeps the first
+        assert found == "exact" and best == first
+
+
+@pytest.mark.parametrize("largest", [4, 10**6])
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_from_every_start_swaps_end_where_no_swap_helps(n, largest):
+    for seed in range(6):
+        given = random_problem(seed, largest)
+        for start in range(11):
+            value, negated = selection._Problem(*given, n)._exchanged(start)
+            chosen = [-i for i in negated]
+            assert len(set(chosen)) == n and value == worth(chosen, *given)
+            others = set(range(11)) - set(chosen)
+            swaps = ([*(set(chosen) - {out}), into] for out in chosen for into in others)
+            assert all(worth(swapped, *given) <= value for swapped in swaps)
 
 
 @pytest.fixture
@@ -177,6 +216,7 @@ def test_draws_are_even():
 def test_what_can_not_be_chosen_is_told(monkeypatch):
     chosen = select("uriel", 2, ["en", "de", "fr", "es"])
     assert chosen.left_out == {"en": "the source language"}
+    assert select("uriel", 3, ["en", "de", "fr", "es"], anchor_source=False).languages == ("de", "es", "fr")
     monkeypatch.setattr(
         selection, "missing", lambda code, kind: f"URIEL has no features of {code}" if code in ("de", "sw") else None
     )

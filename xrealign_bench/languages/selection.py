@@ -102,8 +102,8 @@ def narrow(
     def wanted(language: Language) -> bool:
         return (
             (tier_name is None or tier(language, TIERS) == tier_name)
-            and (seen is None or seen_in_pretraining(language, seen) is True)
-            and (unseen is None or seen_in_pretraining(language, unseen) is False)
+            and (seen is None or bool(seen_in_pretraining(language, seen)))
+            and (unseen is None or not seen_in_pretraining(language, unseen))
             and (latin is None or (language.script == "Latn") == latin)
         )
 
