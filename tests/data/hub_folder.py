@@ -1,6 +1,7 @@
 """Write small data sets in the layout of the Hub, and the task that reads them."""
 
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, Features, List, Value
@@ -25,15 +26,18 @@ def row(text: str, labels: list) -> dict:
     return {"tokens": text.split(), "tags": labels}
 
 
+TASK: dict[str, Any] = {
+    "name": "tags",
+    "title": "Tags",
+    "licence": "none",
+    "kind": "token_classification",
+    "source": {"kind": "hub", "dataset": "org/tags"},
+    "configs": {"en": "en_x", "de": "de_y"},
+    "columns": {"words": "tokens", "labels": "tags"},
+    "labels": ["VERB", "NOUN"],
+}
+"""The task that reads what `write_rows` writes, as its YAML file has it."""
+
+
 def make_task(**changes) -> Task:
-    fields = {
-        "name": "tags",
-        "title": "Tags",
-        "licence": "none",
-        "kind": "token_classification",
-        "source": {"kind": "hub", "dataset": "org/tags"},
-        "configs": {"en": "en_x", "de": "de_y"},
-        "columns": {"words": "tokens", "labels": "tags"},
-        "labels": ["VERB", "NOUN"],
-    }
-    return Task.model_validate(fields | changes)
+    return Task.model_validate(TASK | changes)

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cosine
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import typology
 from xrealign_bench.languages.inventory import find, inventory
-from xrealign_bench.languages.typology import DISTANCES, distance, distances, missing, observed_share, vector
+from xrealign_bench.languages.typology import DISTANCES, distance, distances, missing, vector
 
 FEATURE_SETS = {
     "syntactic": "syntax_knn",
@@ -161,16 +161,6 @@ def test_what_uriel_lacks_is_none_with_a_reason_and_never_zero():
     assert missing("ltg", "genetic") == "URIEL has no genealogy of Latgalian (ltg)"
     assert missing("en", "genetic") is None and missing("ltg", "geographic") is None
     assert all(vector(code, kind) is not None for code in inventory() for kind in set(DISTANCES) - {"genetic"})
-
-
-@pytest.mark.parametrize("kind", ["syntactic", "phonological", "inventory"])
-def test_observed_share_is_that_of_lang2vecs_averages(lang2vec, kind):
-    codes = uriel_codes(kind)
-    averages = lang2vec.get_features(codes, FEATURE_SETS[kind].replace("knn", "average"))
-    for code in inventory():
-        values = averages[uriel_code(code, kind)]
-        assert observed_share(code, kind) == pytest.approx(sum(value != "--" for value in values) / len(values))
-    assert observed_share("ltg", "genetic") is None and observed_share("en", "geographic") == 1.0
 
 
 def test_uriel_codes_are_the_best_observed_of_the_languages_own(lang2vec):

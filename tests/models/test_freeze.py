@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModel
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import block_output, find_blocks, find_embeddings, position_limit, resolve_layer
+from xrealign_bench.models.blocks import block_output, find_blocks, find_parts, position_limit, resolve_layer
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.freeze import freeze, select_blocks
 from xrealign_bench.models.load import load_encoder
@@ -59,7 +59,7 @@ def test_blocks_are_the_layers_in_order(checkpoint: Checkpoint) -> None:
 
 def test_embeddings_are_what_stands_in_front(checkpoint: Checkpoint) -> None:
     encoder = load_encoder(checkpoint, seed=0)
-    found = {id(p) for module in find_embeddings(encoder) for p in module.parameters()}
+    found = {id(p) for module in find_parts(encoder).embeddings for p in module.parameters()}
     assert {name for name, p in encoder.named_parameters() if id(p) in found} == {
         name for name, _ in encoder.named_parameters() if is_embedding(name)
     }
@@ -184,7 +184,7 @@ def test_an_albert_with_as_many_groups_as_layers_is_like_any_other(make_checkpoi
     folder = make_checkpoint("albert", embedding_size=8, num_hidden_groups=LAYERS)
     encoder = load_encoder(resolve_checkpoint(str(folder)), seed=0)
     assert len(find_blocks(encoder)) == LAYERS
-    frozen = {id(p) for module in find_embeddings(encoder) for p in module.parameters()}
+    frozen = {id(p) for module in find_parts(encoder).embeddings for p in module.parameters()}
     names = {name for name, p in encoder.named_parameters() if id(p) in frozen}
     assert "encoder.embedding_hidden_mapping_in.weight" in names
 

@@ -57,10 +57,6 @@ def align(name: str, text: ParallelText, resources: Resources = _NOTHING) -> Ali
     return usable_links(text, ALIGNERS[name].align(text, resources))
 
 
-def aligner_names() -> list[str]:
-    return sorted(ALIGNERS)
-
-
 def _gold(text: ParallelText, resources: Resources) -> list[Links]:
     """The corpus's own links: an upper bound for the others."""
     if text.links is None:

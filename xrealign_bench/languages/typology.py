@@ -84,17 +84,6 @@ def missing(code: str, kind: Distance) -> str | None:
     return f"URIEL has no {what} of {language.name} ({language.code})"
 
 
-def observed_share(code: str, kind: Distance) -> float | None:
-    """Return which share of a feature vector was observed (0-1); the rest is predicted.
-
-    None where there is no vector; 1 for genealogy and place, which are never predicted.
-    """
-    row = _uriel_code(find(code), kind)
-    if row is None:
-        return None
-    return float((_features("feature_averages.npz", kind)[row] >= 0).mean()) if kind in _PREFIXES else 1.0
-
-
 def _uriel_code(language: Language, kind: Distance) -> str | None:
     if kind not in DISTANCES:
         raise unknown("distance", kind, DISTANCES)
@@ -150,13 +139,14 @@ def _points_inverse() -> NDArray[np.float64]:
 @cache
 def _vectors(kind: Distance) -> Mapping[str, NDArray[np.float64]]:
     if kind in _PREFIXES:
-        return _features("feature_predictions.npz", kind)
+        return _features(kind)
     return _rows("family_features.npz" if kind == "genetic" else "geocoord_features.npz")
 
 
 @cache
-def _features(file: str, kind: Distance) -> Mapping[str, NDArray[np.float64]]:
+def _features(kind: Distance) -> Mapping[str, NDArray[np.float64]]:
     """Return the columns of one kind, in lang2vec's order."""
+    file = "feature_predictions.npz"
     names = _array(file, "feats").tolist()
     columns = [i for prefix in _PREFIXES[kind] for i, name in enumerate(names) if name.startswith(prefix)]
     rows = {code: row[columns] for code, row in _rows(file).items()}

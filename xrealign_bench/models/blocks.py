@@ -55,11 +55,6 @@ def find_blocks(encoder: nn.Module) -> nn.ModuleList:
     return blocks
 
 
-def find_embeddings(encoder: nn.Module) -> list[nn.Module]:
-    """The modules in front of the first block: see `Parts.embeddings`."""
-    return find_parts(encoder).embeddings
-
-
 def find_parts(encoder: nn.Module) -> Parts:
     """Take an encoder apart by running it once on two tokens and noting what runs when.
 
