@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
+from typing import Any
 
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline.plan import Plan, Stage, StageKind
+from xrealign_bench.pipeline.plan import Plan, StageKind
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.specs.base import canonical_json
 
 TOKENS_A_SENTENCE = 25
 """Sub-words of a sentence while nothing is known: about the mean of Universal Dependencies in XLM-R's vocabulary."""
@@ -17,6 +21,11 @@ SENTENCES = 600
 """Test sentences of a language where the task does not say."""
 EFFICIENCY = 0.3
 """Share of a large matrix product's speed that short batches reach on a CPU."""
+
+OF_ONE_STAGE = {"language", "target", "data", "lexicon", "seed"}
+"""Settings in which stages of about equal cost differ."""
+READ_THROUGH = ("pairs", "test")
+"""Inputs whose size makes the cost."""
 
 
 @dataclass(frozen=True)
@@ -27,53 +36,99 @@ class Row:
     stages: int
     stored: int
     seconds: float | None
-    """For those that are not stored; None: not known before one of them has run."""
+    """For those that are not stored; None: there is no timing yet for one of them."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """All stages of a plan."""
+
+    stages: int
+    stored: int
+    seconds: float
+    """For those kinds that have timings."""
+    without_timing: list[StageKind]
+
+
+def total(rows: Sequence[Row]) -> Total:
+    """The rows of `estimate` together."""
+    return Total(
+        stages=sum(row.stages for row in rows),
+        stored=sum(row.stored for row in rows),
+        seconds=sum(row.seconds for row in rows if row.seconds is not None),
+        without_timing=[row.kind for row in rows if row.seconds is None],
+    )
 
 
 def estimate(plan: Plan, store: Store) -> list[Row]:
     """One row a kind of stage, in the order of the plan.
 
-    Computing stages are estimated by their floating-point operations and the speed of a matrix product on the CPU,
-    measured now; the others by what stages of their kind in the store took. Within a factor of two or three.
+    A stage takes as long as its like in the store took on average: the same task or corpus, aligner, limit, model,
+    training and device, in whatever language and with whatever seed. What trains or runs a model on the CPU and has
+    no like there is estimated by its floating-point operations and the speed of a matrix product, measured now:
+    within a factor of two or three. Anything else has no timing yet.
     """
-    missing: dict[StageKind, list[Stage]] = defaultdict(list)
-    counts: dict[StageKind, int] = defaultdict(int)
-    for ref, stage in plan.stages.items():
-        counts[ref.kind] += 1
-        if not store.has(ref.kind, ref.key):
-            missing[ref.kind].append(stage)
-    known = {kind: [e.manifest.seconds for e in store.entries() if e.manifest.kind == kind] for kind in missing}
-    speed = _flops_a_second() * EFFICIENCY
-    parameters = _block_parameters(plan.request.checkpoint)
-    return [
-        Row(
-            kind,
-            count,
-            count - len(missing[kind]),
-            _seconds(plan, missing[kind], known.get(kind, []), parameters / speed),
-        )
-        for kind, count in counts.items()
-    ]
+    dumps = {ref.key: stage.model_dump(mode="json") for ref, stage in plan.stages.items()}
+    timings = cache(lambda: _timings(store))
+    seconds_a_product = cache(lambda: _block_parameters(plan.request.checkpoint) / (_flops_a_second() * EFFICIENCY))
+    on_cpu = plan.request.numerics["device"] == "cpu"
+    seconds: dict[StageKind, list[float | None]] = defaultdict(list)
+    stored: dict[StageKind, int] = defaultdict(int)
+    for ref in plan.stages:
+        if store.has(ref.kind, ref.key):
+            stored[ref.kind] += 1
+            seconds[ref.kind].append(0.0)
+        elif known := timings().get(_like(dumps[ref.key], dumps)):
+            seconds[ref.kind].append(fmean(known))
+        else:
+            products = _products(dumps[ref.key], dumps)
+            seconds[ref.kind].append(products * seconds_a_product() if products and on_cpu else None)
+    return [Row(kind, len(each), stored[kind], _sum(each)) for kind, each in seconds.items()]
 
 
-def _seconds(plan: Plan, stages: list[Stage], known: list[float], seconds_a_product: float) -> float | None:
-    products = [_products(plan, stage) for stage in stages]
-    if all(products):
-        return sum(products) * seconds_a_product
-    return len(stages) * fmean(known) if known else None
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return sum(known) if len(known) == len(seconds) else None
 
 
-def _products(plan: Plan, stage: Stage) -> float:
+def _timings(store: Store) -> dict[str, list[float]]:
+    """What stages that are alike took, each in seconds."""
+    manifests = [entry.manifest for entry in store.entries()]
+    dumps = {manifest.key: manifest.description for manifest in manifests}
+    timings: dict[str, list[float]] = defaultdict(list)
+    for manifest in manifests:
+        if all(dumps.get(key) for key in _read(manifest.description).values()):  # else pruned
+            timings[_like(manifest.description, dumps)].append(manifest.seconds)
+    return timings
+
+
+def _like(stage: Mapping[str, Any], dumps: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a stage has in common with those that cost about the same."""
+    settings = {
+        name: value["name"] if name in ("task", "corpus") else value
+        for name, value in stage["settings"].items()
+        if name not in OF_ONE_STAGE
+    }
+    reads = {role: _like(dumps[key], dumps) for role, key in _read(stage).items()}
+    return canonical_json([stage["kind"], settings, reads])
+
+
+def _read(stage: Mapping[str, Any]) -> dict[str, str]:
+    """Role -> key of the inputs that a stage reads from end to end."""
+    return {role: ref["key"] for role, ref in stage["inputs"].items() if role in READ_THROUGH}
+
+
+def _products(stage: Mapping[str, Any], dumps: Mapping[str, Mapping[str, Any]]) -> float:
     """Sub-words times the operations that each costs a parameter; 0 for stages that don't run a model."""
-    settings = stage.settings
+    settings = stage["settings"]
     sentences, products = 0, 0.0
-    if stage.kind == "realign":
+    if stage["kind"] == "realign":
         sentences, products = 2 * settings["steps"] * settings["batch_size"], 6.0
-    elif stage.kind == "finetune":
-        sentences, products = settings["finetuning"].steps * settings["finetuning"].batch_size, 6.0
-    elif stage.kind == "predict":
-        test = plan.stages[stage.inputs["test"]].settings
-        sentences, products = test["limit"] or test["task"].test_examples or SENTENCES, 2.0
+    elif stage["kind"] == "finetune":
+        sentences, products = settings["finetuning"]["steps"] * settings["finetuning"]["batch_size"], 6.0
+    elif stage["kind"] == "predict":
+        test = dumps[stage["inputs"]["test"]["key"]]["settings"]
+        sentences, products = test["limit"] or test["task"]["test_examples"] or SENTENCES, 2.0
     return products * sentences * TOKENS_A_SENTENCE
 
 
