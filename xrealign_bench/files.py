@@ -1,4 +1,4 @@
-"""Checksums of files, and getting files onto the disk."""
+"""Checksums of files, and getting files onto the disk whole."""
 
 from __future__ import annotations
 
@@ -27,6 +27,44 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file so that it is whole or as it was before: temporary sibling, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)  # the rename itself is on disk only when the folder is
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files (`.NAME.PID.tmp`) that killed processes left in a folder.
+
+    To be called before this process writes there. Accepted: a process of another machine on a shared disk looks dead.
+    """
+    for path in folder.glob(".*.tmp"):
+        process = path.name.split(".")[-2]
+        if process.isdecimal() and not _is_another(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_another(process: int) -> bool:
+    """Is there a process of that number, other than this one?"""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # asks only
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 @lru_cache(maxsize=4096)

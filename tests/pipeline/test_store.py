@@ -124,7 +124,7 @@ def test_has_open_and_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert not store.has("predict", KEY)
     assert store.open("predict", KEY) is None
-    with pytest.raises(LookupError, match="is not in the store"):
+    with pytest.raises(UserError, match=r"predict \w{12} was removed from the store .* while it was needed"):
         store.read("predict", KEY)
     made = put(store)
     assert store.has("predict", KEY)

@@ -21,6 +21,7 @@ NULL_PRIOR = 0.2
 # The program draws its seed from this file and has no option for it. The other name has the same length.
 _SYSTEM_SEED = b"\0/dev/urandom\0"
 _FIXED_SEED = b"\0./fixed-seed\0"
+_CUT_OFF = "eflomal's output is cut off: is the disk of {} full? Free some space there, or set TMPDIR to another folder"
 
 
 def align_eflomal(text: ParallelText) -> list[Links]:
@@ -50,6 +51,8 @@ def align_eflomal(text: ParallelText) -> list[Links]:
             if run.returncode != 0:
                 raise UserError(f"eflomal ended with status {run.returncode}: {complaint.strip() or 'no message'}")
         forward, reverse = _read_links(folder / "forward"), _read_links(folder / "reverse")
+        if not len(forward) == len(reverse) == len(text.source_words):
+            raise UserError(_CUT_OFF.format(folder.parent))
     return [sorted(one & other) for one, other in zip(forward, reverse, strict=True)]
 
 
@@ -97,7 +100,10 @@ def _write_text(path: Path, sentences: Sequence[Sequence[str]]) -> None:
 
 
 def _read_links(path: Path) -> list[set[tuple[int, int]]]:
-    return [{_link(link) for link in line.split()} for line in path.read_text().splitlines()]
+    try:
+        return [{_link(link) for link in line.split()} for line in path.read_text().splitlines()]
+    except ValueError:
+        raise UserError(_CUT_OFF.format(path.parent.parent)) from None
 
 
 def _link(written: str) -> tuple[int, int]:

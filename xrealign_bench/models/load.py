@@ -96,8 +96,17 @@ def load_encoder(
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's state as safetensors, for `load_weights`."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, path)
+    """Write a module's state as safetensors, for `load_weights`.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, path)
+    except SafetensorError as error:
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), _first_line(error), str(path)) from None
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

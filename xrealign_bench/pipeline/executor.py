@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
-from xrealign_bench.errors import TrainingError
+from xrealign_bench.errors import TrainingError, system_errors
 from xrealign_bench.pipeline.plan import Plan, Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
@@ -40,29 +40,38 @@ def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[
     """Run what the store does not hold yet. A failed training costs its descendants and nothing else.
 
     Raises:
-        UserError: the data or the checkpoint turned out to be bad; what was finished before stays stored.
+        UserError: the data or the checkpoint turned out to be bad, or a disk is full or gone; what was finished before
+            stays stored.
     """
     outcome = Outcome()
     for ref, stage in plan.stages.items():
         if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
             outcome.skipped.add(ref)
             on_event(Event("skipped", stage))
-        elif store.open(ref.kind, ref.key) is not None:
-            outcome.stored.add(ref)
-            on_event(Event("stored", stage))
-        else:
-            from xrealign_bench.pipeline.stages import run_stage  # torch and all: not where everything is stored
-
-            on_event(Event("start", stage))
-            try:
-                run_stage(stage, store, sources, partial(_tell_progress, on_event, stage))
-            except TrainingError as error:
-                outcome.failed[ref] = str(error)
-                on_event(Event("failed", stage, note=str(error)))
-            else:
-                outcome.done.add(ref)
-                on_event(Event("done", stage))
+            continue
+        with system_errors(stage.label, "when that is mended, the same command goes on from what is stored"):
+            _run_unless_stored(ref, stage, store, sources, on_event, outcome)
     return outcome
+
+
+def _run_unless_stored(
+    ref: StageRef, stage: Stage, store: Store, sources: Sources, on_event: Callable[[Event], None], outcome: Outcome
+) -> None:
+    if store.open(ref.kind, ref.key) is not None:
+        outcome.stored.add(ref)
+        on_event(Event("stored", stage))
+        return
+    from xrealign_bench.pipeline.stages import run_stage  # torch and all: not where everything is stored
+
+    on_event(Event("start", stage))
+    try:
+        run_stage(stage, store, sources, partial(_tell_progress, on_event, stage))
+    except TrainingError as error:
+        outcome.failed[ref] = str(error)
+        on_event(Event("failed", stage, note=str(error)))
+    else:
+        outcome.done.add(ref)
+        on_event(Event("done", stage))
 
 
 def _tell_progress(on_event: Callable[[Event], None], stage: Stage, done: int, total: int, note: str) -> None:

@@ -119,10 +119,13 @@ class Store:
         """The entry, which must be there.
 
         Raises:
-            LookupError: it is absent.
+            UserError: it is absent: somebody removed it since it was made.
         """
         if (entry := self.open(kind, key)) is None:
-            raise LookupError(f"{kind} {key} is not in the store {self.root}")
+            raise UserError(
+                f"{kind} {key[:12]} was removed from the store {self.root} while it was needed; "
+                "the same command makes it again"
+            )
         return entry
 
     def produce(
