@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard.test_table import BASELINE, entry
-from tests.scoring.builder import LANGUAGES, Lang
+from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.table import Entry
@@ -55,9 +55,41 @@ def test_every_row_links_to_its_result_and_every_link_leads_somewhere(page: Path
 
 
 def test_ranks_as_shown(page: Path) -> None:
-    rows = re.findall(r"^\| (\d|–) \| \[([\w-]+)\]", page.read_text(), flags=re.MULTILINE)
-    assert rows == [("1", "good"), ("1", "equal"), ("3", "finetune-only"), ("–", "part")]
+    rows = re.findall(r"^\| (\d|–|partial) \| \[([\w-]+)\]", page.read_text(), flags=re.MULTILINE)
+    assert rows == [("1", "good"), ("1", "equal"), ("3", "finetune-only"), ("partial", "part")]
     assert re.search(r"- \[part\]\(.*\): limited to 5 examples$", page.read_text(), flags=re.MULTILINE)
+
+
+def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(tmp_path: Path) -> None:
+    languages = [Lang(f"l{n}", "high", n / 10) for n in range(6)]
+    suite = make_suite(languages)
+    some = {"suite": suite, "languages": languages[:1]}
+    scores = {"en": 0.9, "l0": 0.5}
+    parts = {"seed1": ((1,), None), "limit9": ((1, 2), 9)}
+    results = [
+        (
+            f"{recipe}--l0--{part}",
+            make_result(flat(scores, seeds), recipe=recipe, seeds=seeds, limit=limit, **some),
+        )
+        for recipe in ("finetune-only", "full")
+        for part, (seeds, limit) in parts.items()
+    ]
+    store(tmp_path, *(Entry(Path(name), result, None) for name, result in results))
+    board = build(tmp_path / "results", tmp_path / "out")[0]
+    page = board.read_text()
+    reasons = re.findall(r"^- (\[.*\)): (.*)$", page, flags=re.MULTILINE)
+    told = {tuple(re.findall(r"\[([^]]+)\]", links)): why for links, why in reasons}
+    assert told == {
+        ("finetune-only--l0--limit9",): "limited to 9 examples; 5 of 6 languages not evaluated",
+        ("finetune-only--l0--seed1",): "5 of 6 languages not evaluated; seeds not evaluated: 2",
+        ("full--l0--limit9",): "limited to 9 examples; 5 of 6 languages not evaluated; not compared with finetune-only",
+        ("full--l0--seed1",): "5 of 6 languages not evaluated; seeds not evaluated: 2; not compared with finetune-only",
+    }
+    assert "l1" not in page
+    # What several rows lack is told once.
+    store(tmp_path / "again", *(Entry(Path(f"{n}"), results[0][1], None) for n in range(3)))
+    page = build(tmp_path / "again" / "results", tmp_path / "again" / "out")[0].read_text()
+    assert page.count("5 of 6 languages") == 1
 
 
 def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:

@@ -50,9 +50,29 @@ def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
     result = make_result(flat({"en": 0.9, "de": 0.8}), suite=make_suite(), languages=LANGUAGES[:1])
     text = render_evaluation([result], [None])
     assert _line(text, "finetune-only") == ["finetune-only", *"–––––––", "90.0"]
-    assert "Not rankable: languages not evaluated: fr, th, sw." in text
-    assert "tags in fr: not evaluated with seed 1" in text
+    assert "Partial, so not ranked: languages not evaluated: fr, th, sw." in text
+    assert text.count("not evaluated") == 2 and "– is a mean over something that was not evaluated." in text
     assert _line(text, "DE (de)") == ["DE", "(de)", "high", "0.10", "80.0"]
+
+
+def test_a_long_list_of_what_is_missing_is_counted() -> None:
+    languages = [Lang(f"l{n}", ("high", "medium", "low")[n % 3], n / 47) for n in range(46)]
+    result = make_result(
+        flat({"en": 1.0, "l3": 0.5}, seeds=(1,)), languages=languages[3:4], suite=make_suite(languages), seeds=(1,)
+    )
+    text = render_evaluation([result], [None])
+    assert "Partial, so not ranked: 45 of 46 languages not evaluated; seeds not evaluated: 2.\n" in text
+    assert "l0" not in text and "l45" not in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_what_is_missing_here_and_there_is_told_three_times() -> None:
+    scores = flat(SCORES, seeds=(1, 2, 3))
+    for code in ("de", "fr", "th"):
+        del scores["tags", code, 1], scores["tags", code, 3]
+    text = render_evaluation([make_result(scores, seeds=(1, 2, 3))], [None])
+    (told,) = [line for line in text.splitlines() if line.startswith("Partial")]
+    assert told.count("not evaluated with seed") == 3 and told.endswith("; and 3 more.")
 
 
 def test_the_text_fits_120_columns() -> None:

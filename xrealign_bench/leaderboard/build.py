@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard.markdown import render_markdown
 from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv
 from xrealign_bench.leaderboard.table import make_boards, read_entries
@@ -28,6 +29,7 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
     written = []
     for board in make_boards(entries, out_root):
         folder = out_root / board.suite.id
+        remove_leftovers(folder)
         written += [
             write_text(folder / "README.md", render_markdown(board)),
             write_text(folder / "leaderboard.csv", render_csv(board)),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from xrealign_bench.files import write_whole
+from xrealign_bench.leaderboard.numbers import counted
 from xrealign_bench.results.schema import BASELINE, Comparison, Result
 from xrealign_bench.scoring.aggregate import TIERS
 
@@ -27,51 +31,63 @@ LABELS = 5
 """How many of the best and of the worst languages have their code beside them."""
 
 
-def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | None], path: Path) -> Path:
-    """Draw a PNG of 1400 x 600 pixels.
+def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | None], path: Path) -> Path | None:
+    """Draw a PNG of 1400 x 600 pixels, or nothing where there is no gain to show.
 
     Left: the gain in each tier over the baseline, with its 95 % interval, one bar a recipe. Right: the gain
-    in each language by the recipe with the highest gain in XR score, against distance to the source language.
+    in each language by the recipe with the highest gain in XR score, or on average where languages are missing,
+    against distance to the source language. A side or a tier that has no gain is left out.
 
     Args:
         results: of one checkpoint, suite and list of seeds; one a recipe.
         comparisons: beside each result, None for the baseline.
         path: the file to write; its folder is made.
+
+    Returns:
+        `path`; None: nothing was drawn.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     first = results[0]
     compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
+    tiers = [tier for tier in TIERS if any(_has_mean(comparison, tier) for _, comparison in compared)]
+    best = max(compared, key=_mean_gain, default=None)
+    points = _points(*best) if best else []
+    if not tiers and not points:
+        return None
     figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    ratios = [1.0] * bool(tiers) + [1.15] * bool(points)
+    sides = list(figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0])
     seeds = f"{len(first.seeds)} seeds" if len(first.seeds) > 1 else f"seed {first.seeds[0]} only"
     limited = "" if first.limit is None else f", limited to {first.limit} examples"
     figure.suptitle(
         f"{first.suite.title} ({first.suite.id})  ·  {first.checkpoint.id}  ·  {seeds}{limited}", fontsize=14
     )
-    for axes in (left, right):
+    for axes in sides:
         axes.axhline(0, color="#444444", linewidth=1)
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylabel(f"gain over {BASELINE} (points)", fontsize=11)
-    _draw_tiers(left, compared)
-    _draw_languages(right, compared)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if tiers:
+        _draw_tiers(sides[0], compared, tiers)
+    if best and points:
+        _draw_languages(sides[-1], best[0], points)
+    drawn = io.BytesIO()
     # Without the version of matplotlib in it, so that the picture changes only when it looks different.
-    figure.savefig(path, format="png", metadata={"Software": None})
-    return path
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    return write_whole(path, drawn.getvalue())
 
 
-def _draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -> None:
+def _draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers: Sequence[str]) -> None:
     axes.set_title("By tier (Joshi et al., 2020), mean of languages, 95 % interval", fontsize=12, loc="left")
     width = 0.8 / max(1, len(compared))
     for number, (result, comparison) in enumerate(compared):
         # Hatched where the colours begin again.
         colour, hatch = COLOURS[number % len(COLOURS)], "/" * (number // len(COLOURS))
-        for place, tier in enumerate(TIERS):
+        for place, tier in enumerate(tiers):
             gain = comparison.gains.get(tier)
             if gain is None or gain.mean is None:
                 continue
@@ -82,34 +98,40 @@ def _draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -> No
                 error = [[mean - 100 * gain.low], [100 * gain.high - mean]]
                 axes.errorbar(x, mean, yerr=error, color="#222222", linewidth=1.2, capsize=3)
         axes.bar(0, 0, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=result.recipe.name)
-    axes.set_xlim(-0.55, len(TIERS) - 0.45)
-    axes.set_xticks(range(len(TIERS)), [_tier_label(tier, compared) for tier in TIERS], fontsize=11)
-    if compared:
-        axes.legend(**LEGEND, ncols=min(3, len(compared)))
+    axes.set_xlim(-0.55, len(tiers) - 0.45)
+    axes.set_xticks(range(len(tiers)), [_tier_label(tier, compared) for tier in tiers], fontsize=11)
+    axes.legend(**LEGEND, ncols=min(3, len(compared)))
 
 
 def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
-    gain = compared[0][1].gains.get(tier) if compared else None
-    if gain is None:
-        return f"{tier}\n(none)"
-    return f"{tier}\n({gain.languages} languages)" if gain.mean is not None else f"{tier}\n(incomplete)"
+    languages = max(comparison.gains[tier].languages for _, comparison in compared if _has_mean(comparison, tier))
+    return f"{tier}\n({counted(languages, 'language')})"
 
 
-def _draw_languages(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -> None:
-    if not compared:
-        axes.set_title("Only the baseline: nothing to compare", fontsize=12, loc="left")
-        return
-    result, comparison = max(compared, key=_xr_gain)
-    axes.set_title(f"By language: {result.recipe.name}", fontsize=12, loc="left")
-    suite = result.suite
-    axes.set_xlabel(f"{suite.bands.distance} distance to {suite.source_language}", fontsize=11)
+def _has_mean(comparison: Comparison, tier: str) -> bool:
+    gain = comparison.gains.get(tier)
+    return gain is not None and gain.mean is not None
+
+
+Point = tuple[float, float, str, str]
+"""Distance, gain in points, tier and code of a language."""
+
+
+def _points(result: Result, comparison: Comparison) -> list[Point]:
+    """The languages whose distance is known."""
     records = {language.code: language for language in result.languages}
-    points = [
+    return [
         (record.distance, 100 * change.gain, record.tier, record.code)
         for task in comparison.tasks
         for change in task.languages
         if (record := records[change.language]).distance is not None
     ]
+
+
+def _draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
+    axes.set_title(f"By language: {result.recipe.name}", fontsize=12, loc="left")
+    suite = result.suite
+    axes.set_xlabel(f"{suite.bands.distance} distance to {suite.source_language}", fontsize=11)
     for tier in dict.fromkeys([*TIERS, *(point[2] for point in points)]):
         marker, colour = TIER_STYLES.get(tier, OTHER_STYLE)
         of_tier = [point for point in points if point[2] == tier]
@@ -123,10 +145,14 @@ def _draw_languages(axes: Axes, compared: Sequence[tuple[Result, Comparison]]) -
         axes.annotate(code, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9, color="#333333")
     for cut in suite.bands.cuts:
         axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")
-    if points:
-        axes.legend(**LEGEND, ncols=4)
+    axes.legend(**LEGEND, ncols=4)
 
 
-def _xr_gain(pair: tuple[Result, Comparison]) -> float:
-    gain = pair[1].gains.get("xr")
-    return gain.mean if gain and gain.mean is not None else float("-inf")
+def _mean_gain(pair: tuple[Result, Comparison]) -> float:
+    """In XR score; where that lacks a part, over the languages that there are."""
+    comparison = pair[1]
+    gain = comparison.gains.get("xr")
+    if gain and gain.mean is not None:
+        return gain.mean
+    changes = [change.gain for task in comparison.tasks for change in task.languages]
+    return fmean(changes) if changes else float("-inf")

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from xrealign_bench.leaderboard.numbers import NONE, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.numbers import NONE, counted, percent, signed, spread, with_interval
 from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.schema import BASELINE, LanguageChange
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS
@@ -19,8 +19,8 @@ def render_markdown(board: Board) -> str:
     suite = board.suite
     parts = [
         f"# {text(suite.title)}",
-        f"Suite `{suite.id}`, digest `{board.suite_digest[:12]}`: {len(suite.target_languages)} target "
-        f"languages, fine-tuned in `{suite.source_language}`; "
+        f"Suite `{suite.id}`, digest `{board.suite_digest[:12]}`: "
+        f"{counted(len(suite.target_languages), 'target language')}, fine-tuned in `{suite.source_language}`; "
         f"tasks {', '.join(f'`{name}`' for name in suite.tasks)}; "
         f"seeds {', '.join(map(str, suite.seeds))}. {text(suite.description)}".rstrip(),
         "Made by `xrealign-bench leaderboard build` from the results that the rows link to; don't edit. The "
@@ -79,7 +79,7 @@ def _render_section(board: Board, section: Section) -> list[str]:
     ]
     unranked = [row for row in section.rows if row.unranked]
     if unranked:
-        parts.append("Not ranked:\n\n" + "\n".join(f"- {_link(r)}: {text('; '.join(r.unranked))}" for r in unranked))
+        parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
     compared = [row for row in section.rows if row.gains]
     if compared:
         parts += ["### Gains by tier and band", _gains(compared)]
@@ -90,12 +90,20 @@ def _render_section(board: Board, section: Section) -> list[str]:
     return parts
 
 
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Why rows have no rank, each reason once."""
+    by_reason: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        by_reason.setdefault(row.unranked, []).append(row)
+    return [f"- {', '.join(map(_link, same))}: {text('; '.join(why))}" for why, same in by_reason.items()]
+
+
 def _overview(rows: Sequence[Row]) -> str:
     head = ["Rank", "Recipe", "Seeds", "XR score", "Gain [95 %]", *(tier.capitalize() for tier in TIERS)]
     head += ["Source", "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters"]
     body = [
         [
-            NONE if row.rank is None else str(row.rank),
+            str(row.rank) if row.rank is not None else "partial" if row.partial else NONE,
             f"{_link(row)}<br>{text(row.title)}",
             str(row.seeds),
             spread(row.xr),
@@ -175,7 +183,7 @@ def _both(verdicts: Verdicts | None) -> str:
 
 
 def _link(row: Row) -> str:
-    return f"[{text(row.recipe)}]({quote(row.result)})"
+    return f"[{text(row.label)}]({quote(row.result)})"
 
 
 def _table(body: Sequence[Sequence[str]], head: Sequence[str], left: int = 1) -> str:

@@ -1,11 +1,36 @@
-"""How figures are written: percent with one decimal, gains with their sign, a dash where there is none."""
+"""How figures are written: percent with one decimal, gains with their sign, a dash where there is none; and gaps."""
 
 from __future__ import annotations
 
-from xrealign_bench.results.schema import Gain
+from xrealign_bench.results.schema import Gain, Result
 from xrealign_bench.scoring.aggregate import Value
 
 NONE = "–"
+LISTED = 3
+"""More names than these are counted."""
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things.
+
+    >>> counted(1, "stage"), counted(0, "entry", "entries")
+    ('1 stage', '0 entries')
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def gaps(result: Result) -> list[str]:
+    """What the suite asks for and a result lacks, as `Result.missing` says it, but with long lists counted."""
+    suite = result.suite
+    wanted = {"tasks": len(suite.tasks), "languages": len(suite.target_languages), "seeds": len(suite.seeds)}
+    told = []
+    for lack in result.missing:
+        what, _, names = lack.partition(" not evaluated: ")
+        count = len(names.split(", "))
+        told.append(f"{count} of {wanted[what]} {what} not evaluated" if count > LISTED else lack)
+    if len(told) <= LISTED + 1:
+        return told
+    return [*told[:LISTED], f"and {len(told) - LISTED} more"]
 
 
 def percent(value: float | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.numbers import gaps
 from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_result
 from xrealign_bench.results.schema import (
     BASELINE,
@@ -48,6 +49,8 @@ class Row:
     """Among the rows of its checkpoint."""
     unranked: tuple[str, ...]
     """Why it has no rank."""
+    partial: bool
+    """A part of the suite, or limited."""
     recipe: str
     title: str
     is_baseline: bool
@@ -71,6 +74,11 @@ class Row:
     realigned_parameters: int
     result: str
     """Path of result.json, relative to the folder that the table is written to."""
+
+    @property
+    def label(self) -> str:
+        """The recipe's name; of a partial result its folder's, which says which part it is."""
+        return Path(self.result).parent.name if self.partial else self.recipe
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
     problem = _comparison_problem(entry, baselines)
     comparison = entry.comparison if problem is None else None
     changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
-    unranked = list(result.missing) or [value.reason for value in (summary.xr,) if value.reason]
+    unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
     if problem is not None:
         unranked.append(problem)
     elif comparison is not None and not unranked and comparison.gains["xr"].low is None:
@@ -155,6 +163,7 @@ def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
     return Row(
         rank=None,
         unranked=tuple(unranked),
+        partial=bool(result.missing),
         recipe=result.recipe.name,
         title=result.recipe.title,
         is_baseline=result.is_baseline,

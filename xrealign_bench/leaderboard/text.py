@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from xrealign_bench.leaderboard.numbers import NONE, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.numbers import NONE, gaps, percent, signed, spread, with_interval
 from xrealign_bench.results.schema import BASELINE, Comparison, LanguageChange, Result, TaskComparison
 from xrealign_bench.scoring.aggregate import BANDS, TIERS, Summary, Value, summarise
 
@@ -33,6 +33,9 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     xr = _xr_table(results, summaries, comparisons)
     blocks.append(f"XR score, mean over tasks of the mean of the three tiers\n{xr}")
     reasons = _reasons(summaries)
+    if first.missing:  # which the heading has told
+        reasons = [reason for reason in reasons if "not evaluated" not in reason]
+        blocks.append(f"{NONE} is a mean over something that was not evaluated.")
     if reasons:
         blocks.append("\n  ".join([f"{NONE} is a mean that lacks a part:", *reasons]))
     if {language.code for language in first.languages} < set(first.suite.target_languages):
@@ -59,11 +62,11 @@ def _heading(result: Result) -> str:
         f"{suite.title} ({suite.id}), checkpoint {result.checkpoint.id}",
         f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
         f"gain: over {BASELINE}, mean of all targets, with 95 % interval (paired bootstrap over "
-        + ("seeds and examples)" if seeds > 1 else "examples; another seed may differ by more)"),
+        + ("seeds and examples)" if seeds > 1 else "examples of one seed)"),
         "+/-: languages helped / harmed, Holm-corrected test at 5 %; 1 std: the same by AlignFreeze's rule.",
     ]
     if result.missing:
-        lines.append(f"Not rankable: {'; '.join(_short(reason) for reason in result.missing)}.")
+        lines.append(f"Partial, so not ranked: {'; '.join(gaps(result))}.")
     return "\n".join(lines)
 
 
