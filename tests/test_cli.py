@@ -17,6 +17,7 @@ import click
 import pytest
 import yaml
 
+from tests.data.hub_folder import TASK as HUB_TASK
 from tests.data.hub_folder import row, write_rows
 from tests.small import RECIPE, TASK, Ran, World, command, essence, left_over, write_recipe, write_suite, write_yaml
 from xrealign_bench import cli
@@ -36,13 +37,15 @@ NAMES = {
 }
 
 
-def is_bad_input(ran: Ran, message: str) -> bool:
-    """Exit status 2 and one clear sentence, which says what it should."""
+def is_bad_input(ran: Ran, message: str, *, started: bool = False) -> bool:
+    """Exit status 2 and one clear sentence, which says what it should; after a line or two if a run was started."""
     assert ran.status == 2, ran
     assert ran.out == ""
     assert "Traceback" not in ran.err
-    assert ran.err.count("error: ") == 1 and ran.err.startswith("error: ") and ran.err.count("\n") == 1, ran.err
-    assert re.search(message, ran.err), ran.err
+    *before, last = ran.err.splitlines()
+    assert last.startswith("error: ") and ran.err.count("error: ") == 1, ran.err
+    assert bool(before) == started, ran.err
+    assert re.search(message, last), ran.err
     return True
 
 
@@ -109,7 +112,7 @@ def test_examples_that_only_read_do_run(named_files: None) -> None:
 
 
 def test_unknown_commands_and_options_are_bad_input() -> None:
-    for arguments in (["evalute"], ["evaluate", "--recipes", "x"], ["list", "recipe"], ["evaluate", "--limit", "0"]):
+    for arguments in (["evalute"], ["evaluate", "--recipes", "x"], ["list", "recipez"], ["evaluate", "--limit", "0"]):
         ran = command(*arguments)
         assert ran.status == 2
         assert ran.out == "" and "Error: " in ran.err and "Traceback" not in ran.err
@@ -127,6 +130,15 @@ def test_listings_name_everything(kind: str) -> None:
         assert sorted(row["name"] for row in rows) == sorted(NAMES[kind])
     assert all(row["name"] in text.out for row in rows)
     assert len(text.out.splitlines()) == len(rows) + 2
+
+
+@pytest.mark.parametrize("kind", cli.KINDS)
+def test_singular_and_plural_are_the_same(kind: str) -> None:
+    singular = kind.rstrip("s")
+    assert command("list", singular, "--json") == command("list", kind, "--json")
+    name = SHOWN[singular][0]
+    assert command("show", singular, name) == command("show", kind, name)
+    assert command("show", kind, name).status == 0
 
 
 def test_versions_are_text(named_files: None) -> None:
@@ -183,6 +195,16 @@ def test_validate_knows_all_kinds(tmp_path: Path) -> None:
     files = {suite: "suite", tmp_path / "phrases.yaml": "task", tmp_path / "pairs.yaml": "corpus", recipe: "recipe"}
     ran = command("validate", *files)
     assert ran == Ran(0, "".join(f"{file}: a good {kind}\n" for file, kind in files.items()), "")
+
+
+@pytest.mark.parametrize("change", [{}, {"method": "none", "initialisation": "random"}], ids=["realigns", "random"])
+def test_the_baselines_name_is_the_baselines(tmp_path: Path, new_world: WorldMaker, change: dict[str, Any]) -> None:
+    fields = {"name": "finetune-only", "title": "x", **(change or {"method": "word_contrastive"})}
+    path = write_yaml(tmp_path / "mine.yaml", fields)
+    assert is_bad_input(command("validate", path), r"mine\.yaml: name: 'finetune-only' is the baseline, .*another name")
+    assert is_bad_input(new_world().evaluate("--recipe", path), "'finetune-only' is the baseline")
+    write_yaml(path, {"name": "finetune-only", "title": "The same, in other words"})
+    assert command("validate", path).status == 0
 
 
 def test_every_shipped_file_is_good() -> None:
@@ -417,26 +439,14 @@ def test_blocks_that_can_not_be_found_are_refused(new_world: WorldMaker) -> None
     sizes = {"hidden_size": 16, "embedding_size": 8, "num_attention_heads": 2, "intermediate_size": 16}
     AlbertModel(AlbertConfig(vocab_size=12000, num_hidden_layers=3, **sizes)).save_pretrained(folder)
     ran = world.evaluate("--checkpoint", folder)
-    assert is_bad_input(ran, "the blocks of this AlbertModel can't be found")
+    assert is_bad_input(ran, "the blocks of this AlbertModel can't be found", started=True)
     assert nothing_half_written(world)
 
 
 def test_a_checkpoint_with_fewer_positions_than_the_suite_needs(new_world: WorldMaker) -> None:
     world = new_world(finetuning={"steps": 2, "max_length": 65, "learning_rate": {"default": 1e-3}})
-    assert is_bad_input(world.evaluate(), "65.*64")
+    assert is_bad_input(world.evaluate(), "65.*64", started=True)
     assert nothing_half_written(world)
-
-
-HUB_TASK: dict[str, Any] = {
-    "name": "tags",
-    "title": "Tags",
-    "licence": "none",
-    "kind": "token_classification",
-    "source": {"kind": "hub", "dataset": "org/tags"},
-    "configs": {"en": "en_x", "de": "de_y"},
-    "columns": {"words": "tokens", "labels": "tags"},
-    "labels": ["VERB", "NOUN"],
-}
 
 
 @pytest.fixture
@@ -463,14 +473,14 @@ def test_a_truncated_file_of_data_is_told(hub_world: World) -> None:
     (path,) = (hub_world.folder / "data").rglob("de_y/test-*.parquet")
     path.write_bytes(path.read_bytes()[:-40])
     ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
-    assert is_bad_input(ran, f"{re.escape(str(path))}: is damaged or no Parquet file")
+    assert is_bad_input(ran, f"{re.escape(str(path))}: is damaged or no Parquet file", started=True)
     assert nothing_half_written(hub_world)
 
 
 def test_labels_that_the_task_does_not_know_are_told(hub_world: World) -> None:
     write_yaml(hub_world.folder / "tags.yaml", HUB_TASK | {"labels": ["VERB", "NOUN", "ADJ"]})
     ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
-    assert is_bad_input(ran, "labels differ: the task has ADJ and the data do not")
+    assert is_bad_input(ran, "labels differ: the task has ADJ and the data do not", started=True)
     assert nothing_half_written(hub_world)
 
 
@@ -493,7 +503,7 @@ def test_a_flipped_byte_in_the_store_is_made_good(
     path.write_bytes(content)
     ran = world.evaluate()
     assert ran.status == 0
-    assert "1 stages run, 32 found in the store" in ran.err
+    assert "1 stage run, 32 found in the store" in ran.err
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     damage = rf"{kind} \w+ in the store was damaged \({path.name} has another checksum .*\) and is removed"
     assert re.fullmatch(damage, warning)
@@ -539,7 +549,7 @@ def test_the_store_is_listed_verified_and_pruned(finished: Finished, tmp_path: P
     next((tmp_path / "store" / "realign").rglob("log.json")).write_text("{}")
     ran = command("cache", "verify", *at)
     assert ran.status == 1
-    assert ran.out.startswith("damaged: realign ") and ran.out.endswith("1 damaged entries\n")
+    assert ran.out.startswith("damaged: realign ") and ran.out.endswith("1 damaged entry\n")
     assert command("cache", "prune", *at, "--older-than", "1", "--yes").out == "0 entries removed, 0.0 MB freed\n"
     assert command("cache", "prune", *at, "--yes").out.startswith("32 entries removed, ")
     assert command("cache", "list", *at, "--json").out == "[]\n"

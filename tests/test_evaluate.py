@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
 from tests.small import (
+    CORPUS,
     SOURCE,
     TARGETS,
     TASK,
@@ -30,6 +34,7 @@ from tests.small import (
     write_recipe,
     write_yaml,
 )
+from xrealign_bench.evaluate import Options, part_of_suite, prepare
 from xrealign_bench.files import sha256_file
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
@@ -67,7 +72,7 @@ def test_without_a_terminal_there_are_lines_and_no_bars(finished: Finished) -> N
     lines = finished[1].err.split("\n")
     trained = [f"fine-tune phrases after {recipe}, seed {seed}" for recipe in RECIPES for seed in (3, 7)]
     trained += [f"realign with alignfreeze-front, seed {seed}" for seed in (3, 7)]
-    assert sorted(lines[:-2]) == sorted(f"done: {label}" for label in trained)
+    assert sorted(lines[1:-2]) == sorted(f"done: {label}" for label in trained)
     assert lines[-2:] == ["33 stages run, 0 found in the store", ""]
 
 
@@ -76,7 +81,7 @@ def test_the_same_command_again_runs_nothing_and_writes_the_same_bytes(finished:
     before = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
     assert len(before) > 8
     again = world.evaluate("--json")
-    assert again == Ran(0, first.out, "0 stages run, 33 found in the store\n")
+    assert again == Ran(0, first.out, "33 stages over 2 seeds (3, 7); 33 stored\n0 stages run, 33 found in the store\n")
     after = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
     assert [path.name for path in before if before[path] != after.pop(path)] == []
     assert not after
@@ -211,22 +216,29 @@ def test_missing_predictions_are_told(finished: Finished, tmp_path: Path) -> Non
 
 
 SELECTIONS = {
-    "language": (["--language", "sw"], "languages not evaluated: de, th"),
-    "seed": (["--seed", "7"], "seeds not evaluated: 3"),
-    "limit": (["--limit", "5"], "limited to 5 examples"),
+    "language": (["--language", "sw"], "--sw", "languages not evaluated: de, th"),
+    "seed": (["--seed", "7"], "--seed7", "seeds not evaluated: 3"),
+    "limit": (["--limit", "5"], "--limit5", "limited to 5 examples"),
+    "all": (
+        ["--limit", "5", "--language", "sw", "--language", "de", "--seed", "3"],
+        "--de-sw--seed3--limit5",
+        "limited",
+    ),
 }
 
 
-@pytest.mark.parametrize(("options", "reason"), SELECTIONS.values(), ids=SELECTIONS.keys())
+@pytest.mark.parametrize(("options", "part", "reason"), SELECTIONS.values(), ids=SELECTIONS.keys())
 def test_a_part_is_kept_apart_and_not_ranked(
-    finished: Finished, tmp_path: Path, options: list[str], reason: str
+    finished: Finished, tmp_path: Path, options: list[str], part: str, reason: str
 ) -> None:
     world = copy_of(finished[0], tmp_path)
     whole = essence(world.result("alignfreeze-front"))
     ran = world.evaluate(*options)
     assert ran.status == 0
-    assert f"Not rankable: {reason}" in ran.out
-    result = read_result(world.result("alignfreeze-front--partial"))
+    assert f"Partial, so not ranked: {reason}" in ran.out
+    folder = world.result(f"alignfreeze-front{part}")
+    assert f"             {folder}\n" in ran.out
+    result = read_result(folder)
     assert any(reason in lack for lack in result.missing)
     assert essence(world.result("alignfreeze-front")) == whole
     rows = json.loads((world.output / "small-1.0" / "leaderboard.json").read_bytes())["rows"]
@@ -234,10 +246,12 @@ def test_a_part_is_kept_apart_and_not_ranked(
     assert {name: rank is None for name, rank in ranks.items()} == {
         "finetune-only": False,
         "alignfreeze-front": False,
-        "finetune-only--partial": True,
-        "alignfreeze-front--partial": True,
+        f"finetune-only{part}": True,
+        f"alignfreeze-front{part}": True,
     }
     assert any(reason in why for row in rows for why in row["unranked"])
+    pictures = {path.name for path in (world.output / "small-1.0").glob("*.png")}
+    assert pictures == {f"{world.place}.png", f"{world.place}{part}.png"}
     if "--limit" not in options:  # a part of what is stored
         assert "0 stages run" in ran.err
 
@@ -246,7 +260,7 @@ def test_one_of_two_tasks_is_a_part(new_world: WorldMaker) -> None:
     world = new_world(tasks=["phrases", "more"])
     write_yaml(world.folder / "more.yaml", TASK | {"name": "more", "test_examples": 5})
     assert world.evaluate("--task", "more").status == 0
-    partial = read_result(world.result("alignfreeze-front--partial"))
+    partial = read_result(world.result("alignfreeze-front--task-more"))
     assert [task.name for task in partial.tasks] == ["more"]
     assert "tasks not evaluated: phrases" in partial.missing
     assert world.evaluate().status == 0
@@ -257,12 +271,37 @@ def test_one_of_two_tasks_is_a_part(new_world: WorldMaker) -> None:
 
 
 def test_parts_of_two_commands_do_not_spoil_each_other(finished: Finished, tmp_path: Path) -> None:
-    """The second command replaces the baseline that the first one's recipe was compared with."""
+    """Each has its own baseline, that its recipe stays compared with."""
     world = copy_of(finished[0], tmp_path)
     assert world.evaluate("--seed", 3).status == 0
+    first = essence(world.result("alignfreeze-front--seed3"))
     assert world.evaluate("--seed", 7, "--recipe", "finetune-only").status == 0
+    assert essence(world.result("alignfreeze-front--seed3")) == first
     board = (world.output / "small-1.0" / "README.md").read_text()
-    assert "is not here; evaluate it again" in board
+    assert "is not here; evaluate it again" not in board
+    assert "[alignfreeze-front--seed3](" in board and "[finetune-only--seed7](" in board
+
+
+def test_no_two_parts_of_a_suite_have_the_same_folder(new_world: WorldMaker) -> None:
+    """Of 2 tasks, 12 languages and 3 seeds: every choice but the whole, each written another way."""
+    codes = ["de", "sw", "th", "fr", "it", "es", "fi", "hu", "he", "hi", "ja", "ko"]
+    world = new_world(tasks=["phrases", "more"], seeds=[3, 7, 37], target_languages=codes)
+    for name in ("phrases", "more"):
+        configs = {code: code for code in ["en", *codes]}
+        write_yaml(world.folder / f"{name}.yaml", TASK | {"name": name, "configs": configs})
+    whole = prepare(Options(checkpoint=str(world.checkpoint), suite=str(world.suite), offline=True)).request
+    assert part_of_suite(whole) == ""
+    tasks = [whole.tasks, whole.tasks[:1], whole.tasks[1:]]
+    seeds = [[s for n, s in enumerate(whole.seeds) if mask >> n & 1] for mask in range(1, 8)]
+    languages = [[c for n, c in enumerate(codes) if mask >> n & 1] for mask in range(1, 4096, 5)]
+    ends = [
+        part_of_suite(replace(whole, tasks=t, seeds=s, languages=ls, limit=limit))
+        for t, s, ls, limit in product(tasks, seeds, languages, (None, 3, 37))
+    ]
+    assert len(set(ends)) == len(ends)
+    assert max(map(len, ends)) < 120
+    assert all(re.fullmatch(r"[a-z0-9._-]*", end) for end in ends)
+    assert part_of_suite(replace(whole, languages=codes[:11])).startswith("--11-languages-")
 
 
 def test_a_changed_suite_of_the_same_version_is_refused_before_any_compute(new_world: WorldMaker) -> None:
@@ -323,11 +362,39 @@ def test_languages_without_parallel_data_are_told(new_world: WorldMaker) -> None
     world = new_world()
     recipe = write_recipe(world.folder, parallel={"languages": ["de", "qu"]})
     ran = world.evaluate("--recipe", recipe, "--dry-run")
-    assert "mine: no parallel data for qu; not realigned" in ran.out
+    assert "mine: no parallel data for qu: left out of realignment\n" in ran.out
     ran = world.evaluate("--recipe", recipe)
     assert ran.status == 0
-    assert "mine: no parallel data for qu; not realigned" in ran.err
+    assert "mine: no parallel data for qu: left out of realignment\n" in ran.err
     assert [r.languages_without_data for r in read_result(world.result("mine")).realignment] == [["qu"]]
+
+
+def test_what_several_recipes_leave_out_is_told_once(new_world: WorldMaker) -> None:
+    world = new_world(target_languages=["de", "sw", "th"])
+    corpus = {**CORPUS, "columns": {"en": "en", "de": "de"}}
+    corpus |= {"source": {"kind": "hub", "dataset": "org/pairs"}, "lexicons": None}
+    write_yaml(world.folder / "pairs.yaml", corpus)
+    pairs = {"en": ["a dog", "a cat"], "de": ["ein Hund", "eine Katze"]}
+    path = world.folder / "data" / "org" / "pairs" / "train-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(pairs), path)
+    recipes = ["--recipe", "alignfreeze-front-eflomal", "--recipe", "alignfreeze-back-eflomal"]
+    ran = world.evaluate("--data-root", world.folder / "data", "--dry-run", *recipes)
+    told = "no parallel data for sw, th: left out of realignment, evaluated all the same"
+    assert f"\nalignfreeze-front-eflomal, alignfreeze-back-eflomal: {told}\n" in ran.out, ran
+    assert ran.out.count("no parallel data") == 1
+
+
+def test_the_run_is_announced(finished: Finished, new_world: WorldMaker, tmp_path: Path) -> None:
+    announced = finished[1].err.splitlines()[0]
+    assert re.fullmatch(
+        r"33 stages over 2 seeds \(3, 7\); 0 stored; the rest takes roughly \d+ s; "
+        r"no timing yet for tokenise, align, encode; less with --seed 3",
+        announced,
+    )
+    world = copy_of(finished[0], tmp_path)
+    assert world.evaluate("--seed", 7).err.splitlines()[0] == "22 stages over 1 seed (7); 22 stored"
+    assert "1 target language; seeds 3\n" in new_world().evaluate("--dry-run").out
 
 
 def test_a_checkpoint_with_other_weights_is_another_one(new_world: WorldMaker, tmp_path: Path) -> None:

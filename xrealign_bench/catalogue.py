@@ -15,6 +15,7 @@ from xrealign_bench.languages import PRETRAINED_ON, Distance, Method, distance, 
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
+from xrealign_bench.results.schema import BASELINE
 from xrealign_bench.specs import Corpus, PublishedSubset, Recipe, Suite, Task, find_spec, load_spec, shipped_names
 
 
@@ -55,16 +56,42 @@ def validate_file(path: Path) -> str:
     """
     model = _kind_of(path)
     spec = load_spec(path, model)  # type: ignore[type-var]
-    if isinstance(spec, Recipe) and spec.aligner is not None:
-        from xrealign_bench.aligners import ALIGNERS
-
-        if spec.aligner not in ALIGNERS:
-            raise UserError(f"{path}: aligner: {unknown('aligner', spec.aligner, ALIGNERS)}")
-    if isinstance(spec, Recipe) and isinstance(spec.parallel.languages, PublishedSubset):
-        name = spec.parallel.languages.subset
-        if name not in published():
-            raise UserError(f"{path}: parallel.languages: {unknown('published subset', name, published())}")
+    if isinstance(spec, Recipe):
+        try:
+            check_name(spec)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        _check_aligner(spec, path)
+        _check_subset(spec, path)
     return model.__name__.lower()
+
+
+def _check_aligner(recipe: Recipe, path: Path) -> None:
+    if recipe.aligner is None:
+        return
+    from xrealign_bench.aligners import ALIGNERS
+
+    if recipe.aligner not in ALIGNERS:
+        raise UserError(f"{path}: aligner: {unknown('aligner', recipe.aligner, ALIGNERS)}")
+
+
+def _check_subset(recipe: Recipe, path: Path) -> None:
+    languages = recipe.parallel.languages
+    if isinstance(languages, PublishedSubset) and languages.subset not in published():
+        raise UserError(f"{path}: parallel.languages: {unknown('published subset', languages.subset, published())}")
+
+
+def check_name(recipe: Recipe) -> None:
+    """Refuse a recipe that takes the baseline's name and does something else.
+
+    Raises:
+        UserError: it does.
+    """
+    if recipe.name == BASELINE and (recipe.realigns or recipe.initialisation != "checkpoint"):
+        raise UserError(
+            f"name: '{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something "
+            "else; give it another name"
+        )
 
 
 def stored_rows(root: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import yaml
 from tabulate import tabulate
 
 from xrealign_bench import __version__
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, reason
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
 
@@ -47,6 +47,16 @@ def cli() -> None:
       xrealign-bench evaluate --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite \\
           --recipe alignfreeze-full --recipe alignfreeze-front
     """
+
+
+class Kind(click.Choice[str]):
+    """A kind of thing, named in the singular or the plural; its value is the plural."""
+
+    def __init__(self) -> None:
+        super().__init__(KINDS)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
 
 
 store_option = click.option(
@@ -82,9 +92,7 @@ def default_store() -> Path:
 @click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
 @click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="At most so many examples a language and split; never ranked."
-)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split.")
 @data_root_option
 @click.option(
     "--output",
@@ -107,15 +115,21 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
     is stored: an interrupted run goes on where it was when the same command is given again.
 
+    A part of the suite (--task, --language, --seed, --limit) is shown on the board and not ranked. Its results lie
+    beside those of the whole suite, in folders that say which part it is, such as alignfreeze-front--seed31 or
+    alignfreeze-front--de-sw--limit64.
+
     \b
     Examples:
-      xrealign-bench evaluate
+      xrealign-bench evaluate                all 3 seeds of the demo suite: 2 to 3 minutes on two cores
+      xrealign-bench evaluate --seed 31      one of them: 1 minute
       xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
       xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
       xrealign-bench evaluate --language sw --language th --limit 20 --json
     """
     _quiet_libraries(options["offline"])
     from xrealign_bench import evaluate as job
+    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.leaderboard.text import render_evaluation
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
@@ -125,14 +139,15 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     if dry_run:
         _print_plan(plan, stages, as_json)
         return
-    for line in _without_data(plan):
+    job.check_output(plan, output)
+    for line in (_announcement(plan, stages), *_without_data(plan)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options["device"], _command(), progress)
-    _say(f"{len(outcome.done)} stages run, {len(outcome.stored)} found in the store")
+    _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
-        _say(f"{len(outcome.failed)} stages failed, {len(outcome.skipped)} not run:\n{reasons}")
+        _say(f"{counted(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
         _say("What was finished is stored; the same command goes on from there.")
         sys.exit(FAILED)
     if as_json:
@@ -142,13 +157,14 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
         )
         return
     click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
-    click.echo(f"\nresults      {output / 'results'}")
+    click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
     click.echo(f"leaderboard  {evaluation.leaderboard[0]}")
-    click.echo(f"chart        {evaluation.chart}")
+    if evaluation.chart is not None:
+        click.echo(f"chart        {evaluation.chart}")
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=Kind())
 @json_option
 def list_kind(kind: str, as_json: bool) -> None:
     """List what the harness knows.
@@ -170,7 +186,7 @@ def list_kind(kind: str, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("kind", type=click.Choice([k.rstrip("s") for k in KINDS]))
+@click.argument("kind", type=Kind(), metavar=f"{{{'|'.join(kind.rstrip('s') for kind in KINDS)}}}")
 @click.argument("name")
 @click.option("--source", default="en", show_default=True, help="Source language that distances are measured to.")
 @json_option
@@ -184,7 +200,7 @@ def show(kind: str, name: str, source: str, as_json: bool) -> None:
     """
     from xrealign_bench.catalogue import describe
 
-    content = describe(f"{kind}s", name, source)
+    content = describe(kind, name, source)
     if as_json:
         _print_json(content)
     else:
@@ -334,9 +350,10 @@ def rescore(result: Path) -> None:
     Example:
       xrealign-bench rescore xrealign-output/results/demo-1.0/xrealign-mini/alignfreeze-front
     """
+    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.results.rescore import rescore as compute_again
 
-    click.echo(f"{compute_again(result)} scores computed again from the predictions: all equal")
+    click.echo(f"{counted(compute_again(result), 'score')} computed again from the predictions: all equal")
 
 
 @cli.group(cls=Listing)
@@ -372,12 +389,13 @@ def cache_verify(store: Path) -> None:
     Example:
       xrealign-bench cache verify --store /shared/store
     """
+    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.store import Store
 
     damaged = Store(store).verify()
     for damage in damaged:
         click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
-    click.echo(f"{len(damaged)} damaged entries")
+    click.echo(counted(len(damaged), "damaged entry", "damaged entries"))
     sys.exit(FAILED if damaged else 0)
 
 
@@ -396,10 +414,12 @@ def cache_prune(store: Path, older_than: int | None) -> None:
     """
     from datetime import timedelta
 
+    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.store import Store
 
     removed = Store(store).prune(older_than=None if older_than is None else timedelta(days=older_than))
-    click.echo(f"{len(removed)} entries removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")
+    entries = counted(len(removed), "entry", "entries")
+    click.echo(f"{entries} removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")
 
 
 @cli.command()
@@ -423,40 +443,69 @@ def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
 
 
 def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
-    from xrealign_bench.pipeline.estimate import estimate
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.estimate import estimate, total
 
-    rows = [asdict(row) for row in estimate(plan, store)]
+    rows = estimate(plan, store)
     if as_json:
         stages = [
             {"kind": ref.kind, "key": ref.key, "label": stage.label, "stored": store.has(ref.kind, ref.key)}
             for ref, stage in plan.stages.items()
         ]
-        _print_json({"stages": stages, "estimate": rows})
+        _print_json({"stages": stages, "estimate": [asdict(row) for row in rows], "total": asdict(total(rows))})
         return
     request = plan.request
     recipes = ", ".join(recipe.name for recipe in request.recipes)
     click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
     tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
-    click.echo(f"tasks {tasks}; {len(request.languages)} target languages; seeds {seeds}\n")
-    table = [[row["kind"], row["stages"], row["stored"], _about(row["seconds"])] for row in rows]
+    click.echo(f"tasks {tasks}; {counted(len(request.languages), 'target language')}; seeds {seeds}\n")
+    table = [[row.kind, row.stages, row.stored, _about(row.seconds)] for row in rows]
+    whole = total(rows)
+    table.append(
+        ["total", whole.stages, whole.stored, _about(whole.seconds) + " and more" * bool(whole.without_timing)]
+    )
     click.echo(tabulate(table, headers=["stage", "in the plan", "stored", "roughly takes"]))
     for line in _without_data(plan):
         click.echo(f"\n{line}")
     click.echo(f"\nstore {store.root}; nothing was run")
 
 
+def _announcement(plan: Plan, store: Store) -> str:
+    """What is about to be run, in one line."""
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.estimate import estimate, total
+
+    seeds, whole = plan.request.seeds, total(estimate(plan, store))
+    parts = [
+        f"{counted(whole.stages, 'stage')} over {counted(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
+        f"{whole.stored} stored",
+    ]
+    if whole.seconds:
+        parts.append(f"the rest takes roughly {_about(whole.seconds)}")
+    if whole.without_timing:
+        parts.append(f"no timing yet for {', '.join(whole.without_timing)}")
+    if len(seeds) > 1 and whole.stored < whole.stages:
+        parts.append(f"less with --seed {seeds[0]}")
+    return "; ".join(parts)
+
+
 def _without_data(plan: Plan) -> list[str]:
-    """A line for each recipe that can't realign all languages that it asks for."""
+    """A line for each list of languages that recipes ask for and can't realign."""
+    recipes: dict[tuple[str, ...], list[str]] = {}
+    for run in plan.runs:
+        if run.without_data:
+            recipes.setdefault(tuple(run.without_data), []).append(run.recipe.name)
     return [
-        f"{run.recipe.name}: no parallel data for {', '.join(run.without_data)}; not realigned"
-        for run in plan.runs
-        if run.without_data
+        f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment, evaluated all the same"
+        if set(codes) <= set(plan.request.languages)
+        else f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment"
+        for codes, names in recipes.items()
     ]
 
 
 def _about(seconds: float | None) -> str:
     if seconds is None:
-        return "not known yet"
+        return "no timing yet"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
@@ -488,12 +537,15 @@ def _quiet_libraries(offline: bool) -> None:
 
 
 def main() -> None:
-    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong, 130 interrupted."""
+    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         cli(standalone_mode=False)
     except UserError as error:
         _say(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    except OSError as error:
+        _say(f"error: {reason(error)}")
         sys.exit(BAD_INPUT)
     except click.ClickException as error:
         error.show()

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.catalogue import check_name
+from xrealign_bench.errors import UserError, system_errors, unknown
+from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
@@ -24,13 +26,15 @@ from xrealign_bench.results.collect import collect
 from xrealign_bench.results.files import find_results, read_result, write_comparison
 from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec, load_spec
 
 Data = TypeVar("Data", Task, Corpus)
 Choice = TypeVar("Choice", str, int)
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
+LONGEST_LIST = 30
+"""Characters of a folder's name that may list tasks, languages or seeds; more of them are counted instead."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Evaluation:
     comparisons: list[Comparison | None]
     folders: list[Path]
     leaderboard: list[Path]
-    chart: Path
+    chart: Path | None
+    """None: there is nothing to draw, as for the baseline alone."""
 
 
 def prepare(options: Options) -> Plan:
@@ -72,6 +77,8 @@ def prepare(options: Options) -> Plan:
     beside = _folder_of(options.suite)
     tasks = [_find_beside(name, Task, beside) for name in suite.tasks]
     recipes = [find_spec(name, Recipe) for name in dict.fromkeys([BASELINE, *(options.recipes or [DEFAULT_RECIPE])])]
+    for recipe in recipes:
+        check_name(recipe)
     _names_differ(recipes)
     corpora = {name: _find_beside(name, Corpus, beside) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
@@ -106,51 +113,80 @@ def run(
     command: Sequence[str],
     on_event: Callable[[Event], None],
 ) -> tuple[Outcome, Evaluation | None]:
-    """Run a plan and write what comes of it below `output`; no evaluation where a stage failed."""
+    """Run a plan and write what comes of it below `output`, after `check_output`; no evaluation where a stage failed.
+
+    Raises:
+        UserError: bad data, or a disk that is full or gone. No file is half-written then.
+    """
     request = plan.request
     results_root = output / "results"
-    check_writable(results_root)
     folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
-    _check_others(results_root, folders, plan)
     sources = Sources(request.checkpoint, request.data_root, request.offline, str(pick_device(device)))
     outcome = run_serially(plan, store, sources, on_event)
     if outcome.failed:
         return outcome, None
-    results = [
-        collect(plan, r, store, folder, shlex.join(command)) for r, folder in zip(plan.runs, folders, strict=True)
-    ]
-    comparisons: list[Comparison | None] = [None]
-    for folder in folders[1:]:
-        comparison = compare(folder, folders[0])
-        write_comparison(folder, comparison)
-        comparisons.append(comparison)
-    written = build(results_root, output)
-    chart = draw_chart(results, comparisons, output / request.suite.id / f"{folders[0].parent.name}.png")
+    with system_errors(f"the results in {output}", "when that is mended, the same command writes them from the store"):
+        for folder in (results_root, *folders):
+            remove_leftovers(folder)
+        results = [
+            collect(plan, r, store, folder, shlex.join(command)) for r, folder in zip(plan.runs, folders, strict=True)
+        ]
+        comparisons: list[Comparison | None] = [None]
+        for folder in folders[1:]:
+            comparison = compare(folder, folders[0])
+            write_comparison(folder, comparison)
+            comparisons.append(comparison)
+        written = build(results_root, output)
+        picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
+        chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return outcome, Evaluation(results, comparisons, folders, written, chart)
 
 
+def part_of_suite(request: Request) -> str:
+    """Which part of the suite is asked for, as the end of a folder's name: `--de-sw--limit64`; empty for all of it.
+
+    Parts that differ have ends that differ. A long list is told by its length and a digest.
+    """
+    suite = request.suite
+    parts = []
+    if len(request.tasks) != len(suite.tasks):
+        parts.append(_listed("task-", "_", [task.name for task in request.tasks], "tasks"))  # names may have hyphens
+    if request.languages != suite.target_languages:
+        parts.append(_listed("", "-", request.languages, "languages"))
+    if request.seeds != suite.seeds:
+        parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
+    if request.limit is not None:
+        parts.append(f"limit{request.limit}")
+    return "".join(f"--{part}" for part in parts)
+
+
+def _listed(before: str, between: str, names: list[str], what: str) -> str:
+    whole = before + between.join(names)
+    return whole if len(whole) <= LONGEST_LIST else f"{len(names)}-{what}-{digest(names)[:8]}"
+
+
 def result_folder(plan: Plan, recipe: Recipe) -> Path:
-    """Where a result lies below the results' root; one that is not complete never replaces one that is."""
+    """Where a result lies below the results' root: that of a part of the suite beside that of all of it."""
     request = plan.request
-    partial = (
-        request.limit is not None
-        or request.seeds != request.suite.seeds
-        or request.languages != request.suite.target_languages
-        or len(request.tasks) != len(request.suite.tasks)
-    )
     checkpoint = request.checkpoint
     place = checkpoint.id.replace("/", "--")
     if checkpoint.revision is None and checkpoint.id != EMBEDDED:  # other folders may have the same name
         place += f"-{checkpoint.weights_sha256[:8]}"
-    return Path(request.suite.id, place, recipe.name + ("--partial" if partial else ""))
+    return Path(request.suite.id, place, recipe.name + part_of_suite(request))
 
 
-def check_writable(folder: Path) -> None:
-    """Find out before the compute whether results can be written.
+def check_output(plan: Plan, output: Path) -> None:
+    """Find out before the compute whether results can be written, and stand on one leaderboard with what is there.
 
     Raises:
         UserError: they can't.
     """
+    results_root = output / "results"
+    _check_writable(results_root)
+    _check_others(results_root, [results_root / result_folder(plan, r.recipe) for r in plan.runs], plan)
+
+
+def _check_writable(folder: Path) -> None:
     probe = folder / f".{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,11 +199,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
-    """Find out before the compute whether the results that stay can stand on one leaderboard with the new ones.
-
-    Raises:
-        UserError: one can't be read, or is of another suite with this one's name and version.
-    """
+    """Refuse results that stay and can't be read, or are of another suite with this one's name and version."""
     suite = plan.request.suite
     ours = digest_suite(suite, plan.request.suite_tasks)
     for folder in find_results(results_root):

@@ -151,7 +151,7 @@ def test_training_that_diverges_fails_its_recipe_only(new_world: WorldMaker) -> 
     assert "Traceback" not in ran.err
     # 3 tokenise, align, encode; the other two recipes' 1 realign, 2 fine-tune and 4 predict
     assert "12 stages run, 0 found in the store" in ran.err
-    assert "1 stages failed, 3 not run:" in ran.err
+    assert "1 stage failed, 3 not run:" in ran.err
     assert "\n  realign with wild, seed 3: the loss of step 2 of 3 is" in ran.err
     assert "the same command goes on from there" in ran.err
     assert not (world.output / "leaderboard").exists()

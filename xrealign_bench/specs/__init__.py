@@ -2,7 +2,15 @@
 
 from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, HubData
-from xrealign_bench.specs.recipe import Freeze, Objective, Parallel, PublishedSubset, Recipe, Schedule, SelectedLanguages
+from xrealign_bench.specs.recipe import (
+    Freeze,
+    Objective,
+    Parallel,
+    PublishedSubset,
+    Recipe,
+    Schedule,
+    SelectedLanguages,
+)
 from xrealign_bench.specs.suite import Bands, DistanceKind, Finetuning, FinetuningChange, Suite, SuiteParallel
 from xrealign_bench.specs.task import Columns, Kind, Part, Spans, Task
 from xrealign_bench.specs.yaml import find_spec, load_spec, shipped_names

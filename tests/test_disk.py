@@ -1,0 +1,253 @@
+"""A disk that is full, folders that go away, processes that are killed while they write.
+
+Truth: the result of a run that nothing disturbed, and what lies on the disk. A file that may not grow (RLIMIT_FSIZE) is
+refused by the system in the same place as one on a full disk, whoever writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from tests.small import World, command, essence, left_over, write_suite
+from tests.test_cli import is_bad_input
+from xrealign_bench import evaluate
+from xrealign_bench.aligners import statistical
+from xrealign_bench.files import remove_leftovers
+from xrealign_bench.leaderboard import build as board
+from xrealign_bench.models.load import save_weights
+from xrealign_bench.pipeline import stages
+from xrealign_bench.pipeline.plan import Sources, StageKind
+from xrealign_bench.pipeline.store import Store
+
+WorldMaker = Callable[..., World]
+RECIPES = ("finetune-only", "alignfreeze-front")
+QUICK = ("tokenise", "realign", "predict")
+KINDS = [pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in get_args(StageKind)]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Bytes; Python ignores the signal, so that writing more is an error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
+    assert world.evaluate().status == 0
+    return [essence(world.result(recipe)) for recipe in RECIPES]
+
+
+def runner(kind: StageKind, around: Callable[[Callable[[], Any]], Any]) -> Any:
+    real = stages._RUNNERS[kind]
+
+    def run(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:
+        return around(lambda: real(settings, inputs, out, sources, progress))
+
+    return run
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_in_a_stage(
+    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+) -> None:
+    def full(run: Callable[[], Any]) -> Any:
+        with files_of_at_most(100):
+            return run()
+
+    world = new_world()
+    with monkeypatch.context() as patch:
+        patch.setitem(stages._RUNNERS, kind, runner(kind, full))  # type: ignore[arg-type]
+        ran = world.evaluate()
+    label = {"finetune": "fine-tune", "encode": "encode pairs"}.get(kind, kind)
+    assert is_bad_input(ran, f"^error: {label} .*File too large.*the same command goes on from", started=True)
+    assert left_over(world.store, world.output) == []
+    assert not list(world.output.rglob("result.json"))
+    assert world.evaluate().status == 0
+    assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_store_is_removed_in_the_middle(
+    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+) -> None:
+    world = new_world()
+
+    def removed(run: Callable[[], Any]) -> Any:
+        shutil.rmtree(world.store)
+        return run()
+
+    with monkeypatch.context() as patch:
+        patch.setitem(stages._RUNNERS, kind, runner(kind, removed))  # type: ignore[arg-type]
+        ran = world.evaluate()
+    assert is_bad_input(ran, "No such file or directory|was removed from the store", started=True)
+    assert not list(world.output.rglob("result.json"))
+    assert world.evaluate().status == 0
+    assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
+
+
+def test_an_input_is_removed_before_it_is_read(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another process that prunes the store, after this one has seen the input there."""
+    world = new_world()
+    real = stages.run_stage
+
+    def prune_first(stage: Any, *rest: Any) -> None:
+        if stage.kind == "encode":
+            assert Store(world.store).prune()
+        real(stage, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "run_stage", prune_first)
+        ran = world.evaluate()
+    assert is_bad_input(ran, r"align \w{12} was removed from the store .*the same command makes it again", started=True)
+    assert left_over(world.store, world.output) == []
+
+
+@pytest.mark.parametrize("before", [pytest.param(False, marks=pytest.mark.slow), True], ids=["first time", "again"])
+@pytest.mark.parametrize("writer", ["collect", "write_comparison", "build", "draw_chart"])
+def test_a_full_disk_while_results_are_written(
+    new_world: WorldMaker,
+    expected: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    writer: str,
+    before: bool,
+) -> None:
+    world = new_world()
+    if before:
+        assert world.evaluate().status == 0
+    old = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    real = getattr(evaluate, writer)
+
+    def full(*args: Any) -> Any:
+        with files_of_at_most(100):
+            return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, writer, full)
+        ran = world.evaluate()
+    assert is_bad_input(ran, rf"the results in {world.output}: File too large.*the same command writes", started=True)
+    assert left_over(world.store, world.output) == []
+    assert {path: path.read_bytes() for path in old} == old
+    assert world.evaluate().status == 0
+    assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
+
+
+def test_a_full_disk_in_another_command(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world()
+    assert world.evaluate().status == 0
+    out = world.folder / "board"
+    with files_of_at_most(100):
+        ran = command("leaderboard", "build", world.output / "results", "--out", out)
+    assert is_bad_input(ran, "^error: File too large")
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+    assert board.build(world.output / "results", out)
+
+
+def test_weights_that_can_not_be_written_are_an_error_of_the_system(tmp_path: Path) -> None:
+    from torch import nn
+
+    with pytest.raises(OSError, match=r"File too large.*w\.safetensors"), files_of_at_most(100):
+        save_weights(nn.Linear(50, 50), tmp_path / "w.safetensors")
+
+
+def test_links_that_are_cut_off_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program says nothing when the disk with the temporary files is full."""
+    from tests.aligners.texts import text
+
+    real = statistical._read_links
+    pairs = text(*[("a dog", "ein Hund"), ("a cat", "eine Katze")] * 4)
+    for cut in (lambda written: written[:2], lambda written: written.split("\n", 1)[1]):
+
+        def read(path: Path, cut: Callable[[str], str] = cut) -> Any:
+            path.write_text(cut(path.read_text()))
+            return real(path)
+
+        monkeypatch.setattr(statistical, "_read_links", read)
+        with pytest.raises(statistical.UserError, match=r"eflomal's output is cut off: is the disk of .* full\?"):
+            statistical.align_eflomal(pairs)
+
+
+# --- killed while results are written ---------------------------------------------------------------------------------
+
+DRIVER = """
+import os, signal, sys
+sys.path.insert(0, {root!r})
+import torch
+torch.set_num_threads({threads})
+from xrealign_bench import cli
+real = os.fsync
+
+def kill(descriptor):
+    if os.readlink(f"/proc/self/fd/{{descriptor}}").endswith({name!r} + f".{{os.getpid()}}.tmp"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+
+os.fsync = kill
+sys.argv = {arguments!r}
+cli.main()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells the name of an open file")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "comparison.json",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("result.json", "s.parquet", "README.md", ".png")),
+    ],
+)
+def test_kill_9_while_results_are_written(
+    new_world: WorldMaker, expected: list[dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    import torch
+
+    world = new_world()
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        DRIVER.format(
+            root=str(Path(__file__).parent.parent),
+            threads=torch.get_num_threads(),
+            name=name,
+            arguments=["xrealign-bench", *map(str, world.arguments)],
+        )
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, driver], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (left,) = left_over(world.store, world.output)
+    assert name in left.name
+    ran = world.evaluate()
+    assert ran.status == 0
+    assert "0 stages run, 12 found" in ran.err
+    assert left_over(world.store, world.output) == []
+    assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
+
+
+def test_only_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive = os.getppid()
+    gone = [f".result.json.{dead.pid}.tmp", f".{dead.pid}.tmp", f".a.{os.getpid()}.tmp", f".b.{10**30}.tmp"]
+    stay = [f".result.json.{alive}.tmp", ".c.1.tmp", f"d.{dead.pid}.tmp", f".e.{dead.pid}", ".f.tmp", ".g.x.tmp", "h"]
+    for name in gone + stay:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+    remove_leftovers(tmp_path / "nowhere")
