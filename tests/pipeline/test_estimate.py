@@ -63,13 +63,13 @@ def test_with_nothing_timed_there_are_no_numbers_but_those_of_models(world: Worl
 
 
 def test_aligners_are_timed_apart(world: World) -> None:
-    store, gold, eflomal = Store(world.store), plan_of(world), plan_of(world, aligner="eflomal")
+    store, gold, lexicon = Store(world.store), plan_of(world), plan_of(world, aligner="lexicon")
     for stage, seconds in zip(of(gold, "align")[:2], (2.0, 4.0), strict=True):
         put(store, stage, seconds)
     assert rows(gold, world)["align"] == Row("align", 3, 2, fmean([2.0, 4.0]))
-    assert rows(eflomal, world)["align"] == Row("align", 3, 0, None)
-    put(store, of(eflomal, "align")[0], 100.0)
-    assert rows(eflomal, world)["align"] == Row("align", 3, 1, 2 * 100.0)
+    assert rows(lexicon, world)["align"] == Row("align", 3, 0, None)
+    put(store, of(lexicon, "align")[0], 100.0)
+    assert rows(lexicon, world)["align"] == Row("align", 3, 1, 2 * 100.0)
     assert rows(gold, world)["align"].seconds == 3.0
     # Nor does a run with fewer examples say what one with all of them takes.
     assert rows(plan_of(world, limit=5), world)["align"].seconds is None
