@@ -287,8 +287,8 @@ def languages_select(as_json: bool, **options: Any) -> None:
     click.echo(yaml.safe_dump({"languages": chosen["languages"]}, default_flow_style=None, width=10**6))
     click.echo(tabulate(chosen["rows"], headers="keys", disable_numparse=True))
     click.echo(f"\n{pool['name']}: {pool['languages']} languages, {pool['meet_conditions']} meet the conditions")
-    for code, reason in pool["left_out"].items():
-        click.echo(f"left out: {code}, {reason}")
+    for code, why in pool["left_out"].items():
+        click.echo(f"left out: {code}, {why}")
     if between["pairs"]:
         among = f", {chosen['source']} among them" if chosen["source_in_set"] else ""
         mean = f"mean {between['mean']:.4f} of {between['pairs']} pairs"
