@@ -60,12 +60,12 @@ def test_a_score_that_is_null_keeps_its_reason() -> None:
     assert summary.xr.reason == "tags in sw: no scored word"
 
 
-def test_a_tier_without_languages_leaves_no_xr_score() -> None:
+def test_the_xr_score_is_over_the_tiers_that_the_task_has() -> None:
     languages = [language for language in LANGUAGES if language.tier != "medium"]
     scores = flat({code: value for code, value in BY_LANGUAGE.items() if code != "th"})
     summary = summarise(make_result(scores, languages=languages))
-    assert summary.xr.mean is None
-    assert summary.xr.reason == "tags has no target language that is medium"
+    assert "medium" not in summary.groups
+    assert summary.xr.mean == pytest.approx((summary.groups["high"].mean + summary.groups["low"].mean) / 2)
     assert summary.groups["all"].mean == pytest.approx(1.6 / 3)
 
 

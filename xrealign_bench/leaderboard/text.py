@@ -84,7 +84,7 @@ def _task_table(
             [
                 _narrow(result.recipe.name, 24),
                 spread(groups["all"]),
-                *(percent(groups[name].mean) for name in (*TIERS, *BANDS, "source")),
+                *(percent(groups[name].mean) if name in groups else "" for name in (*TIERS, *BANDS, "source")),
                 with_interval(compared.gains.get("all")) if compared else "",
                 _counts(change.verdict for change in compared.languages) if compared else "",
                 _counts(change.one_std for change in compared.languages) if compared and several else "",

@@ -53,11 +53,11 @@ class TaskSummary:
     languages: dict[str, Value]
     """The targets that the task has, in the suite's order, then the source language."""
     groups: dict[str, Value]
-    """`all`, the tiers, the bands, `seen`, `unseen` (where known) and `source`."""
+    """`all`, the tiers, the bands, `seen`, `unseen` (where known) and `source`: those that have languages."""
     word_groups: dict[str, Value]
     """Group of words -> mean over all targets."""
     score: Value
-    """Mean of the three tiers."""
+    """Mean of the tiers that the task has languages of: the same for all results of a suite."""
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,12 @@ def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, 
         for code in [*members["all"], *members["source"]]
     }
     languages = {code: _over_seeds(task, code, row) for code, row in cells.items()}
-    groups = {
-        name: average(languages[code] for code in codes)
-        if codes
-        else _null(f"{task.name} has no target language that is {name}")
-        for name, codes in members.items()
-    }
+    groups = {name: average(languages[code] for code in codes) for name, codes in members.items() if codes}
     names = sorted({name for row in cells.values() for score in row.values() if score for name in score.groups})
     word_groups = {
         name: average(_over_seeds(task, code, cells[code], group=name) for code in members["all"]) for name in names
     }
-    score = average(groups[tier] for tier in TIERS)
+    score = average(groups[tier] for tier in TIERS if tier in groups)
     return TaskSummary(task.name, task.metric, languages, groups, word_groups, score)
 
 

@@ -226,7 +226,7 @@ def _predictions(task: Task, system: _System) -> pa.Table:
 def _group(
     groups: Mapping[str, Sequence[str]], gains: Mapping[str, Floats], missing: Mapping[str, str]
 ) -> dict[str, _Track]:
-    """The mean gain of every group that has languages, and first `xr`, the mean of the three tiers."""
+    """The mean gain of every group that has languages, and first `xr`, the mean of the tiers."""
     tracks = {}
     for name, codes in groups.items():
         reasons = [missing[code] for code in codes if code in missing]
@@ -234,8 +234,7 @@ def _group(
             tracks[name] = _Track(None, len(codes), "; ".join(reasons[:SHOWN_REASONS]))
         elif codes:
             tracks[name] = _Track(np.mean([gains[code] for code in codes], axis=0), len(codes))
-    absent = {tier: _Track(None, 0, f"no target language is {tier}") for tier in TIERS}
-    return {"xr": _mean([tracks.get(tier, absent[tier]) for tier in TIERS]), **tracks}
+    return {"xr": _mean([tracks[tier] for tier in TIERS if tier in tracks]), **tracks}
 
 
 def _over_tasks(result: Result, tasks: Sequence[Mapping[str, _Track]]) -> dict[str, _Track]:
@@ -247,6 +246,8 @@ def _over_tasks(result: Result, tasks: Sequence[Mapping[str, _Track]]) -> dict[s
 
 
 def _mean(tracks: Sequence[_Track]) -> _Track:
+    if not tracks:
+        return _Track(None, 0, "no target language has a tier")
     languages = sum(track.languages for track in tracks)
     gains = [track.gains for track in tracks if track.gains is not None]
     if len(gains) < len(tracks):
