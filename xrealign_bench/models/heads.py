@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,6 +41,43 @@ class TokenClassifier(nn.Module):
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         logits: Tensor = self.classifier(self.dropout(pool_words(hidden, starts, starts, "first_subword")))
         return logits
+
+
+class SpanClassifier(nn.Module):
+    """Dropout and a linear layer on every sub-word: how well the answer begins, and how well it ends there.
+
+    The layer starts as that of `TokenClassifier`.
+
+    Args:
+        encoder: as `load_encoder` gives it.
+        dropout: as for `TokenClassifier`.
+    """
+
+    def __init__(self, encoder: nn.Module, dropout: float | None = None) -> None:
+        super().__init__()
+        config: Any = encoder.config
+        self.encoder = encoder
+        self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
+        self.classifier = nn.Linear(config.hidden_size, 2)
+        nn.init.normal_(self.classifier.weight, std=getattr(config, "initializer_range", 0.02))
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_types: Tensor) -> Tensor:
+        """Logits (batch, tokens, 2) of start and end.
+
+        `token_types` (0: question, 1: context, as the tokenizer has it) are read by encoders that were made for two
+        kinds of tokens, and by no others.
+        """
+        check_length(self.encoder, input_ids)
+        types = {"token_type_ids": token_types} if _reads_types(self.encoder) else {}
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+
+def _reads_types(encoder: nn.Module) -> bool:
+    kinds = getattr(encoder.config, "type_vocab_size", 0)
+    return kinds > 1 and "token_type_ids" in inspect.signature(encoder.forward).parameters
 
 
 def _dropout(config: object) -> float:

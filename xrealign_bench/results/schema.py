@@ -43,7 +43,8 @@ class DataRecord(Spec):
     dropped: dict[str, int] = {}
     """Rule -> how many examples (`link ...`: links) it dropped."""
     altered: dict[str, int] = {}
-    """Words that the model does not read as they are: `without_token` (as the unknown token), `shortened`."""
+    """What the model does not read as it is. Words: `without_token` (as the unknown token), `shortened`. Questions:
+    `shortened`, and those whose answer is whole `in_no_window`."""
 
 
 class LanguageRecord(Spec):

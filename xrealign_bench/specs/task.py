@@ -71,11 +71,13 @@ class Spans(Spec):
     """How answers are searched for in long contexts (SQuAD; the usual settings of BERT's fine-tuning)."""
 
     doc_stride: int = Field(default=128, gt=0)
-    """Sub-words that two windows of a context share."""
+    """Sub-words that two windows of a context share; never more than half of the room for it."""
     max_answer_length: int = Field(default=30, gt=0)
     """Sub-words."""
     n_best: int = Field(default=20, gt=0)
     """Starts and ends that are tried with one another."""
+    normalisation: Literal["squad", "mlqa"] = "squad"
+    """How answers are compared: see `tasks.metrics.answers`."""
 
 
 class Task(Spec):

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import Located, Split
 from xrealign_bench.models.training import FinetuningLog, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
-from xrealign_bench.tasks import token_classification
+from xrealign_bench.tasks import question_answering, token_classification
 
 Rows = Mapping[str, Sequence[Any]]
 """Column -> values."""
@@ -65,5 +65,12 @@ KINDS: Mapping[Kind, TaskKind] = {
         new_model=token_classification.new_model,
         train=token_classification.train,
         predict=token_classification.predict,
+    ),
+    "question_answering": TaskKind(
+        load=question_answering.load,
+        encode=question_answering.encode,
+        new_model=question_answering.new_model,
+        train=question_answering.train,
+        predict=question_answering.predict,
     ),
 }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Kind, Task
-from xrealign_bench.tasks.metrics import words
+from xrealign_bench.tasks.metrics import answers, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,5 +39,11 @@ SCORING: Mapping[Kind, Scoring] = {
         given=("gold", "scored"),
         score=words.score,
         credits=words.credits,
+    ),
+    "question_answering": Scoring(
+        columns=("gold", "predicted"),
+        given=("gold",),
+        score=answers.score,
+        credits=answers.credits,
     ),
 }
