@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,12 +187,18 @@ def span_windows_of(rows: Mapping[str, Sequence[Any]]) -> list[SpanWindow]:
 
 
 def _trimmed(text: str, ids: list[int], offsets: Sequence[tuple[int, int]]) -> Subwords:
-    """Tokenizers differ in whether the space in front of a word belongs to its first sub-word: here it never does."""
+    """Tokenizers differ in whether the space in front of a word belongs to its first sub-word: here it never does.
+
+    Those that compose characters (NFC, NFKC) forget the marks that went into one: here they belong to it.
+    """
     begins, ends = [], []
     for begin, end in offsets:
         piece = text[begin:end]
         begins.append(begin + len(piece) - len(piece.lstrip()))
         ends.append(max(begins[-1], begin + len(piece.rstrip())))
+    for number, after in enumerate([*begins[1:], len(text)]):
+        while begins[number] < ends[number] < after and unicodedata.category(text[ends[number]]).startswith("M"):
+            ends[number] += 1
     return Subwords(list(ids), begins, ends)
 
 
