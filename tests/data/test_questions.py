@@ -81,7 +81,7 @@ def test_the_first_questions_are_taken(
     [
         (row(dogs=15), r"row 1: the answer 'dogs' is not at character 15 of the context"),
         (row(Dogs=14), r"row 1: the answer 'Dogs' is not at character 14"),
-        (row(dogs=-11), "not at character -11"),
+        (row(dogs=-10), "not at character -10"),
         (asked("Who?", CONTEXT, ["dogs"], [None]), "not at character None"),
         (row(dogs=400), "not at character 400"),
         (asked("Who?", CONTEXT, ["dogs", "Cats"], [14]), "row 1: 2 answers and 1 places in the context"),
