@@ -120,11 +120,11 @@ def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[n
     ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
     gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
     counts = scored & (gold != NOT_LABELLED)
-    return _sums((gold == predicted) & counts, ends), _sums(counts, ends)
+    return sentence_sums((gold == predicted) & counts, ends), sentence_sums(counts, ends)
 
 
-def _sums(values: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each stretch of values up to the next end."""
+def sentence_sums(values: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each stretch of values up to the next end, exclusive: (sentences,)."""
     return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0).astype(np.float64)
 
 
