@@ -375,7 +375,7 @@ BAD: dict[str, Bad] = {
     ),
     "recipe's layer": Bad(
         lambda w: ["--recipe", write_recipe(w.folder, objective={"layer": 9})],
-        "recipe 'mine': objective.layer 9: the model has no such block",
+        "recipe 'mine': layer 9: the model has no such block",
     ),
     "recipe file": Bad(lambda w: ["--recipe", w.folder / "no.yaml"], r"no\.yaml: can't be read: No such file"),
     "suite": Bad(lambda w: ["--suite", "demo2"], "unknown suite 'demo2'; did you mean demo"),

@@ -84,7 +84,7 @@ def prepare(options: Options) -> Plan:
     device = pick_device(options.device)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
     checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
-    _check_blocks(recipes, checkpoint)
+    _check_blocks(recipes, tasks, checkpoint)
     return make_plan(
         Request(
             checkpoint=checkpoint,
@@ -229,8 +229,8 @@ def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
     return sorted({suite.parallel.corpus, *(r.parallel.corpus for r in recipes if r.parallel.corpus)})
 
 
-def _check_blocks(recipes: list[Recipe], checkpoint: Checkpoint) -> None:
-    """Find out before the compute that a recipe names blocks which the checkpoint lacks."""
+def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoint) -> None:
+    """Find out before the compute that a recipe or a task names blocks which the checkpoint lacks."""
     from transformers import AutoConfig
 
     trusted = checkpoint.trust_remote_code
@@ -244,6 +244,11 @@ def _check_blocks(recipes: list[Recipe], checkpoint: Checkpoint) -> None:
             resolve_layer(recipe.objective.layer, count)
         except UserError as error:
             raise UserError(f"recipe '{recipe.name}': {error}") from None
+    for task in tasks:
+        try:
+            resolve_layer(task.layer, count)
+        except UserError as error:
+            raise UserError(f"task '{task.name}': {error}") from None
 
 
 def _names_differ(recipes: list[Recipe]) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from xrealign_bench.data import corpus_languages, load_pairs, load_words, locate_pairs, locate_task
+from xrealign_bench.data import (
+    corpus_languages,
+    load_pairs,
+    load_translations,
+    load_words,
+    locate_pairs,
+    locate_task,
+)
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
 
@@ -39,6 +46,75 @@ def test_udpos_lite():
     assert len(thai.words) == 600 and thai.dropped == {}
 
 
+NAMES = {"uner-lite": 34, "masakhaner2": 21}
+TAGGING = {**NAMES, "masakhapos-lite": 21}
+RETRIEVAL = {"tatoeba-lite": 110, "ntrex-retrieval-lite": 119}
+
+
+@pytest.mark.parametrize(("name", "languages"), [*TAGGING.items(), *RETRIEVAL.items(), ("wikiann", 40)])
+def test_the_tasks_are_about_known_languages(name, languages):
+    task = find_spec(name, Task)
+    assert [find(code).code for code in task.languages] == task.languages
+    assert len(task.languages) == languages
+
+
+@needs_data
+@pytest.mark.parametrize("name", TAGGING)
+def test_every_language_of_a_tagging_task_loads(name):
+    task = find_spec(name, Task)
+    for language in task.languages:
+        data = load_words(task, language, "test", HUB, offline=True, limit=2)
+        assert len(data) == 2 and data.dropped == {}
+    assert len(load_words(task, "en", "train", HUB, offline=True, limit=2)) == 2
+
+
+@needs_data
+def test_names_are_those_of_the_data():
+    """The first sentence with an entity in each, by eye; what MasakhaNER 2 calls a date is outside."""
+    task = find_spec("uner-lite", Task)
+    english = load_words(task, "en", "test", HUB, offline=True, limit=1)
+    assert [task.labels[label] for label in english.labels[0]] == ["O", "O", "O", "B-LOC", "O"]
+    yoruba = load_words(task, "yo", "test", HUB, offline=True, limit=1)
+    assert {task.labels[label] for label in yoruba.labels[0]} == {"O"}  # its one entity is a date
+    hausa = load_words(task, "ha", "test", HUB, offline=True)
+    assert {label for row in hausa.labels for label in row} == set(range(7))
+
+
+@needs_data
+@pytest.mark.parametrize("name", RETRIEVAL)
+def test_every_language_of_a_retrieval_task_loads(name):
+    task = find_spec(name, Task)
+    for language in task.languages:
+        data = load_translations(task, language, "test", HUB, offline=True, limit=2)
+        assert len(data) == 2 and data.dropped == {}
+
+
+@needs_data
+def test_english_is_the_source_of_tatoeba():
+    task = find_spec("tatoeba-lite", Task)
+    german = load_translations(task, "de", "test", HUB, offline=True, limit=1)
+    assert german.text[0].startswith("Mary said") and german.text_pair[0].startswith("Maria sagte")
+
+
+@needs_data
+def test_ntrex_is_cut_into_two_parts():
+    task, corpus = find_spec("ntrex-retrieval-lite", Task), find_spec("ntrex-first-1000", Corpus)
+    tested = load_translations(task, "de", "test", HUB, offline=True)
+    trained = load_pairs(corpus, "en", "de", HUB, offline=True)
+    assert len(trained.source_words) + len(tested) + sum(tested.dropped.values()) == 1997
+    sides = {"".join(words) for words in trained.source_words}, {"".join(text.split()) for text in tested.text}
+    assert len(sides[0] & sides[1]) == 0
+
+
+def test_the_specs_of_ntrex_name_the_same_columns():
+    corpus, first = find_spec("ntrex", Corpus), find_spec("ntrex-first-1000", Corpus)
+    task = find_spec("ntrex-retrieval-lite", Task)
+    assert first.columns == corpus.columns
+    assert {"en": task.columns.text, **task.columns.text_pair} == corpus.columns
+    assert set(task.configs) == set(task.columns.text_pair)
+    assert first.pairs == task.skip_examples == 1000
+
+
 @needs_data
 def test_ntrex():
     corpus = find_spec("ntrex", Corpus)
@@ -51,10 +127,9 @@ def test_ntrex():
 
 @needs_data
 def test_every_column_of_ntrex_is_there():
-    from xrealign_bench.data.parallel import _column
-    from xrealign_bench.data.rows import column_names
+    from xrealign_bench.data.rows import column_names, pick_column
 
     corpus = find_spec("ntrex", Corpus)
     located = locate_pairs(corpus, "en", "de", HUB, offline=True)
     there = column_names(located, offline=True)
-    assert len({_column(written, there, located) for written in corpus.columns.values()}) == len(corpus.columns)
+    assert len({pick_column(written, there, located) for written in corpus.columns.values()}) == len(corpus.columns)

@@ -168,7 +168,7 @@ def test_freezing_everything_is_refused(checkpoints: dict[str, Checkpoint]) -> N
 
 @pytest.mark.parametrize(("layer", "n_blocks"), [(5, 5), ("penultimate", 1)])
 def test_layers_that_are_not_there(layer: int | str, n_blocks: int) -> None:
-    with pytest.raises(UserError, match=rf"objective.layer {layer!r}: the model has no such block; it has {n_blocks}"):
+    with pytest.raises(UserError, match=rf"layer {layer!r}: the model has no such block; it has {n_blocks}"):
         resolve_layer(layer, n_blocks)  # type: ignore[arg-type]
 
 

@@ -89,11 +89,14 @@ DEFAULTS: dict[str, Any] = {
     "Spans.doc_stride": 128,
     "Spans.max_answer_length": 30,
     "Spans.n_best": 20,
+    "Spans.normalisation": "squad",
     "Task.also": [],
     "Task.labels": [],
     "Task.label_map": {},
     "Task.spans": {},
     "Task.layer": "last",
+    "Task.text_language": None,
+    "Task.skip_examples": 0,
 }
 
 

@@ -6,10 +6,12 @@ from xrealign_bench.data.questions import QuestionData, load_questions
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.data.tagged_words import WordData, load_words
 from xrealign_bench.data.task_data import NOT_LABELLED, Split, locate_task
+from xrealign_bench.data.translations import TranslationData, load_translations
 from xrealign_bench.data.words import SEGMENTER, split_words
 
 __all__ = [
-    "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "QuestionData", "Split", "WordData",
-    "corpus_languages", "lexicon_fingerprint", "lexicon_languages", "load_lexicon", "load_pairs", "load_questions",
-    "load_words", "locate", "locate_pairs", "locate_task", "split_words",
+    "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "QuestionData", "Split",
+    "TranslationData", "WordData", "corpus_languages", "lexicon_fingerprint", "lexicon_languages", "load_lexicon",
+    "load_pairs", "load_questions", "load_translations", "load_words", "locate", "locate_pairs", "locate_task",
+    "split_words",
 ]  # fmt: skip

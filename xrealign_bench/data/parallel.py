@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.rows import column_names, read_rows
+from xrealign_bench.data.rows import column_names, pick_column, read_rows
 from xrealign_bench.data.sources import Located, locate, open_data_set
 from xrealign_bench.data.words import split_words
 from xrealign_bench.demo import phrases
@@ -146,7 +146,7 @@ def _read(
 ) -> tuple[Sequence[str | None], Sequence[str | None]]:
     if corpus.columns:
         there = column_names(located, offline)
-        columns = [_column(corpus.columns[language], there, located) for language in (source, target)]
+        columns = [pick_column(corpus.columns[language], there, located) for language in (source, target)]
         read = read_rows(located, columns, size, offline)[:]
         return read[columns[0]], read[columns[1]]
     translations = read_rows(located, [_TRANSLATION], size, offline)[:][_TRANSLATION]
@@ -155,17 +155,6 @@ def _read(
         if translations and code not in translations[0]:
             raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", code, translations[0])
     return [row[codes[0]] for row in translations], [row[codes[1]] for row in translations]
-
-
-def _column(written: str, there: list[str], located: Located) -> str:
-    """The column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist."""
-    names = [name.strip() for name in written.split("|")]
-    found = [name for name in names if name in there]
-    if len(found) > 1:
-        raise UserError(f"{located}: has the columns {' and '.join(found)}; name one in 'columns'")
-    if not found:
-        raise unknown(f"column of {located}:", names[0], there)
-    return found[0]
 
 
 def _check_language(corpus: Corpus, language: str) -> None:

@@ -30,6 +30,21 @@ def column_names(located: Located, offline: bool) -> list[str]:
     return names
 
 
+def pick_column(written: str, there: Sequence[str], located: Located) -> str:
+    """The column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
+
+    Raises:
+        UserError: none does, or more than one.
+    """
+    names = [name.strip() for name in written.split("|")]
+    found = [name for name in names if name in there]
+    if len(found) > 1:
+        raise UserError(f"{located}: has the columns {' and '.join(found)}; name one in 'columns'")
+    if not found:
+        raise unknown(f"column of {located}:", names[0], there)
+    return found[0]
+
+
 def _load(located: Located, offline: bool) -> Any:
     import datasets
     from datasets.exceptions import DatasetGenerationError

@@ -77,6 +77,7 @@ def _task_table(
     comparisons: Sequence[Comparison | None],
 ) -> str:
     body = []
+    columns = [name for name in (*TIERS, *BANDS, "source") if name in summaries[0].tasks[task].groups]
     several = len(results[0].seeds) > 1  # one seed has no std, so that any change would count
     for result, summary, comparison in zip(results, summaries, comparisons, strict=True):
         groups, compared = summary.tasks[task].groups, _of_task(comparison, task)
@@ -84,13 +85,14 @@ def _task_table(
             [
                 _narrow(result.recipe.name, 24),
                 spread(groups["all"]),
-                *(percent(groups[name].mean) if name in groups else "" for name in (*TIERS, *BANDS, "source")),
+                *(percent(groups[name].mean) for name in columns),
                 with_interval(compared.gains.get("all")) if compared else "",
                 _counts(change.verdict for change in compared.languages) if compared else "",
                 _counts(change.one_std for change in compared.languages) if compared and several else "",
             ]
         )
-    head = ["recipe", "all", *TIERS, *BANDS, results[0].suite.source_language, "gain", "+/-", "1 std"]
+    named = [results[0].suite.source_language if name == "source" else name for name in columns]
+    head = ["recipe", "all", *named, "gain", "+/-", "1 std"]
     return _table(body, head)
 
 

@@ -97,7 +97,7 @@ def find_parts(encoder: nn.Module) -> Parts:
 
 
 def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) -> int:
-    """The number of the block that a recipe's `objective.layer` means.
+    """The number of the block that a recipe's `objective.layer`, or a retrieval task's `layer`, means.
 
     Raises:
         UserError: the model has no such block.
@@ -107,9 +107,7 @@ def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) ->
     """
     number = {"last": n_blocks - 1, "penultimate": n_blocks - 2}[layer] if isinstance(layer, str) else layer
     if not 0 <= number < n_blocks:
-        raise UserError(
-            f"objective.layer {layer!r}: the model has no such block; it has {n_blocks}, from 0 at the bottom"
-        )
+        raise UserError(f"layer {layer!r}: the model has no such block; it has {n_blocks}, from 0 at the bottom")
     return number
 
 

@@ -113,7 +113,7 @@ class Run:
     """(task, seed) -> realignment; the same for all tasks whose settings it shares."""
     finetune: dict[tuple[str, int], StageRef] = field(default_factory=dict)
     predict: dict[tuple[str, str, int], StageRef] = field(default_factory=dict)
-    """(task, language, seed) -> predictions; the source language is among them."""
+    """(task, language, seed) -> predictions; the source language is among them, if the task has it."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Plan:
     request: Request
     stages: dict[StageRef, Stage] = field(default_factory=dict)
     train: dict[str, StageRef] = field(default_factory=dict)
-    """Task -> its tokenised training data."""
+    """Task -> its tokenised training data, of those that are fine-tuned."""
     test: dict[tuple[str, str], StageRef] = field(default_factory=dict)
     """(task, language) -> its tokenised test data."""
     runs: list[Run] = field(default_factory=list)
@@ -175,9 +175,20 @@ def _check_languages(suite: Suite) -> None:
 
 def _plan_task_data(plan: Plan, task: Task) -> None:
     source = plan.request.suite.source_language
-    plan.train[task.name] = plan.add(_tokenise(plan.request, task, source, "train"))
-    for language in [source, *plan.request.languages]:
+    if task.finetunes:
+        plan.train[task.name] = plan.add(_tokenise(plan.request, task, source, "train"))
+    elif task.text_language != source:
+        raise UserError(
+            f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the suite "
+            f"'{plan.request.suite.name}' is '{source}'; choose another task"
+        )
+    for language in _test_languages(plan.request, task):
         plan.test[task.name, language] = plan.add(_tokenise(plan.request, task, language, "test"))
+
+
+def _test_languages(request: Request, task: Task) -> list[str]:
+    """The source language is among them but for retrieval, where it is the other side of every pair."""
+    return [request.suite.source_language, *request.languages] if task.finetunes else request.languages
 
 
 def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
@@ -198,6 +209,7 @@ def _plan_run(plan: Plan, recipe: Recipe) -> Run:
     run = Run(recipe)
     if recipe.realigns:
         _plan_parallel_data(plan, run)
+        _check_not_realigned_on_test(plan, run)
     for task in plan.request.tasks:
         for seed in plan.request.seeds:
             _plan_training(plan, run, task, seed)
@@ -234,6 +246,25 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
             f"recipe '{recipe.name}': the corpus '{corpus.name}' has none of the languages to realign "
             f"({', '.join(run.without_data)}); name another corpus or other languages under 'parallel'"
         )
+
+
+def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
+    """Refuse retrieval among sentences that the recipe realigns on.
+
+    Known by the data's fingerprint, so the same text under another name goes unnoticed.
+    """
+    read = {ref: plan.stages[ref].settings for ref in plan.ancestors(run.encode.values())}
+    corpora = {settings["data"]: settings["corpus"] for settings in read.values() if "corpus" in settings}
+    for (name, language), ref in plan.test.items():
+        task, corpus = plan.stages[ref].settings["task"], corpora.get(plan.stages[ref].settings["data"])
+        if task.finetunes or corpus is None:
+            continue
+        if corpus.pairs is None or corpus.pairs > task.skip_examples:
+            raise UserError(
+                f"recipe '{run.recipe.name}' realigns on the sentences of the corpus '{corpus.name}' among which the "
+                f"task '{name}' finds translations in '{language}': give the corpus 'pairs' and the task at least as "
+                "many 'skip_examples', or name another corpus"
+            )
 
 
 def _realigned_languages(request: Request, recipe: Recipe, there: Collection[str]) -> list[str]:
@@ -301,6 +332,9 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     if recipe.realigns:
         weights["encoder"] = plan.add(_realign(request, run, seed))
         run.realign[task.name, seed] = weights["encoder"]
+    if not task.finetunes:
+        _plan_reading(plan, run, task, seed, weights)
+        return
     finetune = plan.add(
         Stage(
             kind="finetune",
@@ -317,7 +351,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
         )
     )
     run.finetune[task.name, seed] = finetune
-    for language in [request.suite.source_language, *request.languages]:
+    for language in _test_languages(request, task):
         predict = Stage(
             kind="predict",
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
@@ -327,6 +361,26 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "numerics": request.numerics,
             },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
+        )
+        run.predict[task.name, language, seed] = plan.add(predict)
+
+
+def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[str, StageRef]) -> None:
+    """Predictions of the encoder as it is; the checkpoint's own are the same for all seeds and so one stage."""
+    request, recipe = plan.request, run.recipe
+    settings: dict[str, Any] = {
+        "checkpoint": _weights(request.checkpoint),
+        "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
+        "numerics": request.numerics,
+    }
+    if settings["initialisation"] == "random":
+        settings["seed"] = seed
+    for language in _test_languages(request, task):
+        predict = Stage(
+            kind="predict",
+            label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
+            settings=settings | {"task": _what_is_read(_in_one_language(task, language))},
+            inputs={"test": plan.test[task.name, language], **weights},
         )
         run.predict[task.name, language, seed] = plan.add(predict)
 

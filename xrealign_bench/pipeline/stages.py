@@ -7,7 +7,8 @@
 | encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
 | realign | `encode` of every language | encoder.safetensors, log.json |
 | finetune | `tokenise`, `realign` or the checkpoint | model.safetensors, log.json |
-| predict | `finetune`, `tokenise` | predictions.parquet, score.json |
+| predict | `finetune` (for retrieval: `realign` or the checkpoint), `tokenise` | predictions.parquet, score.json (for \
+retrieval also log.json) |
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from xrealign_bench.pipeline.plan import Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.realignment.trainer import realign
-from xrealign_bench.specs import Corpus, Schedule, Task
+from xrealign_bench.specs import Columns, Corpus, EmbeddedData, Schedule, Task
 from xrealign_bench.tasks.kinds import KINDS, Rows
 from xrealign_bench.tasks.metrics import SCORING
 
@@ -148,6 +149,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     else:
         encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=seed)
     seed_everything(seed)  # for the head
+    assert kind.train is not None  # else the plan has no such stage
     model = kind.new_model(encoder, task)
     log = kind.train(
         model,
@@ -166,7 +168,13 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
 
 def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task: Task = settings["task"]
-    model, pad_id = _trained(inputs["model"] / "model.safetensors", sources, task)
+    if task.finetunes:
+        model, pad_id = _trained(inputs["model"] / "model.safetensors", sources, _without_language(task))
+    else:
+        weights = inputs["encoder"] / "encoder.safetensors" if "encoder" in inputs else None
+        given = settings["initialisation"], settings.get("seed", 0)
+        model, pad_id = _as_it_is(weights, *given, sources, _without_language(task))
+        write_json(out / "log.json", {"encoder_parameters": sum(p.numel() for p in model.encoder.parameters())})
     tables = _read_tables(inputs["test"])
     predictions = KINDS[task.kind].predict(model, pad_id, tables, task, device=pick_device(sources.device))
     write_table(out / "predictions.parquet", predictions)
@@ -183,6 +191,22 @@ def _trained(weights: Path, sources: Sources, task: Task) -> tuple[Any, int]:
     model = KINDS[task.kind].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
+
+
+@lru_cache(maxsize=1)
+def _as_it_is(weights: Path | None, initialisation: Any, seed: int, sources: Sources, task: Task) -> tuple[Any, int]:
+    """A model that is not fine-tuned, of the realigned encoder or the checkpoint, kept likewise."""
+    if weights is None:
+        encoder = load_encoder(sources.checkpoint, initialisation=initialisation, seed=seed)
+    else:
+        encoder = load_encoder(sources.checkpoint, seed=seed, weights=weights)
+    return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
+
+
+def _without_language(task: Task) -> Task:
+    """The task as the model knows it, so that one model serves all languages."""
+    nowhere = {"source": EmbeddedData(kind="embedded"), "configs": {}, "columns": Columns(), "label_map": {}}
+    return task.model_copy(update=nowhere | {"test_split": ""})
 
 
 @lru_cache(maxsize=1)

@@ -148,7 +148,8 @@ def _stage_record(entry: Entry) -> StageRecord:
 
 
 def _first_log(run: Run, store: Store) -> Any:
-    return _output(store, next(iter(run.finetune.values())), "log.json")
+    """Of a fine-tuning, or where there is none of a prediction by the encoder as it is."""
+    return _output(store, next(iter([*run.finetune.values(), *run.predict.values()])), "log.json")
 
 
 def _output(store: Store, ref: StageRef, file: str) -> Any:

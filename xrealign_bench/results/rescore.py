@@ -43,7 +43,7 @@ def _scores(task: Task, rows: list[dict[str, Any]]) -> Iterator[Score]:
         by_cell.setdefault((row["language"], row["seed"]), []).append(row)
     for (language, seed), cell in by_cell.items():
         scoring = SCORING[task.kind]
-        score = scoring.score(task, {name: [row[name] for row in cell] for name in scoring.columns})
+        score = scoring.score(task, {name: [row[name] for row in cell] for name in ("example", *scoring.columns)})
         yield Score(task=task.name, language=language, seed=seed, examples=len(cell), **score)
 
 

@@ -51,7 +51,7 @@ class TaskSummary:
     task: str
     metric: str
     languages: dict[str, Value]
-    """The targets that the task has, in the suite's order, then the source language."""
+    """The targets that the task has, in the suite's order, then the source language, if it has a score."""
     groups: dict[str, Value]
     """`all`, the tiers, the bands, `seen`, `unseen` (where known) and `source`: those that have languages."""
     word_groups: dict[str, Value]
@@ -99,6 +99,8 @@ def summarise(result: Result) -> Summary:
 def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     """Which target languages each group's mean is over; `source` holds the source language alone.
 
+    Retrieval has no `source`: the source language is the other side of every pair.
+
     A target that the result does not describe belongs to every tier and band, which makes them null: its own
     is not known.
     """
@@ -121,7 +123,7 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     for name in SEEN:
         if not groups[name]:
             del groups[name]
-    return {**groups, "source": [result.suite.source_language]}
+    return {**groups, "source": [result.suite.source_language]} if task.finetunes else groups
 
 
 def average(values: Iterable[Value]) -> Value:
@@ -147,7 +149,7 @@ def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, 
     members = groups_of(result, task)
     cells = {
         code: {seed: scores.get((task.name, code, seed)) for seed in result.seeds}
-        for code in [*members["all"], *members["source"]]
+        for code in [*members["all"], *members.get("source", [])]
     }
     languages = {code: _over_seeds(task, code, row) for code, row in cells.items()}
     groups = {name: average(languages[code] for code in codes) for name, codes in members.items() if codes}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.data import DataSource
+from xrealign_bench.specs.data import DataSource, HubData
 from xrealign_bench.specs.recipe import Name
 
 Kind = Literal["token_classification", "sequence_classification", "question_answering", "retrieval"]
@@ -54,6 +54,12 @@ class Columns(Spec):
     context: str | None = None
     answers: str | None = None
     """SQuAD's: lists `text` and `answer_start` (characters of the context)."""
+
+    def of_language(self, language: str) -> Columns:
+        """The columns with the one that a language's translations have to themselves."""
+        if not isinstance(self.text_pair, dict):
+            return self
+        return self.model_copy(update={"text_pair": self.text_pair[language]})
 
 
 class Part(Spec):
@@ -104,8 +110,12 @@ class Task(Spec):
     """Words with these labels never count in the score."""
     spans: Spans = Spans()
     """Question answering only."""
+    text_language: str | None = None
+    """Retrieval only, and needed there: the language of `columns.text`, which a suite's source language must be."""
     layer: Literal["last", "penultimate"] | Annotated[int, Field(ge=0)] = "last"
     """Retrieval only: whose output is averaged to a sentence's vector."""
+    skip_examples: int = Field(default=0, ge=0)
+    """Retrieval only: the first so many test examples are not read; a corpus of the same text may realign on them."""
     metric: Metric = "accuracy"
     """The one that the tables show; the others of the kind stand in the result too."""
     train_examples: Annotated[int, Field(gt=0)] | None = None
@@ -122,18 +132,18 @@ class Task(Spec):
         return self.kind != "retrieval"
 
     def part(self, language: str) -> Part:
-        """Where a language's data come from, with columns filled in.
+        """Where a language's data come from: its config alone, with columns filled in.
 
         Raises:
             KeyError: the task does not have the language.
         """
-        for part in self.also:
-            if language in part.configs:
-                return part if part.columns else part.model_copy(update={"columns": self.columns})
-        return Part(
-            source=self.source, configs={language: self.configs[language]}, columns=self.columns,
+        own = Part(
+            source=self.source, configs=self.configs, columns=self.columns,
             label_map=self.label_map, test_split=self.test_split,
         )  # fmt: skip
+        part = next((part for part in self.also if language in part.configs), own)
+        columns = (part.columns or self.columns).of_language(language)
+        return part.model_copy(update={"configs": {language: part.configs[language]}, "columns": columns})
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Task:
@@ -150,6 +160,39 @@ class Task(Spec):
             raise ValueError(f"kind '{self.kind}' needs labels, at least 2")
         if self.kind not in LABELLED and (self.labels or self.label_map):
             raise ValueError(f"kind '{self.kind}' has no labels; remove labels and label_map")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_retrieval(self) -> Task:
+        own = ("text_language", "layer", "skip_examples")
+        if self.kind != "retrieval":
+            idle = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
+            if idle or isinstance(self.columns.text_pair, dict):
+                raise ValueError(f"kind '{self.kind}' has no {idle[0] if idle else 'text_pair by language'}; remove it")
+            return self
+        if self.text_language is None:
+            raise ValueError("kind 'retrieval' needs text_language, the language of columns.text")
+        parts: list[Task | Part] = [self, *self.also]
+        for part in parts:
+            if not isinstance(part.source, HubData):
+                raise ValueError("kind 'retrieval' needs a Hub data set; embedded data are words with labels")
+            by_language = (part.columns or self.columns).text_pair
+            absent = [code for code in part.configs if isinstance(by_language, dict) and code not in by_language]
+            if absent:
+                raise ValueError(f"columns.text_pair has no column for {', '.join(absent)}, which configs names")
+        return self
+
+    @model_validator(mode="after")
+    def _entities_are_whole(self) -> Task:
+        if self.metric != "entity_f1":
+            return self
+        types = {label[2:] for label in self.labels if label != "O"}
+        if set(self.labels) != {"O", *(f"{prefix}-{name}" for name in types for prefix in "BI")}:
+            raise ValueError("metric entity_f1 needs the labels O, and B-X and I-X of every type X (IOB2)")
+        if self.scored_words != "all" or self.unscored_labels or self.columns.groups:
+            raise ValueError(
+                "metric entity_f1 is about whole entities; remove scored_words, unscored_labels and columns.groups"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import Located, Split
 from xrealign_bench.models.training import FinetuningLog, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
-from xrealign_bench.tasks import question_answering, token_classification
+from xrealign_bench.tasks import question_answering, retrieval, token_classification
 
 Rows = Mapping[str, Sequence[Any]]
 """Column -> values."""
@@ -52,8 +52,8 @@ class TaskKind:
     """Task, examples, tokenizer, longest window -> tables by name, and what the model does not read as it is."""
     new_model: Callable[[nn.Module, Task], nn.Module]
     """Encoder, task -> model with a fresh head, drawn from torch's generator, and the encoder as `encoder`."""
-    train: Train
-    """Fine-tune all parameters in place on the tables of the training data."""
+    train: Train | None
+    """Fine-tune all parameters in place on the tables of the training data; None: the encoder is read as it is."""
     predict: Predict
     """Predictions of test data: one row an example, with the columns of `tasks.metrics.SCORING`."""
 
@@ -72,5 +72,12 @@ KINDS: Mapping[Kind, TaskKind] = {
         new_model=question_answering.new_model,
         train=question_answering.train,
         predict=question_answering.predict,
+    ),
+    "retrieval": TaskKind(
+        load=retrieval.load,
+        encode=retrieval.encode,
+        new_model=retrieval.new_model,
+        train=None,
+        predict=retrieval.predict,
     ),
 }

@@ -21,6 +21,7 @@ from xrealign_bench.models.text import (
     Window,
     WindowBatch,
     altered,
+    by_length,
     collate,
     encode_words,
     windows_of,
@@ -179,7 +180,7 @@ def tag(
     covered = 0
     classifier.to(device).eval()
     with torch.inference_mode():
-        for batch in _by_length(windows, tokens_per_batch):
+        for batch in by_length(windows, tokens_per_batch):
             padded = collate(batch, pad_id).to(device)
             found = classifier(padded.input_ids, padded.attention_mask, padded.starts).argmax(-1).cpu().numpy()
             for window, row in zip(batch, found, strict=True):
@@ -199,18 +200,6 @@ def _loss(classifier: TokenClassifier, batch: WindowBatch, gold: Tensor) -> Tens
 
 def _labels_of(window: Window, labels: Sequence[Sequence[int]]) -> list[int]:
     return list(labels[window.sentence][window.first_word : window.first_word + len(window.starts)])
-
-
-def _by_length(windows: Sequence[Window], tokens: int) -> Iterator[list[Window]]:
-    """Windows of about equal length together, the longest first, so that memory is short at once or never."""
-    batch: list[Window] = []
-    for window in sorted(windows, key=lambda w: -len(w.input_ids)):
-        if batch and (len(batch) + 1) * len(batch[0].input_ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
 
 
 def _padded(rows: Sequence[Sequence[int]], width: int) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Kind, Task
-from xrealign_bench.tasks.metrics import answers, words
+from xrealign_bench.tasks.metrics import answers, entities, pairs, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,18 +28,29 @@ class Scoring:
     given: tuple[str, ...]
     """Those that come from the test data, and so are equal for all systems."""
     score: Callable[[Task, Mapping[str, Sequence[Any]]], dict[str, Any]]
-    """Task and columns of one language and seed -> `metrics`, `counted`, `groups` and `reason` of a result's score."""
+    """Task and columns of one language and seed, `example` among them -> `metrics`, `counted`, `groups` and `reason` of
+    a result's score."""
     credits: Callable[[Task, pa.Table], tuple[Floats, Floats]]
     """Task and predictions -> (rows,) earned and (rows,) possible; the sum of the first over the sum of the second is
     the task's metric, of any choice of examples."""
+
+
+def _of_words(task: Task) -> ModuleType:
+    return entities if task.metric == "entity_f1" else words
 
 
 SCORING: Mapping[Kind, Scoring] = {
     "token_classification": Scoring(
         columns=("gold", "predicted", "scored", "group"),
         given=("gold", "scored"),
-        score=words.score,
-        credits=words.credits,
+        score=lambda task, columns: _of_words(task).score(task, columns),
+        credits=lambda task, table: _of_words(task).credits(task, table),
+    ),
+    "retrieval": Scoring(
+        columns=("forward", "backward"),
+        given=(),
+        score=pairs.score,
+        credits=pairs.credits,
     ),
     "question_answering": Scoring(
         columns=("gold", "predicted"),

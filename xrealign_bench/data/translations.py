@@ -1,0 +1,89 @@
+"""The sentence pairs of a retrieval task in one language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign_bench.data.rows import column_names, pick_column, read_rows
+from xrealign_bench.data.sources import Located
+from xrealign_bench.data.task_data import Split, examples_to_read, locate_task
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import Task
+
+
+@dataclass(frozen=True)
+class TranslationData:
+    """Sentences of the source language and of one other; the same position holds a sentence and its translation."""
+
+    language: str
+    text: list[str]
+    """In the source language."""
+    text_pair: list[str]
+    """In `language`."""
+    dropped: dict[str, int]
+    """Rule -> how many pairs it dropped."""
+    located: Located
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+def load_translations(
+    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+) -> TranslationData:
+    """Read the first pairs of a task in one language, behind those that it skips.
+
+    A pair with an empty side is dropped, and one with a side that an earlier pair has already: no vector can tell
+    which of two equal sentences is meant. Both rules are counted (`empty`, `duplicate`).
+
+    Args:
+        limit: read at most so many pairs, even where the task allows more.
+
+    Raises:
+        UserError: no such language, no data, a column that is absent or no text, or no pair left.
+    """
+    located = locate_task(task, language, split, data_root, offline)
+    part, size = task.part(language), examples_to_read(task, split, limit)
+    columns = part.columns or task.columns
+    there = column_names(located, offline)
+    names = [pick_column(str(written), there, located) for written in (columns.text, columns.text_pair)]
+    end = None if size is None else task.skip_examples + size
+    data = read_rows(located, names, end, offline)
+    for name in names:
+        if getattr(data.features[name], "dtype", None) not in ("string", "large_string"):
+            raise UserError(
+                f"{located}: column '{name}' holds {data.features[name]} and not text; name another in 'columns'"
+            )
+    text, text_pair = (data[:][name][task.skip_examples :] for name in names)
+    kept, dropped = _distinct(text, text_pair)
+    if not kept:
+        behind = f" behind the first {task.skip_examples}" if task.skip_examples else ""
+        raise UserError(f"{located}: has no pair with text on both sides{behind}; there is nothing to find")
+    return TranslationData(
+        language=language,
+        text=[text[row] for row in kept],
+        text_pair=[text_pair[row] for row in kept],
+        dropped=dropped,
+        located=located,
+    )
+
+
+def _distinct(*sides: Sequence[str | None]) -> tuple[list[int], dict[str, int]]:
+    """The rows to keep, and how many each rule dropped."""
+    seen: list[set[str]] = [set() for _ in sides]
+    kept: list[int] = []
+    dropped: Counter[str] = Counter()
+    for row, pair in enumerate(zip(*sides, strict=True)):
+        texts = [(text or "").strip() for text in pair]
+        if not all(texts):
+            dropped["empty"] += 1
+        elif any(text in known for text, known in zip(texts, seen, strict=True)):
+            dropped["duplicate"] += 1
+        else:
+            kept.append(row)
+            for text, known in zip(texts, seen, strict=True):
+                known.add(text)
+    return kept, dict(dropped)
