@@ -1,5 +1,6 @@
 """Task data, parallel text, lexicons and words. Nothing here needs torch."""
 
+from xrealign_bench.data.labelled_texts import TextData, load_texts
 from xrealign_bench.data.lexicon import Lexicon, lexicon_fingerprint, lexicon_languages, load_lexicon
 from xrealign_bench.data.parallel import Links, ParallelText, corpus_languages, load_pairs, locate_pairs
 from xrealign_bench.data.questions import QuestionData, load_questions
@@ -10,8 +11,8 @@ from xrealign_bench.data.translations import TranslationData, load_translations
 from xrealign_bench.data.words import SEGMENTER, split_words
 
 __all__ = [
-    "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "QuestionData", "Split",
+    "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "QuestionData", "Split", "TextData",
     "TranslationData", "WordData", "corpus_languages", "lexicon_fingerprint", "lexicon_languages", "load_lexicon",
-    "load_pairs", "load_questions", "load_translations", "load_words", "locate", "locate_pairs", "locate_task",
-    "split_words",
+    "load_pairs", "load_questions", "load_texts", "load_translations", "load_words", "locate", "locate_pairs",
+    "locate_task", "split_words",
 ]  # fmt: skip

@@ -142,8 +142,15 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
             "or leave out the data root to have it from the Hub"
         )
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    card = _card_of(folder / CARD, sha256_unchanged(folder / CARD)) if CARD in files else {}
-    return DataSet(str(folder), None, find_layout(files, card, str(folder / CARD)), card)
+    digest = sha256_unchanged(folder / CARD) if CARD in files else None
+    card = _card_of(folder / CARD, digest) if digest else {}
+    return DataSet(str(folder), None, _layout_of(tuple(sorted(files)), folder / CARD, digest), card)
+
+
+@functools.lru_cache(maxsize=64)
+def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> Layout:
+    """Find a layout once a process: with hundreds of configs that takes a while, and every language asks."""
+    return find_layout(files, _card_of(card, digest) if digest else {}, str(card))
 
 
 @functools.lru_cache(maxsize=64)
