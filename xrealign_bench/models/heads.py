@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.text import pool_words
 
@@ -28,9 +29,7 @@ class TokenClassifier(nn.Module):
         config: Any = encoder.config
         self.encoder = encoder
         self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
-        self.classifier = nn.Linear(config.hidden_size, n_labels)
-        nn.init.normal_(self.classifier.weight, std=getattr(config, "initializer_range", 0.02))
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = _linear(config, n_labels)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, starts: Tensor) -> Tensor:
         """Logits (batch, words, labels) of the words that begin at `starts` (batch, words).
@@ -43,14 +42,43 @@ class TokenClassifier(nn.Module):
         return logits
 
 
-class SpanClassifier(nn.Module):
-    """Dropout and a linear layer on every sub-word: how well the answer begins, and how well it ends there.
+class SequenceClassifier(nn.Module):
+    """Dropout and a linear layer on the first token of a text, the one that the tokenizer puts in front of it.
 
-    The layer starts as that of `TokenClassifier`.
+    That token (`[CLS]`, `<s>`) is there in every architecture, stands for no word, and is the one that BERT, XLM-R
+    and their kin were fine-tuned with for classification. A pooler of the model's own does not come between: some
+    have none, XLM-R's was never trained, and `load_encoder` leaves it out, so that recipes differ in the encoder alone.
 
     Args:
         encoder: as `load_encoder` gives it.
-        dropout: as for `TokenClassifier`.
+        n_labels: outputs a text.
+        dropout: as in `TokenClassifier`; the layer starts as there, too.
+    """
+
+    def __init__(self, encoder: nn.Module, n_labels: int, dropout: float | None = None) -> None:
+        super().__init__()
+        config: Any = encoder.config
+        self.encoder = encoder
+        self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
+        self.classifier = _linear(config, n_labels)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Logits (batch, labels) of texts (batch, tokens) that are padded on the right.
+
+        Raises:
+            UserError: more tokens or more token types than the model has.
+        """
+        hidden = _read_segments(self.encoder, input_ids, attention_mask, token_type_ids)
+        logits: Tensor = self.classifier(self.dropout(hidden[:, 0]))
+        return logits
+
+
+class SpanClassifier(nn.Module):
+    """Dropout and a linear layer on every sub-word: how well the answer begins, and how well it ends there.
+
+    Args:
+        encoder: as `load_encoder` gives it.
+        dropout: as in `TokenClassifier`; the layer starts as there, too.
     """
 
     def __init__(self, encoder: nn.Module, dropout: float | None = None) -> None:
@@ -58,26 +86,51 @@ class SpanClassifier(nn.Module):
         config: Any = encoder.config
         self.encoder = encoder
         self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
-        self.classifier = nn.Linear(config.hidden_size, 2)
-        nn.init.normal_(self.classifier.weight, std=getattr(config, "initializer_range", 0.02))
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = _linear(config, 2)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_types: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Logits (batch, tokens, 2) of start and end.
 
-        `token_types` (0: question, 1: context, as the tokenizer has it) are read by encoders that were made for two
-        kinds of tokens, and by no others.
+        Raises:
+            UserError: more tokens or more token types than the model has.
         """
-        check_length(self.encoder, input_ids)
-        types = {"token_type_ids": token_types} if _reads_types(self.encoder) else {}
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+        hidden = _read_segments(self.encoder, input_ids, attention_mask, token_type_ids)
         logits: Tensor = self.classifier(self.dropout(hidden))
         return logits
 
 
-def _reads_types(encoder: nn.Module) -> bool:
-    kinds = getattr(encoder.config, "type_vocab_size", 0)
-    return kinds > 1 and "token_type_ids" in inspect.signature(encoder.forward).parameters
+def token_types(encoder: nn.Module) -> int:
+    """How many kinds of segments an encoder tells apart; 0: its forward takes none."""
+    takes = "token_type_ids" in inspect.signature(encoder.forward).parameters
+    return int(getattr(encoder.config, "type_vocab_size", 0) or 0) if takes else 0
+
+
+def _read_segments(
+    encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+) -> Tensor:
+    """Hidden states (batch, tokens, dim).
+
+    Segments are told to encoders that tell them apart, as BERT does since its pre-training on pairs; to others
+    (DistilBERT, ModernBERT; XLM-R with its single type) they are not.
+    """
+    check_length(encoder, input_ids)
+    given = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if token_type_ids is not None and (known := token_types(encoder)) > 1:
+        if (highest := int(token_type_ids.max())) >= known:
+            raise UserError(
+                f"the tokenizer numbers token types up to {highest}, but the model has only {known}; "
+                "use the tokenizer that the model was trained with"
+            )
+        given["token_type_ids"] = token_type_ids
+    hidden: Tensor = encoder(**given).last_hidden_state
+    return hidden
+
+
+def _linear(config: Any, n_labels: int) -> nn.Linear:
+    layer = nn.Linear(config.hidden_size, n_labels)
+    nn.init.normal_(layer.weight, std=getattr(config, "initializer_range", 0.02))
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _dropout(config: object) -> float:

@@ -92,11 +92,7 @@ def encode_words(
         UserError: `max_length` is too small for one sub-word or larger than the model takes.
     """
     prefix, suffix = _special_ids(tokenizer)
-    room = max_length - len(prefix) - len(suffix)
-    if room < 1:
-        raise UserError(f"max_length {max_length} leaves no room beside the tokenizer's special tokens; give more")
-    if max_length > tokenizer.model_max_length:
-        raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
+    room = room_for_text(tokenizer, max_length, len(prefix) + len(suffix))
     space = _space(tokenizer)
     marker = _markers(tokenizer)
     windows: list[Window] = []
@@ -104,6 +100,19 @@ def encode_words(
         batch = [[space + word for word in words] for words in sentences[begin : begin + _BATCH]]
         windows += _encode_batch(tokenizer, batch, begin, room, marker, prefix, suffix)
     return windows
+
+
+def room_for_text(tokenizer: PreTrainedTokenizerFast, max_length: int, special: int) -> int:
+    """Sub-words that fit between so many special ones.
+
+    Raises:
+        UserError: none do, or `max_length` is more than the model takes.
+    """
+    if max_length <= special:
+        raise UserError(f"max_length {max_length} leaves no room beside the tokenizer's special tokens; give more")
+    if max_length > tokenizer.model_max_length:
+        raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
+    return max_length - special
 
 
 def collate(windows: Sequence[Window], pad_id: int) -> WindowBatch:

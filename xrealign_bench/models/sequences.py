@@ -1,0 +1,106 @@
+"""Whole texts, single or in pairs, as the model reads them: special tokens where the tokenizer puts them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerFast
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.text import room_for_text
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]] | None
+    """Which text each sub-word belongs to, where the tokenizer says so."""
+    altered: dict[str, int]
+    """How many examples the model does not read as they are: `truncated` at the end, or `without_token` for a text."""
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts of a batch, padded on the right: all torch.long, (batch, tokens)."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    """1 where there is a token."""
+    token_type_ids: Tensor | None
+
+    def to(self, device: torch.device) -> TextBatch:
+        types = None if self.token_type_ids is None else self.token_type_ids.to(device)
+        return TextBatch(self.input_ids.to(device), self.attention_mask.to(device), types)
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+) -> EncodedTexts:
+    """Tokenise texts, or pairs of them by the tokenizer's own template.
+
+    What is too long is truncated as transformers does it: token by token, the longer text of a pair first.
+
+    Args:
+        tokenizer: as `load_tokenizer` gives it.
+        texts: the texts, or the first ones of the pairs.
+        pairs: the second ones, as many.
+        max_length: sub-words of an example, special ones included.
+
+    Raises:
+        UserError: `max_length` is too small for a sub-word of each text or larger than the model takes, or the
+            tokenizer puts no token of its own in front, which is what `SequenceClassifier` reads.
+    """
+    special = tokenizer.num_special_tokens_to_add(pairs is not None)
+    # Room for one sub-word of each text: the last of them is not counted as special.
+    room_for_text(tokenizer, max_length, special + (pairs is not None))
+    typed = "token_type_ids" in tokenizer.model_input_names
+    ids: list[list[int]] = []
+    types: list[list[int]] = []
+    altered: Counter[str] = Counter()
+    for begin in range(0, len(texts), _BATCH):
+        chosen = slice(begin, begin + _BATCH)
+        tokens = tokenizer(
+            list(texts[chosen]),
+            None if pairs is None else list(pairs[chosen]),
+            add_special_tokens=True,
+            padding=False,
+            truncation="longest_first",
+            max_length=max_length,
+            return_token_type_ids=typed,
+            verbose=False,
+        )
+        ids += tokens["input_ids"]
+        types += tokens["token_type_ids"] if typed else []
+        for encoding in tokens.encodings:
+            if encoding.special_tokens_mask[:1] != [1]:
+                raise UserError(
+                    "the tokenizer puts no token of its own in front of a text, which is what a text is classified "
+                    "by; use another checkpoint"
+                )
+            altered["truncated"] += bool(encoding.overflowing)
+            altered["without_token"] += len(set(encoding.sequence_ids) - {None}) < (1 if pairs is None else 2)
+    return EncodedTexts(ids, types if typed else None, {name: count for name, count in altered.items() if count})
+
+
+def collate_texts(
+    input_ids: Sequence[Sequence[int]], token_type_ids: Sequence[Sequence[int]] | None, pad_id: int
+) -> TextBatch:
+    """Pad texts to the longest of them."""
+    lengths = torch.tensor([len(row) for row in input_ids])
+    ids = _padded(input_ids, pad_id)
+    return TextBatch(
+        input_ids=ids,
+        attention_mask=(torch.arange(ids.shape[1]) < lengths[:, None]).long(),
+        token_type_ids=None if token_type_ids is None else _padded(token_type_ids, 0),
+    )
+
+
+def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+    return pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True, padding_value=fill)
