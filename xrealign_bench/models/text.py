@@ -127,23 +127,6 @@ def collate(windows: Sequence[Window], pad_id: int) -> WindowBatch:
     )
 
 
-def by_length(windows: Sequence[Window], tokens: int) -> Iterator[list[Window]]:
-    """Windows of about equal length together, the longest first, so that memory is short at once or never.
-
-    Args:
-        windows: in any order.
-        tokens: of a batch at most, padding included; a longer window is a batch by itself.
-    """
-    batch: list[Window] = []
-    for window in sorted(windows, key=lambda w: -len(w.input_ids)):
-        if batch and (len(batch) + 1) * len(batch[0].input_ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
 def windows_table(windows: Sequence[Window]) -> pa.Table:
     """Windows as rows, to be stored."""
     columns = {name: [getattr(window, name) for window in windows] for name in _WINDOWS.names}

@@ -43,8 +43,9 @@ class DataRecord(Spec):
     dropped: dict[str, int] = {}
     """Rule -> how many examples (`link ...`: links) it dropped."""
     altered: dict[str, int] = {}
-    """What the model does not read as it is. Words: `without_token` (as the unknown token), `shortened`. Questions:
-    `shortened`, and those whose answer is whole `in_no_window`."""
+    """What the model does not read as it is. Words: `without_token` (read as the unknown token), `shortened`; texts:
+    `truncated`, `without_token` (nothing is left of a text); questions: `shortened`, and those whose answer is whole
+    `in_no_window`."""
 
 
 class LanguageRecord(Spec):

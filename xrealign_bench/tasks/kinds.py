@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import Located, Split
 from xrealign_bench.models.training import FinetuningLog, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
-from xrealign_bench.tasks import question_answering, retrieval, token_classification
+from xrealign_bench.tasks import question_answering, retrieval, sequence_classification, token_classification
 
 Rows = Mapping[str, Sequence[Any]]
 """Column -> values."""
@@ -65,6 +65,13 @@ KINDS: Mapping[Kind, TaskKind] = {
         new_model=token_classification.new_model,
         train=token_classification.train,
         predict=token_classification.predict,
+    ),
+    "sequence_classification": TaskKind(
+        load=sequence_classification.load,
+        encode=sequence_classification.encode,
+        new_model=sequence_classification.new_model,
+        train=sequence_classification.train,
+        predict=sequence_classification.predict,
     ),
     "question_answering": TaskKind(
         load=question_answering.load,

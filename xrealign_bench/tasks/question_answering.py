@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import QuestionData, load_questions
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.heads import SpanClassifier
 from xrealign_bench.models.passages import (
     SpanBatch,
@@ -28,8 +27,9 @@ from xrealign_bench.models.passages import (
     span_windows_table,
     tokenise,
 )
-from xrealign_bench.models.training import FinetuningLog, Progress, optimise, shuffled
+from xrealign_bench.models.training import FinetuningLog, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
+from xrealign_bench.tasks.batches import by_length, finetune
 from xrealign_bench.tasks.metrics.answers import hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
@@ -114,29 +114,13 @@ def train(
             "no window of the training data holds a whole answer, so there is nothing to fine-tune on; "
             "give other data or a larger max_length"
         )
-    model.to(device).train().requires_grad_(True)
-    seed_everything(seed)
-    tokens = 0
 
-    def losses() -> Iterator[Callable[[], Tensor]]:
-        nonlocal tokens
-        for chosen in shuffled(len(windows), finetuning.batch_size, finetuning.steps, seed):
-            batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
-            gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
-            tokens += int(batch.attention_mask.sum())
-            yield partial(_loss, model, batch, gold)
+    def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
+        batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
+        gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
+        return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
 
-    history = optimise(
-        model.parameters(),
-        losses(),
-        steps=finetuning.steps,
-        learning_rate=finetuning.learning_rate["default"],
-        schedule=finetuning.lr_schedule,
-        warmup=finetuning.warmup,
-        progress=progress,
-    )
-    model.eval()
-    return FinetuningLog(history, tokens)
+    return finetune(model, len(windows), read, finetuning, seed=seed, device=device, progress=progress)
 
 
 def predict(
@@ -243,15 +227,11 @@ def _loss(model: SpanClassifier, batch: SpanBatch, gold: Tensor) -> Tensor:
 def _logits(
     model: SpanClassifier, windows: Sequence[SpanWindow], pad_id: int, device: torch.device, tokens_per_batch: int
 ) -> list[Logits]:
-    """(tokens, 2) of each window. Those of about equal length are read together, the longest first, so that memory is
-    short at once or never."""
+    """(tokens, 2) of each window."""
     out: list[Logits] = [np.empty((0, 2), dtype=np.float32)] * len(windows)
-    order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
     model.to(device).eval()
     with torch.inference_mode():
-        while order:
-            count = max(1, tokens_per_batch // len(windows[order[0]].input_ids))
-            chosen, order = order[:count], order[count:]
+        for chosen in by_length([len(w.input_ids) for w in windows], tokens_per_batch):
             batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
             logits = model(batch.input_ids, batch.attention_mask, batch.token_types).float().cpu().numpy()
             for i, row in zip(chosen, logits, strict=True):

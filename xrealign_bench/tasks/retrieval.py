@@ -21,8 +21,9 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TranslationData, load_translations
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
-from xrealign_bench.models.text import Window, by_length, collate, pool_words, windows_of, windows_table
+from xrealign_bench.models.text import Window, collate, pool_words, windows_of, windows_table
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.batches import by_length
 
 _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backward": pa.int32()})
 _ROWS = 1024
@@ -179,7 +180,8 @@ def _distinct_vectors(
     model.to(device).eval()
     vectors: dict[int, NDArray[np.float64]] = {}
     with torch.inference_mode():
-        for batch in by_length([windows[index] for index in first], tokens_per_batch):
+        for chosen in by_length([len(windows[index].input_ids) for index in first], tokens_per_batch):
+            batch = [windows[first[place]] for place in chosen]
             padded = collate(batch, pad_id).to(device)
             rows = model(padded.input_ids, padded.attention_mask, padded.starts, padded.ends)
             for window, row in zip(batch, rows.cpu().numpy().astype(np.float64), strict=True):

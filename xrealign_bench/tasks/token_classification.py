@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,20 +15,19 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import NOT_LABELLED, WordData, load_words
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.text import (
     Window,
     WindowBatch,
     altered,
-    by_length,
     collate,
     encode_words,
     windows_of,
     windows_table,
 )
-from xrealign_bench.models.training import FinetuningLog, Progress, optimise, shuffled
+from xrealign_bench.models.training import FinetuningLog, Progress
 from xrealign_bench.specs import Finetuning, Task
+from xrealign_bench.tasks.batches import by_length, finetune
 from xrealign_bench.tasks.metrics.words import scored_mask
 
 _SENTENCES = pa.schema(
@@ -97,29 +96,13 @@ def train(
         raise UserError(
             "the training data have no word with a label, so there is nothing to fine-tune on; give other data"
         )
-    model.to(device).train().requires_grad_(True)
-    seed_everything(seed)
-    tokens = 0
 
-    def losses() -> Iterator[Callable[[], Tensor]]:
-        nonlocal tokens
-        for chosen in shuffled(len(labelled), finetuning.batch_size, finetuning.steps, seed):
-            batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
-            gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
-            tokens += int(batch.attention_mask.sum())
-            yield partial(_loss, model, batch, gold)
+    def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
+        batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
+        gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
+        return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
 
-    history = optimise(
-        model.parameters(),
-        losses(),
-        steps=finetuning.steps,
-        learning_rate=finetuning.learning_rate["default"],
-        schedule=finetuning.lr_schedule,
-        warmup=finetuning.warmup,
-        progress=progress,
-    )
-    model.eval()
-    return FinetuningLog(history, tokens)
+    return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress)
 
 
 def predict(
@@ -180,7 +163,8 @@ def tag(
     covered = 0
     classifier.to(device).eval()
     with torch.inference_mode():
-        for batch in by_length(windows, tokens_per_batch):
+        for chosen in by_length([len(w.input_ids) for w in windows], tokens_per_batch):
+            batch = [windows[number] for number in chosen]
             padded = collate(batch, pad_id).to(device)
             found = classifier(padded.input_ids, padded.attention_mask, padded.starts).argmax(-1).cpu().numpy()
             for window, row in zip(batch, found, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Kind, Task
-from xrealign_bench.tasks.metrics import answers, entities, pairs, words
+from xrealign_bench.tasks.metrics import answers, classes, entities, pairs, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,5 +57,11 @@ SCORING: Mapping[Kind, Scoring] = {
         given=("gold",),
         score=answers.score,
         credits=answers.credits,
+    ),
+    "sequence_classification": Scoring(
+        columns=("gold", "predicted"),
+        given=("gold",),
+        score=classes.score,
+        credits=classes.credits,
     ),
 }
