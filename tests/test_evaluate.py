@@ -417,3 +417,41 @@ def test_every_aligner_serves(new_world: WorldMaker, aligner: str) -> None:
     assert 0 < record.pairs["de"] <= 10
     used = [data.used_as for data in read_result(world.result("mine")).data]
     assert used.count("lexicon") == (aligner == "lexicon")
+
+
+def test_sentences_are_realigned_without_links(new_world: WorldMaker, tmp_path: Path) -> None:
+    world = new_world(parallel={"corpus": "pairs", "aligner": "eflomal"})
+    recipe = write_recipe(tmp_path, method="sentence_contrastive", freeze={})
+    assert world.evaluate("--recipe", recipe).status == 0
+    record = read_result(world.result("mine")).realignment[0]
+    assert record.pairs == {"de": 10}  # all of the corpus: none is dropped because no word is linked
+    assert (record.links, record.dropped) == ({"de": 0}, {})
+    assert record.pairs_seen == {"de": 12}
+    data = read_result(world.result("mine")).data
+    assert [d.dropped for d in data if d.used_as == "parallel"] == [{}]
+
+
+def test_joint_realignment_is_in_the_result(new_world: WorldMaker, tmp_path: Path) -> None:
+    world = new_world()
+    recipe = write_recipe(tmp_path, schedule={"batch_size": 4, "when": "during", "weight": 0.1})
+    ran = world.evaluate("--recipe", recipe)
+    assert ran.status == 0
+    assert "done: fine-tune phrases with mine, seed 3" in ran.err
+    result = read_result(world.result("mine"))
+    record = result.realignment[0]
+    assert (record.task, record.seed, record.steps, record.learning_rate) == (None, 3, 3, 1e-3)
+    assert (record.pairs_seen, record.frozen_blocks) == ({"de": 12}, [0, 1])
+    assert record.first_loss > 0
+    # Embeddings and block 2: blocks 0 and 1 are frozen for the loss, which sits on block 2 of 0 to 3.
+    weights_before = load_file(world.checkpoint / "model.safetensors")
+    reached = [n for n in weights_before if n.startswith(("embeddings.", "encoder.layer.2."))]
+    assert record.trained_parameters == sum(weights_before[name].size for name in reached)
+    assert "realign" not in {stage.kind for stage in result.stages}
+    after = weights(world, "finetune", "mine", "model.safetensors")[3]
+    alone = weights(world, "finetune", "finetune-only", "model.safetensors")[3]
+    assert set(after) == set(alone)
+    frozen = "encoder.encoder.layer.0.output.dense.weight"
+    assert (after[frozen] != weights_before[frozen.removeprefix("encoder.")]).any()  # by fine-tuning
+    assert (
+        after["encoder.embeddings.word_embeddings.weight"] != alone["encoder.embeddings.word_embeddings.weight"]
+    ).any()

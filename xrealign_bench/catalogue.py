@@ -196,7 +196,7 @@ def _recipes() -> list[dict[str, Any]]:
             "name": r.name,
             "title": r.title,
             "method": r.method,
-            "aligner": (r.aligner or "the suite's") if r.realigns else None,
+            "aligner": (r.aligner or "the suite's") if r.method == "word_contrastive" else None,
             "frozen": _frozen(r) if r.realigns else None,
         }
         for r in recipes

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.load import load_tokenizer
-from xrealign_bench.models.text import Window, collate, encode_words, pool_words
+from xrealign_bench.models.text import Window, collate, encode_words, pool_sentences, pool_words
 
 KINDS = ["wordpiece", "unigram", "bytes"]
 PIECES = [
@@ -190,6 +190,25 @@ def test_the_mean_of_half_precision_is_taken_in_full() -> None:
     hidden = torch.full((1, 4096, 1), 17.0, dtype=torch.float16)  # the sum is beyond float16's range
     mean = pool_words(hidden, torch.tensor([[0]]), torch.tensor([[4096]]), "mean")
     assert mean.dtype == torch.float16 and mean.item() == 17.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sentence_is_the_mean_of_its_words_sub_words(
+    tokenizers: dict[str, PreTrainedTokenizerFast], kind: str
+) -> None:
+    sentences = [words for words in random_sentences(5, 30) if words]
+    windows = encode_words(tokenizers[kind], sentences, 32)
+    batch = collate(windows, 0)
+    hidden = torch.randn(*batch.input_ids.shape, 6, generator=torch.Generator().manual_seed(1)) + 100
+    mean = pool_sentences(hidden, batch.starts, batch.ends, "mean")
+    as_run = pool_sentences(hidden, batch.starts, batch.ends, "as_run")
+    for row, window in enumerate(windows):
+        inside = [place for a, b in zip(window.starts, window.ends, strict=True) for place in range(a, b)]
+        assert torch.allclose(mean[row].double(), hidden[row, inside].double().mean(0), rtol=1e-6, atol=0)
+        first = hidden[row, : len(window.starts)].double().mean(0)
+        assert torch.allclose(as_run[row].double(), first, rtol=1e-6, atol=0)
+    if kind == "wordpiece":  # the others have lone markers, which are left out: here only special tokens are
+        assert all(w.starts[0] == 1 and w.ends[-1] == len(w.input_ids) - 1 for w in windows)
 
 
 def test_padded_words_get_no_gradient() -> None:

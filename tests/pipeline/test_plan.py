@@ -117,6 +117,10 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("layer", {"recipe": {"objective": {"layer": "last"}}}, TRAINED),
     ("pooling", {"recipe": {"objective": {"pooling": "mean"}}}, TRAINED),
     ("projection", {"recipe": {"objective": {"projection": None}}}, TRAINED),
+    ("regularisation", {"recipe": {"objective": {"regularisation": {"weight": 1}}}}, TRAINED),
+    ("mixing", {"recipe": {"parallel": {"mixing": "uniform"}}}, TRAINED),
+    ("method", {"recipe": {"method": "sentence_contrastive"}}, PAIRS),
+    ("joint", schedule(when="during"), TRAINED),
     ("negatives", {"recipe": {"objective": {"negatives": "other_language"}}}, TRAINED),
     ("realignment steps", schedule(steps=4), TRAINED),
     ("realignment batch size", schedule(batch_size=5), TRAINED),
@@ -147,9 +151,17 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
     }  # fmt: skip
     assert {spec.__name__.lower(): set(spec.model_fields) for spec in (Freeze, Objective, Parallel, Schedule)} == {
         "freeze": {"blocks", "embeddings"},
-        "objective": {"temperature", "layer", "pooling", "projection", "negatives"},
-        "parallel": {"corpus", "languages", "mixing"},  # one mixing
-        "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule"},  # one when
+        "objective": {
+            "temperature",
+            "layer",
+            "pooling",
+            "projection",
+            "negatives",
+            "sentence_pooling",
+            "regularisation",
+        },
+        "parallel": {"corpus", "languages", "mixing"},
+        "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule", "weight"},
     }
 
 
@@ -157,6 +169,52 @@ def test_the_data_are_part_of_the_keys(plain: dict[str, set[str]], monkeypatch: 
     monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
     changed = keys(make_plan(request()))
     assert all(not changed[kind] & plain[kind] for kind in KINDS)
+
+
+JOINT: dict[str, Any] = {"schedule": {"batch_size": 4, "when": "during"}}
+JOINT_COVERED: list[tuple[str, dict[str, Any]]] = [
+    ("weight", {"schedule": {"batch_size": 4, "when": "during", "weight": 0.5}}),
+    ("batch size", {"schedule": {"batch_size": 5, "when": "during"}}),
+    ("frozen blocks", {"freeze": {"blocks": "upper_half"}}),
+    ("temperature", {"objective": {"temperature": 0.2}}),
+    ("mixing", {"parallel": {"mixing": "uniform"}}),
+    ("random weights", {"initialisation": "random"}),
+]
+
+
+@pytest.mark.parametrize("changes", [row[1] for row in JOINT_COVERED], ids=[row[0] for row in JOINT_COVERED])
+def test_a_joint_fine_tuning_depends_on_the_settings_of_realignment(changes: dict[str, Any]) -> None:
+    before, after = (keys(make_plan(request(recipe=JOINT | more))) for more in ({}, changes))
+    assert {kind for kind in KINDS if before[kind] != after[kind]} == {"finetune", "predict"}
+
+
+def test_joint_realignment_is_a_part_of_fine_tuning() -> None:
+    plan = make_plan(request(recipe=JOINT))
+    assert {ref.kind for ref in plan.stages} == ALL - {"realign"}
+    run = plan.runs[1]
+    assert run.realign == run.finetune
+    stage = plan.stages[run.finetune["phrases", 3]]
+    pairs = {f"pairs-{language}": ref for language, ref in run.encode.items()}
+    assert stage.inputs == {"train": plan.train["phrases"], **pairs}
+    assert stage.settings["initialisation"] == "checkpoint"
+
+
+def test_sentences_need_no_aligner() -> None:
+    """Not even where the suite has one that the corpus or the package lacks."""
+    sentences = {"recipe": {"method": "sentence_contrastive"}}
+    plan = make_plan(request(**sentences, suite={"parallel": {"corpus": "pairs", "aligner": "no-such"}}))
+    assert keys(plan) == keys(make_plan(request(**sentences)))
+    read = [stage for stage in plan.stages.values() if stage.kind == "align"]
+    assert [stage.label for stage in read] == ["read pairs en-de", "read pairs en-sw", "read pairs en-th"]
+    assert all(stage.settings["aligner"] is None for stage in read)
+
+
+def test_the_key_of_a_realignment_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, every store loses its realignments: never by accident."""
+    monkeypatch.setattr(planning.importlib.metadata, "version", lambda package: "1.0")
+    monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
+    ref = make_plan(request()).runs[1].realign["phrases", 3]
+    assert ref.key == "8c5451cfe723fb2dbe867c5b7b52ced1ec62a1c065d3219bef51c89ec87df238"
 
 
 def test_the_similarity_aligner_depends_on_the_checkpoint() -> None:

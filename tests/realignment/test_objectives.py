@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xrealign_bench.realignment.objectives import projection_head, word_contrastive
+from xrealign_bench.realignment.objectives import contrastive, projection_head
 
 NEGATIVES = ("both_languages", "other_language")
 
@@ -58,9 +58,7 @@ def test_loss_and_gradient_are_those_of_the_definition(
     plain = words.clone().requires_grad_()
     vectorised = words.clone().requires_grad_()
     expected = definition(plain, anchors, positives, side, 0.3, negatives)
-    loss = word_contrastive(
-        vectorised, torch.tensor(anchors), torch.tensor(positives), torch.tensor(side), 0.3, negatives
-    )
+    loss = contrastive(vectorised, torch.tensor(anchors), torch.tensor(positives), torch.tensor(side), 0.3, negatives)
     expected.backward()
     loss.backward()
     assert loss.item() == pytest.approx(expected.item(), abs=tolerance)
@@ -71,7 +69,7 @@ def test_loss_and_gradient_are_those_of_the_definition(
 def test_gradient_is_that_of_finite_differences(negatives: str) -> None:
     words, anchors, positives, side = random_case(11, torch.float64)
     given = (torch.tensor(anchors), torch.tensor(positives), torch.tensor(side))
-    assert torch.autograd.gradcheck(lambda w: word_contrastive(w, *given, 0.5, negatives), (words.requires_grad_(),))
+    assert torch.autograd.gradcheck(lambda w: contrastive(w, *given, 0.5, negatives), (words.requires_grad_(),))
 
 
 def test_three_words_worked_out_by_hand() -> None:
@@ -81,8 +79,8 @@ def test_three_words_worked_out_by_hand() -> None:
     words = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     given = (torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([False, True, True]), 0.5)
     one = math.log(1 + math.exp(-2))
-    assert word_contrastive(words, *given, "both_languages").item() == pytest.approx(one, abs=1e-6)
-    assert word_contrastive(words, *given, "other_language").item() == pytest.approx(one / 2, abs=1e-6)
+    assert contrastive(words, *given, "both_languages").item() == pytest.approx(one, abs=1e-6)
+    assert contrastive(words, *given, "other_language").item() == pytest.approx(one / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("negatives", NEGATIVES)
@@ -90,12 +88,8 @@ def test_the_order_of_the_words_does_not_matter(negatives: str) -> None:
     words, anchors, positives, side = random_case(3, torch.float64)
     order = torch.randperm(len(words), generator=torch.Generator().manual_seed(0))
     place = torch.argsort(order)
-    at_first = word_contrastive(
-        words, torch.tensor(anchors), torch.tensor(positives), torch.tensor(side), 0.1, negatives
-    )
-    permuted = word_contrastive(
-        words[order], place[anchors], place[positives], torch.tensor(side)[order], 0.1, negatives
-    )
+    at_first = contrastive(words, torch.tensor(anchors), torch.tensor(positives), torch.tensor(side), 0.1, negatives)
+    permuted = contrastive(words[order], place[anchors], place[positives], torch.tensor(side)[order], 0.1, negatives)
     assert permuted.item() == pytest.approx(at_first.item(), abs=1e-12)
 
 
@@ -103,23 +97,21 @@ def test_the_length_of_a_vector_does_not_matter() -> None:
     words, anchors, positives, side = random_case(4, torch.float64)
     given = (torch.tensor(anchors), torch.tensor(positives), torch.tensor(side), 0.1, "both_languages")
     lengths = torch.linspace(0.1, 30, len(words), dtype=torch.float64).unsqueeze(1)
-    assert word_contrastive(words * lengths, *given).item() == pytest.approx(
-        word_contrastive(words, *given).item(), abs=1e-12
-    )
+    assert contrastive(words * lengths, *given).item() == pytest.approx(contrastive(words, *given).item(), abs=1e-12)
 
 
 def test_a_word_in_no_link_is_a_negative() -> None:
     words, anchors, positives, side = random_case(5, torch.float64)
     given = (torch.tensor(anchors), torch.tensor(positives))
     more = torch.cat([words, words[anchors[:1]]])  # as near to the first anchor as can be
-    without = word_contrastive(words, *given, torch.tensor(side), 0.1, "both_languages")
-    assert word_contrastive(more, *given, torch.tensor([*side, side[anchors[0]]]), 0.1, "both_languages") > without
+    without = contrastive(words, *given, torch.tensor(side), 0.1, "both_languages")
+    assert contrastive(more, *given, torch.tensor([*side, side[anchors[0]]]), 0.1, "both_languages") > without
 
 
 def test_a_batch_without_links_has_no_loss() -> None:
     none = torch.tensor([], dtype=torch.long)
     with pytest.raises(ValueError, match="without links"):
-        word_contrastive(torch.randn(3, 2), none, none, torch.tensor([False, True, True]), 0.1, "both_languages")
+        contrastive(torch.randn(3, 2), none, none, torch.tensor([False, True, True]), 0.1, "both_languages")
 
 
 def test_the_projection_is_two_layers_without_biases() -> None:

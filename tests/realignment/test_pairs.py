@@ -55,3 +55,15 @@ def test_a_batch_numbers_its_words_row_by_row() -> None:
     assert int((batch.windows.starts >= 0).sum()) == 8
     assert batch.windows.input_ids.shape == (4, 6)
     assert torch.equal(batch.windows.attention_mask.sum(1), torch.tensor([6, 3, 4, 6]))
+
+
+def test_pairs_that_are_not_aligned_are_kept_without_links() -> None:
+    """Null is no word alignment; an empty one has found nothing."""
+    sources, targets = [window(0, [1, 1]), window(1, [2]), window(2, [1])], [window(0, [1]), window(1, [1])]
+    encoded = pair_up(sources, targets, [None, None, None])
+    assert [(pair.source, pair.target) for pair in encoded.pairs] == list(zip(sources[:2], targets, strict=True))
+    assert (encoded.links, encoded.dropped) == (0, {"empty": 1})
+    batch = batch_pairs(encoded.pairs, PAD)
+    assert batch.anchors.shape == batch.positives.shape == (0,)
+    assert batch.windows.input_ids.shape == (4, 4)
+    assert pair_up(sources[:2], targets, [[], []]).dropped == {"pair_without_link": 2}

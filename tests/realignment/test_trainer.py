@@ -20,6 +20,7 @@ from xrealign_bench.realignment.trainer import RealignmentLog, batch_loss, reali
 from xrealign_bench.specs import Freeze, Objective, Schedule
 
 CPU = torch.device("cpu")
+WORDS_ONLY: dict[str, Any] = {"method": "word_contrastive", "initial": None}
 
 
 def pairs() -> dict[str, EncodedPairs]:
@@ -32,7 +33,8 @@ def run(encoder: nn.Module, **settings: Any) -> RealignmentLog:
         steps=steps, learning_rate=rate, batch_size=8, lr_schedule=settings.pop("lr_schedule", "constant")
     )
     given: dict[str, Any] = {
-        "freezing": Freeze(), "objective": Objective(), "seed": 3, "progress": lambda done, total, note: None,
+        "method": "word_contrastive", "mixing": "round_robin", "freezing": Freeze(), "objective": Objective(),
+        "seed": 3, "progress": lambda done, total, note: None,
     }  # fmt: skip
     return realign(encoder, PAD, settings.pop("pairs", pairs()), schedule=schedule, device=CPU, **{**given, **settings})
 
@@ -106,7 +108,7 @@ def test_both_sides_in_one_pass_are_the_two_sides_apart() -> None:
     encoder, head = tiny_bert(), projection_head(32, 8)
     chosen = pairs()["one"].pairs[:5]
     together = batch_pairs(chosen, PAD)
-    loss = batch_loss(encoder, head, together, Objective(layer="penultimate"))
+    loss = batch_loss(encoder, head, together, objective=Objective(layer="penultimate"), **WORDS_ONLY)
     words = []
     for window in [p.source for p in chosen] + [p.target for p in chosen]:  # each by itself, without any padding
         hidden = encoder(torch.tensor([window.input_ids]), output_hidden_states=True).hidden_states[-2]
@@ -170,14 +172,14 @@ def test_a_step_is_adams(monkeypatch: pytest.MonkeyPatch) -> None:
     reference = copy.deepcopy(encoder)
     given: list[tuple[nn.Module, PairBatch]] = []
 
-    def noting(model: nn.Module, head: nn.Module, batch: PairBatch, objective: Objective) -> Tensor:
+    def noting(model: nn.Module, head: nn.Module, batch: PairBatch, **settings: Any) -> Tensor:
         given.append((copy.deepcopy(head), batch))
-        return batch_loss(model, head, batch, objective)
+        return batch_loss(model, head, batch, **settings)
 
     monkeypatch.setattr(trainer, "batch_loss", noting)
     run(encoder, steps=1, learning_rate=1e-3)
     head, batch = given[0]
-    batch_loss(reference, head, batch, Objective()).backward()
+    batch_loss(reference, head, batch, objective=Objective(), **WORDS_ONLY).backward()
     moved = dict(encoder.named_parameters())
     for name, parameter in reference.named_parameters():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

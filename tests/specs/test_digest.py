@@ -24,6 +24,8 @@ FULL = {
         "pooling": "first_subword",
         "projection": 128,
         "negatives": "both_languages",
+        "sentence_pooling": "mean",
+        "regularisation": None,
     },
     "parallel": {"corpus": None, "languages": "suite_targets", "mixing": "round_robin"},
     "schedule": {
@@ -33,6 +35,7 @@ FULL = {
         "max_length": "match_finetuning",
         "learning_rate": "match_finetuning",
         "lr_schedule": "constant",
+        "weight": 1.0,
     },
 }
 """A recipe with every field written out, all at their defaults but the method."""
@@ -51,15 +54,18 @@ OTHER_VALUES: dict[str, Any] = {
     "objective.pooling": "mean",
     "objective.projection": None,
     "objective.negatives": "other_language",
+    "objective.regularisation": {"weight": 1.0},
     "parallel.corpus": "opus-100",
     "parallel.languages": ["de"],
+    "parallel.mixing": "uniform",
+    "schedule.when": "during",
     "schedule.steps": 100,
     "schedule.batch_size": 32,
     "schedule.max_length": 64,
     "schedule.learning_rate": 1e-5,
     "schedule.lr_schedule": "linear",
 }
-ONE_VALUE_ONLY = {"method", "parallel.mixing", "schedule.when"}
+ONE_VALUE_ONLY = {"method", "objective.sentence_pooling", "schedule.weight"}
 """Fields that have no other value that goes with the rest."""
 
 

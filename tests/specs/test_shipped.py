@@ -66,3 +66,28 @@ def test_recipes_on_ten_languages_differ_from_full_in_that_alone(method: str) ->
     selected = ten.parallel.model_copy(update={"languages": SelectedLanguages(select=method, n=10)})  # type: ignore[arg-type]
     as_ten = {"name": ten.name, "title": ten.title, "parallel": selected}
     assert full.model_copy(update=as_ten) == ten
+
+
+@pytest.mark.parametrize("part", ["full", "front", "back"])
+def test_as_run_differs_from_the_text_in_the_mixing_alone(part: str) -> None:
+    text, as_run = (find_spec(name, Recipe) for name in (f"alignfreeze-{part}", f"alignfreeze-{part}-as-run"))
+    mixed = text.parallel.model_copy(update={"mixing": "round_robin_first_exhausted"})
+    assert text.model_copy(update={"name": as_run.name, "title": as_run.title, "parallel": mixed}) == as_run
+
+
+def test_the_last_layer_differs_in_the_layer_alone() -> None:
+    full, last = (find_spec(name, Recipe) for name in ("alignfreeze-full", "alignfreeze-full-last-layer"))
+    objective = full.objective.model_copy(update={"layer": "last"})
+    assert full.model_copy(update={"name": last.name, "title": last.title, "objective": objective}) == last
+
+
+def test_sentences_as_run_differ_in_pooling_and_mixing_alone() -> None:
+    mean, as_run = (find_spec(name, Recipe) for name in ("sentence-mean-all", "sentence-as-run"))
+    assert (mean.method, mean.aligner, mean.freeze.blocks) == ("sentence_contrastive", None, "none")
+    changed = {
+        "name": as_run.name,
+        "title": as_run.title,
+        "objective": mean.objective.model_copy(update={"sentence_pooling": "as_run"}),
+        "parallel": mean.parallel.model_copy(update={"mixing": "round_robin_first_exhausted"}),
+    }
+    assert mean.model_copy(update=changed) == as_run

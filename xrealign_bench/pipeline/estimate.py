@@ -125,7 +125,10 @@ def _products(stage: Mapping[str, Any], dumps: Mapping[str, Mapping[str, Any]]) 
     if stage["kind"] == "realign":
         sentences, products = 2 * settings["steps"] * settings["batch_size"], 6.0
     elif stage["kind"] == "finetune":
-        sentences, products = settings["finetuning"]["steps"] * settings["finetuning"]["batch_size"], 6.0
+        steps = settings["finetuning"]["steps"]
+        sentences, products = steps * settings["finetuning"]["batch_size"], 6.0
+        if "joint" in settings:
+            sentences += 2 * steps * settings["joint"]["batch_size"]
     elif stage["kind"] == "predict":
         test = dumps[stage["inputs"]["test"]["key"]]["settings"]
         sentences, products = test["limit"] or test["task"]["test_examples"] or SENTENCES, 2.0

@@ -41,6 +41,9 @@ CODE_VERSIONS: Mapping[StageKind, int] = {
 }  # fmt: skip
 """Raised whenever a change of code changes what a kind of stage puts out: old outputs are then never reused."""
 
+PAIRS_OF = "pairs-"
+"""Before a language: the role of its encoded pairs in a fine-tuning that realigns at the same time."""
+
 
 class StageRef(Spec):
     kind: StageKind
@@ -110,7 +113,8 @@ class Run:
     without_data: list[str] = field(default_factory=list)
     """Languages that the recipe asks for and the corpus lacks."""
     realign: dict[tuple[str, int], StageRef] = field(default_factory=dict)
-    """(task, seed) -> realignment; the same for all tasks whose settings it shares."""
+    """(task, seed) -> the stage that realigns; the same for all tasks whose settings it shares. Where realignment and
+    fine-tuning are joint it is the task's fine-tuning."""
     finetune: dict[tuple[str, int], StageRef] = field(default_factory=dict)
     predict: dict[tuple[str, str, int], StageRef] = field(default_factory=dict)
     """(task, language, seed) -> predictions; the source language is among them, if the task has it."""
@@ -223,16 +227,9 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
         raise unknown(f"parallel corpus in recipe '{recipe.name}':", corpus_name, request.corpora)
     corpus = request.corpora[corpus_name]
     source = request.suite.source_language
-    aligner = recipe.aligner or request.suite.parallel.aligner
-    if aligner not in ALIGNERS:
-        raise unknown(f"aligner in recipe '{recipe.name}':", aligner, ALIGNERS)
-    if ALIGNERS[aligner].needs_gold and isinstance(corpus.source, HubData):
-        raise UserError(
-            f"recipe '{recipe.name}': the corpus '{corpus.name}' has no gold word alignment; choose another aligner "
-            f"than '{aligner}'"
-        )
+    aligner = _aligner(request, recipe, corpus)
     there = set(corpus_languages(corpus, source, request.data_root, request.offline))
-    if ALIGNERS[aligner].needs_lexicon:
+    if aligner is not None and ALIGNERS[aligner].needs_lexicon:
         there &= set(lexicon_languages(corpus, source, request.data_root))
     for language in _realigned_languages(request, recipe, there):
         if language not in there:
@@ -267,6 +264,21 @@ def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
             )
 
 
+def _aligner(request: Request, recipe: Recipe, corpus: Corpus) -> str | None:
+    """The aligner's name; None where whole sentences are contrasted."""
+    if recipe.method == "sentence_contrastive":
+        return None
+    aligner = recipe.aligner or request.suite.parallel.aligner
+    if aligner not in ALIGNERS:
+        raise unknown(f"aligner in recipe '{recipe.name}':", aligner, ALIGNERS)
+    if ALIGNERS[aligner].needs_gold and isinstance(corpus.source, HubData):
+        raise UserError(
+            f"recipe '{recipe.name}': the corpus '{corpus.name}' has no gold word alignment; choose another aligner "
+            f"than '{aligner}'"
+        )
+    return aligner
+
+
 def _realigned_languages(request: Request, recipe: Recipe, there: Collection[str]) -> list[str]:
     """What the recipe asks for: never less because an evaluation looks at fewer languages.
 
@@ -293,7 +305,7 @@ def _realigned_languages(request: Request, recipe: Recipe, there: Collection[str
     return codes
 
 
-def _align(request: Request, name: str, corpus: Corpus, language: str) -> Stage:
+def _align(request: Request, name: str | None, corpus: Corpus, language: str) -> Stage:
     source = request.suite.source_language
     where = (request.data_root, request.offline)
     settings: dict[str, Any] = {
@@ -306,6 +318,8 @@ def _align(request: Request, name: str, corpus: Corpus, language: str) -> Stage:
     }
     if isinstance(corpus.source, HubData):
         settings["segmenter"] = SEGMENTER
+    if name is None:
+        return Stage(kind="align", label=f"read pairs {source}-{language}", settings=settings)
     if (package := ALIGNERS[name].package) is not None:
         settings["package"] = [package, importlib.metadata.version(package)]
     if ALIGNERS[name].needs_lexicon:
@@ -329,7 +343,15 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     weights: dict[str, StageRef] = {}
     rate = learning_rate(request.suite.finetuning, request.checkpoint.model_type)
     finetuning = request.suite.finetuning.model_copy(update={"learning_rate": {"default": rate}})
-    if recipe.realigns:
+    joint = recipe.realigns and recipe.schedule.when == "during"
+    if joint and not task.finetunes:
+        raise UserError(
+            f"recipe '{recipe.name}' realigns during fine-tuning and the task '{task.name}' has none; "
+            "leave one of them out"
+        )
+    if joint:
+        weights = {f"{PAIRS_OF}{language}": ref for language, ref in run.encode.items()}
+    elif recipe.realigns:
         weights["encoder"] = plan.add(_realign(request, run, seed))
         run.realign[task.name, seed] = weights["encoder"]
     if not task.finetunes:
@@ -338,19 +360,22 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     finetune = plan.add(
         Stage(
             kind="finetune",
-            label=f"fine-tune {task.name} after {recipe.name}, seed {seed}",
+            label=f"fine-tune {task.name} {'with' if joint else 'after'} {recipe.name}, seed {seed}",
             settings={
                 "checkpoint": _weights(request.checkpoint),
-                "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
+                "initialisation": "realigned" if "encoder" in weights else recipe.initialisation,
                 "finetuning": finetuning,
                 "task": _what_is_read(_in_one_language(task, request.suite.source_language)),
                 "seed": seed,
                 "numerics": request.numerics,
+                **({"joint": _joint(recipe)} if joint else {}),
             },
             inputs={"train": plan.train[task.name], **weights},
         )
     )
     run.finetune[task.name, seed] = finetune
+    if joint:
+        run.realign[task.name, seed] = finetune
     for language in _test_languages(request, task):
         predict = Stage(
             kind="predict",
@@ -383,6 +408,18 @@ def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[
             inputs={"test": plan.test[task.name, language], **weights},
         )
         run.predict[task.name, language, seed] = plan.add(predict)
+
+
+def _joint(recipe: Recipe) -> dict[str, Any]:
+    """Settings of a realignment that goes beside fine-tuning, whose steps and learning rate it takes."""
+    return {
+        "method": recipe.method,
+        "freeze": recipe.freeze,
+        "objective": recipe.objective,
+        "mixing": recipe.parallel.mixing,
+        "batch_size": recipe.schedule.batch_size,
+        "weight": recipe.schedule.weight,
+    }
 
 
 def _realign(request: Request, run: Run, seed: int) -> Stage:

@@ -3,10 +3,10 @@
 | kind | reads | leaves |
 |---|---|---|
 | tokenise | task data | the tables of the kind of task (for words: windows.parquet, sentences.parquet), data.json |
-| align | parallel corpus | pairs.parquet, data.json |
+| align | parallel corpus | pairs.parquet (links null where none are needed), data.json |
 | encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
 | realign | `encode` of every language | encoder.safetensors, log.json |
-| finetune | `tokenise`, `realign` or the checkpoint | model.safetensors, log.json |
+| finetune | `tokenise`, `realign` or the checkpoint; `encode` where both are joint | model.safetensors, log.json |
 | predict | `finetune` (for retrieval: `realign` or the checkpoint), `tokenise` | predictions.parquet, score.json (for \
 retrieval also log.json) |
 """
@@ -26,17 +26,17 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
-from xrealign_bench.data import Located, load_lexicon, load_pairs
+from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.text import encode_words, windows_of, windows_table
 from xrealign_bench.models.training import Progress
 from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
-from xrealign_bench.pipeline.plan import Sources, Stage, StageKind
+from xrealign_bench.pipeline.plan import PAIRS_OF, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
-from xrealign_bench.realignment.trainer import realign
+from xrealign_bench.realignment.trainer import JointRealignment, RealignmentLog, realign
 from xrealign_bench.specs import Columns, Corpus, EmbeddedData, Schedule, Task
 from xrealign_bench.tasks.kinds import KINDS, Rows
 from xrealign_bench.tasks.metrics import SCORING
@@ -86,10 +86,14 @@ def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources
         records = [_data_record("lexicon", corpus.name, target, located, len(lexicon.entries), lexicon.dropped)]
     if "checkpoint" in settings:
         resources = Resources(vectors=_word_vectors(sources, settings["max_length"]))
-    alignment = align(settings["aligner"], text, resources)
-    columns = {"source_words": text.source_words, "target_words": text.target_words, "links": alignment.links}
+    links: list[Links] | list[None] = [None] * len(text.source_words)
+    dropped = text.dropped
+    if settings["aligner"] is not None:
+        alignment = align(settings["aligner"], text, resources)
+        links = alignment.links
+        dropped = dropped | {f"link {rule}": count for rule, count in alignment.dropped.items()}
+    columns = {"source_words": text.source_words, "target_words": text.target_words, "links": links}
     write_table(out / "pairs.parquet", pa.table(columns, schema=PAIRS))
-    dropped = text.dropped | {f"link {rule}": count for rule, count in alignment.dropped.items()}
     records.append(_data_record("parallel", corpus.name, target, text.located, len(text.source_words), dropped))
     write_json(out / "data.json", records)
     return {}
@@ -113,6 +117,8 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         encoder,
         _tokenizer(sources.checkpoint).pad_token_id,
         pairs,
+        method=settings["method"],
+        mixing=settings["mixing"],
         freezing=settings["freeze"],
         objective=settings["objective"],
         schedule=Schedule.model_validate({name: settings[name] for name in given}),
@@ -121,11 +127,19 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         progress=progress,
     )
     save_weights(encoder, out / "encoder.safetensors")
+    record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
+    write_json(out / "log.json", {"record": record, "losses": log.losses})
+    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
+
+
+def _realignment_record(
+    log: RealignmentLog, pairs: Mapping[str, EncodedPairs], seed: int, learning_rate: float
+) -> dict[str, Any]:
     tenth = max(1, len(log.losses) // 10)
-    record = {
-        "seed": settings["seed"],
+    return {
+        "seed": seed,
         "steps": len(log.losses),
-        "learning_rate": settings["learning_rate"],
+        "learning_rate": learning_rate,
         "pairs": {language: len(encoded.pairs) for language, encoded in pairs.items()},
         "pairs_seen": log.pairs_seen,
         "links": {language: encoded.links for language, encoded in pairs.items()},
@@ -137,8 +151,6 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         "first_loss": float(np.mean(log.losses[:tenth])),
         "last_loss": float(np.mean(log.losses[-tenth:])),
     }
-    write_json(out / "log.json", {"record": record, "losses": log.losses})
-    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
 
 
 def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
@@ -151,6 +163,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     seed_everything(seed)  # for the head
     assert kind.train is not None  # else the plan has no such stage
     model = kind.new_model(encoder, task)
+    joint = _joint(settings, inputs, encoder, sources)
     log = kind.train(
         model,
         _tokenizer(sources.checkpoint).pad_token_id,
@@ -159,11 +172,43 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
         seed=seed,
         device=pick_device(sources.device),
         progress=progress,
+        joint=None if joint is None else joint.loss,
     )
     save_weights(model, out / "model.safetensors")
-    parameters = sum(p.numel() for p in encoder.parameters())
-    write_json(out / "log.json", {"encoder_parameters": parameters, "losses": log.losses})
-    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
+    record: dict[str, Any] = {
+        "encoder_parameters": sum(p.numel() for p in encoder.parameters()),
+        "losses": log.losses,
+    }
+    tokens = log.tokens
+    if joint is not None:
+        rate = settings["finetuning"].learning_rate["default"]
+        record["record"] = _realignment_record(joint.log, joint.pairs, seed, rate)
+        record["realignment_losses"] = joint.log.losses
+        tokens += joint.log.tokens
+    write_json(out / "log.json", record)
+    return {"tokens": tokens, "flops": 6.0 * tokens * _block_parameters(encoder)}
+
+
+def _joint(settings: dict[str, Any], inputs: Inputs, encoder: nn.Module, sources: Sources) -> JointRealignment | None:
+    """The realignment that goes beside a fine-tuning, if its recipe wants one."""
+    if "joint" not in settings:
+        return None
+    given = settings["joint"]
+    pairs = {role.removeprefix(PAIRS_OF): _read_pairs(at) for role, at in inputs.items() if role.startswith(PAIRS_OF)}
+    return JointRealignment(
+        encoder,
+        _tokenizer(sources.checkpoint).pad_token_id,
+        pairs,
+        method=given["method"],
+        mixing=given["mixing"],
+        freezing=given["freeze"],
+        objective=given["objective"],
+        batch_size=given["batch_size"],
+        weight=given["weight"],
+        steps=settings["finetuning"].steps,
+        seed=settings["seed"],
+        device=pick_device(sources.device),
+    )
 
 
 def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:

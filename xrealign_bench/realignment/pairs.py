@@ -18,17 +18,17 @@ class EncodedPair:
     source: Window
     target: Window
     links: NDArray[np.int64]
-    """(links, 2): word of the source window, word of the target window."""
+    """(links, 2): word of the source window, word of the target window; none where the pairs are not aligned."""
 
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    """The pairs of one language that have a link; of a side that needs several windows only the first is read."""
+    """The pairs of one language, of an aligned one those that have a link; of a long side the first window is read."""
 
     pairs: list[EncodedPair]
     links: int
     dropped: dict[str, int] = field(default_factory=dict)
-    """Rule -> how many links (`link_beyond_window`) or pairs (`pair_without_link`) it dropped."""
+    """Rule -> how many links (`link_beyond_window`) or pairs (`pair_without_link`, `empty`) it dropped."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,27 @@ class PairBatch:
 
 
 def pair_up(
-    sources: Sequence[Window], targets: Sequence[Window], links: Sequence[Sequence[Sequence[int]]]
+    sources: Sequence[Window], targets: Sequence[Window], links: Sequence[Sequence[Sequence[int]] | None]
 ) -> EncodedPairs:
     """Bring the windows of both sides together with the word alignment of their sentences.
 
     Args:
         sources: all windows of the source sentences, numbered as the pairs are.
         targets: likewise.
-        links: for each pair, (source word, target word) counted in the sentences.
+        links: for each pair, (source word, target word) counted in the sentences; None where words are not aligned:
+            such a pair is kept without links.
     """
     first = [{w.sentence: w for w in side if w.first_word == 0} for side in (sources, targets)]
-    pairs, dropped = [], {"link_beyond_window": 0, "pair_without_link": 0}
+    pairs, dropped = [], {"link_beyond_window": 0, "pair_without_link": 0, "empty": 0}
     for number, given in enumerate(links):
         # A sentence without words has no window, and no links either.
         source, target = first[0].get(number), first[1].get(number)
+        if given is None:
+            if source and target:
+                pairs.append(EncodedPair(source, target, np.empty((0, 2), dtype=np.int64)))
+            else:
+                dropped["empty"] += 1
+            continue
         kept = [(s, t) for s, t in given if source and target and s < len(source.starts) and t < len(target.starts)]
         dropped["link_beyond_window"] += len(given) - len(kept)
         if source and target and kept:

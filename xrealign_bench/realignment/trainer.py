@@ -1,11 +1,12 @@
-"""Train an encoder so that translated words come to lie together."""
+"""Train an encoder so that translated words or sentences come to lie together."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,14 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output, find_blocks, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
-from xrealign_bench.models.text import pool_words
-from xrealign_bench.models.training import Progress, optimise
-from xrealign_bench.realignment.batches import round_robin
-from xrealign_bench.realignment.objectives import projection_head, word_contrastive
+from xrealign_bench.models.text import pool_sentences, pool_words
+from xrealign_bench.models.training import JointLoss, Progress, optimise
+from xrealign_bench.realignment.batches import Mixing, draw_batches
+from xrealign_bench.realignment.objectives import contrastive, drift, projection_head
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, batch_pairs
 from xrealign_bench.specs import Freeze, Objective, Schedule
+
+Method = Literal["word_contrastive", "sentence_contrastive"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ def realign(
     pad_id: int,
     pairs: Mapping[str, EncodedPairs],
     *,
+    method: Method,
+    mixing: Mixing,
     freezing: Freeze,
     objective: Objective,
     schedule: Schedule,
@@ -55,6 +60,8 @@ def realign(
         encoder: as `load_encoder` gives it.
         pad_id: the tokenizer's padding token.
         pairs: language -> its pairs, at least one each.
+        method: what is brought together.
+        mixing: how languages make up the batches.
         freezing: what stays as it is.
         objective: the loss.
         schedule: with all values given as numbers.
@@ -66,35 +73,13 @@ def realign(
         UserError: a language has no pair with a link, or the freezing does not fit the model.
         TrainingError: the loss is not a finite number.
     """
-    without = sorted(language for language, encoded in pairs.items() if not encoded.pairs)
-    if without:
-        raise UserError(
-            f"no word of {', '.join(without)} is linked, so there is nothing to realign; choose another aligner"
-        )
     if not isinstance(schedule.steps, int) or not isinstance(schedule.learning_rate, float):
         raise ValueError("the schedule's steps and learning rate must be numbers")
-    seed_everything(seed)
-    report = freeze(encoder, freezing)
-    _check_something_is_trained(encoder, report, objective)
-    config: Any = encoder.config
-    size = objective.projection
-    head = nn.Identity() if size is None else projection_head(config.hidden_size, size)
-    model = nn.ModuleList([encoder, head]).to(device).train()
-    sizes = {language: len(encoded.pairs) for language, encoded in pairs.items()}
-    seen, tokens = dict.fromkeys(sorted(pairs), 0), 0
-
-    def losses() -> Iterator[Callable[[], Tensor]]:
-        nonlocal tokens
-        for chosen in round_robin(sizes, schedule.batch_size, int(schedule.steps), seed):
-            for language, _ in chosen:
-                seen[language] += 1
-            batch = batch_pairs([pairs[language].pairs[number] for language, number in chosen], pad_id)
-            tokens += int(batch.windows.attention_mask.sum())
-            yield partial(batch_loss, encoder, head, batch.to(device), objective)
-
+    losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device)
+    model = nn.ModuleList([encoder, losses.head]).train()
     history = optimise(
         model.parameters(),
-        losses(),
+        losses.draw(mixing, schedule.batch_size, schedule.steps, seed),
         steps=schedule.steps,
         learning_rate=schedule.learning_rate,
         schedule=schedule.lr_schedule,
@@ -104,18 +89,138 @@ def realign(
     trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
     encoder.zero_grad(set_to_none=True)
     encoder.requires_grad_(True).eval()
-    return RealignmentLog(history, report, trained, seen, tokens)
+    return RealignmentLog(history, losses.frozen, trained, losses.seen, losses.tokens)
 
 
-def batch_loss(encoder: nn.Module, head: nn.Module, batch: PairBatch, objective: Objective) -> Tensor:
-    """The loss of one batch; both sides go through the encoder in one pass."""
+class JointRealignment:
+    """Realignment beside fine-tuning: a loss to give to a task's `train`, and afterwards what it did.
+
+    In each step a batch of pairs is read as well as one of the task (Gaschi et al. 2023, "joint"). What is frozen is
+    so for the realignment loss alone: fine-tuning trains everything. The projection is trained at fine-tuning's rate.
+
+    Args:
+        encoder: that of the task's model; every parameter can be trained.
+        steps: those of fine-tuning.
+        weight: of the realignment loss.
+
+    The others are those of `realign`, and so is what is raised.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        pad_id: int,
+        pairs: Mapping[str, EncodedPairs],
+        *,
+        method: Method,
+        mixing: Mixing,
+        freezing: Freeze,
+        objective: Objective,
+        batch_size: int,
+        weight: float,
+        steps: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.pairs = pairs
+        self._losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device)
+        frozen = [p for p in encoder.parameters() if not p.requires_grad]
+        encoder.requires_grad_(True)
+        self.loss = JointLoss(
+            losses=self._losses.draw(mixing, batch_size, steps, seed),
+            weight=weight,
+            parameters=list(self._losses.head.parameters()),
+            frozen=frozen,
+        )
+
+    @property
+    def log(self) -> RealignmentLog:
+        """What was done so far; its losses are those before the weight."""
+        losses = self._losses
+        return RealignmentLog(self.loss.history, losses.frozen, self.loss.reached, losses.seen, losses.tokens)
+
+
+class _Losses:
+    """The realignment losses of a training, and what has been read for them. Freezes the encoder."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        pad_id: int,
+        pairs: Mapping[str, EncodedPairs],
+        method: Method,
+        freezing: Freeze,
+        objective: Objective,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        without = sorted(language for language, encoded in pairs.items() if not encoded.pairs)
+        if without:
+            raise UserError(
+                f"no word of {', '.join(without)} is linked, so there is nothing to realign; choose another aligner"
+            )
+        seed_everything(seed)
+        self.frozen = freeze(encoder, freezing)
+        _check_something_is_trained(encoder, self.frozen, objective)
+        config: Any = encoder.config
+        size = objective.projection
+        self.head = nn.Identity() if size is None else projection_head(config.hidden_size, size)
+        self.head.to(device)
+        self.seen, self.tokens = dict.fromkeys(sorted(pairs), 0), 0
+        encoder.to(device)
+        # As it is before the first step; without dropout, so that the pull is towards one point.
+        initial = copy.deepcopy(encoder).eval().requires_grad_(False) if objective.regularisation else None
+        self._loss = partial(batch_loss, encoder, self.head, objective=objective, method=method, initial=initial)
+        self._pairs, self._pad_id, self._device = pairs, pad_id, device
+
+    def draw(self, mixing: Mixing, batch_size: int, steps: int, seed: int) -> Iterator[Callable[[], Tensor]]:
+        """One function a step that computes its loss."""
+        sizes = {language: len(encoded.pairs) for language, encoded in self._pairs.items()}
+        for chosen in draw_batches(mixing, sizes, batch_size, steps, seed):
+            for language, _ in chosen:
+                self.seen[language] += 1
+            batch = batch_pairs([self._pairs[language].pairs[number] for language, number in chosen], self._pad_id)
+            self.tokens += int(batch.windows.attention_mask.sum())
+            yield partial(self._loss, batch.to(self._device))
+
+
+def batch_loss(
+    encoder: nn.Module,
+    head: nn.Module,
+    batch: PairBatch,
+    *,
+    objective: Objective,
+    method: Method,
+    initial: nn.Module | None,
+) -> Tensor:
+    """The loss of one batch; both sides go through the encoder in one pass.
+
+    Args:
+        encoder: the one that is trained.
+        head: makes of its vectors those that are compared.
+        batch: pairs, with a link at least if words are contrasted.
+        objective: the loss.
+        method: what is contrasted.
+        initial: the encoder as it was, where the objective pulls towards it.
+    """
     windows = batch.windows
     hidden = block_output(encoder, objective.layer, windows.input_ids, windows.attention_mask)
-    pooled = pool_words(hidden, windows.starts, windows.ends, objective.pooling)
-    words = head(pooled[windows.starts >= 0])
-    return word_contrastive(
-        words, batch.anchors, batch.positives, batch.side, objective.temperature, objective.negatives
-    )
+    if method == "sentence_contrastive":
+        vectors = pool_sentences(hidden, windows.starts, windows.ends, objective.sentence_pooling)
+        anchors = torch.arange(len(vectors), device=hidden.device)
+        positives = anchors.roll(len(anchors) // 2)  # the sources come first, their translations in the same order
+        side = anchors >= len(anchors) // 2
+    else:
+        vectors = pool_words(hidden, windows.starts, windows.ends, objective.pooling)[windows.starts >= 0]
+        anchors, positives, side = batch.anchors, batch.positives, batch.side
+    loss = contrastive(head(vectors), anchors, positives, side, objective.temperature, objective.negatives)
+    if objective.regularisation is None or initial is None:
+        return loss
+    sources = len(hidden) // 2
+    ids, mask = windows.input_ids[:sources], windows.attention_mask[:sources]
+    with torch.no_grad():
+        before = block_output(initial, objective.layer, ids, mask)
+    return loss + objective.regularisation.weight * drift(hidden[:sources], before, mask)
 
 
 def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective) -> None:

@@ -88,7 +88,7 @@ class RealignmentRecord(Spec):
     steps: int
     learning_rate: float
     pairs: dict[str, int]
-    """Language -> pairs with at least one link."""
+    """Language -> pairs, of word-aligned ones those with at least one link."""
     pairs_seen: dict[str, int]
     """Language -> pairs read in training, repetitions counted."""
     links: dict[str, int]

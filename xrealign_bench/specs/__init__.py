@@ -8,6 +8,7 @@ from xrealign_bench.specs.recipe import (
     Parallel,
     PublishedSubset,
     Recipe,
+    Regularisation,
     Schedule,
     SelectedLanguages,
 )
@@ -17,7 +18,7 @@ from xrealign_bench.specs.yaml import find_spec, load_spec, shipped_names
 
 __all__ = [
     "Bands", "Columns", "Corpus", "DataSource", "DistanceKind", "EmbeddedData", "Finetuning", "FinetuningChange",
-    "Freeze", "HubData", "Kind", "Objective", "Parallel", "Part", "PublishedSubset", "Recipe", "Schedule",
-    "SelectedLanguages", "Spans", "Spec", "Suite", "SuiteParallel", "Task", "canonical_json", "digest", "find_spec",
-    "load_spec", "shipped_names",
+    "Freeze", "HubData", "Kind", "Objective", "Parallel", "Part", "PublishedSubset", "Recipe", "Regularisation",
+    "Schedule", "SelectedLanguages", "Spans", "Spec", "Suite", "SuiteParallel", "Task", "canonical_json", "digest",
+    "find_spec", "load_spec", "shipped_names",
 ]  # fmt: skip

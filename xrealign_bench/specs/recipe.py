@@ -15,6 +15,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
 BlockSelection = Literal["none", "lower_half", "upper_half"] | list[Annotated[int, Field(ge=0)]] | str
 
 
+def _set(spec: Spec, *fields: str) -> list[str]:
+    """Those of the fields that are not at their default."""
+    return [name for name in fields if getattr(spec, name) != type(spec).model_fields[name].default]
+
+
 class Freeze(Spec):
     """Which parameters stay as they are during realignment. Fine-tuning always trains everything."""
 
@@ -33,6 +38,18 @@ class Freeze(Spec):
         return blocks
 
 
+class Regularisation(Spec):
+    """A pull of what the model makes of source sentences towards what the initial model makes of them.
+
+    Cao et al. (2020, section 3) add the squared L2 distance between the hidden states of the source language and those
+    of the initial model, so that the target languages move and the source stays. As in the code of Gaschi et al.
+    (2023) it is the mean over sub-words and dimensions of the layer that the loss sits on; padding is left out here.
+    """
+
+    weight: float = Field(gt=0)
+    """1 in that code, where it went with a squared loss on words rather than a contrastive one."""
+
+
 class Objective(Spec):
     """The contrastive loss (AlignFreeze, section 3.1; its released code for what the text leaves open)."""
 
@@ -40,11 +57,15 @@ class Objective(Spec):
     layer: Literal["last", "penultimate"] | Annotated[int, Field(ge=0)] = "penultimate"
     """Whose output the loss sits on: a name, or a block's number from 0 at the bottom."""
     pooling: Literal["first_subword", "mean"] = "first_subword"
-    """How the sub-words of a word become one vector."""
+    """How the sub-words of a word become one vector (`word_contrastive`)."""
     projection: Annotated[int, Field(gt=0)] | None = 128
     """Output size of the throw-away head Linear(H,H)-ReLU-Linear(H,size); null: no head."""
     negatives: Literal["both_languages", "other_language"] = "both_languages"
-    """Candidates of an anchor: all words of the batch ("strong"), or only those of the other side."""
+    """Candidates of an anchor: all words (sentences) of the batch ("strong"), or only those of the other side."""
+    sentence_pooling: Literal["mean", "as_run"] = "mean"
+    """How the sub-words of a sentence become one vector (`sentence_contrastive`): the mean of all, or, as the released
+    code ran, of as many as the sentence has words, from the first position."""
+    regularisation: Regularisation | None = None
 
 
 class PublishedSubset(Spec):
@@ -95,14 +116,18 @@ class Parallel(Spec):
     """Null: the suite's own corpus."""
     languages: RealignedLanguages = "suite_targets"
     """All targets of the suite, codes, `{subset: NAME}`, or `{select: uriel, n: 10}` of the suite's targets."""
-    mixing: Literal["round_robin"] = "round_robin"
-    """Each pair of a batch is of another language, in turn; a language that is used up starts again."""
+    mixing: Literal["round_robin", "round_robin_first_exhausted", "uniform"] = "round_robin"
+    """`round_robin`: each pair of a batch is of another language, in turn; a language that is used up starts again.
+    `round_robin_first_exhausted`: all languages start again as soon as one is used up, with the same pairs, as the
+    released code ran. `uniform`: each pair is of a language drawn anew."""
 
 
 class Schedule(Spec):
     """How realignment is trained. `match_finetuning` takes the value that the suite fixes for fine-tuning."""
 
-    when: Literal["before"] = "before"
+    when: Literal["before", "during"] = "before"
+    """`during`: jointly, one batch of pairs beside each batch of fine-tuning, the losses added; steps, learning rate
+    and its schedule are then those of fine-tuning."""
     steps: Literal["match_finetuning"] | Annotated[int, Field(gt=0)] = "match_finetuning"
     batch_size: int = Field(default=16, gt=0)
     """Translated pairs a step."""
@@ -110,6 +135,17 @@ class Schedule(Spec):
     """Sub-words a sentence, special ones included."""
     learning_rate: Literal["match_finetuning"] | Annotated[float, Field(gt=0)] = "match_finetuning"
     lr_schedule: Literal["constant", "linear"] = "constant"
+    weight: float = Field(default=1.0, gt=0)
+    """Of the realignment loss where it is added to that of fine-tuning (`during`)."""
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Schedule:
+        if self.when == "during":
+            if idle := _set(self, "steps", "learning_rate", "lr_schedule"):
+                raise ValueError(f"when 'during' takes {', '.join(idle)} from fine-tuning; remove what is set here")
+        elif _set(self, "weight"):
+            raise ValueError("weight has an effect with when 'during' only, where two losses are added; remove it")
+        return self
 
 
 class Recipe(Spec):
@@ -121,9 +157,11 @@ class Recipe(Spec):
     citation: str = ""
     initialisation: Literal["checkpoint", "random"] = "checkpoint"
     """`random` throws the checkpoint's weights away: a control."""
-    method: Literal["none", "word_contrastive"] = "none"
+    method: Literal["none", "word_contrastive", "sentence_contrastive"] = "none"
+    """What is brought together: nothing, words that translate one another, or sentences and their translations."""
     aligner: Name | None = None
-    """Which words translate which: lexicon, eflomal, similarity, gold; null: the suite's own aligner."""
+    """Which words translate which: lexicon, eflomal, similarity, gold; null: the suite's own aligner, and none where
+    sentences are contrasted."""
     freeze: Freeze = Freeze()
     objective: Objective = Objective()
     parallel: Parallel = Parallel()
@@ -135,8 +173,27 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _nothing_without_method(self) -> Recipe:
-        settings = ("aligner", "freeze", "objective", "parallel", "schedule")
-        idle = [name for name in settings if getattr(self, name) != type(self).model_fields[name].default]
+        idle = _set(self, "aligner", "freeze", "objective", "parallel", "schedule")
         if not self.realigns and idle:
             raise ValueError(f"method 'none' realigns nothing, so {', '.join(idle)} would have no effect; remove them")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_of_another_method(self) -> Recipe:
+        if self.method == "sentence_contrastive":
+            if self.aligner is not None:
+                raise ValueError(
+                    f"method 'sentence_contrastive' contrasts whole sentences, so aligner '{self.aligner}' would have "
+                    "no effect; remove it"
+                )
+            if _set(self.objective, "pooling"):
+                raise ValueError(
+                    "method 'sentence_contrastive' has no words, so objective.pooling would have no effect; remove it "
+                    "(objective.sentence_pooling is for sentences)"
+                )
+        elif _set(self.objective, "sentence_pooling"):
+            raise ValueError(
+                f"method '{self.method}' has no sentence vectors, so objective.sentence_pooling would have no effect; "
+                "remove it (objective.pooling is for words)"
+            )
         return self

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.training import FinetuningLog, Progress, optimise, shuffled
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, optimise, shuffled
 from xrealign_bench.specs import Finetuning
 
 
@@ -21,6 +21,7 @@ def finetune(
     seed: int,
     device: torch.device,
     progress: Progress,
+    joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters of a task's model in place; dropout is on.
 
@@ -33,6 +34,7 @@ def finetune(
         seed: of the examples' order and of dropout.
         device: where to compute.
         progress: told after each step.
+        joint: a second loss, of realignment, beside that of the task.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -56,6 +58,7 @@ def finetune(
         schedule=finetuning.lr_schedule,
         warmup=finetuning.warmup,
         progress=progress,
+        joint=joint,
     )
     model.eval()
     return FinetuningLog(history, tokens)

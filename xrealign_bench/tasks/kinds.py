@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import Located, Split
-from xrealign_bench.models.training import FinetuningLog, Progress
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
 from xrealign_bench.tasks import question_answering, retrieval, sequence_classification, token_classification
 
@@ -34,7 +34,7 @@ class Examples(Protocol):
 class Train(Protocol):
     def __call__(
         self, model: Any, pad_id: int, tables: Mapping[str, Rows], finetuning: Finetuning, *,
-        seed: int, device: torch.device, progress: Progress,
+        seed: int, device: torch.device, progress: Progress, joint: JointLoss | None,
     ) -> FinetuningLog: ...  # fmt: skip
 
 
@@ -53,7 +53,8 @@ class TaskKind:
     new_model: Callable[[nn.Module, Task], nn.Module]
     """Encoder, task -> model with a fresh head, drawn from torch's generator, and the encoder as `encoder`."""
     train: Train | None
-    """Fine-tune all parameters in place on the tables of the training data; None: the encoder is read as it is."""
+    """Fine-tune all parameters in place on the tables of the training data, `joint` handed on to `optimise`; None: the
+    encoder is read as it is."""
     predict: Predict
     """Predictions of test data: one row an example, with the columns of `tasks.metrics.SCORING`."""
 

@@ -27,7 +27,7 @@ from xrealign_bench.models.passages import (
     span_windows_table,
     tokenise,
 )
-from xrealign_bench.models.training import FinetuningLog, Progress
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.batches import by_length, finetune
 from xrealign_bench.tasks.metrics.answers import hashed_tokens
@@ -89,6 +89,7 @@ def train(
     seed: int,
     device: torch.device,
     progress: Progress,
+    joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy of starts and ends.
 
@@ -103,6 +104,7 @@ def train(
         seed: of the order of windows and of dropout.
         device: where to compute.
         progress: told after each step.
+        joint: a second loss, of realignment, beside that of the task.
 
     Raises:
         UserError: no window holds an answer.
@@ -120,7 +122,7 @@ def train(
         gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
         return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
 
-    return finetune(model, len(windows), read, finetuning, seed=seed, device=device, progress=progress)
+    return finetune(model, len(windows), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TextData, load_texts
 from xrealign_bench.models.heads import SequenceClassifier
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
-from xrealign_bench.models.training import FinetuningLog, Progress
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import by_length, finetune
 
@@ -52,6 +52,7 @@ def train(
     seed: int,
     device: torch.device,
     progress: Progress,
+    joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy over a batch's examples.
 
@@ -63,6 +64,7 @@ def train(
         seed: of the order of examples and of dropout.
         device: where to compute.
         progress: told after each step.
+        joint: a second loss, of realignment, beside that of the task.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -74,7 +76,9 @@ def train(
         gold = torch.tensor([examples["label"][number] for number in chosen], device=device)
         return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
 
-    return finetune(model, len(examples["label"]), read, finetuning, seed=seed, device=device, progress=progress)
+    return finetune(
+        model, len(examples["label"]), read, finetuning, seed=seed, device=device, progress=progress, joint=joint
+    )
 
 
 def predict(

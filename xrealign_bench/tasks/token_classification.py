@@ -25,7 +25,7 @@ from xrealign_bench.models.text import (
     windows_of,
     windows_table,
 )
-from xrealign_bench.models.training import FinetuningLog, Progress
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import by_length, finetune
 from xrealign_bench.tasks.metrics.words import scored_mask
@@ -73,6 +73,7 @@ def train(
     seed: int,
     device: torch.device,
     progress: Progress,
+    joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy over a batch's words.
 
@@ -84,6 +85,7 @@ def train(
         seed: of the order of windows and of dropout.
         device: where to compute.
         progress: told after each step.
+        joint: a second loss on the encoder, added in each step.
 
     Raises:
         UserError: no word has a label.
@@ -102,7 +104,7 @@ def train(
         gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
         return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
 
-    return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress)
+    return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(

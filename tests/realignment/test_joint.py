@@ -1,0 +1,174 @@
+"""Realignment beside fine-tuning. Truth: the two losses' gradients computed apart and added by hand; bit-identity."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.realignment.toy import PAD, cipher_pairs, copy_of, tiny_bert
+from xrealign_bench.models.heads import TokenClassifier
+from xrealign_bench.models.text import windows_table
+from xrealign_bench.models.training import TrainingError, optimise
+from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch
+from xrealign_bench.realignment.trainer import JointRealignment, batch_loss
+from xrealign_bench.specs import Finetuning, Freeze, Objective
+from xrealign_bench.tasks.token_classification import train
+
+CPU = torch.device("cpu")
+OBJECTIVE = Objective(layer="penultimate", projection=8)
+
+
+def pairs() -> dict[str, EncodedPairs]:
+    return {"one": cipher_pairs(1, 12, seed=1), "two": cipher_pairs(2, 12, seed=2)}
+
+
+def joint_with(encoder: nn.Module, **changes: Any) -> JointRealignment:
+    given: dict[str, Any] = {
+        "method": "word_contrastive", "mixing": "round_robin", "freezing": Freeze(), "objective": OBJECTIVE,
+        "batch_size": 6, "weight": 0.5, "steps": 3, "seed": 4, "device": CPU,
+    }  # fmt: skip
+    return JointRealignment(encoder, PAD, pairs(), **given | changes)
+
+
+def batch_of(loss: Callable[[], Tensor]) -> PairBatch:
+    """The batch that a step's loss is of: the last of its arguments."""
+    assert isinstance(loss, partial)
+    batch = loss.args[-1]
+    assert isinstance(batch, PairBatch)
+    return batch
+
+
+def quiet(done: int, total: int, note: str) -> None:
+    pass
+
+
+def finetune(encoder: nn.Module, joint: JointRealignment | None, steps: int = 3) -> tuple[nn.Module, list[float]]:
+    torch.manual_seed(0)
+    classifier = TokenClassifier(encoder, 2)
+    windows = [replace(pair.source, sentence=n) for n, pair in enumerate(cipher_pairs(1, 16, seed=5).pairs)]
+    labels = [[place % 2 for place in range(len(w.starts))] for w in windows]
+    tables = {"windows": windows_table(windows).to_pydict(), "sentences": {"labels": labels}}
+    finetuning = Finetuning(steps=steps, batch_size=4, learning_rate={"default": 1e-3}, warmup=0)
+    log = train(
+        classifier, PAD, tables, finetuning,
+        seed=7, device=CPU, progress=quiet, joint=joint and joint.loss,
+    )  # fmt: skip
+    return classifier, log.losses
+
+
+@pytest.mark.parametrize(
+    ("freezing", "frozen"),
+    [
+        (Freeze(), ()),
+        (Freeze(blocks="lower_half", embeddings=True), ("embeddings.", "encoder.layer.0.", "encoder.layer.1.")),
+        (Freeze(blocks="upper_half"), ("encoder.layer.2.", "encoder.layer.3.")),
+    ],
+    ids=["nothing", "front", "back"],
+)
+def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Freeze, frozen: tuple[str, ...]) -> None:
+    """The first step of plain gradient descent, in the place of Adam, shows the gradient."""
+    encoder = tiny_bert(dropout=0.0)
+    joint = joint_with(encoder, freezing=freezing)
+    head = joint._losses.head
+    reference, reference_head = copy.deepcopy(encoder), copy.deepcopy(head)
+    source = cipher_pairs(1, 1, seed=8).pairs[0].source
+
+    def task_loss(model: nn.Module) -> Tensor:
+        hidden: Tensor = model(torch.tensor([source.input_ids])).last_hidden_state
+        return hidden.pow(3).mean()
+
+    gradients: dict[str, Tensor | None] = {}
+
+    def note(done: int, total: int, text: str) -> None:
+        gradients.update({name: parameter.grad for name, parameter in encoder.named_parameters()})
+
+    # Which batch is read is known from the same joint realignment of a copy.
+    batch = batch_of(next(joint_with(copy.deepcopy(encoder), freezing=freezing).loss.losses))
+    optimise(
+        encoder.parameters(), [lambda: task_loss(encoder)],
+        steps=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
+    )  # fmt: skip
+    expected_loss = batch_loss(
+        reference, reference_head, batch, objective=OBJECTIVE, method="word_contrastive", initial=None
+    )
+    names, parameters = zip(*reference.named_parameters(), strict=True)
+    by_pairs = torch.autograd.grad(expected_loss, parameters, allow_unused=True)
+    by_task = torch.autograd.grad(task_loss(reference), parameters, allow_unused=True)
+    for name, pair_gradient, task_gradient in zip(names, by_pairs, by_task, strict=True):
+        expected = torch.zeros_like(gradients[name]) if task_gradient is None else task_gradient
+        if pair_gradient is not None and not name.startswith(frozen or "none"):
+            expected = expected + 0.5 * pair_gradient
+        torch.testing.assert_close(gradients[name], expected, atol=1e-6, rtol=1e-4)
+    assert joint.loss.history == pytest.approx([expected_loss.item()], abs=1e-5)
+    reached = {n for n, g in zip(names, by_pairs, strict=True) if g is not None and not n.startswith(frozen or "none")}
+    assert joint.log.trained == sum(p.numel() for n, p in reference.named_parameters() if n in reached)
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_fine_tuning_trains_what_is_frozen_for_realignment() -> None:
+    encoder = tiny_bert()
+    before = copy_of(encoder)
+    finetune(encoder, joint_with(encoder, freezing=Freeze(blocks="lower_half", embeddings=True)))
+    frozen = {n for n in before if n.startswith(("embeddings.word", "encoder.layer.0.output"))}
+    assert frozen
+    assert not any(torch.equal(before[name], dict(encoder.named_parameters())[name]) for name in frozen)
+
+
+def test_without_weight_and_dropout_it_is_fine_tuning_alone() -> None:
+    """A realignment loss that weighs next to nothing moves next to nothing: the same batches in the same order."""
+    models = []
+    for weight in (None, 1e-12):
+        encoder = tiny_bert(dropout=0.0)
+        joint = None if weight is None else joint_with(encoder, weight=weight)
+        models.append(finetune(encoder, joint))
+    assert models[0][1] == pytest.approx(models[1][1], abs=1e-5)
+
+
+def test_the_projection_is_trained_and_not_kept() -> None:
+    encoder = tiny_bert()
+    joint = joint_with(encoder)
+    before = copy_of(joint._losses.head)
+    classifier, _ = finetune(encoder, joint)
+    assert all(not torch.equal(before[name], p) for name, p in joint._losses.head.named_parameters())
+    assert {name.partition(".")[0] for name, _ in classifier.named_parameters()} == {"encoder", "classifier"}
+
+
+def test_the_same_seed_gives_the_same_bits_and_the_log_tells_what_was_done() -> None:
+    runs = []
+    for seed in (4, 4, 5):
+        encoder = tiny_bert()
+        joint = joint_with(encoder, seed=seed)
+        runs.append((finetune(encoder, joint)[1], joint.log, copy_of(encoder)))
+    (losses, log, weights), again, other = runs
+    assert (losses, log) == again[:2]
+    assert all(torch.equal(weights[name], again[2][name]) for name in weights)
+    assert log.losses != other[1].losses
+    assert len(log.losses) == len(losses) == 3
+    assert log.pairs_seen == {"one": 9, "two": 9}
+    assert log.tokens >= 3 * 12 * 5
+    assert log.losses[0] != losses[0]
+
+
+def test_a_realignment_loss_that_is_no_number_is_named() -> None:
+    encoder = tiny_bert()
+    joint = joint_with(encoder)
+    bad: Callable[[], Tensor] = lambda: torch.tensor(torch.nan, requires_grad=True)  # noqa: E731
+    joint.loss.losses = iter([bad])
+    with pytest.raises(TrainingError, match="the realignment loss of step 1 of 3 is nan"):
+        finetune(encoder, joint)
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_pairs_are_mixed_as_asked() -> None:
+    encoder = tiny_bert()
+    joint = joint_with(encoder, mixing="round_robin_first_exhausted", batch_size=24, steps=2)
+    first, second = list(joint.loss.losses)
+    assert torch.equal(batch_of(first).windows.input_ids, batch_of(second).windows.input_ids)  # each a whole pass
+    assert joint.log.pairs_seen == {"one": 24, "two": 24}
