@@ -394,7 +394,7 @@ BAD: dict[str, Bad] = {
     ),
     "language without data": Bad(
         lambda w: ["--suite", write_suite(w.folder / "s", target_languages=["de", "fi"])],
-        "unknown language of the task 'phrases': 'fi'",
+        "unknown language of the tasks phrases: 'fi'",
     ),
     "task of the suite": Bad(
         lambda w: ["--suite", write_suite(w.folder / "s", tasks=["phrases", "nonesuch"])], "unknown task 'nonesuch'"

@@ -226,7 +226,8 @@ def _find_beside(name: str, model: type[Data], folder: Path | None) -> Data:
 
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
-    return sorted({suite.parallel.corpus, *(r.parallel.corpus for r in recipes if r.parallel.corpus)})
+    own = [recipe.parallel.corpus for recipe in recipes if recipe.parallel.corpus]
+    return sorted({suite.parallel.corpus, *suite.parallel.other_corpora, *own})
 
 
 def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoint) -> None:

@@ -194,8 +194,12 @@ def test_joint_realignment_is_a_part_of_fine_tuning() -> None:
     run = plan.runs[1]
     assert run.realign == run.finetune
     stage = plan.stages[run.finetune["phrases", 3]]
-    pairs = {f"pairs-{language}": ref for language, ref in run.encode.items()}
-    assert stage.inputs == {"train": plan.train["phrases"], **pairs}
+    encoded = {stage.inputs[f"pairs-{language}"]: run.align[language] for language in run.align}
+    assert stage.inputs == {
+        "train": plan.train["phrases"],
+        **{f"pairs-{c}": e for c, e in zip(run.align, encoded, strict=True)},
+    }
+    assert {plan.stages[ref].inputs["pairs"] for ref in encoded} == set(run.align.values())
     assert stage.settings["initialisation"] == "checkpoint"
 
 
@@ -313,6 +317,48 @@ def test_one_realignment_serves_all_tasks() -> None:
     assert plan.runs[1].realign["phrases", 3] == plan.runs[1].realign["again", 3]
 
 
+def two_tasks(suite: dict[str, Any], recipe: dict[str, Any] | None = None, **second: Any) -> Plan:
+    tasks = [Task.model_validate(TASK), Task.model_validate(TASK | {"name": "again", "test_examples": 5} | second)]
+    return make_plan(
+        request(suite={"tasks": ["phrases", "again"]} | suite, recipe=recipe, suite_tasks=tasks, tasks=tasks)
+    )
+
+
+def test_a_task_may_be_fine_tuned_otherwise() -> None:
+    plan = two_tasks({"finetuning_by_task": {"again": {"steps": 7, "max_length": 16}}})
+    settings = [plan.stages[plan.runs[0].finetune[name, 3]].settings["finetuning"] for name in ("phrases", "again")]
+    assert [(each.steps, each.batch_size, each.max_length) for each in settings] == [(3, 8, 32), (7, 8, 16)]
+    tokenised = [plan.stages[plan.train[name]].settings["max_length"] for name in ("phrases", "again")]
+    assert tokenised == [32, 16]
+    # What matches fine-tuning is realigned for each task apart, what is fixed serves both.
+    apart = [plan.stages[plan.runs[1].realign[name, 3]] for name in ("phrases", "again")]
+    assert [stage.settings["steps"] for stage in apart] == [3, 7]
+    pairs = [plan.stages[stage.inputs["de"]].settings["max_length"] for stage in apart]
+    assert pairs == [32, 16]
+    fixed = {"schedule": {"steps": 5, "max_length": 32, "learning_rate": 1e-3}}
+    once = two_tasks({"finetuning_by_task": {"again": {"steps": 7, "max_length": 16}}}, fixed)
+    assert once.runs[1].realign["phrases", 3] == once.runs[1].realign["again", 3]
+
+
+def test_a_task_is_tested_in_the_languages_that_it_has() -> None:
+    plan = two_tasks({}, configs={"en": "en", "sw": "sw"})
+    assert [language for task, language in plan.test if task == "again"] == ["en", "sw"]
+    assert {language for _, language, _ in plan.runs[1].predict} == {"en", "de", "sw", "th"}
+
+
+def test_languages_may_be_read_from_another_corpus() -> None:
+    plan = make_plan(request(suite={"parallel": SUITE["parallel"] | {"other_corpora": {"more": ["sw", "qu"]}}}))
+    corpora = {language: plan.stages[ref].settings["corpus"].name for language, ref in plan.runs[1].align.items()}
+    assert corpora == {"de": "pairs", "sw": "more", "th": "pairs"}
+    own = make_plan(
+        request(
+            suite={"parallel": SUITE["parallel"] | {"other_corpora": {"more": ["sw"]}}},
+            recipe={"parallel": {"corpus": "pairs"}},
+        )
+    )
+    assert {own.stages[ref].settings["corpus"].name for ref in own.runs[1].align.values()} == {"pairs"}
+
+
 def test_stages_come_after_what_they_need() -> None:
     plan = make_plan(request())
     seen: set[StageRef] = set()
@@ -325,7 +371,7 @@ def test_stages_come_after_what_they_need() -> None:
 def test_languages_without_parallel_data_are_listed() -> None:
     plan = make_plan(request(recipe={"parallel": {"languages": ["de", "qu", "yo"]}}))
     assert plan.runs[1].without_data == ["qu", "yo"]
-    assert list(plan.runs[1].encode) == ["de"]
+    assert list(plan.runs[1].align) == ["de"]
     assert plan.runs[0].without_data == []
 
 
@@ -342,7 +388,7 @@ def realigned(wanted: Any, **changes: Any) -> planning.Run:
 def test_a_published_subset_is_realigned_as_it_is() -> None:
     """Also what is no target; what the corpus lacks is told. The embedded corpus has neither Fon nor Lingala."""
     run = realigned({"subset": "lowresource/most-uriel-en-5"})  # fon ka kk ln om
-    assert sorted([*run.encode, *run.without_data]) == ["fon", "ka", "kk", "ln", "om"]
+    assert sorted([*run.align, *run.without_data]) == ["fon", "ka", "kk", "ln", "om"]
     assert {"fon", "ln"} <= set(run.without_data)
 
 
@@ -353,20 +399,20 @@ def test_a_selection_is_made_of_the_targets_with_data_and_from_the_source(
     there = [code for code in MANY if code != "ja"]
     monkeypatch.setattr(planning, "corpus_languages", lambda *_: there)
     run = realigned({"select": method, "n": 4})
-    assert list(run.encode) == list(select(method, 4, there, source="en").languages)
+    assert list(run.align) == list(select(method, 4, there, source="en").languages)
     assert run.without_data == []
 
 
 def test_a_selection_does_not_depend_on_which_languages_are_looked_at() -> None:
     assert (
-        realigned({"select": "uriel", "n": 3}).encode == realigned({"select": "uriel", "n": 3}, languages=["de"]).encode
+        realigned({"select": "uriel", "n": 3}).align == realigned({"select": "uriel", "n": 3}, languages=["de"]).align
     )
 
 
 def test_a_selection_written_out_is_the_same_work() -> None:
     chosen = realigned({"select": "random", "n": 3, "seed": 5})
-    assert realigned(list(chosen.encode)).encode == chosen.encode
-    assert realigned(list(chosen.encode)).realign == chosen.realign
+    assert realigned(list(chosen.align)).align == chosen.align
+    assert realigned(list(chosen.align)).realign == chosen.realign
 
 
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -388,7 +434,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "language of the task": (
         {"suite": {"target_languages": ["de", "fi"]}},
-        "unknown language of the task 'phrases': 'fi'",
+        "unknown language of the tasks phrases: 'fi'",
     ),
     "language of the data": (
         {"task": {"configs": TASK["configs"] | {"de": "dee"}}},

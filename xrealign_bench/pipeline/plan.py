@@ -109,7 +109,6 @@ class Run:
     recipe: Recipe
     align: dict[str, StageRef] = field(default_factory=dict)
     """Language -> its word alignment."""
-    encode: dict[str, StageRef] = field(default_factory=dict)
     without_data: list[str] = field(default_factory=list)
     """Languages that the recipe asks for and the corpus lacks."""
     realign: dict[tuple[str, int], StageRef] = field(default_factory=dict)
@@ -157,7 +156,7 @@ def make_plan(request: Request) -> Plan:
         UserError: a language without data, an unknown aligner, corpus or language, data that can't be found.
     """
     plan = Plan(request)
-    _check_languages(request.suite)
+    _check_languages(request)
     for task in request.tasks:
         _plan_task_data(plan, task)
     for recipe in request.recipes:
@@ -170,11 +169,16 @@ def learning_rate(finetuning: Finetuning, model_type: str) -> float:
     return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
 
 
-def _check_languages(suite: Suite) -> None:
-    """Results describe every language, by its one code."""
+def _check_languages(request: Request) -> None:
+    """Results describe every language by its one code, and every one that is asked for is in a task."""
+    suite = request.suite
     for code in [suite.source_language, *suite.target_languages]:
         if (own := find(code).code) != code:
             raise UserError(f"suite '{suite.name}': the language '{code}' is called '{own}' here; write that")
+    tested = {language for task in request.tasks for language in task.languages}
+    if absent := [code for code in request.languages if code not in tested]:
+        tasks = ", ".join(task.name for task in request.tasks)
+        raise unknown(f"language of the tasks {tasks}:", absent[0], tested)
 
 
 def _plan_task_data(plan: Plan, task: Task) -> None:
@@ -191,8 +195,12 @@ def _plan_task_data(plan: Plan, task: Task) -> None:
 
 
 def _test_languages(request: Request, task: Task) -> list[str]:
-    """The source language is among them but for retrieval, where it is the other side of every pair."""
-    return [request.suite.source_language, *request.languages] if task.finetunes else request.languages
+    """Those that are asked for and the task has, after the source language.
+
+    That is not tested in retrieval, where it is the other side of every pair.
+    """
+    targets = [code for code in request.languages if code in task.languages]
+    return [request.suite.source_language, *targets] if task.finetunes else targets
 
 
 def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
@@ -204,7 +212,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Literal["train
         "data": located.fingerprint,
         "limit": request.limit,
         "tokenizer": _tokenizer(request.checkpoint),
-        "max_length": request.suite.finetuning.max_length,
+        "max_length": request.suite.finetuning_of(task.name).max_length,
     }
     return Stage(kind="tokenise", label=f"tokenise {task.name} {language} {split}", settings=settings)
 
@@ -222,27 +230,49 @@ def _plan_run(plan: Plan, recipe: Recipe) -> Run:
 
 def _plan_parallel_data(plan: Plan, run: Run) -> None:
     request, recipe = plan.request, run.recipe
-    corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
-    if corpus_name not in request.corpora:
-        raise unknown(f"parallel corpus in recipe '{recipe.name}':", corpus_name, request.corpora)
-    corpus = request.corpora[corpus_name]
-    source = request.suite.source_language
-    aligner = _aligner(request, recipe, corpus)
-    there = set(corpus_languages(corpus, source, request.data_root, request.offline))
-    if aligner is not None and ALIGNERS[aligner].needs_lexicon:
-        there &= set(lexicon_languages(corpus, source, request.data_root))
-    for language in _realigned_languages(request, recipe, there):
-        if language not in there:
+    available = _available(request, recipe)
+    for language in _realigned_languages(request, recipe, available):
+        if language not in available:
             run.without_data.append(language)
             continue
-        align = plan.add(_align(request, aligner, corpus, language))
-        run.align[language] = align
-        run.encode[language] = plan.add(_encode(request, recipe, align, language))
-    if not run.encode:
+        corpus = available[language]
+        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpus), corpus, language))
+    if not run.align:
+        corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
         raise UserError(
-            f"recipe '{recipe.name}': the corpus '{corpus.name}' has none of the languages to realign "
+            f"recipe '{recipe.name}': the corpus '{corpus_name}' has none of the languages to realign "
             f"({', '.join(run.without_data)}); name another corpus or other languages under 'parallel'"
         )
+
+
+def _available(request: Request, recipe: Recipe) -> dict[str, Corpus]:
+    """Language -> the corpus that pairs it with the source language."""
+    main = _corpus(request, recipe, recipe.parallel.corpus or request.suite.parallel.corpus)
+    available = dict.fromkeys(_aligned_languages(request, recipe, main), main)
+    if recipe.parallel.corpus is None:
+        for name, languages in request.suite.parallel.other_corpora.items():
+            other = _corpus(request, recipe, name)
+            there = _aligned_languages(request, recipe, other)
+            for language in languages:
+                available.pop(language, None)
+            available |= {language: other for language in languages if language in there}
+    return available
+
+
+def _corpus(request: Request, recipe: Recipe, name: str) -> Corpus:
+    if name not in request.corpora:
+        raise unknown(f"parallel corpus in recipe '{recipe.name}':", name, request.corpora)
+    return request.corpora[name]
+
+
+def _aligned_languages(request: Request, recipe: Recipe, corpus: Corpus) -> list[str]:
+    """Those that the corpus, and the lexicons if the aligner needs them, pair with the source language."""
+    source, aligner = request.suite.source_language, _aligner(request, recipe, corpus)
+    there = corpus_languages(corpus, source, request.data_root, request.offline)
+    if aligner is None or not ALIGNERS[aligner].needs_lexicon:
+        return there
+    translated = set(lexicon_languages(corpus, source, request.data_root))
+    return [language for language in there if language in translated]
 
 
 def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
@@ -250,7 +280,7 @@ def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
 
     Known by the data's fingerprint, so the same text under another name goes unnoticed.
     """
-    read = {ref: plan.stages[ref].settings for ref in plan.ancestors(run.encode.values())}
+    read = {ref: plan.stages[ref].settings for ref in plan.ancestors(run.align.values())}
     corpora = {settings["data"]: settings["corpus"] for settings in read.values() if "corpus" in settings}
     for (name, language), ref in plan.test.items():
         task, corpus = plan.stages[ref].settings["task"], corpora.get(plan.stages[ref].settings["data"])
@@ -331,18 +361,25 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     return Stage(kind="align", label=f"align {source}-{language} ({name})", settings=settings)
 
 
-def _encode(request: Request, recipe: Recipe, align: StageRef, language: str) -> Stage:
-    given = recipe.schedule.max_length
-    max_length = request.suite.finetuning.max_length if given == "match_finetuning" else given
-    settings = {"tokenizer": _tokenizer(request.checkpoint), "max_length": max_length}
-    return Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
+def _encode(plan: Plan, run: Run, finetuning: Finetuning) -> dict[str, StageRef]:
+    """Language -> its pairs as the model reads them; tasks that are read in equal windows share them."""
+    given = run.recipe.schedule.max_length
+    max_length = finetuning.max_length if given == "match_finetuning" else given
+    settings = {"tokenizer": _tokenizer(plan.request.checkpoint), "max_length": max_length}
+    return {
+        language: plan.add(
+            Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
+        )
+        for language, align in run.align.items()
+    }
 
 
 def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     request, recipe = plan.request, run.recipe
     weights: dict[str, StageRef] = {}
-    rate = learning_rate(request.suite.finetuning, request.checkpoint.model_type)
-    finetuning = request.suite.finetuning.model_copy(update={"learning_rate": {"default": rate}})
+    own = request.suite.finetuning_of(task.name)
+    rate = learning_rate(own, request.checkpoint.model_type)
+    finetuning = own.model_copy(update={"learning_rate": {"default": rate}})
     joint = recipe.realigns and recipe.schedule.when == "during"
     if joint and not task.finetunes:
         raise UserError(
@@ -350,9 +387,9 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             "leave one of them out"
         )
     if joint:
-        weights = {f"{PAIRS_OF}{language}": ref for language, ref in run.encode.items()}
+        weights = {f"{PAIRS_OF}{language}": ref for language, ref in _encode(plan, run, finetuning).items()}
     elif recipe.realigns:
-        weights["encoder"] = plan.add(_realign(request, run, seed))
+        weights["encoder"] = plan.add(_realign(plan, run, finetuning, seed))
         run.realign[task.name, seed] = weights["encoder"]
     if not task.finetunes:
         _plan_reading(plan, run, task, seed, weights)
@@ -422,13 +459,11 @@ def _joint(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _realign(request: Request, run: Run, seed: int) -> Stage:
-    recipe, finetuning = run.recipe, request.suite.finetuning
+def _realign(plan: Plan, run: Run, finetuning: Finetuning, seed: int) -> Stage:
+    """The same for all tasks whose fine-tuning gives what the recipe takes from it."""
+    request, recipe = plan.request, run.recipe
     schedule = recipe.schedule
-    matched = {
-        "steps": finetuning.steps,
-        "learning_rate": learning_rate(finetuning, request.checkpoint.model_type),
-    }
+    matched = {"steps": finetuning.steps, "learning_rate": finetuning.learning_rate["default"]}
     own = {name: getattr(schedule, name) for name in matched}
     resolved = {name: matched[name] if value == "match_finetuning" else value for name, value in own.items()}
     settings = {
@@ -445,7 +480,7 @@ def _realign(request: Request, run: Run, seed: int) -> Stage:
         "numerics": request.numerics,
     }
     label = f"realign with {recipe.name}, seed {seed}"
-    return Stage(kind="realign", label=label, settings=settings, inputs=run.encode)
+    return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run, finetuning))
 
 
 def _what_is_read(spec: DataSpec, **only: dict[str, str]) -> DataSpec:
