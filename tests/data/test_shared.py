@@ -48,7 +48,7 @@ def test_udpos_lite():
 
 NAMES = {"uner-lite": 34, "masakhaner2": 21}
 TAGGING = {**NAMES, "masakhapos-lite": 21}
-RETRIEVAL = {"tatoeba-lite": 110, "ntrex-retrieval-lite": 119}
+RETRIEVAL = {"tatoeba": 110, "ntrex-retrieval": 119}
 
 
 @pytest.mark.parametrize(("name", "languages"), [*TAGGING.items(), *RETRIEVAL.items(), ("wikiann", 40)])
@@ -91,14 +91,14 @@ def test_every_language_of_a_retrieval_task_loads(name):
 
 @needs_data
 def test_english_is_the_source_of_tatoeba():
-    task = find_spec("tatoeba-lite", Task)
+    task = find_spec("tatoeba", Task)
     german = load_translations(task, "de", "test", HUB, offline=True, limit=1)
     assert german.text[0].startswith("Mary said") and german.text_pair[0].startswith("Maria sagte")
 
 
 @needs_data
 def test_ntrex_is_cut_into_two_parts():
-    task, corpus = find_spec("ntrex-retrieval-lite", Task), find_spec("ntrex-first-1000", Corpus)
+    task, corpus = find_spec("ntrex-retrieval", Task), find_spec("ntrex-first-1000", Corpus)
     tested = load_translations(task, "de", "test", HUB, offline=True)
     trained = load_pairs(corpus, "en", "de", HUB, offline=True)
     assert len(trained.source_words) + len(tested) + sum(tested.dropped.values()) == 1997
@@ -108,7 +108,7 @@ def test_ntrex_is_cut_into_two_parts():
 
 def test_the_specs_of_ntrex_name_the_same_columns():
     corpus, first = find_spec("ntrex", Corpus), find_spec("ntrex-first-1000", Corpus)
-    task = find_spec("ntrex-retrieval-lite", Task)
+    task = find_spec("ntrex-retrieval", Task)
     assert first.columns == corpus.columns
     assert {"en": task.columns.text, **task.columns.text_pair} == corpus.columns
     assert set(task.configs) == set(task.columns.text_pair)

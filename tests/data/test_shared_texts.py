@@ -15,7 +15,7 @@ ANLI = ["ay", "bzd", "cni", "gn", "hch", "nah", "oto", "qu", "shp", "tar"]
 needs_data = pytest.mark.skipif(not HUB.is_dir(), reason="no ../shared/data/hub beside the repository")
 
 
-@pytest.mark.parametrize("name", [*NLI, "sib200-lite"])
+@pytest.mark.parametrize("name", [*NLI, "sib200"])
 def test_the_shipped_tasks_are_about_known_languages(name):
     task = find_spec(name, Task)
     assert [find(code).code for code in task.languages] == task.languages
@@ -24,7 +24,7 @@ def test_the_shipped_tasks_are_about_known_languages(name):
 
 
 def test_which_languages_they_have():
-    xnli, lite, americas, topics = (find_spec(n, Task) for n in ("xnli", "xnli-lite", "americas-nli", "sib200-lite"))
+    xnli, lite, americas, topics = (find_spec(n, Task) for n in ("xnli", "xnli-lite", "americas-nli", "sib200"))
     assert len(xnli.languages) == 15
     assert lite.languages == ["en", "my", "sw", "ur", *ANLI]
     assert americas.languages == ["en", *ANLI]
@@ -55,14 +55,14 @@ def test_premise_and_hypothesis_are_not_mixed_up():
 
 @needs_data
 def test_no_example_of_the_lite_sets_is_dropped():
-    for name, language, count in (("xnli-lite", "sw", 1000), ("xnli-lite", "qu", 750), ("sib200-lite", "sw", 204)):
+    for name, language, count in (("xnli-lite", "sw", 1000), ("xnli-lite", "qu", 750), ("sib200", "sw", 204)):
         data = load_texts(find_spec(name, Task), language, "test", HUB, offline=True)
         assert (len(data), data.dropped) == (count, {})
 
 
 @needs_data
 def test_sib200_lite():
-    task = find_spec("sib200-lite", Task)
+    task = find_spec("sib200", Task)
     there = {path.name for path in (HUB / "Davlan" / "sib200").iterdir() if path.is_dir()}
     assert set(task.configs.values()) <= there
     # Every language of the copy is in the task, in one script.
@@ -84,7 +84,7 @@ def test_every_config_of_sib200_has_the_columns_and_labels_of_the_task():
 
     import pyarrow.parquet as pq
 
-    task = find_spec("sib200-lite", Task)
+    task = find_spec("sib200", Task)
     for config in task.configs.values():
         (file,) = (HUB / "Davlan" / "sib200" / config).glob("test-*.parquet")
         features = json.loads(pq.read_schema(file).metadata[b"huggingface"])["info"]["features"]
