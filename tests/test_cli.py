@@ -213,6 +213,7 @@ def test_every_shipped_file_is_good() -> None:
         pytest.skip("an installed package has its files inside")
     kinds = {"submissions": "recipe", "tasks": "task", "tasks/suites": "suite", "tasks/corpora": "corpus"}
     files = {file: kind for folder, kind in kinds.items() for file in (root / folder).glob("*.yaml")}
+    files |= {file: "lock" for file in files if file.name.endswith(".lock.yaml")}
     assert len(files) > 10
     assert command("validate", *files).out.splitlines() == [f"{file}: a good {kind}" for file, kind in files.items()]
 

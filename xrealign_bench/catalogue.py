@@ -16,7 +16,17 @@ from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.results.schema import BASELINE
-from xrealign_bench.specs import Corpus, PublishedSubset, Recipe, Suite, Task, find_spec, load_spec, shipped_names
+from xrealign_bench.specs import (
+    Corpus,
+    Lock,
+    PublishedSubset,
+    Recipe,
+    Suite,
+    Task,
+    find_spec,
+    load_spec,
+    shipped_names,
+)
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -179,13 +189,13 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def _kind_of(path: Path) -> type[BaseModel]:
-    """Recipe, suite, task or corpus: the one that knows most of the fields."""
+    """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return Recipe  # loading it says what is wrong
     fields = set(content) if isinstance(content, dict) else set()
-    models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus)
+    models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)
     return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 
 

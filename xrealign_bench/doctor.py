@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from xrealign_bench import __version__
+from xrealign_bench.data.lock import read_lock
+from xrealign_bench.data.sources import open_data_set
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import HubData, LockedSplit, Suite, shipped_names
 
 PACKAGES = (
     "torch",
@@ -37,6 +41,7 @@ def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "hub": _hub(),
         "data root": str(data_root) if data_root else "none given (--data-root or XREALIGN_BENCH_DATA_ROOT)",
+        **{f"data of {name}": _data_of(name, data_root) for name in shipped_names(Suite)},
         "store": str(store),
         "store has room": _room(store),
     }
@@ -55,6 +60,29 @@ def _hub() -> str:
     except Exception as error:  # whatever goes wrong is the finding
         return f"{ENDPOINT} can't be reached ({type(error).__name__})"
     return f"{ENDPOINT} answers"
+
+
+def _data_of(suite: str, data_root: Path | None) -> str:
+    """How firmly a suite's lock pins its data, and how many of them are below the data root (not read)."""
+    lock = read_lock(suite)
+    if lock is None:
+        return "no lock"
+    splits = lock.lock.splits
+    by_commit = [split for split in splits if split.revision is not None]
+    by_checksum = [split for split in splits if split.revision is None and split.sha256 is not None]
+    counts = [f"{len(by_commit)} pinned by commit", f"{len(by_checksum)} by checksum only"]
+    counts.append(f"{len(splits) - len(by_commit) - len(by_checksum)} not pinned")
+    if data_root is not None:
+        counts.append(f"{sum(_is_there(split, data_root) for split in splits)} below the data root")
+    return f"{len(splits)} splits: {', '.join(counts)}"
+
+
+def _is_there(split: LockedSplit, data_root: Path) -> bool:
+    try:
+        layout = open_data_set(HubData(dataset=split.dataset), data_root, offline=True).layout
+    except UserError:  # no such folder
+        return False
+    return bool(layout.get(split.config, {}).get(split.split))
 
 
 def _room(store: Path) -> str:

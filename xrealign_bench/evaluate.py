@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from xrealign_bench.catalogue import check_name
-from xrealign_bench.errors import UserError, system_errors, unknown
+from xrealign_bench.data import check_lock, corpora_of, pin, read_lock
+from xrealign_bench.errors import UserError, system_errors
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
@@ -26,10 +26,8 @@ from xrealign_bench.results.collect import collect
 from xrealign_bench.results.files import find_results, read_result, write_comparison
 from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec, load_spec
-
-Data = TypeVar("Data", Task, Corpus)
-Choice = TypeVar("Choice", str, int)
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
+from xrealign_bench.specs.suite import chosen
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
@@ -74,34 +72,34 @@ def prepare(options: Options) -> Plan:
         UserError: whatever is unknown, missing or contradictory.
     """
     suite = find_spec(options.suite, Suite)
-    beside = _folder_of(options.suite)
-    tasks = [_find_beside(name, Task, beside) for name in suite.tasks]
+    tasks = [find_beside(name, Task, options.suite) for name in suite.tasks]
     recipes = [find_spec(name, Recipe) for name in dict.fromkeys([BASELINE, *(options.recipes or [DEFAULT_RECIPE])])]
     for recipe in recipes:
         check_name(recipe)
     _names_differ(recipes)
-    corpora = {name: _find_beside(name, Corpus, beside) for name in _corpora(suite, recipes)}
+    corpora = {name: find_beside(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
     checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
     _check_blocks(recipes, tasks, checkpoint)
-    return make_plan(
+    return _plan_locked(
+        options.suite,
         Request(
             checkpoint=checkpoint,
             recipes=recipes,
             suite=suite,
             suite_tasks=tasks,
-            tasks=[task for task in tasks if task.name in _chosen("task", options.tasks, suite.tasks)],
-            languages=_chosen(
+            tasks=[task for task in tasks if task.name in chosen("task", options.tasks, suite.tasks)],
+            languages=chosen(
                 "target language", [find(code).code for code in options.languages], suite.target_languages
             ),
-            seeds=_chosen("seed", options.seeds, suite.seeds),
+            seeds=chosen("seed", options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
             data_root=options.data_root,
             offline=options.offline,
             numerics=numeric_settings(device),
-        )
+        ),
     )
 
 
@@ -210,19 +208,25 @@ def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
             )
 
 
-def _folder_of(name_or_file: str) -> Path | None:
-    """Where a suite's own tasks and corpora are looked for before the shipped ones."""
-    path = Path(name_or_file)
-    return path.parent if path.suffix in (".yaml", ".yml") else None
-
-
-def _find_beside(name: str, model: type[Data], folder: Path | None) -> Data:
-    if folder is None or not (path := folder / f"{name}.yaml").is_file():
-        return find_spec(name, model)
-    spec = load_spec(path, model)
-    if spec.name != name:
-        raise UserError(f"{path}: its name is '{spec.name}'; give the file and the name in it the same name")
-    return spec
+def _plan_locked(name_or_file: str, request: Request) -> Plan:
+    """Plan with the data that the suite's lock names, or, where it has none, with those that are there."""
+    lock = read_lock(name_or_file)
+    if lock is None:
+        return make_plan(request)
+    suite, where = request.suite, (request.data_root, request.offline)
+    realigned = {r.parallel.corpus for r in request.recipes if r.realigns}
+    read = (realigned - {None}) | (corpora_of(suite).keys() if None in realigned else set())
+    asked = [task.name for task in request.tasks]
+    tasks = [pin(task, lock, *where) for task in request.suite_tasks]
+    corpora = {name: pin(corpus, lock, *where) for name, corpus in request.corpora.items() if name in read}
+    request = replace(
+        request,
+        suite_tasks=tasks,
+        tasks=[task for task in tasks if task.name in asked],
+        corpora={**request.corpora, **corpora},
+    )
+    check_lock(lock, suite, request.tasks, request.languages, corpora, *where)
+    return make_plan(request)
 
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
@@ -259,11 +263,3 @@ def _names_differ(recipes: list[Recipe]) -> None:
         raise UserError(
             f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
         )
-
-
-def _chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
-    """The ones asked for, in the suite's order; all where none is named."""
-    for name in asked:
-        if name not in known:
-            raise unknown(f"{what} in this suite:", str(name), map(str, known))
-    return [name for name in known if not asked or name in asked]

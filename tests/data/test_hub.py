@@ -8,14 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.data.hub_server import COMMIT, served
+
 SCRIPT = """
 import json, sys
 from tests.data.hub_folder import make_task
@@ -38,78 +36,8 @@ for step in json.load(sys.stdin):
 
 @pytest.fixture
 def hub(root):
-    """A server with the data set `org/tags`, a gated one and a private one; `server.asked` lists what was asked."""
-    folder = root / "org" / "tags"
-    (folder / "README.md").write_text(
-        "---\nconfigs:\n"
-        + "".join(
-            f"- config_name: {config}\n  data_files:\n  - split: test\n    path: {config}/test-*\n"
-            for config in ("en_x", "de_y")
-        )
-        + "---\n"
-    )
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.answer()
-
-        def do_GET(self):
-            self.answer()
-
-        def answer(self):
-            self.server.asked.append(f"{self.command} {self.path}")
-            parts = unquote(urlsplit(self.path).path).strip("/").split("/")
-            if parts[:2] == ["api", "datasets"]:
-                self.api("/".join(parts[2:4]), parts[4], parts[5])
-            else:
-                assert parts[0] == "datasets" and parts[3] == "resolve", self.path
-                self.file("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
-
-        def api(self, dataset, what, revision):
-            if dataset == "org/private":
-                return self.send(b"{}", 401, {"X-Error-Code": "RepoNotFound"})
-            if revision not in ("main", COMMIT):
-                return self.send(b"{}", 404, {"X-Error-Code": "RevisionNotFound"})
-            if what == "revision":
-                return self.send(json.dumps({"id": dataset, "sha": COMMIT}).encode())
-            files = [p for p in folder.rglob("*") if p.is_file()]
-            tree = [
-                {"type": "file", "path": str(p.relative_to(folder)), "size": p.stat().st_size, "oid": etag(p)}
-                for p in files
-            ]
-            return self.send(json.dumps(tree).encode())
-
-        def file(self, dataset, revision, name):
-            if dataset == "org/gated":
-                return self.send(b"", 403, {"X-Error-Code": "GatedRepo"})
-            assert revision == COMMIT
-            return self.send(
-                (folder / name).read_bytes(), 200, {"ETag": f'"{etag(folder / name)}"', "X-Repo-Commit": COMMIT}
-            )
-
-        def send(self, body, status=200, headers=None):
-            self.send_response(status)
-            for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def etag(path: Path) -> str:
-    return hashlib.sha1(path.read_bytes()).hexdigest()
+    with served(root) as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec, load_spec
+from xrealign_bench.specs import Corpus, Lock, Recipe, Suite, Task, find_spec, load_spec
 
 BAD = Path(__file__).parent / "bad"
-MODELS = {"recipe": Recipe, "task": Task, "suite": Suite, "corpus": Corpus}
+MODELS = {"recipe": Recipe, "task": Task, "suite": Suite, "corpus": Corpus, "lock": Lock}
 
 
 def message(path: Path) -> str:

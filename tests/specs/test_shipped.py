@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from xrealign_bench.specs import Recipe, SelectedLanguages, Suite, find_spec, load_spec, shipped_names
+from xrealign_bench.specs import Lock, Recipe, SelectedLanguages, Suite, find_spec, load_spec, shipped_names
+from xrealign_bench.specs.lock import LOCK_SUFFIX
 from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
 
 BY_FOLDER = {shipped_folder(model): model for model in FOLDERS}
@@ -16,6 +17,7 @@ FILES = sorted(
     for folder in ("submissions", "tasks")
     for suffix in ("*.yaml", "*.yml")
     for path in (shipped_folder(Recipe).parent / folder).rglob(suffix)
+    if not path.name.endswith(LOCK_SUFFIX)
 )
 
 
@@ -31,6 +33,16 @@ def test_a_shipped_file_is_a_spec_under_its_own_name(path: Path) -> None:
 def test_there_are_some_of_every_kind(model: type[BaseModel]) -> None:
     assert FILES
     assert shipped_names(model)
+
+
+def test_every_shipped_lock_is_of_a_suite_and_sorted_a_line_a_split() -> None:
+    paths = sorted(shipped_folder(Suite).glob(f"*{LOCK_SUFFIX}"))
+    assert paths
+    for path in paths:
+        assert path.name.removesuffix(LOCK_SUFFIX) in shipped_names(Suite)
+        keys = [split.key for split in load_spec(path, Lock).splits]
+        assert keys == sorted(keys)
+        assert len([line for line in path.read_text().splitlines() if line.startswith("- ")]) == len(keys)
 
 
 def test_what_suites_and_recipes_name_is_shipped() -> None:

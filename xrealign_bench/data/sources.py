@@ -18,7 +18,7 @@ from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
 CARD = "README.md"
-_COMMIT = re.compile("[0-9a-f]{40}")
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
         )
     info = _config_info(data_set.card, name)
     if data_set.revision is None:
-        fingerprint = _digest_files(Path(where), files, info)
+        fingerprint = _digest_files([Path(where) / file for file in files], info)
     else:
         fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
     return Located(where, name, split, data_set.revision, fingerprint, files, info)
@@ -118,13 +118,20 @@ def fetch(located: Located, offline: bool) -> list[str]:
     return [str(folder / file) for file in located.files]
 
 
+def content_sha256(located: Located, offline: bool) -> str:
+    """Sha256 (hex) of a split's bytes and its labels' names, wherever they lie; downloads them if need be."""
+    if located.revision is None:
+        return located.fingerprint
+    return _digest_files([Path(path) for path in fetch(located, offline)], located.info)
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _digest_files(folder: Path, files: tuple[str, ...], info: Mapping[str, Any] | None) -> str:
+def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
     """Names of labels may stand in the card alone, so what it says of the config is covered too."""
-    return _sha256(canonical_json({"files": [sha256_unchanged(folder / file) for file in files], "info": info}))
+    return _sha256(canonical_json({"files": [sha256_unchanged(file) for file in files], "info": info}))
 
 
 def _config_info(card: Mapping[str, Any], config: str) -> Mapping[str, Any] | None:
@@ -230,7 +237,7 @@ def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> P
     from huggingface_hub import HfApi, snapshot_download
 
     # Asked for first because without a connection snapshot_download takes, silently, what the cache has.
-    commit = None if offline or _COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
+    commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
     folder = Path(
         snapshot_download(
             dataset, repo_type="dataset", revision=revision, allow_patterns=files, local_files_only=offline

@@ -122,6 +122,8 @@ _FORMS = {
     "^[a-z0-9][a-z0-9.-]*$": "lower-case letters, digits, '-' and '.', 80 at most",
     r"^[\w.-]+/[\w.-]+$": "a Hub id, owner/name",
     r"^\d+\.\d+$": 'two numbers in quotes, "1.0"',
+    "^[0-9a-f]{40}$": "a whole commit, 40 digits and letters a to f",
+    "^[0-9a-f]{64}$": "a sha256, 64 digits and letters a to f",
 }
 """Patterns of the specs in words; any other is shown as it is."""
 

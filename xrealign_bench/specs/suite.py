@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from xrealign_bench.errors import unknown
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.recipe import Name
 
+Choice = TypeVar("Choice", str, int)
 DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
@@ -105,3 +108,15 @@ class Suite(Spec):
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"
             )
         return self
+
+
+def chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
+    """Those of a suite's tasks, languages or seeds that are asked for, in its order; all where none is named.
+
+    Raises:
+        UserError: one is not the suite's.
+    """
+    for name in asked:
+        if name not in known:
+            raise unknown(f"{what} in this suite:", str(name), map(str, known))
+    return [name for name in known if not asked or name in asked]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -11,11 +11,13 @@ from pydantic import BaseModel, ValidationError
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.data import Corpus
 from xrealign_bench.specs.explain import Where, Written, explain
+from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
 from xrealign_bench.specs.recipe import Recipe
 from xrealign_bench.specs.suite import Suite
 from xrealign_bench.specs.task import Task
 
-AnySpec = TypeVar("AnySpec", Recipe, Task, Suite, Corpus)
+AnySpec = TypeVar("AnySpec", Recipe, Task, Suite, Corpus, Lock)
+Data = TypeVar("Data", Task, Corpus)
 
 FOLDERS: dict[type[BaseModel], str] = {
     Recipe: "submissions",
@@ -71,7 +73,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
 
 def shipped_names(model: type[BaseModel]) -> list[str]:
     """Names of the specs of a kind that come with the package."""
-    return sorted(path.stem for path in shipped_folder(model).glob("*.yaml"))
+    files = shipped_folder(model).glob("*.yaml")
+    return sorted(path.stem for path in files if not path.name.endswith(LOCK_SUFFIX))
 
 
 def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
@@ -80,11 +83,42 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
     Raises:
         UserError: there is none (with the nearest names), or it is wrong.
     """
+    return load_spec(spec_file(name_or_file, model), model)
+
+
+def spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
+    """Where the spec that `find_spec` finds is written.
+
+    Raises:
+        UserError: no spec of that name is shipped.
+    """
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
-        return load_spec(Path(name_or_file), model)
+        return Path(name_or_file)
     if name_or_file not in shipped_names(model):
         raise unknown(model.__name__.lower(), name_or_file, shipped_names(model))
-    return load_spec(shipped_folder(model) / f"{name_or_file}.yaml", model)
+    return shipped_folder(model) / f"{name_or_file}.yaml"
+
+
+def find_beside(name: str, model: type[Data], suite: str) -> Data:
+    """A task or corpus of a suite (name or file): the one beside its file, else the shipped one.
+
+    Raises:
+        UserError: there is none, or it is wrong.
+    """
+    beside = Path(suite)
+    if beside.suffix not in (".yaml", ".yml") or not (path := beside.parent / f"{name}.yaml").is_file():
+        return find_spec(name, model)
+    spec = load_spec(path, model)
+    if spec.name != name:
+        raise UserError(f"{path}: its name is '{spec.name}'; give the file and the name in it the same name")
+    return spec
+
+
+def entry_lines(path: Path, field: str) -> list[int]:
+    """The lines on which the entries of a list stand, in a file that loads."""
+    root: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    entries = next(value for key, value in root.value if key.value == field)
+    return [node.start_mark.line + 1 for node in entries.value]
 
 
 def shipped_folder(model: type[BaseModel]) -> Path:

@@ -1,0 +1,236 @@
+"""Hold the data that a suite reads to its lock, and write locks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from xrealign_bench.data.parallel import corpus_languages, locate_pairs
+from xrealign_bench.data.sources import COMMIT, Located, open_data_set
+from xrealign_bench.data.task_data import locate_task
+from xrealign_bench.errors import UserError
+from xrealign_bench.files import write_whole
+from xrealign_bench.specs import Corpus, DataSource, HubData, Lock, LockedSplit, Suite, Task, load_spec, spec_file
+from xrealign_bench.specs.lock import LOCK_SUFFIX, Key
+from xrealign_bench.specs.yaml import entry_lines
+
+DataSpec = TypeVar("DataSpec", Task, Corpus)
+T = TypeVar("T")
+
+REWRITE = "'xrealign-bench fetch --suite SUITE --write-lock'"
+
+HEADER = f"""\
+# The data that the suite beside this file is about, a line a split; written by
+# {REWRITE}.
+# revision: the commit on the Hub; null: not pinned yet. sha256: of the content at that commit, or, without one, of the
+# copy that the suite was measured on.
+"""
+
+
+@dataclass(frozen=True)
+class SuiteLock:
+    """A suite's lock, and where it is written."""
+
+    path: Path
+    lock: Lock
+
+    def find(self, key: Key) -> LockedSplit | None:
+        return next((split for split in self.lock.splits if split.key == key), None)
+
+    def place(self, entry: LockedSplit) -> str:
+        """`file:line` of an entry."""
+        return f"{self.path}:{entry_lines(self.path, 'splits')[self.lock.splits.index(entry)]}"
+
+
+@dataclass(frozen=True)
+class SuiteSplit:
+    """A split of a Hub data set that a suite reads."""
+
+    dataset: str
+    located: Located
+
+    @property
+    def key(self) -> Key:
+        return self.dataset, str(self.located.config), self.located.split
+
+
+def lock_file(suite: str) -> Path:
+    """Where the lock of a suite (name or file) lies, or would lie."""
+    return spec_file(suite, Suite).with_suffix(LOCK_SUFFIX)
+
+
+def read_lock(suite: str) -> SuiteLock | None:
+    """The lock of a suite (name or file); None: it has none.
+
+    Raises:
+        UserError: it is wrong; every problem stands on its own line.
+    """
+    path = lock_file(suite)
+    return SuiteLock(path, load_spec(path, Lock)) if path.is_file() else None
+
+
+def corpora_of(suite: Suite) -> dict[str, list[str]]:
+    """Parallel corpus of a suite -> the target languages that are read from it."""
+    others = suite.parallel.other_corpora
+    elsewhere = {language for languages in others.values() for language in languages}
+    return {suite.parallel.corpus: [code for code in suite.target_languages if code not in elsewhere], **others}
+
+
+def pin(spec: DataSpec, lock: SuiteLock, data_root: Path | None, offline: bool) -> DataSpec:
+    """A task or corpus at the commits of its suite's lock.
+
+    Where the lock has a placeholder and the Hub is read, that is the Hub's commit of now: the suite's digest then
+    covers it, so that results on data of two commits, or of a commit and the measured copy, never meet.
+
+    Raises:
+        UserError: the spec names another commit, or the Hub refuses.
+    """
+    source = _pin_source(spec.source, spec.name, lock, data_root, offline)
+    if isinstance(spec, Corpus):
+        return spec.model_copy(update={"source": source})
+    parts = [
+        part.model_copy(update={"source": _pin_source(part.source, spec.name, lock, data_root, offline)})
+        for part in spec.also
+    ]
+    return spec.model_copy(update={"source": source, "also": parts})
+
+
+def locate_suite(
+    suite: Suite,
+    tasks: Sequence[Task],
+    languages: Sequence[str],
+    corpora: Mapping[str, Corpus],
+    data_root: Path | None,
+    offline: bool,
+) -> tuple[list[SuiteSplit], list[str]]:
+    """Find every split of Hub data that a suite reads; no row is read.
+
+    Args:
+        tasks: those of the suite that are asked for.
+        languages: target languages that are asked for.
+        corpora: those that are asked for, of which the suite's are read for all of its targets.
+
+    Returns:
+        The splits, sorted, and a sentence for each that can't be found.
+    """
+    found: dict[Key, SuiteSplit] = {}
+    problems: dict[str, None] = {}
+    opened: dict[HubData, bool] = {}
+
+    def attempt(find: Callable[[], T]) -> T | None:
+        try:
+            return find()
+        except UserError as error:
+            problems[str(error)] = None
+            return None
+
+    def opens(source: DataSource) -> bool:
+        """Asks once: of a Hub that can't be reached, not for every split."""
+        if isinstance(source, HubData) and source not in opened:
+            opened[source] = attempt(lambda: open_data_set(source, data_root, offline)) is not None
+        return isinstance(source, HubData) and opened[source]
+
+    def note(source: DataSource, find: Callable[..., Located], *arguments: Any) -> None:
+        if isinstance(source, HubData) and opens(source):
+            located = attempt(partial(find, *arguments, data_root, offline))
+            if located is not None:
+                split = SuiteSplit(source.dataset, located)
+                found[split.key] = split
+
+    for task in tasks:
+        for language in [code for code in (suite.source_language, *languages) if code in task.languages]:
+            note(task.part(language).source, locate_task, task, language, "test")
+            if language == suite.source_language and task.finetunes:
+                note(task.source, locate_task, task, language, "train")
+    for name, targets in corpora_of(suite).items():
+        if name in corpora and opens((corpus := corpora[name]).source):
+            paired = attempt(partial(corpus_languages, corpus, suite.source_language, data_root, offline)) or []
+            for language in [code for code in targets if code in paired]:
+                note(corpus.source, locate_pairs, corpus, suite.source_language, language)
+    return [found[key] for key in sorted(found)], list(problems)
+
+
+def check_lock(
+    lock: SuiteLock,
+    suite: Suite,
+    tasks: Sequence[Task],
+    languages: Sequence[str],
+    corpora: Mapping[str, Corpus],
+    data_root: Path | None,
+    offline: bool,
+) -> None:
+    """Check that what is read stands in the lock, and that local files have its content. Arguments as `locate_suite`.
+
+    Data on the Hub are what their commit says, so they are not downloaded for this.
+
+    Raises:
+        UserError: every split that is not in the lock, differs from it or can't be found, on its own line.
+    """
+    splits, problems = locate_suite(suite, tasks, languages, corpora, data_root, offline)
+    for split in splits:
+        content = split.located.fingerprint if split.located.revision is None else None
+        if (problem := disagreement(lock, split, content)) is not None:
+            problems.append(problem)
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def disagreement(lock: SuiteLock, split: SuiteSplit, content: str | None) -> str | None:
+    """A sentence on a split that is not in the lock, or has other content; None: all is well.
+
+    Args:
+        content: its sha256; None: its commit is enough.
+    """
+    name, entry = "/".join(split.key), lock.find(split.key)
+    if entry is None:
+        return f"{lock.path}: has no line for {name}, which the suite reads; write the lock again with {REWRITE}"
+    of_the_hub = split.located.revision is not None
+    if content is None or entry.sha256 in (None, content) or (of_the_hub and entry.revision is None):
+        return None
+    return (
+        f"{lock.place(entry)}: {name} has the sha256 {content} and not the lock's {entry.sha256}; fetch the data "
+        f"again, or, if these are meant, give the suite a new version and write its lock with {REWRITE}"
+    )
+
+
+def write_lock(path: Path, splits: Sequence[LockedSplit]) -> None:
+    """Write a lock, sorted, a line a split; comments at the head of an older one stay. Either all of it or nothing."""
+    header = HEADER
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        first = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+        header = "".join(lines[:first])
+    rows = (
+        yaml.safe_dump(split.model_dump(), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
+        for split in sorted(splits, key=lambda split: split.key)
+    )
+    text = header + "splits:\n" + "".join(f"- {row}" for row in rows)
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def _pin_source(source: DataSource, owner: str, lock: SuiteLock, data_root: Path | None, offline: bool) -> DataSource:
+    if not isinstance(source, HubData) or source.dataset not in lock.lock.revisions:
+        return source
+    commit = lock.lock.revisions[source.dataset]
+    if commit is None:
+        return source if data_root else source.model_copy(update={"revision": _commit_of_now(source, offline)})
+    own = source.revision
+    if own is not None and COMMIT.fullmatch(own) and own != commit:
+        entry = next(split for split in lock.lock.splits if split.dataset == source.dataset)
+        raise UserError(
+            f"{lock.place(entry)}: pins '{source.dataset}' to the commit {commit}, and '{owner}' names the revision "
+            f"{own}; take it out of '{owner}', or write the lock again with {REWRITE}"
+        )
+    return source.model_copy(update={"revision": commit})
+
+
+def _commit_of_now(source: HubData, offline: bool) -> str | None:
+    return open_data_set(source, None, offline).revision

@@ -1,0 +1,50 @@
+"""A suite's lock: which data it is about, one entry a split that it reads. It lies beside the suite."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from xrealign_bench.specs.base import Spec
+
+LOCK_SUFFIX = ".lock.yaml"
+
+Key = tuple[str, str, str]
+"""Data set, config, split."""
+
+
+class LockedSplit(Spec):
+    dataset: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    config: str
+    split: str
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None
+    """The commit on the Hub; null: not pinned yet."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    """Of the content at that commit, or, without one, of the copy that the suite was measured on; null: not known."""
+
+    @property
+    def key(self) -> Key:
+        return self.dataset, self.config, self.split
+
+
+class Lock(Spec):
+    splits: Annotated[list[LockedSplit], Field(min_length=1)]
+
+    @property
+    def revisions(self) -> dict[str, str | None]:
+        """Data set -> its one commit, or None where it has a placeholder."""
+        return {split.dataset: split.revision for split in self.splits}
+
+    @model_validator(mode="after")
+    def _each_split_once_and_each_data_set_at_one_commit(self) -> Lock:
+        keys = [split.key for split in self.splits]
+        if twice := sorted({"/".join(key) for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"splits names {', '.join(twice)} more than once; keep one")
+        for split in self.splits:
+            if split.revision != (other := self.revisions[split.dataset]):
+                raise ValueError(
+                    f"splits has '{split.dataset}' at the revisions {split.revision or 'null'} and {other or 'null'}; "
+                    "a suite reads a data set at one"
+                )
+        return self
