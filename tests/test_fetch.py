@@ -307,7 +307,8 @@ from pathlib import Path
 from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.results.schema import digest_suite
 for root in (None, sys.argv[3]):
-    request = prepare(Options(suite=sys.argv[1], checkpoint=sys.argv[2], data_root=root and Path(root), device="cpu")).request
+    options = Options(suite=sys.argv[1], checkpoint=sys.argv[2], data_root=root and Path(root), device="cpu")
+    request = prepare(options).request
     print(request.suite_tasks[0].source.revision, digest_suite(request.suite, request.suite_tasks))
 """
     ran = online(world.suite, world.checkpoint, root, program=["-c", code])

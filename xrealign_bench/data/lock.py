@@ -169,9 +169,12 @@ def check_lock(
     Data on the Hub are what their commit says, so they are not downloaded for this.
 
     Raises:
-        UserError: every split that is not in the lock, differs from it or can't be found, on its own line.
+        UserError: a split can't be found; or every one that is not in the lock or differs from it, on its own line.
     """
-    splits, problems = locate_suite(suite, tasks, languages, corpora, data_root, offline)
+    splits, missing = locate_suite(suite, tasks, languages, corpora, data_root, offline)
+    if missing:
+        raise UserError(missing[0])  # as planning does; `fetch` tells all
+    problems = []
     for split in splits:
         content = split.located.fingerprint if split.located.revision is None else None
         if (problem := disagreement(lock, split, content)) is not None:
