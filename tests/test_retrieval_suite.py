@@ -166,7 +166,7 @@ def test_random_weights_depend_on_the_seed(tmp_path: Path, small_checkpoint: Pat
     world = make_world(tmp_path, small_checkpoint, ["found"])
     ran = world.evaluate("--data-root", data_root, "--recipe", "random-init-finetune", "--language", "de")
     assert ran.status == 0, ran.err
-    rows = pq.read_table(world.result("random-init-finetune--partial") / "predictions-found.parquet").to_pylist()
+    rows = pq.read_table(world.result("random-init-finetune--de") / "predictions-found.parquet").to_pylist()
     seeds = [[(row["forward"], row["backward"]) for row in rows if row["seed"] == seed] for seed in (3, 7)]
     assert seeds[0] != seeds[1]
 
