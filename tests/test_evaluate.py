@@ -36,8 +36,10 @@ from tests.small import (
 )
 from xrealign_bench.evaluate import Options, part_of_suite, prepare
 from xrealign_bench.files import sha256_file
+from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
+from xrealign_bench.scoring.aggregate import summarise
 
 Finished = tuple[World, Ran]
 WorldMaker = Callable[..., World]
@@ -268,6 +270,25 @@ def test_one_of_two_tasks_is_a_part(new_world: WorldMaker) -> None:
     assert [task.name for task in whole.tasks] == ["phrases", "more"]
     assert len(whole.predictions) == 2 and whole.missing == []
     assert [record.task for record in whole.realignment] == [None]
+
+
+def test_any_language_can_be_the_source(new_world: WorldMaker) -> None:
+    """Trained in it, aligned with it, distances to it, and left out of every mean."""
+    world = new_world(source_language="fr", target_languages=["en", "de", "th"], seeds=[3])
+    assert world.evaluate().status == 0
+    result = read_result(world.result("alignfreeze-front"))
+    assert {data.language for data in result.data if data.used_as == "train"} == {"fr"}
+    assert {data.language for data in result.data if data.used_as == "parallel"} == {"en", "de", "th"}
+    aligned = [e.manifest.description["settings"] for e in Store(world.store).entries() if e.manifest.kind == "align"]
+    assert {(settings["source"], settings["target"]) for settings in aligned} == {
+        ("fr", target) for target in ("en", "de", "th")
+    }
+    away = {language.code: language.distance for language in result.languages}
+    assert away == {code: distance("fr", code, "featural") for code in ("en", "de", "th")}
+    means = {score.language: score.metrics["accuracy"] for score in result.scores}
+    assert set(means) == {"fr", "en", "de", "th"}
+    everywhere = summarise(result).tasks["phrases"].groups["all"].mean
+    assert everywhere == pytest.approx(np.mean([means[code] for code in ("en", "de", "th")]))
 
 
 def test_parts_of_two_commands_do_not_spoil_each_other(finished: Finished, tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ class Task(Spec):
                 raise ValueError(f"kind '{self.kind}' needs columns.{absent[0]}")
             if idle := sorted(given - {*needed, *allowed}):
                 raise ValueError(f"kind '{self.kind}' has no columns.{idle[0]}; remove it")
+        if self.kind != "retrieval" and isinstance(self.columns.text_pair, dict):
+            raise ValueError(f"kind '{self.kind}' has one columns.text_pair for all languages; give its name")
         if self.metric not in METRICS[self.kind]:
             raise ValueError(f"kind '{self.kind}' has the metrics {', '.join(METRICS[self.kind])}, not {self.metric}")
         if self.kind in LABELLED and len(self.labels) < 2:
