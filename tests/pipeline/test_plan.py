@@ -346,6 +346,18 @@ def test_a_task_is_tested_in_the_languages_that_it_has() -> None:
     assert {language for _, language, _ in plan.runs[1].predict} == {"en", "de", "sw", "th"}
 
 
+def test_one_task_of_a_suite_is_planned_in_its_languages() -> None:
+    tasks = [
+        Task.model_validate(TASK),
+        Task.model_validate(TASK | {"name": "again", "configs": {"en": "en", "sw": "sw"}}),
+    ]
+    both: dict[str, Any] = {"suite": {"tasks": ["phrases", "again"]}, "suite_tasks": tasks}
+    plan = make_plan(request(**both, tasks=tasks[1:]))
+    assert list(plan.test) == [("again", "en"), ("again", "sw")]
+    with pytest.raises(UserError, match="task 'again' has none of the languages de; name others, or other tasks"):
+        make_plan(request(**both, tasks=tasks, languages=["de"]))
+
+
 def test_languages_may_be_read_from_another_corpus() -> None:
     plan = make_plan(request(suite={"parallel": SUITE["parallel"] | {"other_corpora": {"more": ["sw", "qu"]}}}))
     corpora = {language: plan.stages[ref].settings["corpus"].name for language, ref in plan.runs[1].align.items()}

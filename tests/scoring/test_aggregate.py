@@ -114,3 +114,12 @@ def test_two_scores_of_one_cell_are_refused() -> None:
     again: Score = result.scores[0]
     with pytest.raises(UserError, match="tags, language en, seed 1 is scored twice"):
         summarise(result.model_copy(update={"scores": [*result.scores, again]}))
+
+
+def test_a_language_that_a_task_does_not_have_is_not_missing() -> None:
+    suite = make_suite(tasks=("tags", "names"))
+    tasks = [make_task(), make_task("names", ["en", "de"])]
+    scores = flat(BY_LANGUAGE) | flat({"en": 0.9, "de": 0.5}, task="names")
+    assert make_result(scores, suite=suite, tasks=tasks).missing == []
+    del scores["names", "de", 2]
+    assert make_result(scores, suite=suite, tasks=tasks).missing == ["names in de: not evaluated with seed 2"]

@@ -170,15 +170,21 @@ def learning_rate(finetuning: Finetuning, model_type: str) -> float:
 
 
 def _check_languages(request: Request) -> None:
-    """Results describe every language by its one code, and every one that is asked for is in a task."""
+    """Results describe every language by its one code; every target is in a task, every task has a target."""
     suite = request.suite
     for code in [suite.source_language, *suite.target_languages]:
         if (own := find(code).code) != code:
             raise UserError(f"suite '{suite.name}': the language '{code}' is called '{own}' here; write that")
-    tested = {language for task in request.tasks for language in task.languages}
+    tested = {language for task in request.suite_tasks for language in task.languages}
     if absent := [code for code in request.languages if code not in tested]:
-        tasks = ", ".join(task.name for task in request.tasks)
+        tasks = ", ".join(task.name for task in request.suite_tasks)
         raise unknown(f"language of the tasks {tasks}:", absent[0], tested)
+    for task in request.tasks:
+        if not set(request.languages) & set(task.languages):
+            raise UserError(
+                f"task '{task.name}' has none of the languages {', '.join(request.languages)}; name others, or other "
+                "tasks"
+            )
 
 
 def _plan_task_data(plan: Plan, task: Task) -> None:
@@ -339,7 +345,11 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     source = request.suite.source_language
     where = (request.data_root, request.offline)
     settings: dict[str, Any] = {
-        "corpus": _what_is_read(corpus, columns={c: n for c, n in corpus.columns.items() if c in (source, language)}),
+        "corpus": _what_is_read(
+            corpus,
+            columns={c: n for c, n in corpus.columns.items() if c in (source, language)},
+            codes={c: n for c, n in corpus.codes.items() if c in (source, language)},
+        ),
         "source": source,
         "target": language,
         "data": locate_pairs(corpus, source, language, *where).fingerprint,

@@ -156,9 +156,12 @@ class _Losses:
     ) -> None:
         without = sorted(language for language, encoded in pairs.items() if not encoded.pairs)
         if without:
-            raise UserError(
-                f"no word of {', '.join(without)} is linked, so there is nothing to realign; choose another aligner"
+            what = (
+                "no word is linked; choose another aligner"
+                if method == "word_contrastive"
+                else "it has no pair of text"
             )
+            raise UserError(f"there is nothing to realign in {', '.join(without)}: {what}")
         seed_everything(seed)
         self.frozen = freeze(encoder, freezing)
         _check_something_is_trained(encoder, self.frozen, objective)

@@ -29,6 +29,7 @@ from xrealign_bench.specs import Suite, digest
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "datasets", "evaluate", "numpy", "babel", "lang2vec", "eflomal", "icu4py",
+    "seqeval", "scikit-learn",
 )  # fmt: skip
 """Their versions can move a score."""
 

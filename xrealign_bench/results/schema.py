@@ -154,7 +154,13 @@ class Result(Spec):
 
     @property
     def missing(self) -> list[str]:
-        """What the suite asks for and this result lacks, one sentence each; empty: complete, so it can be ranked."""
+        """What the suite asks for and this result lacks, one sentence each; empty: complete, so it can be ranked.
+
+        A language that a task does not have is not asked for.
+        """
+        lacking = {
+            (t.name, code) for t in self.tasks for code in self.suite.target_languages if code not in t.languages
+        }
         have = {(s.task, s.language, s.seed) for s in self.scores if s.reason is None}
         lacks = [f"limited to {self.limit} examples"] if self.limit is not None else []
         wholly = []
@@ -171,7 +177,7 @@ class Result(Spec):
             wholly += [
                 f"{task} in {language}: not evaluated with seed {seed}"
                 for task, language, seed in cells
-                if (task, language, seed) not in have
+                if (task, language, seed) not in have and (task, language) not in lacking
             ]
         return lacks + wholly
 
@@ -210,7 +216,8 @@ class LanguageChange(Spec):
     verdict: Literal["helped", "harmed", "same"]
     """By the corrected test at 5 %."""
     one_std: Literal["helped", "harmed", "same"]
-    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal)."""
+    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal).
+    Always `same` in retrieval, where the baseline has no spread."""
 
 
 class TaskComparison(Spec):

@@ -33,6 +33,12 @@ METRICS: Mapping[Kind, tuple[Metric, ...]] = {
     "question_answering": ("f1",),
     "retrieval": ("accuracy",),
 }
+OWN_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    "token_classification": ("scored_words", "unscored_labels"),
+    "question_answering": ("spans",),
+    "retrieval": ("text_language", "layer", "skip_examples"),
+}
+"""What has an effect in one kind only."""
 LABELLED = ("token_classification", "sequence_classification")
 
 
@@ -154,8 +160,11 @@ class Task(Spec):
                 raise ValueError(f"kind '{self.kind}' needs columns.{absent[0]}")
             if idle := sorted(given - {*needed, *allowed}):
                 raise ValueError(f"kind '{self.kind}' has no columns.{idle[0]}; remove it")
-        if self.kind != "retrieval" and isinstance(self.columns.text_pair, dict):
-            raise ValueError(f"kind '{self.kind}' has one columns.text_pair for all languages; give its name")
+            if self.kind != "retrieval" and isinstance(columns.text_pair, dict):
+                raise ValueError(f"kind '{self.kind}' has one columns.text_pair for all languages; give its name")
+        foreign = [name for kind, names in OWN_FIELDS.items() if kind != self.kind for name in names]
+        if idle := [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]:
+            raise ValueError(f"kind '{self.kind}' has no {idle[0]}; remove it")
         if self.metric not in METRICS[self.kind]:
             raise ValueError(f"kind '{self.kind}' has the metrics {', '.join(METRICS[self.kind])}, not {self.metric}")
         if self.kind in LABELLED and len(self.labels) < 2:
@@ -166,11 +175,7 @@ class Task(Spec):
 
     @model_validator(mode="after")
     def _fits_retrieval(self) -> Task:
-        own = ("text_language", "layer", "skip_examples")
         if self.kind != "retrieval":
-            idle = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
-            if idle or isinstance(self.columns.text_pair, dict):
-                raise ValueError(f"kind '{self.kind}' has no {idle[0] if idle else 'text_pair by language'}; remove it")
             return self
         if self.text_language is None:
             raise ValueError("kind 'retrieval' needs text_language, the language of columns.text")
