@@ -23,6 +23,12 @@ predictions, the pairs aligned and encoded, ... Asserted so that a test that int
 RECIPES = ("finetune-only", "alignfreeze-front")
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_arrives() -> None:
+    """A shell that starts the tests in the background lets them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def interrupt(kind: StageKind, number: signal.Signals) -> Callable[..., Any]:
     """A runner that signals its own process when its stage has files and, if it trains, is half through."""
     real = stages._RUNNERS[kind]

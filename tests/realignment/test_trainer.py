@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training() -> None:
 
 
 def test_a_language_without_links_is_refused() -> None:
-    with pytest.raises(UserError, match="no word of three is linked"):
+    with pytest.raises(UserError, match="nothing to realign in three: no word is linked"):
         run(tiny_bert(), pairs={**pairs(), "three": EncodedPairs([], 0)})
 
 
