@@ -6,7 +6,10 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +133,19 @@ def command(*arguments: object) -> Ran:
         finally:
             sys.argv = before
     return Ran(status, out.getvalue(), err.getvalue())
+
+
+def killed(driver: str, folder: Path, arguments: Sequence[object], **fields: str) -> None:
+    """Run the command line in a process of its own whose driver, a template of Python, ends it by SIGKILL."""
+    import torch
+
+    path = folder / "driver.py"
+    written = ["xrealign-bench", *map(str, arguments)]
+    root, threads = str(Path(__file__).parent.parent), torch.get_num_threads()
+    path.write_text(driver.format(root=root, threads=threads, arguments=written, **fields))
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @dataclass(frozen=True)

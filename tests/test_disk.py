@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.small import World, command, essence, left_over, write_suite
+from tests.small import World, command, essence, killed, left_over, write_suite
 from tests.test_cli import is_bad_input
 from xrealign_bench import evaluate
 from xrealign_bench.aligners import statistical
@@ -216,21 +215,8 @@ cli.main()
 def test_kill_9_while_results_are_written(
     new_world: WorldMaker, expected: list[dict[str, Any]], tmp_path: Path, name: str
 ) -> None:
-    import torch
-
     world = new_world()
-    driver = tmp_path / "driver.py"
-    driver.write_text(
-        DRIVER.format(
-            root=str(Path(__file__).parent.parent),
-            threads=torch.get_num_threads(),
-            name=name,
-            arguments=["xrealign-bench", *map(str, world.arguments)],
-        )
-    )
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, driver], capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(DRIVER, tmp_path, world.arguments, name=name)
     (left,) = left_over(world.store, world.output)
     assert name in left.name
     ran = world.evaluate()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from tests.small import World, essence, left_over, write_suite
+from tests.small import World, essence, killed, left_over, write_suite
 from xrealign_bench.pipeline import stages
 from xrealign_bench.pipeline.plan import Sources, StageKind
 
@@ -101,21 +99,7 @@ SLOW = [kind for kind in KINDS if kind not in ("realign", "predict")]
 def test_kill_9(
     new_world: Callable[..., World], expected: list[dict[str, Any]], tmp_path: Path, kind: StageKind
 ) -> None:
-    import torch
-
     world = new_world()
-    driver = tmp_path / "driver.py"
-    driver.write_text(
-        DRIVER.format(
-            root=str(Path(__file__).parent.parent),
-            threads=torch.get_num_threads(),
-            kind=kind,
-            arguments=["xrealign-bench", *map(str, world.arguments)],
-        )
-    )
-    done = subprocess.run(
-        [sys.executable, driver], capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, timeout=300
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(DRIVER, tmp_path, world.arguments, kind=kind)
     assert [path.name.split("-")[0] for path in left_over(world.store)] == [kind]
     go_on(world, expected, BEFORE[kind])

@@ -23,7 +23,7 @@ from xrealign_bench.models.text import Window, windows_of, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks import retrieval
 from xrealign_bench.tasks.metrics.pairs import PairRetrieval, credits, score
-from xrealign_bench.tasks.retrieval import SentenceEncoder, encode, encode_texts, nearest, predict
+from xrealign_bench.tasks.retrieval import SentenceEncoder, encode, encode_sentences, nearest, predict
 
 CPU = torch.device("cpu")
 NOWHERE = Located("nowhere", "default", "test", None, "0" * 64, ())
@@ -171,7 +171,7 @@ def test_unequal_sides_are_refused() -> None:
 def test_text_is_read_as_the_tokenizer_reads_it(tokenizer: PreTrainedTokenizerFast) -> None:
     texts = [" ".join(row.source_words) for row in phrases.parallel_rows("de", "en", 20)]
     for max_length in (5, 12, 64):
-        encoded = encode_texts(tokenizer, texts, max_length)
+        encoded = encode_sentences(tokenizer, texts, max_length)
         expected = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
         assert [window.input_ids for window in encoded] == expected
         assert [(w.sentence, w.starts, w.ends) for w in encoded] == [
@@ -199,7 +199,7 @@ def test_what_is_cut_off_or_has_no_token_is_counted() -> None:
 @pytest.mark.parametrize(("max_length", "message"), [(2, "leaves no room"), (10_000, "that the model takes")])
 def test_lengths_that_do_not_fit_are_refused(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        encode_texts(tokenizer, ["Montag"], max_length)
+        encode_sentences(tokenizer, ["Montag"], max_length)
 
 
 # --- metric -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,14 @@ from typing import Any
 
 from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import NOT_LABELLED, Split, examples_to_read, label_numbers, locate_task
+from xrealign_bench.data.task_data import (
+    NOT_LABELLED,
+    Split,
+    check_strings,
+    examples_to_read,
+    label_numbers,
+    locate_task,
+)
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -60,18 +67,6 @@ def load_texts(
     numbers = label_numbers(data.features[label], label, task, part.label_map, located)
     read = data[:]
     return _checked(task, language, located, {side: read[side] for side in sides}, read[label], numbers)
-
-
-def check_strings(features: Mapping[str, Any], column: str, located: Located) -> None:
-    """Refuse a column that holds anything but one string a row.
-
-    Raises:
-        UserError: it does.
-    """
-    if getattr(features[column], "dtype", None) not in ("string", "large_string"):
-        raise UserError(
-            f"{located}: column '{column}' holds {features[column]} and not texts; name another in 'columns'"
-        )
 
 
 def _checked(

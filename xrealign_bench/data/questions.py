@@ -10,7 +10,7 @@ from typing import Any
 
 from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import Split, examples_to_read, locate_task
+from xrealign_bench.data.task_data import Split, check_strings, examples_to_read, locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -63,10 +63,7 @@ def load_questions(
     names = [str(columns.question), str(columns.context), str(columns.answers)]
     data = read_rows(located, names, examples_to_read(task, split, limit), offline)
     for name in names[:2]:
-        if getattr(data.features[name], "dtype", None) not in _TEXT:
-            raise UserError(
-                f"{located}: column '{name}' holds {data.features[name]} and not text; name another in 'columns'"
-            )
+        check_strings(data.features, name, located)
     _check_answers(data.features[names[2]], names[2], located)
     read = data[:]
     return _checked(language, located, *(read[name] for name in names))

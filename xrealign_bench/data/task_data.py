@@ -39,6 +39,18 @@ def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
     return min((n for n in (limit, allowed) if n is not None), default=None)
 
 
+def check_strings(features: Mapping[str, Any], column: str, located: Located) -> None:
+    """Refuse a column that holds anything but one string a row.
+
+    Raises:
+        UserError: it does.
+    """
+    if getattr(features[column], "dtype", None) not in ("string", "large_string"):
+        raise UserError(
+            f"{located}: column '{column}' holds {features[column]} and not texts; name another in 'columns'"
+        )
+
+
 def label_numbers(
     labels: Any, column: str, task: Task, label_map: Mapping[str, str], located: Located
 ) -> dict[Any, int]:

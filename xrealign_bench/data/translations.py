@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xrealign_bench.data.rows import column_names, pick_column, read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import Split, examples_to_read, locate_task
+from xrealign_bench.data.task_data import Split, check_strings, examples_to_read, locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -53,10 +53,7 @@ def load_translations(
     end = None if size is None else task.skip_examples + size
     data = read_rows(located, names, end, offline)
     for name in names:
-        if getattr(data.features[name], "dtype", None) not in ("string", "large_string"):
-            raise UserError(
-                f"{located}: column '{name}' holds {data.features[name]} and not text; name another in 'columns'"
-            )
+        check_strings(data.features, name, located)
     text, text_pair = (data[:][name][task.skip_examples :] for name in names)
     kept, dropped = _distinct(text, text_pair)
     if not kept:

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.text import room_for_text
 
 _BATCH = 1024
 _INTS = pa.list_(pa.int32())
@@ -141,11 +142,7 @@ def encode_questions(
         UserError: `max_length` leaves no room for a question and a context, or is larger than the model takes.
     """
     template = _template(tokenizer)
-    room = max_length - template.size
-    if room < 2:
-        raise UserError(f"max_length {max_length} leaves no room beside the tokenizer's special tokens; give more")
-    if max_length > tokenizer.model_max_length:
-        raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
+    room = room_for_text(tokenizer, max_length, template.size + 1) + 1  # at least one for each of the two
     windows: list[SpanWindow] = []
     altered = {"shortened": 0, "in_no_window": 0}
     asked = tokenise(tokenizer, questions)

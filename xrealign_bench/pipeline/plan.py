@@ -212,7 +212,7 @@ def _test_languages(request: Request, task: Task) -> list[str]:
 def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
     located = locate_task(task, language, split, request.data_root, request.offline)
     settings = {
-        "task": _what_is_read(_in_one_language(task, language)),
+        "task": _in_one_language(task, language),
         "language": language,
         "split": split,
         "data": located.fingerprint,
@@ -412,7 +412,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "checkpoint": _weights(request.checkpoint),
                 "initialisation": "realigned" if "encoder" in weights else recipe.initialisation,
                 "finetuning": finetuning,
-                "task": _what_is_read(_in_one_language(task, request.suite.source_language)),
+                "task": _in_one_language(task, request.suite.source_language),
                 "seed": seed,
                 "numerics": request.numerics,
                 **({"joint": _joint(recipe)} if joint else {}),
@@ -429,7 +429,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
             settings={
                 "checkpoint": _weights(request.checkpoint),
-                "task": _what_is_read(_in_one_language(task, language)),
+                "task": _in_one_language(task, language),
                 "numerics": request.numerics,
             },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
@@ -451,7 +451,7 @@ def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[
         predict = Stage(
             kind="predict",
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
-            settings=settings | {"task": _what_is_read(_in_one_language(task, language))},
+            settings=settings | {"task": _in_one_language(task, language)},
             inputs={"test": plan.test[task.name, language], **weights},
         )
         run.predict[task.name, language, seed] = plan.add(predict)
@@ -493,16 +493,16 @@ def _realign(plan: Plan, run: Run, finetuning: Finetuning, seed: int) -> Stage:
     return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run, finetuning))
 
 
-def _what_is_read(spec: DataSpec, **only: dict[str, str]) -> DataSpec:
+def _what_is_read(spec: DataSpec, **only: Any) -> DataSpec:
     """A data spec as a stage needs it: without other languages and without what only people read."""
     return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only})
 
 
 def _in_one_language(task: Task, language: str) -> Task:
-    """The task as if it had no other language: a stage's key must not depend on them."""
+    """The task as a stage needs it and as if it had no other language: a key must not depend on them."""
     part = task.part(language)
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
-    return task.model_copy(update=own | {"also": []})
+    return _what_is_read(task, also=[], **own)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:

@@ -7,8 +7,8 @@ that it names.
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import sha256_file, sync
+from xrealign_bench.files import sha256_file, write_whole
 from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, PredictionRecord, Result
 
 if TYPE_CHECKING:
@@ -33,14 +33,9 @@ def write_predictions(folder: Path, task: str, table: pa.Table) -> PredictionRec
     """Write one task's predictions; the record that comes back belongs into `Result.predictions`."""
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"predictions-{task}.parquet"
-    temporary = _sibling(path)
-    try:
-        pq.write_table(table, temporary, compression="zstd")
-        _put_in_place(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    path = write_whole(folder / f"predictions-{task}.parquet", content.getvalue())
     return PredictionRecord(task=task, file=path.name, sha256=sha256_file(path), rows=table.num_rows)
 
 
@@ -115,25 +110,8 @@ def find_results(root: Path) -> list[Path]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a file so that it is whole or as it was before: temporary sibling, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _sibling(path)
-    try:
-        temporary.write_bytes(text.encode())
-        _put_in_place(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _sibling(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def _put_in_place(temporary: Path, path: Path) -> None:
-    sync(temporary)
-    os.replace(temporary, path)
-    sync(path.parent)  # the rename itself is on disk only when the folder is
+    """Write a file so that it is whole or as it was before."""
+    return write_whole(path, text.encode())
 
 
 def _write_model(path: Path, model: Result | Comparison) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,48 +43,34 @@ class Predict(Protocol):
     ) -> pa.Table: ...
 
 
-@dataclass(frozen=True)
-class TaskKind:
-    load: Callable[[Task, str, Split, Path | None, bool, int | None], Any]
-    """Task, language, split, data root, offline, limit -> `Examples`."""
-    encode: Callable[[Task, Any, PreTrainedTokenizerFast, int], tuple[dict[str, pa.Table], dict[str, int]]]
-    """Task, examples, tokenizer, longest window -> tables by name, and what the model does not read as it is."""
-    new_model: Callable[[nn.Module, Task], nn.Module]
-    """Encoder, task -> model with a fresh head, drawn from torch's generator, and the encoder as `encoder`."""
-    train: Train | None
-    """Fine-tune all parameters in place on the tables of the training data, `joint` handed on to `optimise`; None: the
-    encoder is read as it is."""
-    predict: Predict
-    """Predictions of test data: one row an example, with the columns of `tasks.metrics.SCORING`."""
+class TaskKind(Protocol):
+    """A module of this package."""
+
+    @property
+    def load(self) -> Callable[[Task, str, Split, Path | None, bool, int | None], Examples]:
+        """Task, language, split, data root, offline, limit -> examples."""
+
+    @property
+    def encode(self) -> Callable[[Task, Any, PreTrainedTokenizerFast, int], tuple[dict[str, pa.Table], dict[str, int]]]:
+        """Task, examples, tokenizer, longest window -> tables by name, and what the model does not read as it is."""
+
+    @property
+    def new_model(self) -> Callable[[Any, Task], nn.Module]:
+        """Encoder, task -> model with a fresh head, drawn from torch's generator, and the encoder as `encoder`."""
+
+    @property
+    def train(self) -> Train | None:
+        """Fine-tune all parameters in place on the tables of the training data, `joint` handed on to `optimise`; None:
+        the encoder is read as it is."""
+
+    @property
+    def predict(self) -> Predict:
+        """Predictions of test data: one row an example, with the columns of `tasks.metrics.SCORING`."""
 
 
 KINDS: Mapping[Kind, TaskKind] = {
-    "token_classification": TaskKind(
-        load=token_classification.load,
-        encode=token_classification.encode,
-        new_model=token_classification.new_model,
-        train=token_classification.train,
-        predict=token_classification.predict,
-    ),
-    "sequence_classification": TaskKind(
-        load=sequence_classification.load,
-        encode=sequence_classification.encode,
-        new_model=sequence_classification.new_model,
-        train=sequence_classification.train,
-        predict=sequence_classification.predict,
-    ),
-    "question_answering": TaskKind(
-        load=question_answering.load,
-        encode=question_answering.encode,
-        new_model=question_answering.new_model,
-        train=question_answering.train,
-        predict=question_answering.predict,
-    ),
-    "retrieval": TaskKind(
-        load=retrieval.load,
-        encode=retrieval.encode,
-        new_model=retrieval.new_model,
-        train=None,
-        predict=retrieval.predict,
-    ),
+    "token_classification": token_classification,
+    "sequence_classification": sequence_classification,
+    "question_answering": question_answering,
+    "retrieval": retrieval,
 }

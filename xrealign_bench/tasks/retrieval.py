@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TranslationData, load_translations
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
-from xrealign_bench.models.text import Window, collate, pool_words, windows_of, windows_table
+from xrealign_bench.models.text import Window, collate, pool_words, room_for_text, windows_of, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.batches import by_length
 
@@ -30,6 +30,7 @@ _ROWS = 1024
 """Sentences whose similarities to all candidates are in memory at once."""
 
 load = load_translations
+train = None
 
 
 class SentenceEncoder(nn.Module):
@@ -55,7 +56,7 @@ def encode(
     task: Task, data: TranslationData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """`sources` and `targets`, a window a sentence; and how many sentences the model does not read whole."""
-    sides = [encode_texts(tokenizer, texts, max_length) for texts in (data.text, data.text_pair)]
+    sides = [encode_sentences(tokenizer, texts, max_length) for texts in (data.text, data.text_pair)]
     counts = {
         "without_token": sum(window.without_token for side in sides for window in side),
         "truncated": sum(window.shortened for side in sides for window in side),
@@ -64,7 +65,7 @@ def encode(
     return tables, {name: count for name, count in counts.items() if count}
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int) -> list[Window]:
+def encode_sentences(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int) -> list[Window]:
     """Tokenise plain text as the tokenizer does by itself, one window a text, cut off at `max_length`.
 
     The text counts as the window's one word: `starts` and `ends` leave out the special tokens. A text that the
@@ -74,10 +75,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_l
         UserError: `max_length` is too small for one sub-word or larger than the model takes, or a text without tokens
             and no unknown token.
     """
-    if tokenizer.num_special_tokens_to_add(pair=False) >= max_length:
-        raise UserError(f"max_length {max_length} leaves no room beside the tokenizer's special tokens; give more")
-    if max_length > tokenizer.model_max_length:
-        raise UserError(f"max_length {max_length} is more than the {tokenizer.model_max_length} that the model takes")
+    room_for_text(tokenizer, max_length, tokenizer.num_special_tokens_to_add(pair=False))
     settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_special_tokens_mask": True}
     windows = []
     for number, encoding in enumerate(tokenizer(list(texts), **settings).encodings):
