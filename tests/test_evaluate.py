@@ -23,6 +23,7 @@ from safetensors.numpy import load_file
 from tests.small import (
     CORPUS,
     SOURCE,
+    SUITE,
     TARGETS,
     TASK,
     Ran,
@@ -340,6 +341,16 @@ def test_a_changed_suite_of_the_same_version_is_refused_before_any_compute(new_w
     # With the recipe whose result stood in the way, every result is replaced.
     ran = world.evaluate("--recipe", "alignfreeze-full", "--recipe", "alignfreeze-front")
     assert ran.status == 0
+
+
+@pytest.mark.parametrize(("most", "read"), [(None, 12), (5, 5), (50, 12)])
+def test_a_suite_may_allow_fewer_test_examples_than_its_task(
+    new_world: WorldMaker, most: int | None, read: int
+) -> None:
+    world = new_world()
+    write_yaml(world.suite, SUITE | {"test_examples": most})
+    plan = prepare(Options(suite=str(world.suite), checkpoint=str(world.checkpoint), offline=True))
+    assert [task.test_examples for task in (*plan.request.suite_tasks, *plan.request.tasks)] == [read, read]
 
 
 def test_a_result_that_can_not_be_read_is_told_before_any_compute(new_world: WorldMaker) -> None:

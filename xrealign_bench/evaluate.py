@@ -72,7 +72,7 @@ def prepare(options: Options) -> Plan:
         UserError: whatever is unknown, missing or contradictory.
     """
     suite = find_spec(options.suite, Suite)
-    tasks = [find_beside(name, Task, options.suite) for name in suite.tasks]
+    tasks = [_capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
     recipes = [find_spec(name, Recipe) for name in dict.fromkeys([BASELINE, *(options.recipes or [DEFAULT_RECIPE])])]
     for recipe in recipes:
         check_name(recipe)
@@ -227,6 +227,12 @@ def _plan_locked(name_or_file: str, request: Request) -> Plan:
     )
     check_lock(lock, suite, request.tasks, request.languages, corpora, *where)
     return make_plan(request)
+
+
+def _capped(task: Task, most: int | None) -> Task:
+    """The task with no more test examples than its suite allows."""
+    sizes = [size for size in (task.test_examples, most) if size is not None]
+    return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:

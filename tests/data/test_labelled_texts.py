@@ -47,10 +47,10 @@ def test_pairs(root):
 
 
 def test_what_has_no_text_or_no_label_is_dropped_and_counted(root):
-    rows = [pair("a", "b", 0), pair("", "b", 0), pair("a", " \n", 1), pair("a", "b", -1), pair("c", "d", None)]
-    write_rows(root, "en_x", "test", rows, PAIRS)
+    bad = [pair("", "b", 0), pair("a", " \n", 1), pair("a", "b", -1), pair("c", "d", None)]
+    write_rows(root, "en_x", "test", [pair("a", "b", 0), *bad, pair("e", "f", 1)], PAIRS)
     data = load(root, pairs=True)
-    assert (data.text, data.text_pair, data.labels) == (["a"], ["b"], [1])
+    assert (data.rows, data.text, data.text_pair, data.labels) == ([0, 5], ["a", "e"], ["b", "f"], [1, 0])
     assert data.dropped == {"empty": 2, "unlabelled": 2}
 
 

@@ -63,7 +63,7 @@ def test_columns_come_out_as_they_are(tmp_path: Path) -> None:
     assert data.questions == ["Who barks?", "What do they do?"]
     assert data.contexts == [CONTEXT] * 2
     assert data.answers == [[("dogs", 14)], [("sleep", 7), ("bark", 19)]]
-    assert data.ids == [0, 2] and len(data) == 2
+    assert data.rows == [0, 2] and len(data) == 2
     assert data.dropped == {"no answer": 1}
     assert (data.located.config, data.located.split) == ("xx", "train")
 

@@ -23,6 +23,7 @@ def test_labels_are_mapped_by_name(root):
     # VERB is 0 and NOUN 1 in the task; the underscore is not labelled.
     assert data.labels == [[1, 0], [1, -100, 0]]
     assert data.dropped == {"empty": 1}
+    assert data.rows == [0, 2]
     assert data.groups is None
     assert (data.located.config, data.located.split, data.located.revision) == ("en_x", "train", None)
 

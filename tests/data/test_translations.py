@@ -51,6 +51,7 @@ def test_empty_and_repeated_sides_are_dropped_and_counted(root: Path) -> None:
     assert (data.text, data.text_pair) == (["one", "two", "six"], ["eins", "zwei", "sechs"])
     assert data.dropped == {"empty": 2, "duplicate": 2}
     assert len(data) == 3
+    assert data.rows == [0, 1, 6]
 
 
 def test_each_language_has_its_column(root: Path) -> None:
@@ -72,7 +73,9 @@ def test_each_language_has_its_column(root: Path) -> None:
 def test_examples_are_counted_behind_those_that_are_skipped(
     root: Path, changes: dict[str, Any], limit: int | None, text: list[str]
 ) -> None:
-    assert load_translations(make_task(**changes), "sw", "test", root, offline=True, limit=limit).text == text
+    data = load_translations(make_task(**changes), "sw", "test", root, offline=True, limit=limit)
+    assert data.text == text
+    assert [ROWS[row][0] for row in data.rows] == text
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {

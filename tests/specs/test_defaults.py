@@ -69,6 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "Suite.checkpoint": None,
     "Suite.controls": [],
     "Suite.finetuning_by_task": {},
+    "Suite.test_examples": None,
     "SuiteParallel.other_corpora": {},
     "Task.citation": "",
     "Task.train_split": "train",

@@ -100,6 +100,12 @@ def windows(*sentences: list[int]) -> dict[str, list[Any]]:
     return table.to_pydict()
 
 
+def paired(sources: dict[str, list[Any]], targets: dict[str, list[Any]], first: int = 0) -> dict[str, Any]:
+    """The tables of pairs that stand one below the other in the data, from row `first` on."""
+    rows = list(range(first, first + len(sources["sentence"])))
+    return {"pairs": {"example": rows}, "sources": sources, "targets": targets}
+
+
 def found(table: pa.Table) -> tuple[list[int], list[int]]:
     assert table.column_names == ["example", "forward", "backward"]
     assert table["example"].to_pylist() == list(range(len(table)))
@@ -109,9 +115,11 @@ def found(table: pa.Table) -> tuple[list[int], list[int]]:
 def test_predictions_of_both_directions_by_hand() -> None:
     """Token 3 lies at 0 degrees, 4 at 90, 5 at 60; [4, 3] at 45."""
     model = Table([[9.0, 9.0]] * 3 + [[1.0, 0.0], [0.0, 1.0], [0.5, np.sqrt(0.75)]])
-    tables = {"sources": windows([3], [4], [4, 3]), "targets": windows([3, 3], [5], [5])}
+    tables = paired(windows([3], [4], [4, 3]), windows([3, 3], [5], [5]))
     # Source 1 (90) and 2 (45) find 60 degrees, the first of two; target 1 and 2 (60) find 45 rather than 90.
     assert found(predict(model, PAD, tables, TASK, device=CPU)) == ([0, 1, 1], [0, 2, 2])
+    lower = predict(model, PAD, tables | {"pairs": {"example": [4, 6, 9]}}, TASK, device=CPU)
+    assert list(lower.to_pydict().values()) == [[4, 6, 9], [4, 6, 6], [4, 9, 9]]
 
 
 def batches(seed: int, count: int = 40) -> dict[str, dict[str, list[Any]]]:
@@ -120,7 +128,7 @@ def batches(seed: int, count: int = 40) -> dict[str, dict[str, list[Any]]]:
         [[FIRST + generator.randrange(WORDS) for _ in range(generator.randint(1, 9))] for _ in range(count)]
         for _ in range(2)
     ]
-    return {name: windows(*side) for name, side in zip(("sources", "targets"), sides, strict=True)}
+    return paired(*(windows(*side) for side in sides))
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 30, 10_000])
@@ -144,7 +152,7 @@ class Rounding(Table):
 
 def test_sentences_of_the_same_tokens_are_equally_near_whatever_stands_in_their_batches() -> None:
     model = Rounding([[9.0, 9.0]] * 3 + [[1.0, 0.0], [0.0, 1.0]])
-    tables = {"sources": windows([4], [3], [4]), "targets": windows([3], [3], [3])}
+    tables = paired(windows([4], [3], [4]), windows([3], [3], [3]))
     assert found(predict(model, PAD, tables, TASK, device=CPU, tokens_per_batch=1)) == ([0, 0, 0], [1, 1, 1])
 
 
@@ -160,7 +168,7 @@ def test_a_vector_is_the_mean_of_a_blocks_output_without_special_tokens(layer: A
 
 
 def test_unequal_sides_are_refused() -> None:
-    tables = {"sources": windows([3], [4]), "targets": windows([3])}
+    tables = paired(windows([3], [4]), windows([3]))
     with pytest.raises(ValueError, match="2 sources and 1 targets are no pairs"):
         predict(SentenceEncoder(tiny_bert(layers=1), "last"), PAD, tables, TASK, device=CPU)
 
@@ -186,14 +194,14 @@ def test_what_is_cut_off_or_has_no_token_is_counted() -> None:
     tokenizer = load_tokenizer(resolve_checkpoint(EMBEDDED))
     tokenizer.backend_tokenizer.normalizer = Replace("~", "")  # as others do with rare characters
     long = " ".join(["Montag"] * 90)
-    data = TranslationData("de", ["Monday", "~", long], ["Montag", long, long], {}, NOWHERE)
+    data = TranslationData("de", [0, 1, 2], ["Monday", "~", long], ["Montag", long, long], {}, NOWHERE)
     tables, altered = encode(TASK, data, tokenizer, 16)
     assert altered == {"without_token": 1, "truncated": 3}
     sources = windows_of(tables["sources"].to_pydict())
     assert [window.sentence for window in sources] == [0, 1, 2]
     assert sources[1].input_ids[1:-1] == [tokenizer.unk_token_id]
     assert (sources[1].starts, sources[1].ends) == ([1], [2])
-    assert encode(TASK, TranslationData("de", ["Monday"], ["Montag"], {}, NOWHERE), tokenizer, 16)[1] == {}
+    assert encode(TASK, TranslationData("de", [0], ["Monday"], ["Montag"], {}, NOWHERE), tokenizer, 16)[1] == {}
 
 
 @pytest.mark.parametrize(("max_length", "message"), [(2, "leaves no room"), (10_000, "that the model takes")])

@@ -50,7 +50,8 @@ def data(count: int, seed: int, typed: bool = False) -> Tables:
         rows.append([CLS, *(FIRST + word for word in words), SEP])
         types.append([int(typed and 2 * place > len(rows[-1])) for place in range(len(rows[-1]))])
         labels.append(label)
-    return {"examples": {"input_ids": rows, "token_type_ids": types if typed else [None] * count, "label": labels}}
+    columns = {"input_ids": rows, "token_type_ids": types if typed else [None] * count, "label": labels}
+    return {"examples": {"example": list(range(count)), **columns}}
 
 
 def classifier(dropout: float = 0.1) -> SequenceClassifier:
@@ -117,7 +118,7 @@ def test_the_loss_is_the_mean_over_examples(typed: bool) -> None:
     model = classifier(dropout=0.0)
     tables = data(6, seed=3, typed=typed)
     losses = []
-    for ids, types, label in zip(*tables["examples"].values(), strict=True):  # each by itself, without any padding
+    for _, ids, types, label in zip(*tables["examples"].values(), strict=True):  # each by itself, without any padding
         own = torch.tensor([types]) if typed else None
         logits = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), own)
         losses.append(functional.cross_entropy(logits, torch.tensor([label])))
@@ -166,10 +167,11 @@ def test_a_loss_that_is_not_a_number_stops_the_training() -> None:
 def test_what_is_stored_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
     tokenizer = train_tokenizer("wordpiece")
     located = Located("here", "en", "test", None, "0" * 64, ())
-    given = TextData("en", ["Montag 17. März", "zwölf Euro"], ["fifty cents", "euros"], [2, 0], {}, located)
+    given = TextData("en", [3, 7], ["Montag 17. März", "zwölf Euro"], ["fifty cents", "euros"], [2, 0], {}, located)
     tables, altered = encode(TASK, given, tokenizer, 64)
     assert list(tables) == ["examples"] and altered == {}
     assert tables["examples"].to_pydict() == {
+        "example": [3, 7],
         "input_ids": [
             tokenizer("Montag 17. März", "fifty cents")["input_ids"],
             tokenizer("zwölf Euro", "euros")["input_ids"],

@@ -30,6 +30,8 @@ class TextData:
     """Labelled texts of one language, column by column."""
 
     language: str
+    rows: list[int]
+    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
     text: list[str]
     text_pair: list[str] | None
     """The second text of each example, where the task has pairs."""
@@ -40,7 +42,7 @@ class TextData:
     located: Located
 
     def __len__(self) -> int:
-        return len(self.text)
+        return len(self.rows)
 
 
 def load_texts(
@@ -78,6 +80,7 @@ def _checked(
     numbers: Mapping[Any, int],
 ) -> TextData:
     dropped: Counter[str] = Counter()
+    rows: list[int] = []
     texts: list[list[str]] = []
     labels: list[int] = []
     for row, (name, *read) in enumerate(zip(names, *sides.values(), strict=True)):
@@ -94,12 +97,13 @@ def _checked(
         elif not all(text.strip() for text in given):
             dropped["empty"] += 1
         else:
+            rows.append(row)
             texts.append(given)
             labels.append(number)
     if not texts:
         raise UserError(f"{located}: has no text with a label{_say(dropped)}; there is nothing to train on or to score")
     text, *pair = (list(side) for side in zip(*texts, strict=True))
-    return TextData(language, text, pair[0] if pair else None, labels, dict(dropped), located)
+    return TextData(language, rows, text, pair[0] if pair else None, labels, dict(dropped), located)
 
 
 def _say(dropped: Mapping[str, int]) -> str:

@@ -26,8 +26,8 @@ class QuestionData:
     """Questions of one language, column by column."""
 
     language: str
-    ids: list[int]
-    """Row in the data: the same question has the same in all languages of a parallel data set, dropped rows or not."""
+    rows: list[int]
+    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
     questions: list[str]
     contexts: list[str]
     answers: list[list[Answer]]
@@ -37,7 +37,7 @@ class QuestionData:
     located: Located
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
 
 def load_questions(
@@ -101,11 +101,11 @@ def _checked(
             continue
         for text, start in zip(texts, starts, strict=True):
             _check_place(where, str(context), text, start)
-        kept.ids.append(row)
+        kept.rows.append(row)
         kept.questions.append(str(question))
         kept.contexts.append(str(context))
         kept.answers.append(list(zip(texts, starts, strict=True)))
-    if not kept.ids:
+    if not kept.rows:
         raise UserError(f"{located}: has no question with an answer; there is nothing to train on or to score")
     kept.dropped.update(dropped)
     return kept

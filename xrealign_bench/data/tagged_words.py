@@ -21,6 +21,8 @@ class WordData:
     """Sentences of one language, column by column."""
 
     language: str
+    rows: list[int]
+    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
     words: list[list[str]]
     labels: list[list[int]]
     """Positions in the task's list of labels; NOT_LABELLED: none."""
@@ -31,7 +33,7 @@ class WordData:
     located: Located
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.rows)
 
 
 def load_words(
@@ -121,6 +123,7 @@ def _checked(
         raise UserError(f"{located}: has no sentence with a word; there is nothing to train on or to score")
     return WordData(
         language=language,
+        rows=kept,
         words=[words[row] for row in kept],
         labels=labels,
         groups=[groups[row] for row in kept] if groups else None,

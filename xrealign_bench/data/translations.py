@@ -19,6 +19,8 @@ class TranslationData:
     """Sentences of the source language and of one other; the same position holds a sentence and its translation."""
 
     language: str
+    rows: list[int]
+    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
     text: list[str]
     """In the source language."""
     text_pair: list[str]
@@ -28,7 +30,7 @@ class TranslationData:
     located: Located
 
     def __len__(self) -> int:
-        return len(self.text)
+        return len(self.rows)
 
 
 def load_translations(
@@ -61,6 +63,7 @@ def load_translations(
         raise UserError(f"{located}: has no pair with text on both sides{behind}; there is nothing to find")
     return TranslationData(
         language=language,
+        rows=[task.skip_examples + row for row in kept],
         text=[text[row] for row in kept],
         text_pair=[text_pair[row] for row in kept],
         dropped=dropped,

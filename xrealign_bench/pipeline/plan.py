@@ -37,7 +37,7 @@ DataSpec = TypeVar("DataSpec", Task, Corpus)
 StageKind = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
 
 CODE_VERSIONS: Mapping[StageKind, int] = {
-    "tokenise": 1, "align": 1, "encode": 1, "realign": 1, "finetune": 1, "predict": 1,
+    "tokenise": 2, "align": 1, "encode": 1, "realign": 1, "finetune": 1, "predict": 1,
 }  # fmt: skip
 """Raised whenever a change of code changes what a kind of stage puts out: old outputs are then never reused."""
 
@@ -371,10 +371,10 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     return Stage(kind="align", label=f"align {source}-{language} ({name})", settings=settings)
 
 
-def _encode(plan: Plan, run: Run, finetuning: Finetuning) -> dict[str, StageRef]:
-    """Language -> its pairs as the model reads them; tasks that are read in equal windows share them."""
+def _encode(plan: Plan, run: Run) -> dict[str, StageRef]:
+    """Language -> its pairs as the model reads them, for all tasks: sentences are as long whatever they serve."""
     given = run.recipe.schedule.max_length
-    max_length = finetuning.max_length if given == "match_finetuning" else given
+    max_length = plan.request.suite.finetuning.max_length if given == "match_finetuning" else given
     settings = {"tokenizer": _tokenizer(plan.request.checkpoint), "max_length": max_length}
     return {
         language: plan.add(
@@ -397,7 +397,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             "leave one of them out"
         )
     if joint:
-        weights = {f"{PAIRS_OF}{language}": ref for language, ref in _encode(plan, run, finetuning).items()}
+        weights = {f"{PAIRS_OF}{language}": ref for language, ref in _encode(plan, run).items()}
     elif recipe.realigns:
         weights["encoder"] = plan.add(_realign(plan, run, finetuning, seed))
         run.realign[task.name, seed] = weights["encoder"]
@@ -490,7 +490,7 @@ def _realign(plan: Plan, run: Run, finetuning: Finetuning, seed: int) -> Stage:
         "numerics": request.numerics,
     }
     label = f"realign with {recipe.name}, seed {seed}"
-    return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run, finetuning))
+    return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run))
 
 
 def _what_is_read(spec: DataSpec, **only: Any) -> DataSpec:

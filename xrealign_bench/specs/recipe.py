@@ -132,7 +132,7 @@ class Schedule(Spec):
     batch_size: int = Field(default=16, gt=0)
     """Translated pairs a step."""
     max_length: Literal["match_finetuning"] | Annotated[int, Field(gt=2)] = "match_finetuning"
-    """Sub-words a sentence, special ones included."""
+    """Sub-words a sentence, special ones included; matched to the suite, whatever windows one of its tasks needs."""
     learning_rate: Literal["match_finetuning"] | Annotated[float, Field(gt=0)] = "match_finetuning"
     lr_schedule: Literal["constant", "linear"] = "constant"
     weight: float = Field(default=1.0, gt=0)

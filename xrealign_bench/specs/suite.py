@@ -74,6 +74,8 @@ class Suite(Spec):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     finetuning: Finetuning
     finetuning_by_task: dict[Name, FinetuningChange] = {}
+    test_examples: Annotated[int, Field(gt=0)] | None = None
+    """The first so many test examples a language of every task, whatever the task allows; null: as the tasks say."""
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], list[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
     """Joshi et al. (2020) classes."""

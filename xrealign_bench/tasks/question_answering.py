@@ -63,7 +63,7 @@ def encode(
     )
     rule = task.spans.normalisation
     questions = {
-        "example": data.ids,
+        "example": data.rows,
         "language": [data.language] * len(data),
         "context": [number[text] for text in data.contexts],
         "gold": [[hashed_tokens(text, rule, data.language) for text, _ in answers] for answers in data.answers],

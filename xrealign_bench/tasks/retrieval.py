@@ -25,6 +25,7 @@ from xrealign_bench.models.text import Window, collate, pool_words, room_for_tex
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.batches import by_length
 
+_PAIRS = pa.schema({"example": pa.int32()})
 _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backward": pa.int32()})
 _ROWS = 1024
 """Sentences whose similarities to all candidates are in memory at once."""
@@ -55,14 +56,18 @@ class SentenceEncoder(nn.Module):
 def encode(
     task: Task, data: TranslationData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """`sources` and `targets`, a window a sentence; and how many sentences the model does not read whole."""
+    """`pairs` with their rows in the data; `sources` and `targets`, a window a sentence; and how many sentences the
+    model does not read whole."""
     sides = [encode_sentences(tokenizer, texts, max_length) for texts in (data.text, data.text_pair)]
     counts = {
         "without_token": sum(window.without_token for side in sides for window in side),
         "truncated": sum(window.shortened for side in sides for window in side),
     }
-    tables = {name: windows_table(side) for name, side in zip(("sources", "targets"), sides, strict=True)}
-    return tables, {name: count for name, count in counts.items() if count}
+    pairs = pa.table({"example": data.rows}, schema=_PAIRS)
+    sources, targets = (windows_table(side) for side in sides)
+    return {"pairs": pairs, "sources": sources, "targets": targets}, {
+        name: count for name, count in counts.items() if count
+    }
 
 
 def encode_sentences(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int) -> list[Window]:
@@ -112,7 +117,7 @@ def predict(
     device: torch.device,
     tokens_per_batch: int = 4096,
 ) -> pa.Table:
-    """Of each pair the target that its source finds among all, and the source that its target finds.
+    """Of each pair the one whose target its source finds among all, and the one whose source its target finds.
 
     Args:
         model: from `new_model`.
@@ -128,11 +133,12 @@ def predict(
     sides = [windows_of(tables[name]) for name in ("sources", "targets")]
     if len(sides[0]) != len(sides[1]):
         raise ValueError(f"{len(sides[0])} sources and {len(sides[1])} targets are no pairs")
+    rows = np.array(tables["pairs"]["example"])
     sources, targets = (_distinct_vectors(model, pad_id, side, device, tokens_per_batch) for side in sides)
     columns = {
-        "example": range(len(sides[0])),
-        "forward": targets.first[nearest(sources.vectors, targets.vectors)][sources.number],
-        "backward": sources.first[nearest(targets.vectors, sources.vectors)][targets.number],
+        "example": rows,
+        "forward": rows[targets.first[nearest(sources.vectors, targets.vectors)][sources.number]],
+        "backward": rows[sources.first[nearest(targets.vectors, sources.vectors)][targets.number]],
     }
     return pa.table(columns, schema=_PREDICTIONS)
 

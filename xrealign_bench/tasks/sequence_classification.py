@@ -20,7 +20,14 @@ from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import by_length, finetune
 
-_EXAMPLES = pa.schema({"input_ids": pa.list_(pa.int32()), "token_type_ids": pa.list_(pa.int32()), "label": pa.int16()})
+_EXAMPLES = pa.schema(
+    {
+        "example": pa.int32(),
+        "input_ids": pa.list_(pa.int32()),
+        "token_type_ids": pa.list_(pa.int32()),
+        "label": pa.int16(),
+    }
+)
 _PREDICTIONS = pa.schema({"example": pa.int32(), "gold": pa.int16(), "predicted": pa.int16()})
 
 load = load_texts
@@ -29,9 +36,10 @@ load = load_texts
 def encode(
     task: Task, data: TextData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """`examples`: sub-words, their token types (null where the tokenizer gives none) and the label's number."""
+    """`examples`: row, sub-words, their token types (null where the tokenizer gives none), the label's number."""
     encoded = encode_texts(tokenizer, data.text, data.text_pair, max_length)
     columns: dict[str, Sequence[Any]] = {
+        "example": data.rows,
         "input_ids": encoded.input_ids,
         "token_type_ids": encoded.token_type_ids or [None] * len(data),
         "label": data.labels,
@@ -107,7 +115,8 @@ def predict(
     with torch.inference_mode():
         for chosen in by_length([len(ids) for ids in examples["input_ids"]], tokens_per_batch):
             predicted[chosen] = _logits(model, _batch(examples, chosen, pad_id).to(device)).argmax(-1).cpu().numpy()
-    return pa.table({"example": range(len(gold)), "gold": gold, "predicted": predicted}, schema=_PREDICTIONS)
+    columns = {"example": examples["example"], "gold": gold, "predicted": predicted}
+    return pa.table(columns, schema=_PREDICTIONS)
 
 
 def _batch(examples: Mapping[str, Sequence[Any]], chosen: Sequence[int], pad_id: int) -> TextBatch:

@@ -31,7 +31,12 @@ from xrealign_bench.tasks.batches import by_length, finetune
 from xrealign_bench.tasks.metrics.words import scored_mask
 
 _SENTENCES = pa.schema(
-    {"labels": pa.list_(pa.int16()), "scored": pa.list_(pa.bool_()), "groups": pa.list_(pa.string())}
+    {
+        "example": pa.int32(),
+        "labels": pa.list_(pa.int16()),
+        "scored": pa.list_(pa.bool_()),
+        "groups": pa.list_(pa.string()),
+    }
 )
 _PREDICTIONS = pa.schema(
     {
@@ -49,10 +54,11 @@ load = load_words
 def encode(
     task: Task, data: WordData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """`windows`, and `sentences` with each word's label number, whether it counts in the score, and its group."""
+    """`windows`, and `sentences`: row, each word's label number, whether it counts in the score, its group."""
     windows = encode_words(tokenizer, data.words, max_length)
     unscored = [task.labels.index(label) for label in task.unscored_labels]
     sentences: dict[str, Sequence[Any]] = {
+        "example": data.rows,
         "labels": data.labels,
         "scored": scored_mask(data.words, data.labels, task.scored_words, unscored),
         "groups": data.groups or [None] * len(data.words),
@@ -127,7 +133,7 @@ def predict(
     sentences = tables["sentences"]
     gold = sentences["labels"]
     columns = {
-        "example": range(len(gold)),
+        "example": sentences["example"],
         "gold": gold,
         "predicted": tag(model, pad_id, windows_of(tables["windows"]), [len(g) for g in gold], device=device),
         "scored": sentences["scored"],
