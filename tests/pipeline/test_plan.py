@@ -103,7 +103,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("labels", {"task": {"labels": TASK["labels"][::-1]}}, {"tokenise", "finetune", "predict"}),
     ("scored words", {"task": {"scored_words": "all"}}, {"tokenise", "finetune", "predict"}),
     ("unscored labels", {"task": {"unscored_labels": ["O"]}}, {"tokenise", "finetune", "predict"}),
-    ("test examples", {"task": {"test_examples": 13}}, {"tokenise", "finetune", "predict"}),
+    ("test examples", {"task": {"test_examples": 13}}, {"tokenise", "predict"}),
     ("train examples", {"task": {"train_examples": 25}}, {"tokenise", "finetune", "predict"}),
     ("pairs of the corpus", {"corpus": {"pairs": 11}}, PAIRS),
     ("aligner", {"recipe": {"aligner": "lexicon"}}, PAIRS),

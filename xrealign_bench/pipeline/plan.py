@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data import (
     SEGMENTER,
+    Split,
     corpus_languages,
     lexicon_fingerprint,
     lexicon_languages,
@@ -209,10 +210,10 @@ def _test_languages(request: Request, task: Task) -> list[str]:
     return [request.suite.source_language, *targets] if task.finetunes else targets
 
 
-def _tokenise(request: Request, task: Task, language: str, split: Literal["train", "test"]) -> Stage:
+def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stage:
     located = locate_task(task, language, split, request.data_root, request.offline)
     settings = {
-        "task": _in_one_language(task, language),
+        "task": _as_read(task, language, split),
         "language": language,
         "split": split,
         "data": located.fingerprint,
@@ -412,7 +413,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "checkpoint": _weights(request.checkpoint),
                 "initialisation": "realigned" if "encoder" in weights else recipe.initialisation,
                 "finetuning": finetuning,
-                "task": _in_one_language(task, request.suite.source_language),
+                "task": _as_read(task, request.suite.source_language, "train"),
                 "seed": seed,
                 "numerics": request.numerics,
                 **({"joint": _joint(recipe)} if joint else {}),
@@ -429,7 +430,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
             settings={
                 "checkpoint": _weights(request.checkpoint),
-                "task": _in_one_language(task, language),
+                "task": _as_read(task, language, "test"),
                 "numerics": request.numerics,
             },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
@@ -451,7 +452,7 @@ def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[
         predict = Stage(
             kind="predict",
             label=f"predict {task.name} {language} after {recipe.name}, seed {seed}",
-            settings=settings | {"task": _in_one_language(task, language)},
+            settings=settings | {"task": _as_read(task, language, "test")},
             inputs={"test": plan.test[task.name, language], **weights},
         )
         run.predict[task.name, language, seed] = plan.add(predict)
@@ -498,11 +499,13 @@ def _what_is_read(spec: DataSpec, **only: Any) -> DataSpec:
     return spec.model_copy(update={"title": "", "citation": "", "licence": "", **only})
 
 
-def _in_one_language(task: Task, language: str) -> Task:
-    """The task as a stage needs it and as if it had no other language: a key must not depend on them."""
+def _as_read(task: Task, language: str, split: Split) -> Task:
+    """The task as a stage needs it, as if it had no other language or split: a key must not depend on them."""
     part = task.part(language)
+    other = "test" if split == "train" else "train"
+    unread = {name: Task.model_fields[name].default for name in (f"{other}_split", f"{other}_examples")}
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
-    return _what_is_read(task, also=[], **own)
+    return _what_is_read(task, also=[], **{**own, **unread})
 
 
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:
