@@ -17,7 +17,7 @@ import pytest
 
 from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.hub_server import COMMIT, CONVERTED, served
-from tests.small import Ran, World, command, write_suite, write_yaml
+from tests.small import CORPUS, Ran, World, command, write_suite, write_yaml
 from xrealign_bench.data import lock as data_lock
 from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.results.schema import digest_suite
@@ -284,6 +284,23 @@ def test_what_came_from_the_hub_is_verified(world: World, root: Path, online: Ca
     lock_of(world).write_text(lock_text(root, en_x_train="2f" * 32))
     ran = online("fetch", "--suite", world.suite, "--json")
     assert [split["state"] for split in json.loads(ran.out)["splits"]] == ["verified", "verified", "not pinned"]
+
+
+def test_lexicons_are_fetched_too(world: World, root: Path, hub: Any, online: Callable[..., Ran]) -> None:
+    """Of an embedded corpus; the same server has German ones and no other."""
+    url = f"http://127.0.0.1:{hub.server_port}/datasets/org/tags/resolve/{COMMIT}/{{source}}-{{target}}.txt"
+    (root / "org" / "tags" / "en-de.txt").write_text("March\tMärz\n")
+    write_suite(world.folder)
+    write_yaml(world.folder / "pairs.yaml", CORPUS | {"lexicons": "muse", "lexicons_url": url})
+    recipe = ["--recipe", "alignfreeze-full-lexicon", "--dry-run"]
+    early = online(*world.arguments, *recipe)
+    assert early.status == 2 and "the corpus 'pairs' are not on this machine; get them with" in early.err
+    ran = online("fetch", "--suite", world.suite)
+    assert (ran.status, ran.err) == (0, "")
+    assert "lexicons of pairs: 1, 0.0 MB; none for sw, th" in ran.out
+    planned = online(*world.arguments, *recipe, "--json", "--offline")
+    assert planned.status == 0, planned.err
+    assert [s["label"] for s in json.loads(planned.out)["stages"] if s["kind"] == "align"] == ["align en-de (lexicon)"]
 
 
 @pytest.mark.parametrize(("revision", "commit"), [(None, COMMIT), ("refs/convert/parquet", CONVERTED)])

@@ -220,6 +220,9 @@ def fetch_data(
             floatfmt=".1f",
         )
     )
+    for lexicons in fetched.lexicons:
+        none = f"; none for {', '.join(lexicons.absent)}" if lexicons.absent else ""
+        click.echo(f"\nlexicons of {lexicons.corpus}: {lexicons.files}, {lexicons.bytes / 1e6:.1f} MB{none}")
     if write_lock:
         click.echo(f"\nlock {fetched.lock}")
     elif data_root is None:

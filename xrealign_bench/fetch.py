@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import xrealign_bench
+from xrealign_bench.data.lexicon import fetch_lexicon
 from xrealign_bench.data.lock import (
     DataSpec,
     SuiteLock,
@@ -46,9 +47,19 @@ class FetchedSplit:
 
 
 @dataclass(frozen=True)
+class FetchedLexicons:
+    corpus: str
+    files: int
+    bytes: int
+    absent: list[str]
+    """Target languages for which the server has none: the aligner `lexicon` leaves them out."""
+
+
+@dataclass(frozen=True)
 class Fetched:
     suite: str
     splits: list[FetchedSplit]
+    lexicons: list[FetchedLexicons]
     lock: Path | None
     """The lock that they were held to, or that was written."""
 
@@ -91,12 +102,21 @@ def fetch_suite(
         except UserError as error:
             problems.append(str(error))
     on_progress(len(splits), len(splits), "")
+    lexicons = (
+        []
+        if data_root
+        else [
+            _fetch_lexicons(corpora[name], suite.source_language, [code for code in read if code in targets], problems)
+            for name, read in corpora_of(suite).items()
+            if name in corpora and corpora[name].lexicons_url
+        ]
+    )
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     if write:
         _write(path, fetched, lock)
         fetched = [replace(split, state="verified") for split in fetched]
-    return Fetched(suite.id, fetched, path if path.is_file() else None)
+    return Fetched(suite.id, fetched, lexicons, path if path.is_file() else None)
 
 
 def _writable_lock(name_or_file: str, tasks: Sequence[str], languages: Sequence[str]) -> Path:
@@ -129,6 +149,22 @@ def _fetch(split: SuiteSplit, lock: SuiteLock | None, problems: list[str]) -> Fe
         problems.append(problem)
     size = sum(os.path.getsize(file) for file in files)
     return FetchedSplit(*split.key, len(files), size, located.revision, sha256, _state(split, sha256, lock))
+
+
+def _fetch_lexicons(corpus: Corpus, source: str, targets: Sequence[str], problems: list[str]) -> FetchedLexicons:
+    """No checksum of theirs is locked; results record what was read."""
+    files, absent = [], []
+    for target in targets:
+        try:
+            path = fetch_lexicon(corpus, source, target)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if path is None:
+            absent.append(target)
+        else:
+            files.append(path)
+    return FetchedLexicons(corpus.name, len(files), sum(path.stat().st_size for path in files), absent)
 
 
 def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:

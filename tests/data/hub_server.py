@@ -76,6 +76,8 @@ def served(root: Path) -> Iterator[ThreadingHTTPServer]:
             assert revision in BRANCHES.values()
             if name in self.server.refused:
                 return self.send(b"", 403)
+            if not (folder / name).is_file():
+                return self.send(b"", 404)
             return self.send(
                 (folder / name).read_bytes(), 200, {"ETag": f'"{etag(folder / name)}"', "X-Repo-Commit": revision}
             )

@@ -1,11 +1,15 @@
 """MUSE files and the generator's lexicon."""
 
 import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import huggingface_hub
 import pytest
 
 from tests.data.test_parallel import columns_corpus
 from xrealign_bench.data import lexicon_fingerprint, lexicon_languages, load_lexicon
+from xrealign_bench.data.lexicon import fetch_lexicon
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 
@@ -69,3 +73,51 @@ def test_the_embedded_lexicon():
     assert "fi" in lexicon_languages(corpus, "en", None)
     with pytest.raises(UserError, match="embedded data: 'xx'"):
         lexicon_fingerprint(corpus, "en", "xx", None)
+
+
+# --- without a data root ------------------------------------------------------------------------------------------
+
+SERVED = {"/dictionaries/en-de.txt": (200, b"dog hund\n"), "/dictionaries/en-th.txt": (500, b"")}
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Has German, breaks down over Thai, and knows nothing else; `asked` lists what it was asked."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            status, content = SERVED.get(self.path, (404, b""))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.asked = []
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield http
+        http.shutdown()
+
+
+def test_lexicons_are_fetched_once_and_read_from_the_cache(server):
+    url = f"http://127.0.0.1:{server.server_port}/dictionaries/{{source}}-{{target}}.txt"
+    corpus = columns_corpus(lexicons="muse", lexicons_url=url)
+    with pytest.raises(UserError, match="'sides' are not on this machine; get them with 'xrealign-bench fetch"):
+        lexicon_languages(corpus, "en", None)
+    path = fetch_lexicon(corpus, "en", "de")
+    assert path is not None and path == fetch_lexicon(corpus, "en", "de")
+    assert fetch_lexicon(corpus, "en", "sw") is None
+    with pytest.raises(UserError, match=r"en-th\.txt: can't be fetched \(HTTP Error 500.*try again, or put it at"):
+        fetch_lexicon(corpus, "en", "th")
+    assert [asked.rpartition("/")[2] for asked in server.asked] == ["en-de.txt", "en-sw.txt", "en-th.txt"]
+    assert lexicon_languages(corpus, "en", None) == ["de"]
+    assert load_lexicon(corpus, "en", "de", None).entries == [("dog", "hund")]
+    assert lexicon_fingerprint(corpus, "en", "de", None) == hashlib.sha256(b"dog hund\n").hexdigest()
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UserError, match="can't be fetched"):
+        fetch_lexicon(corpus, "en", "fr")

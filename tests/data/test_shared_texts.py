@@ -9,7 +9,7 @@ from xrealign_bench.languages import find
 from xrealign_bench.specs import Task, find_spec
 
 HUB = Path(__file__).parents[3] / "shared" / "data" / "hub"
-NLI = ["xnli-lite", "xnli", "americas-nli"]
+NLI = ["xnli-lite", "xnli"]
 ANLI = ["ay", "bzd", "cni", "gn", "hch", "nah", "oto", "qu", "shp", "tar"]
 
 needs_data = pytest.mark.skipif(not HUB.is_dir(), reason="no ../shared/data/hub beside the repository")
@@ -24,10 +24,9 @@ def test_the_shipped_tasks_are_about_known_languages(name):
 
 
 def test_which_languages_they_have():
-    xnli, lite, americas, topics = (find_spec(n, Task) for n in ("xnli", "xnli-lite", "americas-nli", "sib200"))
+    xnli, lite, topics = (find_spec(n, Task) for n in ("xnli", "xnli-lite", "sib200"))
     assert len(xnli.languages) == 15
     assert lite.languages == ["en", "my", "sw", "ur", *ANLI]
-    assert americas.languages == ["en", *ANLI]
     assert len(topics.languages) == 195
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from huggingface_hub import cached_assets_path
 
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.files import sha256_unchanged
+from xrealign_bench.files import sha256_unchanged, write_whole
 from xrealign_bench.specs import Corpus
 
 _EMBEDDED = "embedded"
+_ABSENT = (403, 404)
+"""What a server answers for a file that it does not have; a bucket that may not be listed says 403."""
+_PATIENCE = 60.0
+"""Seconds without an answer."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,47 @@ def lexicon_languages(corpus: Corpus, source: str, data_root: Path | None) -> li
     return sorted(path.stem.removeprefix(prefix) for path in _folder(corpus, data_root).glob(f"{prefix}*.txt"))
 
 
+def fetch_lexicon(corpus: Corpus, source: str, target: str) -> Path | None:
+    """Download a lexicon unless it is on this machine; None: the server has none for these languages.
+
+    Raises:
+        UserError: the server can't be reached or refuses, or the disk is full.
+    """
+    path = _cache(corpus) / f"{source}-{target}.txt"
+    if path.is_file():
+        return path
+    url = str(corpus.lexicons_url).format(source=source, target=target)
+    try:
+        with urlopen(url, timeout=_PATIENCE) as answer:
+            write_whole(path, answer.read())
+    except OSError as error:
+        if isinstance(error, HTTPError) and error.code in _ABSENT:
+            return None
+        raise UserError(f"{url}: can't be fetched ({error}); try again, or put it at {path}") from None
+    return path
+
+
+def _cache(corpus: Corpus) -> Path:
+    return cached_assets_path("xrealign-bench", "lexicons", str(corpus.lexicons))
+
+
 def _folder(corpus: Corpus, data_root: Path | None) -> Path:
     if corpus.lexicons is None:
         raise UserError(f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner")
-    if data_root is None:
+    if data_root is not None:
+        return data_root / corpus.lexicons
+    if corpus.lexicons_url is None:
         raise UserError(
             f"the lexicons of the corpus '{corpus.name}' are looked for in '{corpus.lexicons}' below the "
             "data root; name one"
         )
-    return data_root / corpus.lexicons
+    folder = _cache(corpus)
+    if not any(folder.iterdir()):
+        raise UserError(
+            f"the lexicons of the corpus '{corpus.name}' are not on this machine; get them with "
+            "'xrealign-bench fetch --suite SUITE'"
+        )
+    return folder
 
 
 def _file(corpus: Corpus, source: str, target: str, data_root: Path | None) -> Path:

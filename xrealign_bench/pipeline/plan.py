@@ -348,6 +348,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     settings: dict[str, Any] = {
         "corpus": _what_is_read(
             corpus,
+            lexicons_url=None,
             columns={c: n for c, n in corpus.columns.items() if c in (source, language)},
             codes={c: n for c, n in corpus.codes.items() if c in (source, language)},
         ),

@@ -47,3 +47,5 @@ class Corpus(Spec):
     """The first so many pairs of each language; null: all."""
     lexicons: str | None = None
     """Folder below the data root with MUSE files `{source}-{target}.txt`; for embedded data the word `embedded`."""
+    lexicons_url: str | None = None
+    """Where `fetch` gets them without a data root; `{source}` and `{target}` are filled in."""
