@@ -158,7 +158,7 @@ def test_the_lock_s_commit_is_the_suite_s(world: World, root: Path) -> None:
         request = prepare(options).request
         sources = [task.source for task in (*request.suite_tasks, *request.tasks)]
         assert {getattr(source, "revision", None) for source in sources} == {expected}
-        return digest_suite(request.suite, request.suite_tasks)
+        return digest_suite(request.suite, request.suite_tasks, request.corpora)
 
     expected: str | None = None
     plain = digest()
@@ -326,7 +326,7 @@ from xrealign_bench.results.schema import digest_suite
 for root in (None, sys.argv[3]):
     options = Options(suite=sys.argv[1], checkpoint=sys.argv[2], data_root=root and Path(root), device="cpu")
     request = prepare(options).request
-    print(request.suite_tasks[0].source.revision, digest_suite(request.suite, request.suite_tasks))
+    print(request.suite_tasks[0].source.revision, digest_suite(request.suite, request.suite_tasks, request.corpora))
 """
     ran = online(world.suite, world.checkpoint, root, program=["-c", code])
     assert ran.status == 0, ran.err

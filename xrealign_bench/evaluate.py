@@ -198,8 +198,8 @@ def _check_writable(folder: Path) -> None:
 
 def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
     """Refuse results that stay and can't be read, or are of another suite with this one's name and version."""
-    suite = plan.request.suite
-    ours = digest_suite(suite, plan.request.suite_tasks)
+    request = plan.request
+    suite, ours = request.suite, digest_suite(request.suite, request.suite_tasks, request.corpora)
     for folder in find_results(results_root):
         if folder not in own and (other := read_result(folder)).suite.id == suite.id and other.suite_digest != ours:
             raise UserError(

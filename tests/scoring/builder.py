@@ -25,6 +25,7 @@ from xrealign_bench.scoring.aggregate import BANDS
 from xrealign_bench.specs import (
     Bands,
     Columns,
+    Corpus,
     EmbeddedData,
     Finetuning,
     Recipe,
@@ -32,6 +33,7 @@ from xrealign_bench.specs import (
     SuiteParallel,
     Task,
     digest,
+    find_spec,
 )
 
 
@@ -110,7 +112,7 @@ def make_result(
             "created": datetime(2026, 1, 2, tzinfo=UTC),
             "command": "none",
             "suite": suite,
-            "suite_digest": digest_suite(suite, list(tasks)),
+            "suite_digest": digest_suite(suite, tasks, {suite.parallel.corpus: find_spec("cldr", Corpus)}),
             "tasks": list(tasks),
             "recipe": spec,
             "recipe_digest": digest(spec),

@@ -50,7 +50,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         created=max(entry.manifest.created for entry in stages.values()),
         command=command,
         suite=request.suite,
-        suite_digest=digest_suite(request.suite, request.suite_tasks),
+        suite_digest=digest_suite(request.suite, request.suite_tasks, request.corpora),
         tasks=request.tasks,
         recipe=run.recipe,
         recipe_digest=digest(run.recipe),

@@ -7,11 +7,12 @@ itself, `comparison.json`. Predictions hold numbers and no text: columns languag
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import product
 from typing import Any, Literal
 
-from xrealign_bench.specs import Recipe, Spec, Suite, Task
+from xrealign_bench.specs import Corpus, HubData, Recipe, Spec, Suite, Task
 from xrealign_bench.specs.base import digest
 
 SCHEMA_VERSION = 1
@@ -131,7 +132,7 @@ class Result(Spec):
     command: str
     suite: Suite
     suite_digest: str
-    """Of the suite with its tasks: what `digest_suite` gives."""
+    """Of the suite with its tasks and parallel corpora: what `digest_suite` gives."""
     tasks: list[Task]
     recipe: Recipe
     recipe_digest: str
@@ -249,9 +250,28 @@ class Comparison(Spec):
     tasks: list[TaskComparison]
 
 
-def digest_suite(suite: Suite, tasks: list[Task]) -> str:
-    """Sha256 (hex) of a suite and the tasks that it names: what must be equal for two results to be compared."""
-    return digest({"suite": suite, "tasks": sorted(tasks, key=lambda t: t.name)})
+def digest_suite(suite: Suite, tasks: Sequence[Task], corpora: Mapping[str, Corpus]) -> str:
+    """Sha256 (hex) of a suite, its tasks and its parallel corpora: what must be equal for two results to be compared.
+
+    Args:
+        tasks: those that it names.
+        corpora: its own among others. They are covered at whatever commit they are: an evaluation that realigns
+            nothing does not look it up.
+    """
+    names = sorted([suite.parallel.corpus, *suite.parallel.other_corpora])
+    return digest(
+        {
+            "suite": suite,
+            "tasks": sorted(tasks, key=lambda task: task.name),
+            "corpora": [_at_any_commit(corpora[name]) for name in names],
+        }
+    )
+
+
+def _at_any_commit(corpus: Corpus) -> Corpus:
+    if not isinstance(corpus.source, HubData):
+        return corpus
+    return corpus.model_copy(update={"source": corpus.source.model_copy(update={"revision": None})})
 
 
 def digest_evidence(result: Result) -> str:
