@@ -274,6 +274,20 @@ def test_conditions_narrow_the_pool() -> None:
     assert left("--latin", "--unseen", "FacebookAI/xlm-roberta-base") == 16
 
 
+def test_the_languages_of_a_suite_are_shown_and_counted() -> None:
+    """By hand: the demo suite has one task; Hausa is of Joshi class 2 and Chadic, which is Afro-Asiatic."""
+    text, as_json = command("languages", "suite", "demo"), command("languages", "suite", "demo", "--json")
+    found = json.loads(as_json.out)
+    rows = {row["name"]: row for row in found["rows"]}
+    hausa = rows["ha"]
+    assert (hausa["script"], hausa["family"], hausa["joshi_class"], hausa["tier"]) == ("Latn", "Afro-Asiatic", 2, "low")
+    assert hausa["tasks"] == ["cldr-phrases"] and found["counts"]["tasks"] == {"cldr-phrases": 46}
+    assert [sum(found["counts"][what].values()) for what in ("tier", "band", "script", "family")] == [46] * 4
+    assert found["counts"]["script"]["Latn"] == sum(row["script"] == "Latn" for row in rows.values())
+    assert "46 target languages" in text.out and f"Latn {found['counts']['script']['Latn']}, " in text.out
+    assert command("languages", "suite", "dmo").status == 2
+
+
 def test_published_subsets_are_listed() -> None:
     from xrealign_bench.languages import published
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +23,7 @@ from xrealign_bench.specs import (
     Recipe,
     Suite,
     Task,
+    find_beside,
     find_spec,
     load_spec,
     shipped_names,
@@ -177,6 +178,40 @@ def chosen_languages(
             }
             for code in selection.languages
         ],
+    }
+
+
+def suite_languages(name_or_file: str) -> dict[str, Any]:
+    """The targets of a suite, one row each, and how many of each tier, band, script and family, and in each task.
+
+    Raises:
+        UserError: there is no such suite, or it is wrong.
+    """
+    from xrealign_bench.results.collect import describe_language
+
+    suite = find_spec(name_or_file, Suite)
+    tasks = [find_beside(name, Task, name_or_file) for name in suite.tasks]
+    rows: list[dict[str, Any]] = []
+    for record in (describe_language(suite, code, checkpoint_id="") for code in suite.target_languages):
+        rows.append(
+            {
+                "name": record.code,
+                "language": record.name,
+                "script": record.script,
+                "family": record.family,
+                "joshi_class": record.joshi_class,
+                "tier": record.tier,
+                f"{suite.bands.distance} distance to {suite.source_language}": _rounded(record.distance),
+                "band": record.band,
+                "tasks": [task.name for task in tasks if record.code in task.languages],
+            }
+        )
+    counted = {what: [row[what] for row in rows] for what in ("tier", "band", "script", "family")}
+    counted["tasks"] = [name for row in rows for name in row["tasks"]]
+    return {
+        "suite": suite.id,
+        "rows": rows,
+        "counts": {what: dict(Counter(values).most_common()) for what, values in counted.items()},
     }
 
 

@@ -298,7 +298,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
 @cli.group(cls=Listing)
 def languages() -> None:
-    """Choose languages to realign."""
+    """Choose languages to realign; look at those of a suite."""
 
 
 @languages.command("select")
@@ -359,6 +359,32 @@ def languages_select(as_json: bool, **options: Any) -> None:
         among = f", {chosen['source']} among them" if chosen["source_in_set"] else ""
         mean = f"mean {between['mean']:.4f} of {between['pairs']} pairs"
         click.echo(f"{chosen['found']}: sum of distances {between['sum']:.4f}, {mean}{among}")
+
+
+@languages.command("suite")
+@click.argument("name")
+@json_option
+def languages_suite(name: str, as_json: bool) -> None:
+    """Show the target languages of a suite (name or file).
+
+    What is known of each, how many tasks test it, and how many languages there are of each tier, band, script and
+    family.
+
+    \b
+    Examples:
+      xrealign-bench languages suite xrealign-lite
+      xrealign-bench languages suite my-suite.yaml --json
+    """
+    from xrealign_bench.catalogue import suite_languages
+
+    found = suite_languages(name)
+    if as_json:
+        _print_json(found)
+        return
+    click.echo(tabulate([r | {"tasks": len(r["tasks"])} for r in found["rows"]], headers="keys", disable_numparse=True))
+    click.echo(f"\n{len(found['rows'])} target languages")
+    for what, counts in found["counts"].items():
+        click.echo(f"{what}: {', '.join(f'{value} {count}' for value, count in counts.items())}")
 
 
 @languages.command("subsets")
