@@ -81,6 +81,17 @@ def test_label_names_may_stand_in_the_card_alone(root):
     assert load(root).labels == [1]
 
 
+def test_numbers_without_names_are_named_by_the_map(root):
+    plain = Features({"text": Value("string"), "label": Value("int64")})
+    write_rows(root, "en_x", "test", [single("a", 1), single("b", 5), single("c", -1), single("d", 1)], plain)
+    data = load(root, label_map={"5": "no", "1": "yes"})
+    assert (data.rows, data.labels, data.dropped) == ([0, 1, 3], [1, 0, 1], {"unlabelled": 1})
+    with pytest.raises(UserError, match="row 1: the label 5 is none of the task"):
+        load(root, label_map={"0": "no", "1": "yes"})
+    with pytest.raises(UserError, match=r"holds .*int64.* without names, .* or the task a label_map of whole numbers"):
+        load(root, label_map={"one": "yes"})
+
+
 def test_a_part_has_columns_and_a_map_of_its_own(root):
     other = Features({"premise": Value("string"), "gold": ClassLabel(names=["ja", "nein"])})
     write_rows(root, "de_y", "test", [{"premise": "a", "gold": 1}, {"premise": "b", "gold": 0}], other)

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "Corpus.codes": {},
     "Corpus.pairs": None,
     "Corpus.lexicons": None,
+    "Corpus.lexicons_url": None,
     "Finetuning.batch_size": 32,
     "Finetuning.max_length": 96,
     "Finetuning.lr_schedule": "linear",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from xrealign_bench.specs import Task
 
 NOT_LABELLED = -100
 """Label of a word that neither trains nor counts."""
+
+WHOLE_NUMBERS = ("int8", "int16", "int32", "int64")
+_NUMBER = re.compile("-?[0-9]+")
 
 UNSPECIFIED = "_"
 """CoNLL-U's mark of a value that is not given, a label of the Hub's Universal Dependencies: such words stay
@@ -57,7 +61,8 @@ def label_numbers(
     """The data's label values -> positions in the task's list.
 
     Args:
-        labels: the column's type: a ClassLabel, or strings, whose values are then checked row by row.
+        labels: the column's type: a ClassLabel; or strings, or whole numbers that `label_map` names, whose values are
+            then checked row by row.
         column: its name.
         label_map: the data's label -> the task's, for those that are called otherwise.
 
@@ -70,9 +75,11 @@ def label_numbers(
         return {value: by_name[name] for value, name in enumerate(names)}
     if getattr(labels, "dtype", None) in ("string", "large_string"):
         return _known_names(task, label_map)
+    if getattr(labels, "dtype", None) in WHOLE_NUMBERS and label_map and all(map(_NUMBER.fullmatch, label_map)):
+        return {int(value): task.labels.index(to) for value, to in label_map.items()}
     raise UserError(
         f"{located}: column '{column}' holds {labels} without names, so nothing says what they "
-        "mean; the data need a ClassLabel or strings"
+        "mean; the data need a ClassLabel or strings, or the task a label_map of whole numbers ('0': NAME)"
     )
 
 
