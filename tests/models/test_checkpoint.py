@@ -84,10 +84,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "vision": (lambda f: set_config(f, model_type="vit"), r"\(vit\) is not a text model.*supported are text encoders"),
     "audio": (lambda f: set_config(f, model_type="wav2vec2"), r"\(wav2vec2\) is not a text model"),
     "text and images": (lambda f: set_config(f, model_type="modernvbert", vision_config={}), "is not a text model"),
-    "encoder-decoder": (lambda f: set_config(f, model_type="t5"), r"\(t5\) is an encoder-decoder; supported are"),
-    "BART": (lambda f: set_config(f, model_type="bart"), r"\(bart\) is an encoder-decoder"),
-    "decoder": (lambda f: set_config(f, model_type="gpt2"), r"\(gpt2\) is a decoder; supported are text encoders"),
-    "encoder turned decoder": (lambda f: set_config(f, is_decoder=True), r"\(bert\) is a decoder"),
+    "text and images, decoder": (
+        lambda f: set_config(f, model_type="gemma3", vision_config={}),
+        r"\(gemma3\) is not a text model, or not of text",
+    ),
+    "speech to text": (
+        lambda f: set_config(f, model_type="voxtral", audio_config={}),
+        r"\(voxtral\) is not a text model",
+    ),
     "unknown type": (lambda f: set_config(f, model_type="bret"), "knows no model type 'bret'; supported are"),
     "own code": (
         lambda f: set_config(f, model_type="own", auto_map={"AutoModel": "modeling.Own"}),

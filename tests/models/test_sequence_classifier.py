@@ -13,7 +13,7 @@ from xrealign_bench.models.sequences import collate_texts, encode_texts
 
 TEXTS = ["Montag 17. März", "zwölf Euro und fünfzig Cent 2003年", "понедельник"]
 PAIRS = ["On Monday", "twelve euros", "17 марта 2003 года"]
-TYPED = {"bert", "xlm-roberta", "roberta", "electra"}
+TYPED = {"bert", "xlm-roberta", "roberta", "electra", "rembert", "xmod"}
 """Architectures whose tiny configurations here know two types of tokens."""
 
 
@@ -33,16 +33,26 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     assert torch.allclose(together, torch.stack(alone), atol=1e-5)
 
 
-def test_logits_are_linear_in_the_first_token(checkpoint: Checkpoint) -> None:
+def text_vector(hidden: torch.Tensor, model_type: str) -> torch.Tensor:
+    """Of one text (1, tokens, dim), by the names of architectures, which the package does not know."""
+    if model_type in ("mt5", "umt5", "m2m_100"):
+        return hidden.mean(1)
+    causal = ("bloom", "xglm", "llama", "mistral", "qwen", "gemma", "opt", "gpt2", "apertus")
+    return hidden[:, -1] if model_type.startswith(causal) else hidden[:, 0]
+
+
+def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     encoder = load_encoder(checkpoint, seed=0)
     model = SequenceClassifier(encoder, 3).eval()
     ids = torch.tensor(encode_texts(tokenizer, TEXTS[:1], None, 64).input_ids)
-    assert ids[0, 0] == tokenizer.cls_token_id
+    if model.pooling == "first_token":
+        assert ids[0, 0] == tokenizer.cls_token_id
     mask = torch.ones_like(ids)
     with torch.no_grad():
         hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        expected = hidden[:, 0] @ model.classifier.weight.T + model.classifier.bias
+        vector = text_vector(hidden, checkpoint.model_type)
+        expected = vector @ model.classifier.weight.T + model.classifier.bias
         assert torch.allclose(model(ids, mask, None), expected, atol=1e-6)
 
 

@@ -121,13 +121,13 @@ def test_lengths_that_cannot_be(
         encode_texts(tokenizer, ["a"], pairs, max_length)
 
 
-def test_a_tokenizer_without_a_token_in_front_is_refused() -> None:
-    tokenizer = train_tokenizer("wordpiece")
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", tokenizer.sep_token_id)]
-    )
-    with pytest.raises(UserError, match="no token of its own in front"):
-        encode_texts(tokenizer, ["Montag"], None, 16)
+def test_a_line_break_sets_texts_apart_where_the_tokenizer_puts_nothing() -> None:
+    tokenizer = train_tokenizer("bytes")
+    break_of = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    one, two = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("Montag", "Euro"))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B")
+    assert encode_texts(tokenizer, ["Montag"], ["Euro"], 64).input_ids == [[*one, *break_of, *two]]
+    assert encode_texts(tokenizer, [""], None, 64).input_ids == [[tokenizer.pad_token_id]]
 
 
 def test_collate_by_hand() -> None:

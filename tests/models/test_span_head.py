@@ -15,7 +15,7 @@ from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.passages import SpanWindow, collate_spans, encode_questions, tokenise
 
 CONTEXTS = ["Montag 17. März zwölf Euro", "понедельник"]
-READ_TYPES = {"bert", "electra", "roberta", "xlm-roberta"}
+READ_TYPES = {"bert", "electra", "rembert", "roberta", "xlm-roberta", "xmod"}
 """Of the tiny checkpoints, those that know two types of tokens."""
 
 

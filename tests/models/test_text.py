@@ -3,7 +3,9 @@ for any text."""
 
 from __future__ import annotations
 
+import copy
 import random
+import unicodedata
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,6 +103,46 @@ def test_short_sentences_are_read_as_the_tokenizer_reads_them(tokenizer: PreTrai
     [window] = encode_words(tokenizer, [sentence], 64)
     lead = " " if "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer) else ""
     assert window.input_ids == tokenizer(lead + " ".join(sentence))["input_ids"]
+
+
+SCRIPTS = {
+    "Latn": "März Donnerstag", "Cyrl": "понедельник март", "Grek": "Δευτέρα Μάρτιος", "Arab": "الاثنين مارس",
+    "Hebr": "יום שני", "Deva": "सोमवार मार्च", "Beng": "সোমবার মার্চ", "Taml": "திங்கள் மார்ச்", "Thai": "วันจันทร์ มีนาคม",
+    "Geor": "ორშაბათი მარტი", "Armn": "երկուշաբթի մարտ", "Ethi": "ሰኞ ማርች", "Hang": "월요일 삼월", "Hans": "星期一 三月",
+    "Khmr": "ចន្ទ មីនា", "Mymr": "တနင်္လာ မတ်",
+}  # fmt: skip
+
+
+def text_of(tokens: list[str], kind: str) -> str:
+    """What tokens of a byte-level or sentencepiece vocabulary stand for, by the alphabets' definitions."""
+    if kind in ("llama", "gemma"):
+        parts = [bytes([int(t[3:5], 16)]) if t.startswith("<0x") else t.encode() for t in tokens]
+        return b"".join(parts).decode().replace("▁", " ")
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [number for number in range(256) if number not in printable]
+    byte_of = {chr(n): n for n in printable} | {chr(256 + place): n for place, n in enumerate(others)}
+    return bytes(byte_of[char] for token in tokens for char in token).decode()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "gpt", "llama", "gemma"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_first_sub_word_of_a_word_is_found_in_every_script(
+    tokenizers: dict[str, PreTrainedTokenizerFast], kind: str, script: str
+) -> None:
+    """The sub-words of a word spell it, behind a space at most, and all are those of running text."""
+    words = SCRIPTS[script].split()
+    tokenizer = copy.deepcopy(tokenizers[kind])
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    tokenizer.model_max_length = 256
+    [window] = encode_words(tokenizer, [words], 256)
+    tokens = tokenizer.convert_ids_to_tokens(window.input_ids)
+    first = place = len(tokenizer("", add_special_tokens=True)["input_ids"][:1])
+    for word, start, end in zip(words, window.starts, window.ends, strict=True):
+        assert all(token in "▁Ġ" for token in tokens[place:start]) and tokens[start] not in "▁Ġ"
+        assert text_of(tokens[start:end], kind).strip() == unicodedata.normalize("NFC", word)
+        place = end
+    lead, running = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " ".join(["a", *words])))
+    assert window.input_ids[first:place] == running[len(lead) :]
 
 
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:

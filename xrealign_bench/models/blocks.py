@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
 
+_POSITIONS = ("position_embeddings", "embed_positions", "wpe")
+"""What transformers calls a table of positions."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -83,7 +86,8 @@ def find_parts(encoder: nn.Module) -> Parts:
             if id(module) in number or (id(module) not in inside and _owns_parameters(module)):
                 handle = module.register_forward_pre_hook(lambda module, _: note(module))
                 hooks.callback(handle.remove)
-        _run_on_two_tokens(encoder)
+        with torch.no_grad(), _at_rest(encoder) as (ids, mask):
+            encoder(input_ids=ids, attention_mask=mask)
     if reached != list(range(len(blocks))):
         raise UserError(
             f"the {len(blocks)} blocks of this {type(encoder).__name__} don't run once each from the bottom up, "
@@ -158,10 +162,20 @@ def check_length(encoder: nn.Module, input_ids: Tensor) -> None:
 def position_limit(encoder: nn.Module) -> int | None:
     """The longest input in sub-words; None for models without a table of absolute positions."""
     for name, module in encoder.named_modules():
-        if name.rpartition(".")[2] == "position_embeddings" and isinstance(module, nn.Embedding):
-            # RoBERTa and its kin count positions from behind the padding token.
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        if name.rpartition(".")[2] in _POSITIONS and isinstance(module, nn.Embedding):
+            # RoBERTa and its kin count positions from behind the padding token, OPT and BART from a fixed one.
+            skipped = getattr(module, "offset", 0 if module.padding_idx is None else module.padding_idx + 1)
+            return module.num_embeddings - int(skipped)
     return None
+
+
+def output_width(encoder: nn.Module, layer: Literal["last", "penultimate"] | int = "last") -> int:
+    """Dimensions of a block's hidden states, which need not be the configuration's `hidden_size`.
+
+    Found by a run on two tokens; `layer` as in `block_output`.
+    """
+    with torch.no_grad(), _at_rest(encoder) as (ids, mask):
+        return block_output(encoder, layer, ids, mask).shape[-1]
 
 
 class _Reached(Exception):
@@ -197,13 +211,13 @@ def _owns_parameters(module: nn.Module) -> bool:
     return any(True for _ in module.parameters(recurse=False))
 
 
-def _run_on_two_tokens(encoder: nn.Module) -> None:
-    device = next(encoder.parameters()).device
+@contextmanager
+def _at_rest(encoder: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    """Two tokens and their mask, to run an encoder on whose dropout is off: it would draw from the generator."""
     training = encoder.training
-    encoder.eval()  # dropout would draw from the generator
-    ids = torch.zeros((1, 2), dtype=torch.long, device=device)
+    ids = torch.zeros((1, 2), dtype=torch.long, device=next(encoder.parameters()).device)
+    encoder.eval()
     try:
-        with torch.no_grad():
-            encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+        yield ids, torch.ones_like(ids)
     finally:
         encoder.train(training)

@@ -12,6 +12,7 @@ from typing import Any
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_unchanged
+from xrealign_bench.models.family import family_of
 
 EMBEDDED = "xrealign-mini"
 """The checkpoint that comes with the package."""
@@ -29,7 +30,7 @@ _NO_PICKLES = (
     "not read, because that can run any code; safetensors are required: use a revision that has them, or convert with "
     "`m = AutoModelForMaskedLM.from_pretrained(FOLDER); m.save_pretrained(FOLDER)` where you trust it"
 )
-_SUPPORTED = "supported are text encoders such as BERT, XLM-R, DistilBERT, ModernBERT or DeBERTa-v2"
+_SUPPORTED = "supported are text encoders (BERT, XLM-R, ModernBERT), decoders (Llama, BLOOM) and encoder-decoders (mT5)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def resolve_checkpoint(
         trust_remote_code: allow Python code that comes with the checkpoint.
 
     Raises:
-        UserError: it is not there, incomplete, damaged, or not a text encoder.
+        UserError: it is not there, incomplete, damaged, or not a text model.
     """
     what = f"checkpoint {id_or_path}"
     folder, commit = _find(what, id_or_path, revision, offline, trust_remote_code)
@@ -150,25 +151,17 @@ def _read_config(what: str, folder: Path) -> dict[str, Any]:
 
 
 def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> None:
-    """Refuse what is not a text encoder, as far as the configuration tells; its blocks are looked at on loading.
-
-    Transformers has no list of encoders; those that it can train with masked words are the nearest to one.
-    """
+    """Refuse what is not a text model, as far as the configuration tells; its blocks are looked at on loading."""
     from transformers.models.auto import modeling_auto as auto
 
     kind = config["model_type"]
-    masked, causal = auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if kind not in auto.MODEL_MAPPING_NAMES:
         if "auto_map" not in config:
             raise UserError(f"{what}: the installed transformers knows no model type '{kind}'; {_SUPPORTED}")
         if not trust_remote_code:
             raise UserError(f"{what} needs Python code of its own; read it, then allow it with --trust-remote-code")
-    elif config.get("is_encoder_decoder") or kind in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
-        raise UserError(f"{what} ({kind}) is an encoder-decoder; {_SUPPORTED}")
-    elif config.get("is_decoder") or (kind in causal and kind not in masked):
-        raise UserError(f"{what} ({kind}) is a decoder; {_SUPPORTED}")
-    elif kind not in masked or "vision_config" in config:
-        raise UserError(f"{what} ({kind}) is not a text model trained with masked words; {_SUPPORTED}")
+    elif family_of(config) is None:
+        raise UserError(f"{what} ({kind}) is not a text model, or not of text alone; {_SUPPORTED}")
     if config.get("quantization_config"):
         raise UserError(f"{what} is quantised, so it can't be trained; use the original weights")
 

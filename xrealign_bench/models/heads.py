@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import check_length
+from xrealign_bench.models.blocks import check_length, output_width
+from xrealign_bench.models.family import TEXT_POOLING, family_of
 from xrealign_bench.models.text import pool_words
 
 
@@ -29,7 +31,7 @@ class TokenClassifier(nn.Module):
         config: Any = encoder.config
         self.encoder = encoder
         self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
-        self.classifier = _linear(config, n_labels)
+        self.classifier = _linear(encoder, n_labels)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, starts: Tensor) -> Tensor:
         """Logits (batch, words, labels) of the words that begin at `starts` (batch, words).
@@ -43,11 +45,12 @@ class TokenClassifier(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Dropout and a linear layer on the first token of a text, the one that the tokenizer puts in front of it.
+    """Dropout and a linear layer on the vector of a text (`models.family.TEXT_POOLING`).
 
-    That token (`[CLS]`, `<s>`) is there in every architecture, stands for no word, and is the one that BERT, XLM-R
-    and their kin were fine-tuned with for classification. A pooler of the model's own does not come between: some
-    have none, XLM-R's was never trained, and `load_encoder` leaves it out, so that recipes differ in the encoder alone.
+    Of an encoder that is the first token, which the tokenizer puts in front of a text (`[CLS]`, `<s>`): it stands for
+    no word and is the one that BERT, XLM-R and their kin were fine-tuned with for classification. A pooler of the
+    model's own does not come between: some have none, XLM-R's was never trained, and `load_encoder` leaves it out, so
+    that recipes differ in the encoder alone.
 
     Args:
         encoder: as `load_encoder` gives it.
@@ -60,7 +63,8 @@ class SequenceClassifier(nn.Module):
         config: Any = encoder.config
         self.encoder = encoder
         self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
-        self.classifier = _linear(config, n_labels)
+        self.classifier = _linear(encoder, n_labels)
+        self.pooling = TEXT_POOLING[family_of(config.to_dict()) or "encoder"]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Logits (batch, labels) of texts (batch, tokens) that are padded on the right.
@@ -69,8 +73,17 @@ class SequenceClassifier(nn.Module):
             UserError: more tokens or more token types than the model has.
         """
         hidden = _read_segments(self.encoder, input_ids, attention_mask, token_type_ids)
-        logits: Tensor = self.classifier(self.dropout(hidden[:, 0]))
+        logits: Tensor = self.classifier(self.dropout(self._pool(hidden, attention_mask)))
         return logits
+
+    def _pool(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """(batch, dim)"""
+        if self.pooling == "first_token":
+            return hidden[:, 0]
+        lengths = attention_mask.sum(1)
+        if self.pooling == "last_token":
+            return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+        return (hidden * attention_mask.unsqueeze(-1)).sum(1) / lengths.unsqueeze(-1)
 
 
 class SpanClassifier(nn.Module):
@@ -86,7 +99,7 @@ class SpanClassifier(nn.Module):
         config: Any = encoder.config
         self.encoder = encoder
         self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
-        self.classifier = _linear(config, 2)
+        self.classifier = _linear(encoder, 2)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Logits (batch, tokens, 2) of start and end.
@@ -126,8 +139,9 @@ def _read_segments(
     return hidden
 
 
-def _linear(config: Any, n_labels: int) -> nn.Linear:
-    layer = nn.Linear(config.hidden_size, n_labels)
+def _linear(encoder: nn.Module, n_labels: int) -> nn.Linear:
+    config: Any = encoder.config
+    layer = nn.Linear(output_width(encoder), n_labels)
     nn.init.normal_(layer.weight, std=getattr(config, "initializer_range", 0.02))
     nn.init.zeros_(layer.bias)
     return layer

@@ -14,22 +14,38 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.family import family_of
 
+_SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+"""Shares of whole blocks that BART's kin leave out at random in training. They are set to none: a block whose output a
+recipe reads must be there."""
 _OTHER = "use the config.json that belongs to them"
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """The checkpoint's tokenizer; its `model_max_length` is never more than the model's positions.
 
+    One without a padding token, as most decoders have it, pads with the token that ends a text: what is padded is
+    never looked at.
+
     Raises:
-        UserError: it can't be read, is not a fast one, has no padding token, or has more tokens than the model.
+        UserError: it can't be read, is not a fast one, has neither of these tokens, or more tokens than the model.
     """
     config = _config(checkpoint)
     try:
@@ -42,12 +58,16 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"checkpoint {checkpoint.id}: its tokenizer ({type(tokenizer).__name__}) is not a fast one, which is "
-            "needed to know the sub-words of each word; add a tokenizer.json"
+            "needed to know the sub-words of each word; add a tokenizer.json (models that read bytes or characters "
+            "have none and are not supported)"
         )
     if tokenizer.pad_token is None:
-        raise UserError(
-            f"checkpoint {checkpoint.id}: its tokenizer has no padding token; name one in tokenizer_config.json"
-        )
+        if tokenizer.eos_token is None:
+            raise UserError(
+                f"checkpoint {checkpoint.id}: its tokenizer has no padding token and none that ends a text; name one "
+                "in tokenizer_config.json"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
     numbers = set(tokenizer.get_vocab().values())
     if numbers <= set(tokenizer.all_special_ids):  # what transformers makes of files that are another class's
         raise UserError(
@@ -71,6 +91,9 @@ def load_encoder(
     weights: Path | None = None,
 ) -> nn.Module:
     """The checkpoint's encoder in float32, in eval mode, without a pooler where its class can do without.
+
+    A decoder is an encoder here: its hidden states are read, its language-model head is left out. Of an
+    encoder-decoder it is the encoder alone.
 
     Args:
         checkpoint: what `resolve_checkpoint` found.
@@ -128,16 +151,16 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def _from_config(checkpoint: Checkpoint) -> nn.Module:
     config = _config(checkpoint)
-    encoder: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
-        config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
+    return _encoder_of(
+        _class_of(config).from_config(
+            config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
+        )
     )
-    return encoder
 
 
 def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     config = _config(checkpoint)
-    encoder: nn.Module
-    encoder, loaded = AutoModel.from_pretrained(
+    model, loaded = _class_of(config).from_pretrained(
         checkpoint.folder,
         config=config,
         dtype=torch.float32,
@@ -156,8 +179,9 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
         raise UserError(
             f"checkpoint {checkpoint.id}: of its weights, {_some(misfit)} don't fit its config.json; {_OTHER}"
         )
+    encoder = _encoder_of(model)
     blocks = find_blocks(encoder)
-    path = next(name for name, module in encoder.named_modules() if module is blocks)
+    path = next(name for name, module in model.named_modules() if module is blocks)
     foreign = sorted(n for n in loaded["unexpected_keys"] if re.search(rf"(^|\.){re.escape(path)}\.\d+\.", n))
     if foreign:
         raise UserError(
@@ -166,14 +190,30 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     return encoder
 
 
+def _class_of(config: PreTrainedConfig) -> Any:
+    """Transformers' class: of an encoder-decoder the encoder alone, where there is one, so that it needs no more."""
+    alone = family_of(config.to_dict()) == "encoder_decoder" and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    return AutoModelForTextEncoding if alone else AutoModel
+
+
+def _encoder_of(model: Any) -> nn.Module:
+    encoder: nn.Module = model.get_encoder() if family_of(model.config.to_dict()) == "encoder_decoder" else model
+    if encoder.main_input_name != "input_ids":
+        raise UserError(f"a {type(model).__name__} reads {encoder.main_input_name} and no text; use another checkpoint")
+    return encoder
+
+
 def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
         )
-        return config
     except Exception as error:  # whatever the configuration's class finds wrong with its values
         raise UserError(f"checkpoint {checkpoint.id}: its config.json is refused: {_first_line(error)}") from error
+    for name in _SKIPS_BLOCKS:
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    return config
 
 
 def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:

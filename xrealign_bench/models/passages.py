@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.text import room_for_text
+from xrealign_bench.models.text import LINE_BREAK, room_for_text
 
 _BATCH = 1024
 _INTS = pa.list_(pa.int32())
@@ -200,7 +200,10 @@ def _trimmed(text: str, ids: list[int], offsets: Sequence[tuple[int, int]]) -> S
 
 
 def _template(tokenizer: PreTrainedTokenizerFast) -> _Template:
-    """Learnt from a pair of texts that hold only the padding token."""
+    """Learnt from a pair of texts that hold only the padding token.
+
+    Where the tokenizer puts nothing between two texts, as those of many decoders do, a line break stands there.
+    """
     text = [str(tokenizer.pad_token)]
     probe = tokenizer(text, text, is_split_into_words=True, add_special_tokens=True).encodings[0]
     ids, types, sides = list(probe.ids), list(probe.type_ids), probe.sequence_ids
@@ -211,11 +214,15 @@ def _template(tokenizer: PreTrainedTokenizerFast) -> _Template:
     last = len(sides) - 1
     one, two = sides.index(0), sides.index(1)
     one_end, two_end = (last - sides[::-1].index(side) + 1 for side in (0, 1))
+    middle, between = ids[one_end:two], types[one_end:two]
+    if not middle:
+        middle = list(tokenizer(LINE_BREAK, add_special_tokens=False)["input_ids"])
+        between = [types[two]] * len(middle)
     return _Template(
         prefix=ids[:one],
-        middle=ids[one_end:two],
+        middle=middle,
         suffix=ids[two_end:],
-        types=(types[:one], types[one], types[one_end:two], types[two], types[two_end:]),
+        types=(types[:one], types[one], between, types[two], types[two_end:]),
     )
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.errors import UserError
-from xrealign_bench.models.text import room_for_text
+from xrealign_bench.models.text import LINE_BREAK, room_for_text
 
 _BATCH = 1024
 
@@ -45,7 +44,9 @@ def encode_texts(
 ) -> EncodedTexts:
     """Tokenise texts, or pairs of them by the tokenizer's own template.
 
-    What is too long is truncated as transformers does it: token by token, the longer text of a pair first.
+    Where that sets the texts of a pair not apart, a line break does. A text of which nothing is left is read as the
+    token that pads. What is too long is truncated as transformers does it: token by token, the longer text of a pair
+    first.
 
     Args:
         tokenizer: as `load_tokenizer` gives it.
@@ -54,13 +55,14 @@ def encode_texts(
         max_length: sub-words of an example, special ones included.
 
     Raises:
-        UserError: `max_length` is too small for a sub-word of each text or larger than the model takes, or the
-            tokenizer puts no token of its own in front, which is what `SequenceClassifier` reads.
+        UserError: `max_length` is too small for a sub-word of each text or larger than the model takes.
     """
     special = tokenizer.num_special_tokens_to_add(pairs is not None)
     # Room for one sub-word of each text: the last of them is not counted as special.
     room_for_text(tokenizer, max_length, special + (pairs is not None))
     typed = "token_type_ids" in tokenizer.model_input_names
+    if pairs is not None and not _sets_apart(tokenizer):
+        pairs = [LINE_BREAK + text for text in pairs]
     ids: list[list[int]] = []
     types: list[list[int]] = []
     altered: Counter[str] = Counter()
@@ -76,17 +78,17 @@ def encode_texts(
             return_token_type_ids=typed,
             verbose=False,
         )
-        ids += tokens["input_ids"]
-        types += tokens["token_type_ids"] if typed else []
+        ids += [row or [tokenizer.pad_token_id] for row in tokens["input_ids"]]
+        types += [row or [0] for row in tokens["token_type_ids"]] if typed else []
         for encoding in tokens.encodings:
-            if encoding.special_tokens_mask[:1] != [1]:
-                raise UserError(
-                    "the tokenizer puts no token of its own in front of a text, which is what a text is classified "
-                    "by; use another checkpoint"
-                )
             altered["truncated"] += bool(encoding.overflowing)
             altered["without_token"] += len(set(encoding.sequence_ids) - {None}) < (1 if pairs is None else 2)
     return EncodedTexts(ids, types if typed else None, {name: count for name, count in altered.items() if count})
+
+
+def _sets_apart(tokenizer: PreTrainedTokenizerFast) -> bool:
+    sides = tokenizer([str(tokenizer.pad_token)], [str(tokenizer.pad_token)], is_split_into_words=True).sequence_ids(0)
+    return None in sides[sides.index(0) : sides.index(1)]
 
 
 def collate_texts(

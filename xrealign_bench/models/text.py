@@ -16,6 +16,8 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
 
+LINE_BREAK = "\n"
+"""Between two texts where the tokenizer's own rule for pairs puts nothing."""
 _BATCH = 1024
 _WORD_MARKERS = "▁Ġ"
 """What sentencepiece and byte-level vocabularies write for the space in front of a word: not text."""
@@ -213,14 +215,21 @@ def _markers(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     return markers
 
 
+@lru_cache(maxsize=4)
 def _space(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What a word begins with: byte-level vocabularies know the first sub-word of a word by the space in front of it.
+    """What a word given by itself must begin with to become the sub-words that it is in running text.
 
-    The tokenizers' own `add_prefix_space` is no help: with a splitting rule of their own, as newer ones have, it puts
-    the space in front of every piece.
+    Many vocabularies know the first sub-word of a word by the space in front of it. Some tokenizers add that to a
+    word by themselves, others (those of byte-level vocabularies, and Gemma's) do not. Their own `add_prefix_space` is
+    no help: with a splitting rule of their own, as newer ones have, it puts the space in front of every piece.
     """
-    backend = tokenizer.backend_tokenizer
-    return " " if "ByteLevel(" in f"{backend.normalizer!r} {backend.pre_tokenizer!r}" else ""
+    first, running = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "a a"))
+    for space in ("", " "):
+        words = tokenizer([space + "a"] * 2, is_split_into_words=True, add_special_tokens=False)
+        second = [i for i, word in zip(words["input_ids"], words.word_ids(0), strict=True) if word == 1]
+        if running[len(first) :] == second:
+            return space
+    return ""
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import block_output, find_blocks, resolve_layer
+from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
 from xrealign_bench.models.text import pool_sentences, pool_words
@@ -165,9 +165,8 @@ class _Losses:
         seed_everything(seed)
         self.frozen = freeze(encoder, freezing)
         _check_something_is_trained(encoder, self.frozen, objective)
-        config: Any = encoder.config
         size = objective.projection
-        self.head = nn.Identity() if size is None else projection_head(config.hidden_size, size)
+        self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
         self.head.to(device)
         self.seen, self.tokens = dict.fromkeys(sorted(pairs), 0), 0
         encoder.to(device)

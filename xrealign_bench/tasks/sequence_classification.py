@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import TextData, load_texts
+from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import SequenceClassifier
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
@@ -75,9 +76,15 @@ def train(
         joint: a second loss, of realignment, beside that of the task.
 
     Raises:
+        UserError: the model reads a text by its first token, and the tokenizer puts none of its own there.
         TrainingError: the loss is not a finite number.
     """
     examples = tables["examples"]
+    if model.pooling == "first_token" and len({ids[0] for ids in examples["input_ids"]}) > 1:
+        raise UserError(
+            "the tokenizer puts no token of its own in front of a text, which is what a text is classified by; use "
+            "another checkpoint"
+        )
 
     def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
         batch = _batch(examples, chosen, pad_id).to(device)

@@ -1,0 +1,179 @@
+"""Every family of models, from its checkpoint to predictions. Truth: bits that must not change, and scores that no
+padding may move."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from tests.models.conftest import ARCHITECTURES, TOKENIZERS
+from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.blocks import find_parts
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.family import family_of
+from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, TokenClassifier
+from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.text import encode_words
+from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
+from xrealign_bench.realignment.trainer import realign
+from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Task
+from xrealign_bench.tasks.kinds import KINDS
+
+CPU = torch.device("cpu")
+PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
+ENGLISH = ["On Monday twelve euros were paid", "On the 17th of March", "fifty cents and twelve euros"]
+GERMAN = ["Am Montag wurden zwölf Euro bezahlt", "Am 17. März", "fünfzig Cent und zwölf Euro"]
+LENGTHS = [20, 24, 24]
+"""Sub-words of a window, words, texts and questions."""
+
+SPECS: dict[str, dict[str, Any]] = {
+    "token_classification": {"columns": {"words": "w", "labels": "l"}, "labels": ["A", "B"]},
+    "sequence_classification": {"columns": {"text": "a", "text_pair": "b", "label": "l"}, "labels": ["A", "B"]},
+    "question_answering": {"columns": {"question": "q", "context": "c", "answers": "a"}, "metric": "f1"},
+    "retrieval": {"columns": {"text": "a", "text_pair": "b"}, "text_language": "en"},
+}
+SAID = {"name": "said", "title": "Said", "licence": "none", "source": {"kind": "hub", "dataset": "org/said"}}
+TASKS = {
+    kind: Task.model_validate({**SAID, "kind": kind, "configs": {"de": "de"}, **own}) for kind, own in SPECS.items()
+}
+ROWS = list(range(len(ENGLISH)))
+WORDS = [text.split() for text in ENGLISH]
+DATA: dict[str, Any] = {
+    "token_classification": WordData("en", ROWS, WORDS, [[len(w) % 2 for w in ws] for ws in WORDS], None, {}, PLACE),
+    "sequence_classification": TextData("en", ROWS, ENGLISH, GERMAN, [0, 1, 0], {}, PLACE),
+    "question_answering": QuestionData(
+        "en", ROWS, ["Wann?"] * 3, ENGLISH, [[(text.split()[-1], text.rindex(" ") + 1)] for text in ENGLISH], {}, PLACE
+    ),
+    "retrieval": TranslationData("de", ROWS, ENGLISH, GERMAN, {}, PLACE),
+}  # fmt: skip
+
+
+def quiet(done: int, total: int, note: str) -> None:
+    pass
+
+
+def pairs(tokenizer: PreTrainedTokenizerFast) -> EncodedPairs:
+    sides = [encode_words(tokenizer, [text.split() for text in texts], 60) for texts in (ENGLISH, GERMAN)]
+    links = [[(0, 0), (1, 1)] for _ in ENGLISH]
+    return pair_up(*sides, links)
+
+
+def copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def test_the_family_is_read_from_the_configuration(checkpoint: Checkpoint) -> None:
+    config = json.loads((checkpoint.folder / "config.json").read_text())
+    expected = "encoder"
+    if checkpoint.model_type in ("mt5", "umt5", "m2m_100"):
+        expected = "encoder_decoder"
+    elif "ForCausalLM" in config["architectures"][0] or config["architectures"][0] == "GPT2LMHeadModel":
+        expected = "decoder"
+    assert family_of(config) == expected
+    assert family_of(load_encoder(checkpoint, seed=0).config.to_dict()) == expected
+
+
+@pytest.mark.parametrize(
+    "freezing", [Freeze(blocks="lower_half"), Freeze(blocks="upper_half", embeddings=True)], ids=str
+)
+def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing: Freeze) -> None:
+    tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
+    before, parts = copied(encoder), find_parts(encoder)
+    blocks = [0, 1] if freezing.blocks == "lower_half" else [2, 3, 4]
+    frozen = [module for number in blocks for module in parts.blocks[number]] + parts.embeddings * freezing.embeddings
+    names = {id(parameter): name for name, parameter in encoder.named_parameters()}
+    still = {names[id(parameter)] for module in frozen for parameter in module.parameters()}
+    assert tokenizer.pad_token_id is not None
+    schedule = Schedule(steps=2, learning_rate=1e-2, batch_size=3)
+    log = realign(
+        encoder, tokenizer.pad_token_id, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
+        freezing=freezing, objective=Objective(projection=8), schedule=schedule,
+        seed=3, device=CPU, progress=quiet,
+    )  # fmt: skip
+    assert log.frozen.frozen == sum(before[name].numel() for name in still) > 0 and log.trained > 0
+    moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
+    assert not moved & still
+    free = [number for number in range(4) if number not in blocks]  # the loss sits below the last block
+    assert all(any(n in moved for p in parts.blocks[b][0].parameters() if (n := names[id(p)])) for b in free)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
+    checkpoint: Checkpoint, name: str, tmp_path: Path
+) -> None:
+    kind, task, tokenizer = KINDS[name], TASKS[name], load_tokenizer(checkpoint)
+    tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
+    rows = {table: content.to_pydict() for table, content in tables.items()}
+    model = kind.new_model(load_encoder(checkpoint, seed=0), task)
+    if kind.train is not None:
+        before = copied(model)
+        finetuning = Finetuning(steps=2, batch_size=2, max_length=40, learning_rate={"default": 1e-2})
+        log = kind.train(model, tokenizer.pad_token_id, rows, finetuning, seed=1, device=CPU, progress=quiet)
+        assert len(log.losses) == 2
+        assert not torch.equal(model.state_dict()["classifier.weight"], before["classifier.weight"])
+    predicted = kind.predict(model, tokenizer.pad_token_id, rows, task, device=CPU)
+    assert predicted["example"].to_pylist() == ROWS
+    save_weights(model, tmp_path / "model.safetensors")
+    again = kind.new_model(load_encoder(checkpoint, initialisation="random", seed=5), task).eval()
+    load_weights(again, tmp_path / "model.safetensors")
+    assert kind.predict(again, tokenizer.pad_token_id, rows, task, device=CPU).equals(predicted)
+
+
+@pytest.mark.parametrize("head", [TokenClassifier, SequenceClassifier, SpanClassifier])
+def test_no_padding_moves_a_score(checkpoint: Checkpoint, head: Any) -> None:
+    """Whatever stands behind the text, however much of it: models that count from the left are never padded there."""
+    encoder = load_encoder(checkpoint, seed=0)
+    model = (SpanClassifier(encoder) if head is SpanClassifier else head(encoder, 3)).eval()
+    ids = torch.arange(8, 20).unsqueeze(0)
+    third = torch.tensor([[0, 4, 11]]) if head is TokenClassifier else None
+    with torch.no_grad():
+        alone = model(ids, torch.ones_like(ids), third)
+        for size, filler in ((1, 0), (3, 7), (20, 0), (20, 5)):
+            padded = torch.cat([ids, torch.full((1, size), filler)], 1)
+            mask = (torch.arange(padded.shape[1]) < ids.shape[1]).long().unsqueeze(0)
+            scores = model(padded, mask, third)
+            scores = scores[:, : ids.shape[1]] if head is SpanClassifier else scores
+            assert torch.allclose(scores, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_side_on_which_a_tokenizer_pads_does_not_matter(
+    checkpoints: dict[str, Checkpoint], kind: str, tmp_path: Path
+) -> None:
+    name = next(name for name, (_, tokenizer, _) in ARCHITECTURES.items() if tokenizer == kind)
+    sides = []
+    for side in ("left", "right"):
+        tokenizer = load_tokenizer(checkpoints[name])
+        tokenizer.padding_side = side
+        sides.append([KINDS[name].encode(task, DATA[name], tokenizer, 40) for name, task in TASKS.items()])
+    assert sides[0] == sides[1]
+
+
+def test_a_decoder_sees_the_left_alone_and_the_others_both_sides(checkpoint: Checkpoint) -> None:
+    encoder = load_encoder(checkpoint, seed=0)
+    ids = torch.arange(8, 20).unsqueeze(0)
+    other = torch.cat([ids[:, :-1], ids[:, :1]], 1)
+    with torch.no_grad():
+        one, two = (
+            encoder(input_ids=i, attention_mask=torch.ones_like(i)).last_hidden_state[0, :6] for i in (ids, other)
+        )
+    assert torch.allclose(one, two, atol=1e-6) == (family_of(encoder.config.to_dict()) == "decoder")
+
+
+def test_a_tokenizer_with_nothing_to_pad_with_is_refused(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:
+    settings = checkpoints["llama"].folder / "tokenizer_config.json"
+    before = settings.read_text()
+    assert load_tokenizer(checkpoints["llama"]).pad_token == "</s>"
+    try:
+        settings.write_text(json.dumps({k: v for k, v in json.loads(before).items() if k != "eos_token"}))
+        with pytest.raises(UserError, match="has no padding token and none that ends a text; name one in"):
+            load_tokenizer(checkpoints["llama"])
+    finally:
+        settings.write_text(before)
