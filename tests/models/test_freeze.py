@@ -3,6 +3,7 @@ compared bit by bit before and after training."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,9 @@ FINAL = (
     "decoder.project_out",
 )
 """What comes after the last block, by the names that architectures give it."""
+WITHOUT_BIASES = {
+    "llama", "mistral", "qwen3", "gemma", "gemma2", "gemma3_text", "apertus", "mt5", "umt5", "modernbert", "eurobert",
+}  # fmt: skip
 IDS = torch.tensor([[2, 11, 12, 13, 14, 3], [2, 15, 16, 3, 0, 0]])
 MASK = (IDS != 0).long()
 
@@ -43,6 +47,9 @@ CHOICES = [
     (Freeze(blocks="::2"), [0, 2, 4]),
     (Freeze(blocks="-2:"), [3, 4]),
     (Freeze(blocks=":"), [0, 1, 2, 3, 4]),
+    (Freeze(blocks="lower_third"), [0]),
+    (Freeze(blocks="middle_third"), [1, 2]),
+    (Freeze(blocks="upper_third"), [3, 4]),
 ]
 
 
@@ -118,6 +125,30 @@ def test_no_graph_below_a_frozen_front(checkpoint: Checkpoint) -> None:
     hidden = block_output(encoder, "last", IDS, MASK)
     assert inputs[0].grad_fn is None and not inputs[0].requires_grad
     assert hidden.requires_grad
+
+
+@pytest.mark.parametrize("blocks", ["none", "upper_third"])
+def test_only_norms_are_trained(checkpoint: Checkpoint, blocks: str) -> None:
+    encoder = load_encoder(checkpoint, seed=0)
+    freeze(encoder, Freeze(blocks=blocks, train_only="layer_norms"))
+    trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    frozen = [3, 4] if blocks == "upper_third" else []
+    by_name = {n for n, p in encoder.named_parameters() if re.search("norm|ln_", n.lower()) and p.dim() == 1}
+    assert trained == {name for name in by_name if block_of(name) not in frozen} != set()
+
+
+def test_only_biases_are_trained(checkpoint: Checkpoint) -> None:
+    encoder = load_encoder(checkpoint, seed=0)
+    biases = {name for name, _ in encoder.named_parameters() if name.endswith(".bias")}
+    spec = Freeze(train_only="biases")
+    if not biases:
+        assert checkpoint.model_type in WITHOUT_BIASES
+        with pytest.raises(UserError, match=r"train_only: this \w+ has no biases to train"):
+            freeze(encoder, spec)
+        return
+    report = freeze(encoder, spec)
+    assert {name for name, p in encoder.named_parameters() if p.requires_grad} == biases
+    assert report.trained == sum(p.numel() for name, p in encoder.named_parameters() if name in biases)
 
 
 def test_freezing_again_starts_from_nothing(checkpoints: dict[str, Checkpoint]) -> None:

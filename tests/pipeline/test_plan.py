@@ -113,6 +113,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("random weights", {"recipe": {"initialisation": "random"}}, TRAINED),
     ("frozen blocks", {"recipe": {"freeze": {"blocks": "upper_half"}}}, TRAINED),
     ("frozen embeddings", {"recipe": {"freeze": {"blocks": "lower_half", "embeddings": True}}}, TRAINED),
+    ("biases alone", {"recipe": {"freeze": {"train_only": "biases"}}}, TRAINED),
     ("temperature", {"recipe": {"objective": {"temperature": 0.2}}}, TRAINED),
     ("layer", {"recipe": {"objective": {"layer": "last"}}}, TRAINED),
     ("pooling", {"recipe": {"objective": {"pooling": "mean"}}}, TRAINED),
@@ -150,7 +151,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
         "initialisation", "method", "aligner", "freeze", "objective", "parallel", "schedule",
     }  # fmt: skip
     assert {spec.__name__.lower(): set(spec.model_fields) for spec in (Freeze, Objective, Parallel, Schedule)} == {
-        "freeze": {"blocks", "embeddings"},
+        "freeze": {"blocks", "embeddings", "train_only"},
         "objective": {
             "temperature",
             "layer",

@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "FinetuningChange.warmup": None,
     "Freeze.blocks": "none",
     "Freeze.embeddings": False,
+    "Freeze.train_only": None,
     "HubData.kind": "hub",
     "HubData.revision": None,
     "Objective.temperature": 0.1,

@@ -17,7 +17,7 @@ FULL = {
     "initialisation": "checkpoint",
     "method": "word_contrastive",
     "aligner": None,
-    "freeze": {"blocks": "none", "embeddings": False},
+    "freeze": {"blocks": "none", "embeddings": False, "train_only": None},
     "objective": {
         "temperature": 0.1,
         "layer": "penultimate",
@@ -49,6 +49,7 @@ OTHER_VALUES: dict[str, Any] = {
     "aligner": "lexicon",
     "freeze.blocks": [0, 1],
     "freeze.embeddings": True,
+    "freeze.train_only": "biases",
     "objective.temperature": 0.2,
     "objective.layer": 3,
     "objective.pooling": "mean",

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.specs import Freeze
+
+_CUTS = {
+    "lower_half": (2, 0), "upper_half": (2, 1), "lower_third": (3, 0), "middle_third": (3, 1), "upper_third": (3, 2),
+}  # fmt: skip
+"""Name -> into how many parts the blocks are cut, and which of them it is."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,15 @@ def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
     """The numbers of the blocks that a selection of a recipe means, ascending.
 
     The lower half of n blocks is 0 .. n//2 - 1, the upper half is the rest: of an odd number, the middle block
-    belongs to the upper half.
+    belongs to the upper half. Thirds are cut likewise, at n//3 and 2n//3.
 
     Raises:
         UserError: a number is out of range, or nothing is selected although something was asked for.
 
     >>> select_blocks("lower_half", 5), select_blocks("upper_half", 5), select_blocks("::2", 5)
     ([0, 1], [2, 3, 4], [0, 2, 4])
+    >>> [select_blocks(f"{third}_third", 8) for third in ("lower", "middle", "upper")]
+    [[0, 1], [2, 3, 4], [5, 6, 7]]
     """
     numbers = list(range(n_blocks))
     if selection == "none":
@@ -45,9 +53,9 @@ def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
                 f"0 to {n_blocks - 1}, from the bottom"
             )
         chosen = sorted(set(selection))
-    elif selection in ("lower_half", "upper_half"):
-        half = n_blocks // 2
-        chosen = numbers[:half] if selection == "lower_half" else numbers[half:]
+    elif selection in _CUTS:
+        parts, part = _CUTS[selection]
+        chosen = numbers[part * n_blocks // parts : (part + 1) * n_blocks // parts]
     else:
         chosen = numbers[slice(*(int(part) if part else None for part in selection.split(":")))]
     if not chosen:
@@ -61,10 +69,11 @@ def freeze(encoder: nn.Module, spec: Freeze) -> FreezeReport:
     """Let exactly the parameters be trained that the recipe does not freeze.
 
     What stands between two blocks (DeBERTa-v2's convolution) goes with the lower one. What comes after the last
-    block, such as a final norm, is never frozen. Dropout is not touched.
+    block, such as a final norm, is frozen by `train_only` alone. Dropout is not touched.
 
     Raises:
-        UserError: the model's blocks can't be found, the selection doesn't fit them, or nothing is left to train.
+        UserError: the model's blocks can't be found, the selection doesn't fit them, it has no such parameters as
+            `train_only` names, or nothing is left to train.
     """
     parts = find_parts(encoder)
     blocks = select_blocks(spec.blocks, len(parts.blocks))
@@ -76,12 +85,27 @@ def freeze(encoder: nn.Module, spec: Freeze) -> FreezeReport:
     encoder.requires_grad_(True)
     for module in frozen:
         module.requires_grad_(False)
+    if spec.train_only is not None:
+        _train_only(encoder, spec.train_only)
     return FreezeReport(
         blocks=blocks,
         embeddings=spec.embeddings,
         trained=_count(p for p in encoder.parameters() if p.requires_grad),
         frozen=_count(p for p in encoder.parameters() if not p.requires_grad),
     )
+
+
+def _train_only(encoder: nn.Module, what: Literal["layer_norms", "biases"]) -> None:
+    if what == "biases":
+        chosen = {id(p) for name, p in encoder.named_parameters() if name.rpartition(".")[2] == "bias"}
+    else:  # the only modules whose weight is a vector
+        weights = [(module, module._parameters.get("weight")) for module in encoder.modules()]
+        norms = [module for module, weight in weights if weight is not None and weight.dim() == 1]
+        chosen = {id(p) for module in norms for p in module.parameters(recurse=False)}
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
+    if not any(p.requires_grad for p in encoder.parameters()):
+        raise UserError(f"freeze.train_only: this {type(encoder).__name__} has no {what.replace('_', ' ')} to train")
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -12,7 +12,8 @@ from xrealign_bench.specs.base import Spec
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
 """Names of recipes, tasks, suites and corpora: lower case, digits, '-' and '.', so that they can be file names."""
 
-BlockSelection = Literal["none", "lower_half", "upper_half"] | list[Annotated[int, Field(ge=0)]] | str
+NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
+BlockSelection = NamedBlocks | list[Annotated[int, Field(ge=0)]] | str
 
 
 def _set(spec: Spec, *fields: str) -> list[str]:
@@ -24,13 +25,16 @@ class Freeze(Spec):
     """Which parameters stay as they are during realignment. Fine-tuning always trains everything."""
 
     blocks: BlockSelection = "none"
-    """`none`, `lower_half`, `upper_half`, a list of block numbers from 0 at the bottom, or a slice such as "::2"."""
+    """A name of `NamedBlocks`, a list of block numbers from 0 at the bottom, or a slice such as "::2"."""
     embeddings: bool = False
+    train_only: Literal["layer_norms", "biases"] | None = None
+    """Of what is left, train no more than the norms' weights and biases, or than all biases (BitFit, Ben Zaken et al.,
+    ACL 2022); null: everything."""
 
     @field_validator("blocks")
     @classmethod
     def _is_selection(cls, blocks: BlockSelection) -> BlockSelection:
-        named = ("none", "lower_half", "upper_half")
+        named = get_args(NamedBlocks)
         if isinstance(blocks, str) and blocks not in named and not re.fullmatch(r"-?\d*:-?\d*(:[1-9]\d*)?", blocks):
             raise ValueError(
                 f"'{blocks}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'"
