@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
 
 if TYPE_CHECKING:
+    from xrealign_bench.evaluate import Evaluation, Options
     from xrealign_bench.pipeline.plan import Plan
     from xrealign_bench.pipeline.store import Store
 
@@ -79,36 +82,46 @@ def default_store() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "xrealign-bench", "store")
 
 
+EVALUATION_OPTIONS = (
+    click.option("--checkpoint", help="Hub id or folder of an encoder.  [default: the suite's, else xrealign-mini]"),
+    click.option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
+    click.option("--suite", default="demo", show_default=True, help="Name or YAML file."),
+    click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated."),
+    click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated."),
+    click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated."),
+    click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split."),
+    data_root_option,
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("xrealign-output"),
+        show_default=True,
+        help="Folder for results and leaderboard.",
+    ),
+    store_option,
+    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]"),
+    click.option(
+        "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
+    ),
+    click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along."),
+    click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost."),
+    json_option,
+)
+
+
+def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What `evaluate` and `freeze-search` take alike, in this order."""
+    return reduce(lambda decorated, option: option(decorated), reversed(EVALUATION_OPTIONS), command)
+
+
 @cli.command()
-@click.option("--checkpoint", help="Hub id or folder of an encoder.  [default: the suite's, else xrealign-mini]")
-@click.option("--revision", help="Branch, tag or commit of a Hub checkpoint.")
 @click.option(
     "--recipe",
     "recipes",
     multiple=True,
     help="Name or YAML file; may be given several times.  [default: alignfreeze-front]",
 )
-@click.option("--suite", default="demo", show_default=True, help="Name or YAML file.")
-@click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
-@click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
-@click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split.")
-@data_root_option
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("xrealign-output"),
-    show_default=True,
-    help="Folder for results and leaderboard.",
-)
-@store_option
-@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
-@click.option(
-    "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
-)
-@click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
-@click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost.")
-@json_option
+@evaluation_options
 def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Realign, fine-tune, score zero-shot transfer.
 
@@ -128,6 +141,49 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --language sw --language th --limit 20 --json
     """
     _quiet_libraries(options["offline"])
+    from xrealign_bench.evaluate import Options
+
+    _evaluate(Options(**options), store, output, dry_run, as_json)
+
+
+@cli.command("freeze-search")
+@click.option("--recipe", default="alignfreeze-full", show_default=True, help="Name or YAML file; it freezes no block.")
+@click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    type=click.Choice(["front", "back", "single", "second"]),
+    help="The first k blocks, the last k, block k alone, every second one; may be repeated.  [default: all but back]",
+)
+@evaluation_options
+def freeze_search_(
+    recipe: str, patterns: tuple[str, ...], store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Study which blocks to freeze in realignment.
+
+    Evaluates the recipe with the blocks of every pattern frozen, for every k, and draws the gain over fine-tuning only
+    against the pattern, by tier. All recipes share what they can: data, alignments, the baseline. Their YAML is written
+    beside the figure, so that each can be run again by itself.
+
+    \b
+    Examples:
+      xrealign-bench freeze-search --seed 31                 the demo suite: 10 recipes, 6 minutes on two cores
+      xrealign-bench freeze-search --pattern front --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite --dry-run
+    """
+    _quiet_libraries(options["offline"])
+    from xrealign_bench import freeze_search as search
+    from xrealign_bench.evaluate import Options
+
+    asked = Options(**options)
+    found = search.prepare(asked, recipe, patterns or search.DEFAULT_PATTERNS, output)
+    evaluation = _evaluate(found.options, store, output, dry_run, as_json)
+    if evaluation is not None:
+        for path in search.write_search(found, evaluation.results, evaluation.comparisons):
+            _say(str(path))
+
+
+def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_json: bool) -> Evaluation | None:
+    """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.leaderboard.text import render_evaluation
@@ -135,15 +191,15 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     from xrealign_bench.progress import Progress
 
     stages = Store(store)
-    plan = job.prepare(job.Options(**options))
+    plan = job.prepare(options)
     if dry_run:
         _print_plan(plan, stages, as_json)
-        return
+        return None
     job.check_output(plan, output)
     for line in (_announcement(plan, stages), *_without_data(plan)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
-        outcome, evaluation = job.run(plan, stages, output, options["device"], _command(), progress)
+        outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress)
     _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
@@ -155,12 +211,13 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
         _print_json(
             [{"result": r.model_dump(mode="json"), "comparison": c and c.model_dump(mode="json")} for r, c in pairs]
         )
-        return
+        return evaluation
     click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
     click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
     click.echo(f"leaderboard  {evaluation.leaderboard[0]}")
     if evaluation.chart is not None:
         click.echo(f"chart        {evaluation.chart}")
+    return evaluation
 
 
 @cli.command("fetch")

@@ -37,11 +37,11 @@ LONGEST_LIST = 30
 
 @dataclass(frozen=True)
 class Options:
-    """What a user asks for, in names."""
+    """What a user asks for, in names; a recipe may be given itself."""
 
     checkpoint: str | None = None
     revision: str | None = None
-    recipes: Sequence[str] = ()
+    recipes: Sequence[str | Recipe] = ()
     suite: str = DEFAULT_SUITE
     tasks: Sequence[str] = ()
     languages: Sequence[str] = ()
@@ -73,7 +73,9 @@ def prepare(options: Options) -> Plan:
     """
     suite = find_spec(options.suite, Suite)
     tasks = [_capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
-    recipes = [find_spec(name, Recipe) for name in dict.fromkeys([BASELINE, *(options.recipes or [DEFAULT_RECIPE])])]
+    asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
+    once = [given for place, given in enumerate(asked) if given not in asked[:place]]
+    recipes = [given if isinstance(given, Recipe) else find_spec(given, Recipe) for given in once]
     for recipe in recipes:
         check_name(recipe)
     _names_differ(recipes)
@@ -242,11 +244,7 @@ def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
 
 def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoint) -> None:
     """Find out before the compute that a recipe or a task names blocks which the checkpoint lacks."""
-    from transformers import AutoConfig
-
-    trusted = checkpoint.trust_remote_code
-    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=trusted)
-    count: int | None = getattr(config, "num_hidden_layers", None)
+    count = block_count(checkpoint)
     if count is None:  # found out by running the model
         return
     for recipe in recipes:
@@ -260,6 +258,15 @@ def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoi
             resolve_layer(task.layer, count)
         except UserError as error:
             raise UserError(f"task '{task.name}': {error}") from None
+
+
+def block_count(checkpoint: Checkpoint) -> int | None:
+    """How many blocks its configuration says that a checkpoint has; None: it does not say."""
+    from transformers import AutoConfig
+
+    trusted = checkpoint.trust_remote_code
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=trusted)
+    return getattr(config, "num_hidden_layers", None)
 
 
 def _names_differ(recipes: list[Recipe]) -> None:

@@ -4,6 +4,7 @@ padding may move."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.models.conftest import ARCHITECTURES, TOKENIZERS
 from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import find_parts
-from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.family import family_of
 from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
@@ -165,6 +166,13 @@ def test_a_decoder_sees_the_left_alone_and_the_others_both_sides(checkpoint: Che
             encoder(input_ids=i, attention_mask=torch.ones_like(i)).last_hidden_state[0, :6] for i in (ids, other)
         )
     assert torch.allclose(one, two, atol=1e-6) == (family_of(encoder.config.to_dict()) == "decoder")
+
+
+def test_a_model_that_needs_more_than_text_is_refused(make_checkpoint: Callable[..., Path]) -> None:
+    """XMOD has an adapter for each language, and may have no default one."""
+    folder = make_checkpoint("xmod", default_language=None)
+    with pytest.raises(UserError, match=r"XmodModel can't read two tokens: Input language unknown.*mend its config"):
+        load_encoder(resolve_checkpoint(str(folder)), seed=0)
 
 
 def test_a_tokenizer_with_nothing_to_pad_with_is_refused(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import find_blocks
+from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.family import family_of
 
@@ -102,7 +102,8 @@ def load_encoder(
         weights: a file that `save_weights` wrote; its weights are used instead.
 
     Raises:
-        UserError: weights are missing, don't fit or are left over in the blocks, or the blocks can't be found.
+        UserError: weights are missing, don't fit or are left over in the blocks, the blocks can't be found, or it reads
+            no text.
     """
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reach a GPU's generator
@@ -115,6 +116,13 @@ def load_encoder(
         else:
             encoder = _from_weights(checkpoint)
     find_blocks(encoder)  # better refused now than when it is to be realigned
+    try:
+        output_width(encoder)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its {type(encoder).__name__} can't read two tokens: {_first_line(error)}; "
+            "mend its config.json or use another checkpoint"
+        ) from error
     return encoder.eval()
 
 

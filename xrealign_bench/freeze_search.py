@@ -1,0 +1,128 @@
+"""The study that AlignFreeze leaves open: one recipe for each pattern of frozen blocks, and gain against pattern."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.evaluate import Options, block_count
+from xrealign_bench.files import write_whole
+from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
+from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.results.schema import Comparison, Gain, Result
+from xrealign_bench.scoring.aggregate import TIERS
+from xrealign_bench.specs import Freeze, Recipe, Suite, find_spec
+
+Blocks = list[int]
+
+PATTERNS: Mapping[str, Callable[[int], Iterable[tuple[int, Blocks]]]] = {
+    "front": lambda n: ((k, list(range(k))) for k in range(1, n)),
+    "back": lambda n: ((k, list(range(n - k, n))) for k in range(1, n)),
+    "single": lambda n: ((k, [k]) for k in range(n)),
+    "second": lambda n: ((first, list(range(first, n, 2))) for first in (0, 1)),
+}
+"""Pattern -> of a model with n blocks, a number and the blocks that are frozen: the first k, the last k, block k alone,
+every second one from block 0 or 1 on."""
+
+DEFAULT_PATTERNS = ("front", "single", "second")
+GROUPS = ("all", *TIERS)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One pattern's recipe."""
+
+    pattern: str
+    number: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is to be evaluated, and the folder for what comes of it."""
+
+    options: Options
+    base: Recipe
+    points: list[Point]
+    folder: Path
+
+
+def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path) -> Search:
+    """Lay out a recipe for each pattern, to be evaluated beside the base recipe; nothing is written.
+
+    Raises:
+        UserError: the recipe or the checkpoint can't be found, or don't fit the search.
+    """
+    base, suite = find_spec(recipe, Recipe), find_spec(options.suite, Suite)
+    name = options.checkpoint or suite.checkpoint or EMBEDDED
+    checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
+    points = search_recipes(base, block_count(checkpoint) or 0, patterns)
+    folder = output / "freeze-search" / suite.id / f"{base.name}-{Path(name).name}"
+    return Search(replace(options, recipes=[base, *(point.recipe for point in points)]), base, points, folder)
+
+
+def search_recipes(base: Recipe, n_blocks: int, patterns: Sequence[str]) -> list[Point]:
+    """The base recipe with the blocks of each pattern frozen, in turn.
+
+    Args:
+        base: realigns, and freezes no block.
+        n_blocks: of the checkpoint, at least 2.
+        patterns: of `PATTERNS`.
+
+    Raises:
+        UserError: the base recipe does not fit, or the model has one block.
+    """
+    if not base.realigns or base.freeze.blocks != "none":
+        raise UserError(
+            f"recipe '{base.name}': the search freezes the blocks of a recipe that realigns and freezes none; "
+            "choose another, such as alignfreeze-full"
+        )
+    if n_blocks < 2:
+        raise UserError("the checkpoint has one block, so there is no pattern to search")
+    return [
+        Point(pattern, number, _frozen(base, f"{pattern}-{number}", blocks))
+        for pattern in patterns
+        for number, blocks in PATTERNS[pattern](n_blocks)
+    ]
+
+
+def write_search(search: Search, results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> list[Path]:
+    """Write `gain.csv`, a row a pattern with the gain in each tier and its interval in points, `gain.png`, and each
+    recipe as YAML, so that it can be run again by itself."""
+    gains = {r.recipe.name: c for r, c in zip(results, comparisons, strict=True) if c is not None}
+    base, points = search.base, search.points
+    drawn = {
+        pattern: [(p.number, gains[p.recipe.name]) for p in points if p.pattern == pattern]
+        for pattern in dict.fromkeys(point.pattern for point in points)
+    }
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["pattern", "number", "recipe", *(f"{g}{end}" for g in GROUPS for end in ("", "_low", "_high"))])
+    for pattern, number, recipe in [("none", 0, base), *((p.pattern, p.number, p.recipe) for p in points)]:
+        found = [gains[recipe.name].gains.get(group) for group in GROUPS]
+        table.writerow([pattern, number, recipe.name, *(value for gain in found for value in _in_points(gain))])
+    for point in points:
+        content = yaml.safe_dump(point.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        write_whole(search.folder / f"{point.recipe.name}.yaml", content.encode())
+    return [
+        write_whole(search.folder / "gain.csv", text.getvalue().encode()),
+        draw_freezing_chart(results[0], gains[base.name], drawn, search.folder / "gain.png"),
+    ]
+
+
+def _frozen(base: Recipe, name: str, blocks: Blocks) -> Recipe:
+    freeze = Freeze(blocks=blocks, embeddings=base.freeze.embeddings, train_only=base.freeze.train_only)
+    listed = ", ".join(map(str, blocks))
+    update = {"name": f"{base.name}-{name}", "title": f"{base.title}, blocks {listed} frozen", "freeze": freeze}
+    return base.model_copy(update=update)
+
+
+def _in_points(gain: Gain | None) -> list[float | None]:
+    ends = [None] * 3 if gain is None else [gain.mean, gain.low, gain.high]
+    return [None if end is None else round(100 * end, 4) for end in ends]
