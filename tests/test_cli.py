@@ -422,8 +422,8 @@ BAD: dict[str, Bad] = {
     "checkpoint without tokenizer": Bad(_checkpoint(lambda f: (f / "tokenizer.json").unlink()), "has no tokenizer"),
     "pickled weights": Bad(_checkpoint(_pickled), "its weights are a pickle"),
     "weights cut off": Bad(_checkpoint(_cut), r"has \d+ bytes instead of \d+"),
-    "decoder": Bad(_checkpoint(_config(model_type="gpt2")), r"\(gpt2\) is a decoder; supported are text encoders"),
-    "encoder-decoder": Bad(_checkpoint(_config(model_type="t5")), r"\(t5\) is an encoder-decoder"),
+    "images": Bad(_checkpoint(_config(model_type="vit")), r"\(vit\) is not a text model.*supported are text encoders"),
+    "no such value": Bad(_checkpoint(_config(model_type="t5", classifier_dropout=None)), "its config.json is refused"),
     "unknown model": Bad(_checkpoint(_config(model_type="nonesuch")), "knows no model type 'nonesuch'"),
     "output below a file": Bad(
         lambda w: ["--output", _below_a_file(w)], r"the output folder .*below.* can't be written to"

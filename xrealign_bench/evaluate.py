@@ -261,12 +261,14 @@ def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoi
 
 
 def block_count(checkpoint: Checkpoint) -> int | None:
-    """How many blocks its configuration says that a checkpoint has; None: it does not say."""
-    from transformers import AutoConfig
+    """How many blocks its configuration says that a checkpoint has; None: it does not say.
 
-    trusted = checkpoint.trust_remote_code
-    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=trusted)
-    return getattr(config, "num_hidden_layers", None)
+    Raises:
+        UserError: the configuration is refused.
+    """
+    from xrealign_bench.models.load import load_config
+
+    return getattr(load_config(checkpoint), "num_hidden_layers", None)
 
 
 def _names_differ(recipes: list[Recipe]) -> None:

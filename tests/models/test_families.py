@@ -24,7 +24,7 @@ from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weight
 from xrealign_bench.models.text import encode_words
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.realignment.trainer import realign
-from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Task
+from xrealign_bench.specs import Adapter, Finetuning, Freeze, Objective, Schedule, Task
 from xrealign_bench.tasks.kinds import KINDS
 
 CPU = torch.device("cpu")
@@ -103,6 +103,29 @@ def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing:
     assert not moved & still
     free = [number for number in range(4) if number not in blocks]  # the loss sits below the last block
     assert all(any(n in moved for p in parts.blocks[b][0].parameters() if (n := names[id(p)])) for b in free)
+
+
+@pytest.mark.parametrize("blocks", ["none", "lower_half"])
+def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(checkpoint: Checkpoint, blocks: str) -> None:
+    tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
+    before, frozen = copied(encoder), find_parts(encoder).blocks[:2] if blocks == "lower_half" else []
+    names = {id(parameter): name for name, parameter in encoder.named_parameters()}
+    still = {names[id(p)] for modules in frozen for module in modules for p in module.parameters()}
+    log = realign(
+        encoder, tokenizer.pad_token_id or 0, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
+        freezing=Freeze(blocks=blocks), adapter=Adapter(r=2), objective=Objective(projection=8),
+        schedule=Schedule(steps=2, learning_rate=1e-2, batch_size=3), seed=3, device=CPU, progress=quiet,
+    )  # fmt: skip
+    after = encoder.state_dict()
+    assert list(after) == list(before) and all(p.requires_grad for p in encoder.parameters())
+    moved = {name: after[name] - tensor for name, tensor in before.items() if not torch.equal(after[name], tensor)}
+    assert moved and not moved.keys() & still
+    assert {int(torch.linalg.matrix_rank(change, atol=1e-6)) for change in moved.values()} <= {1, 2}
+    owners = [encoder.get_submodule(name.rpartition(".")[0]) for name in moved]
+    assert all(change.dim() == 2 for change in moved.values())
+    assert not any(isinstance(module, nn.Embedding) for module in owners)
+    assert 0 < log.trained < sum(tensor.numel() for tensor in moved.values())
+    assert log.frozen.trained + log.frozen.frozen > sum(tensor.numel() for tensor in before.values())
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -18,7 +18,7 @@ from xrealign_bench.languages import select
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline import plan as planning
 from xrealign_bench.pipeline.plan import Plan, Request, Stage, StageKind, StageRef, make_plan
-from xrealign_bench.specs import Corpus, Freeze, Objective, Parallel, Recipe, Schedule, Suite, Task
+from xrealign_bench.specs import Adapter, Corpus, Freeze, Objective, Parallel, Recipe, Schedule, Suite, Task
 
 BASELINE = Recipe(name="finetune-only", title="Fine-tuning only")
 CHECKPOINT = Checkpoint(
@@ -114,6 +114,8 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("frozen blocks", {"recipe": {"freeze": {"blocks": "upper_half"}}}, TRAINED),
     ("frozen embeddings", {"recipe": {"freeze": {"blocks": "lower_half", "embeddings": True}}}, TRAINED),
     ("biases alone", {"recipe": {"freeze": {"train_only": "biases"}}}, TRAINED),
+    ("adapter", {"recipe": {"adapter": {}}}, TRAINED),
+    ("rank of the adapter", {"recipe": {"adapter": {"r": 4}}}, TRAINED),
     ("temperature", {"recipe": {"objective": {"temperature": 0.2}}}, TRAINED),
     ("layer", {"recipe": {"objective": {"layer": "last"}}}, TRAINED),
     ("pooling", {"recipe": {"objective": {"pooling": "mean"}}}, TRAINED),
@@ -148,9 +150,12 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
     """A field that is added to the specs has to be thought of here."""
     assert set(Recipe.model_fields) == {
         "name", "title", "description", "citation",  # not read by any stage
-        "initialisation", "method", "aligner", "freeze", "objective", "parallel", "schedule",
+        "initialisation", "method", "aligner", "freeze", "adapter", "objective", "parallel", "schedule",
     }  # fmt: skip
-    assert {spec.__name__.lower(): set(spec.model_fields) for spec in (Freeze, Objective, Parallel, Schedule)} == {
+    assert {
+        spec.__name__.lower(): set(spec.model_fields) for spec in (Adapter, Freeze, Objective, Parallel, Schedule)
+    } == {
+        "adapter": {"kind", "r", "alpha", "dropout"},
         "freeze": {"blocks", "embeddings", "train_only"},
         "objective": {
             "temperature",

@@ -18,6 +18,7 @@ FULL = {
     "method": "word_contrastive",
     "aligner": None,
     "freeze": {"blocks": "none", "embeddings": False, "train_only": None},
+    "adapter": None,
     "objective": {
         "temperature": 0.1,
         "layer": "penultimate",
@@ -50,6 +51,7 @@ OTHER_VALUES: dict[str, Any] = {
     "freeze.blocks": [0, 1],
     "freeze.embeddings": True,
     "freeze.train_only": "biases",
+    "adapter": {"r": 8},
     "objective.temperature": 0.2,
     "objective.layer": 3,
     "objective.pooling": "mean",

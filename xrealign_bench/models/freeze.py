@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,11 +65,16 @@ def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
     return chosen
 
 
-def freeze(encoder: nn.Module, spec: Freeze) -> FreezeReport:
+def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None) -> FreezeReport:
     """Let exactly the parameters be trained that the recipe does not freeze.
 
     What stands between two blocks (DeBERTa-v2's convolution) goes with the lower one. What comes after the last
     block, such as a final norm, is frozen by `train_only` alone. Dropout is not touched.
+
+    Args:
+        encoder: as `load_encoder` gives it.
+        spec: the recipe's.
+        only: ids of parameters, those of an adapter: no other is trained.
 
     Raises:
         UserError: the model's blocks can't be found, the selection doesn't fit them, it has no such parameters as
@@ -86,7 +91,9 @@ def freeze(encoder: nn.Module, spec: Freeze) -> FreezeReport:
     for module in frozen:
         module.requires_grad_(False)
     if spec.train_only is not None:
-        _train_only(encoder, spec.train_only)
+        only = _chosen(encoder, spec.train_only)
+    if only is not None:
+        _train_only(encoder, only)
     return FreezeReport(
         blocks=blocks,
         embeddings=spec.embeddings,
@@ -95,17 +102,23 @@ def freeze(encoder: nn.Module, spec: Freeze) -> FreezeReport:
     )
 
 
-def _train_only(encoder: nn.Module, what: Literal["layer_norms", "biases"]) -> None:
+def _chosen(encoder: nn.Module, what: Literal["layer_norms", "biases"]) -> set[int]:
     if what == "biases":
         chosen = {id(p) for name, p in encoder.named_parameters() if name.rpartition(".")[2] == "bias"}
     else:  # the only modules whose weight is a vector
         weights = [(module, module._parameters.get("weight")) for module in encoder.modules()]
         norms = [module for module, weight in weights if weight is not None and weight.dim() == 1]
         chosen = {id(p) for module in norms for p in module.parameters(recurse=False)}
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
-    if not any(p.requires_grad for p in encoder.parameters()):
+    if not chosen:
         raise UserError(f"freeze.train_only: this {type(encoder).__name__} has no {what.replace('_', ' ')} to train")
+    return chosen
+
+
+def _train_only(encoder: nn.Module, only: Collection[int]) -> None:
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in only)
+    if not any(p.requires_grad for p in encoder.parameters()):
+        raise UserError("freeze: all that could be trained is frozen, so nothing is left to realign; freeze less")
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

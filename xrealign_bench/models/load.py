@@ -47,7 +47,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     Raises:
         UserError: it can't be read, is not a fast one, has neither of these tokens, or more tokens than the model.
     """
-    config = _config(checkpoint)
+    config = load_config(checkpoint)
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(
@@ -158,7 +158,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def _from_config(checkpoint: Checkpoint) -> nn.Module:
-    config = _config(checkpoint)
+    config = load_config(checkpoint)
     return _encoder_of(
         _class_of(config).from_config(
             config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
@@ -167,7 +167,7 @@ def _from_config(checkpoint: Checkpoint) -> nn.Module:
 
 
 def _from_weights(checkpoint: Checkpoint) -> nn.Module:
-    config = _config(checkpoint)
+    config = load_config(checkpoint)
     model, loaded = _class_of(config).from_pretrained(
         checkpoint.folder,
         config=config,
@@ -211,7 +211,12 @@ def _encoder_of(model: Any) -> nn.Module:
     return encoder
 
 
-def _config(checkpoint: Checkpoint) -> PreTrainedConfig:
+def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The checkpoint's configuration, with no block left out at random.
+
+    Raises:
+        UserError: it is refused.
+    """
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code

@@ -491,6 +491,8 @@ def _realign(plan: Plan, run: Run, finetuning: Finetuning, seed: int) -> Stage:
         "seed": seed,
         "numerics": request.numerics,
     }
+    if recipe.adapter is not None:
+        settings |= {"adapter": recipe.adapter, "peft": importlib.metadata.version("peft")}
     label = f"realign with {recipe.name}, seed {seed}"
     return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run))
 

@@ -120,6 +120,7 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         method=settings["method"],
         mixing=settings["mixing"],
         freezing=settings["freeze"],
+        adapter=settings.get("adapter"),
         objective=settings["objective"],
         schedule=Schedule.model_validate({name: settings[name] for name in given}),
         seed=settings["seed"],

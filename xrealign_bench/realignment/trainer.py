@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.adapters import adapter_parameters, add_adapter, merge_adapter
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
@@ -20,7 +21,7 @@ from xrealign_bench.models.training import JointLoss, Progress, optimise
 from xrealign_bench.realignment.batches import Mixing, draw_batches
 from xrealign_bench.realignment.objectives import contrastive, drift, projection_head
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, batch_pairs
-from xrealign_bench.specs import Freeze, Objective, Schedule
+from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
 
 Method = Literal["word_contrastive", "sentence_contrastive"]
 
@@ -51,6 +52,7 @@ def realign(
     seed: int,
     device: torch.device,
     progress: Progress,
+    adapter: Adapter | None = None,
 ) -> RealignmentLog:
     """Realign an encoder in place (AlignFreeze, section 3); afterwards every parameter can be trained again.
 
@@ -68,6 +70,7 @@ def realign(
         seed: of batches, projection and dropout.
         device: where to compute.
         progress: told after each step.
+        adapter: is put on the encoder, trained in place of its weights, and merged into them.
 
     Raises:
         UserError: a language has no pair with a link, or the freezing does not fit the model.
@@ -75,7 +78,7 @@ def realign(
     """
     if not isinstance(schedule.steps, int) or not isinstance(schedule.learning_rate, float):
         raise ValueError("the schedule's steps and learning rate must be numbers")
-    losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device)
+    losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device, adapter)
     model = nn.ModuleList([encoder, losses.head]).train()
     history = optimise(
         model.parameters(),
@@ -88,6 +91,8 @@ def realign(
     )
     trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
     encoder.zero_grad(set_to_none=True)
+    if losses.adapted is not None:
+        merge_adapter(losses.adapted)
     encoder.requires_grad_(True).eval()
     return RealignmentLog(history, losses.frozen, trained, losses.seen, losses.tokens)
 
@@ -153,6 +158,7 @@ class _Losses:
         objective: Objective,
         seed: int,
         device: torch.device,
+        adapter: Adapter | None = None,
     ) -> None:
         without = sorted(language for language, encoded in pairs.items() if not encoded.pairs)
         if without:
@@ -163,8 +169,10 @@ class _Losses:
             )
             raise UserError(f"there is nothing to realign in {', '.join(without)}: {what}")
         seed_everything(seed)
-        self.frozen = freeze(encoder, freezing)
-        _check_something_is_trained(encoder, self.frozen, objective)
+        self.adapted = None if adapter is None else add_adapter(encoder, adapter)
+        only = None if self.adapted is None else adapter_parameters(self.adapted)
+        self.frozen = freeze(encoder, freezing, only)
+        _check_something_is_trained(encoder, self.frozen, objective, self.adapted is not None)
         size = objective.projection
         self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
         self.head.to(device)
@@ -225,11 +233,11 @@ def batch_loss(
     return loss + objective.regularisation.weight * drift(hidden[:sources], before, mask)
 
 
-def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective) -> None:
+def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective, adapted: bool) -> None:
     """What lies above the objective's layer gets no gradient: with all below frozen only the head would learn."""
     top = resolve_layer(objective.layer, len(find_blocks(encoder)))
-    if report.embeddings and set(report.blocks) >= set(range(top + 1)):
+    if (report.embeddings or adapted) and set(report.blocks) >= set(range(top + 1)):
         raise UserError(
-            f"the recipe freezes the embeddings and blocks 0 to {top}, and its objective sits on block {top}: nothing "
-            "is left to realign; freeze less or raise objective.layer"
+            f"the recipe trains neither the embeddings nor blocks 0 to {top}, and its objective sits on block {top}: "
+            "nothing is left to realign; freeze less or raise objective.layer"
         )

@@ -4,6 +4,7 @@ from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, HubData
 from xrealign_bench.specs.lock import Lock, LockedSplit
 from xrealign_bench.specs.recipe import (
+    Adapter,
     Freeze,
     Objective,
     Parallel,
@@ -18,8 +19,9 @@ from xrealign_bench.specs.task import Columns, Kind, Part, Spans, Task
 from xrealign_bench.specs.yaml import find_beside, find_spec, load_spec, shipped_names, spec_file
 
 __all__ = [
-    "Bands", "Columns", "Corpus", "DataSource", "DistanceKind", "EmbeddedData", "Finetuning", "FinetuningChange",
-    "Freeze", "HubData", "Kind", "Lock", "LockedSplit", "Objective", "Parallel", "Part", "PublishedSubset", "Recipe",
-    "Regularisation", "Schedule", "SelectedLanguages", "Spans", "Spec", "Suite", "SuiteParallel", "Task",
-    "canonical_json", "digest", "find_beside", "find_spec", "load_spec", "shipped_names", "spec_file",
+    "Adapter", "Bands", "Columns", "Corpus", "DataSource", "DistanceKind", "EmbeddedData", "Finetuning",
+    "FinetuningChange", "Freeze", "HubData", "Kind", "Lock", "LockedSplit", "Objective", "Parallel", "Part",
+    "PublishedSubset", "Recipe", "Regularisation", "Schedule", "SelectedLanguages", "Spans", "Spec", "Suite",
+    "SuiteParallel", "Task", "canonical_json", "digest", "find_beside", "find_spec", "load_spec", "shipped_names",
+    "spec_file",
 ]  # fmt: skip

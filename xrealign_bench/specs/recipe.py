@@ -152,6 +152,18 @@ class Schedule(Spec):
         return self
 
 
+class Adapter(Spec):
+    """A low-rank addition to every linear layer (LoRA, Hu et al., ICLR 2022), which is realigned in place of the
+    weights and then added to them. Fine-tuning trains everything, as it always does."""
+
+    kind: Literal["lora"] = "lora"
+    r: int = Field(default=16, gt=0)
+    """Its rank."""
+    alpha: int = Field(default=32, gt=0)
+    """What is added is scaled by alpha / r."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
 class Recipe(Spec):
     """One row of the leaderboard: a way to realign, for any checkpoint and any suite."""
 
@@ -167,6 +179,8 @@ class Recipe(Spec):
     """Which words translate which: lexicon, eflomal, similarity, gold; null: the suite's own aligner, and none where
     sentences are contrasted."""
     freeze: Freeze = Freeze()
+    adapter: Adapter | None = None
+    """What is realigned in place of the encoder's own weights; in frozen blocks it is not. Null: the weights."""
     objective: Objective = Objective()
     parallel: Parallel = Parallel()
     schedule: Schedule = Schedule()
@@ -177,9 +191,19 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _nothing_without_method(self) -> Recipe:
-        idle = _set(self, "aligner", "freeze", "objective", "parallel", "schedule")
+        idle = _set(self, "aligner", "freeze", "adapter", "objective", "parallel", "schedule")
         if not self.realigns and idle:
             raise ValueError(f"method 'none' realigns nothing, so {', '.join(idle)} would have no effect; remove them")
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_is_realigned_before(self) -> Recipe:
+        if self.adapter is not None and self.schedule.when == "during":
+            raise ValueError(
+                "an adapter is realigned before fine-tuning, which trains everything; remove adapter or schedule.when"
+            )
+        if self.adapter is not None and self.freeze.train_only is not None:
+            raise ValueError("an adapter has neither norms nor biases, so freeze.train_only leaves nothing; remove one")
         return self
 
     @model_validator(mode="after")
