@@ -79,7 +79,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer"),
     "adapter": (
         lambda f: (f / "adapter_config.json").write_text("{}"),
-        "is an adapter, .*merge it into its base model",
+        "adapter_config.json names no base_model_name_or_path",
     ),
     "vision": (lambda f: set_config(f, model_type="vit"), r"\(vit\) is not a text model.*supported are text encoders"),
     "audio": (lambda f: set_config(f, model_type="wav2vec2"), r"\(wav2vec2\) is not a text model"),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ _VOCABULARIES = (
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", *_VOCABULARIES,
 )  # fmt: skip
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _DOWNLOADED = (
-    "config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", *_TOKENIZER_FILES,
+    ADAPTER_CONFIG, ADAPTER_WEIGHTS, "config.json", "model.safetensors", "model-*.safetensors",
+    "model.safetensors.index.json", *_TOKENIZER_FILES,
 )  # fmt: skip
 _NO_PICKLES = (
     "not read, because that can run any code; safetensors are required: use a revision that has them, or convert with "
@@ -50,6 +52,9 @@ class Checkpoint:
     """Of the safetensors files, by name."""
     tokenizer_sha256: str
     trust_remote_code: bool
+    adapter: Path | None = None
+    """The folder of a PEFT adapter that is merged into the weights on loading; all else is its base model's, but the
+    checksums of weights and configuration cover both."""
 
 
 def resolve_checkpoint(
@@ -68,6 +73,16 @@ def resolve_checkpoint(
     """
     what = f"checkpoint {id_or_path}"
     folder, commit = _find(what, id_or_path, revision, offline, trust_remote_code)
+    if (folder / ADAPTER_CONFIG).is_file():
+        base = _base_of(what, folder, offline, trust_remote_code)
+        return replace(
+            base,
+            id=id_or_path if commit else folder.name,
+            revision=commit,
+            config_sha256=_digest_both(base.config_sha256, folder / ADAPTER_CONFIG),
+            weights_sha256=_digest_both(base.weights_sha256, folder / ADAPTER_WEIGHTS),
+            adapter=folder,
+        )
     config = _read_config(what, folder)
     _check_kind(what, config, trust_remote_code)
     weights = _weight_files(what, folder)
@@ -137,17 +152,45 @@ def _download(what: str, name: str, revision: str | None, offline: bool, code: b
 
 def _read_config(what: str, folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(f"{what} is an adapter, which this version does not read; merge it into its base model")
     if not path.is_file():
         raise UserError(f"{what}: {folder} has no config.json; name a folder that transformers wrote")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{what}: {path} is not JSON ({error}); get it again") from None
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+    config = _read_json(what, path)
+    if not isinstance(config.get("model_type"), str):
         raise UserError(f"{what}: {path} names no model_type; name a folder that transformers wrote")
     return config
+
+
+def _read_json(what: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{what}: {path} is not JSON ({error}); get it again") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _base_of(what: str, folder: Path, offline: bool, trust_remote_code: bool) -> Checkpoint:
+    """The checkpoint that an adapter is for: a folder, also one relative to the adapter's, or a Hub id."""
+    config = _read_json(what, folder / ADAPTER_CONFIG)
+    name = config.get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise UserError(f"{what}: {folder / ADAPTER_CONFIG} names no base_model_name_or_path; write it there")
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise UserError(
+            f"{what}: {folder} has an {ADAPTER_CONFIG} but no {ADAPTER_WEIGHTS}; add it (a pickle, adapter_model.bin, "
+            "is not read, because that can run any code)"
+        )
+    _check_safetensors(what, folder / ADAPTER_WEIGHTS)
+    beside = folder / name
+    if not Path(name).is_dir() and beside.is_dir():
+        name = str(beside)
+    revision = None if Path(name).is_dir() else config.get("revision")
+    try:
+        base = resolve_checkpoint(name, revision, offline, trust_remote_code)
+    except UserError as error:
+        raise UserError(f"{what} is an adapter, and its base model can't be had: {error}") from None
+    if base.adapter is not None:
+        raise UserError(f"{what} is an adapter of an adapter ({name}); merge that one first")
+    return base
 
 
 def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> None:
@@ -207,6 +250,11 @@ def _check_safetensors(what: str, path: Path) -> None:
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         raise UserError(f"{what}: {path} has {size} bytes instead of {expected}; get it again")
+
+
+def _digest_both(base: str, own: Path) -> str:
+    """Sha256 over that of the base model and that of an adapter's file."""
+    return hashlib.sha256(f"{base}\n{sha256_unchanged(own)}\n".encode()).hexdigest()
 
 
 def _digest(paths: Iterable[Path]) -> str:

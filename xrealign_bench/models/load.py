@@ -28,6 +28,7 @@ from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.adapters import load_adapter
 from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.family import family_of
@@ -168,7 +169,8 @@ def _from_config(checkpoint: Checkpoint) -> nn.Module:
 
 def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     config = load_config(checkpoint)
-    model, loaded = _class_of(config).from_pretrained(
+    whole = checkpoint.adapter is not None  # an adapter may be for the decoder too
+    model, loaded = (AutoModel if whole else _class_of(config)).from_pretrained(
         checkpoint.folder,
         config=config,
         dtype=torch.float32,
@@ -187,15 +189,16 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
         raise UserError(
             f"checkpoint {checkpoint.id}: of its weights, {_some(misfit)} don't fit its config.json; {_OTHER}"
         )
-    encoder = _encoder_of(model)
-    blocks = find_blocks(encoder)
+    blocks = find_blocks(_encoder_of(model))
     path = next(name for name, module in model.named_modules() if module is blocks)
     foreign = sorted(n for n in loaded["unexpected_keys"] if re.search(rf"(^|\.){re.escape(path)}\.\d+\.", n))
     if foreign:
         raise UserError(
             f"checkpoint {checkpoint.id}: its config.json has no place for its weights {_some(foreign)}; {_OTHER}"
         )
-    return encoder
+    if checkpoint.adapter is not None:
+        model = load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}")
+    return _encoder_of(model)
 
 
 def _class_of(config: PreTrainedConfig) -> Any:
