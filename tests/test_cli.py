@@ -19,7 +19,19 @@ import yaml
 
 from tests.data.hub_folder import TASK as HUB_TASK
 from tests.data.hub_folder import row, write_rows
-from tests.small import RECIPE, TASK, Ran, World, command, essence, left_over, write_recipe, write_suite, write_yaml
+from tests.small import (
+    CORPUS,
+    RECIPE,
+    TASK,
+    Ran,
+    World,
+    command,
+    essence,
+    left_over,
+    write_recipe,
+    write_suite,
+    write_yaml,
+)
 from xrealign_bench import cli
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.models.checkpoint import EMBEDDED
@@ -349,6 +361,17 @@ def _written(world: World, text: str) -> Path:
     return path
 
 
+def _other_corpus(world: World) -> str:
+    write_yaml(world.folder / "s" / "other.yaml", CORPUS | {"name": "other", "lexicons": "muse"})
+    return "other"
+
+
+def _lexicon_folder(world: World) -> Path:
+    (world.folder / "root" / "muse").mkdir(parents=True)
+    (world.folder / "root" / "muse" / "en-fr.txt").write_text("dog chien\n")
+    return world.folder / "root"
+
+
 def _checkpoint(change: Callable[[Path], Any]) -> Callable[[World], list[object]]:
     def make(world: World) -> list[object]:
         folder = world.folder / "bad-checkpoint"
@@ -414,6 +437,17 @@ BAD: dict[str, Bad] = {
     "task of the suite": Bad(
         lambda w: ["--suite", write_suite(w.folder / "s", tasks=["phrases", "nonesuch"])], "unknown task 'nonesuch'"
     ),
+    "no lexicon of the languages": Bad(
+        lambda w: [
+            "--suite",
+            write_suite(w.folder / "s", parallel={"corpus": _other_corpus(w), "aligner": "lexicon"}),
+            "--data-root",
+            _lexicon_folder(w),
+            "--recipe",
+            "alignfreeze-full",
+        ],
+        r"the corpus 'other' and its lexicons together have none of the languages to realign \(de, sw, th\)",
+    ),
     "revision of a folder": Bad(lambda w: ["--revision", "main"], "is a folder here, so the revision"),
     "no checkpoint": Bad(lambda w: ["--checkpoint", w.folder / "nowhere"], "there is no such folder"),
     "checkpoint without weights": Bad(
@@ -442,6 +476,14 @@ def test_bad_input_is_told_before_any_compute(new_world: WorldMaker, bad: Bad) -
     assert is_bad_input(world.evaluate(*bad.options(world)), bad.message)
     assert nothing_half_written(world)
     assert Store(world.store).entries() == []
+
+
+def test_a_suite_names_tasks_by_their_name(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world(tasks=["phrases.yaml"])
+    monkeypatch.chdir(world.folder)
+    for ran in (world.evaluate("--dry-run"), command("validate", world.suite)):
+        assert ran.status == 2
+        assert f"suite {world.suite}: 'phrases.yaml' is a file; name tasks and corpora by their name, here" in ran.err
 
 
 def test_blocks_that_can_not_be_found_are_refused(new_world: WorldMaker) -> None:
@@ -527,6 +569,52 @@ def test_a_flipped_byte_in_the_store_is_made_good(
 
 
 # --- the other commands -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ["phrases", "nonesuch"]}, "unknown task 'nonesuch'"),
+        ({"parallel": {"corpus": "nonesuch", "aligner": "gold"}}, "unknown corpus 'nonesuch'"),
+    ],
+)
+def test_validate_looks_for_what_a_suite_names(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    assert command("validate", write_suite(tmp_path / "good")).status == 0
+    ran = command("validate", write_suite(tmp_path / "bad", **changes))
+    assert ran.status == 2 and message in ran.err
+
+
+@pytest.mark.parametrize(
+    ("languages", "message"), [("[de, xx]", "unknown language 'xx'"), ("[de, sw, deu]", "names de more than once")]
+)
+def test_validate_knows_the_languages(tmp_path: Path, languages: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\ntitle: X\nmethod: word_contrastive\nparallel: {{languages: {languages}}}\n")
+    ran = command("validate", path)
+    assert ran.status == 2 and f"{path}: parallel.languages: {message}" in ran.err
+
+
+def test_tasks_without_the_languages_are_left_out_and_the_board_is_the_suite_s(new_world: WorldMaker) -> None:
+    world = new_world(target_languages=["de", "sw"], tasks=["phrases", "more"])
+    configs = {"en": "en", "sw": "sw"}
+    write_yaml(world.folder / "more.yaml", TASK | {"name": "more", "configs": configs})
+    other = new_world("other")
+    assert other.evaluate("--recipe", "finetune-only", "--output", world.output).status == 0
+    suite = yaml.safe_load(world.suite.read_text()) | {"name": "aaa"}
+    write_yaml(world.suite, suite)
+    ran = world.evaluate("--recipe", "finetune-only", "--language", "de")
+    assert ran.status == 0, ran.err
+    assert "tasks without these languages are left out: more" in ran.err
+    assert f"leaderboard  {world.output / 'aaa-1.0' / 'README.md'}" in ran.out
+
+
+def test_the_plan_says_which_languages_are_chosen(new_world: WorldMaker) -> None:
+    ran = new_world(target_languages=["de", "sw"]).evaluate("--recipe", "full-random-10", "--dry-run")
+    assert ran.status == 2 and "parallel.languages" in ran.err  # ten of two
+    recipe = "name: mine\ntitle: X\nmethod: word_contrastive\nparallel: {languages: [sw]}\n"
+    world = new_world("again", target_languages=["de", "sw"])
+    ran = world.evaluate("--recipe", _written(world, recipe), "--dry-run")
+    assert ran.status == 0 and "mine realigns sw" in ran.out
 
 
 def test_validate_knows_the_aligners(tmp_path: Path) -> None:

@@ -73,7 +73,12 @@ def validate_file(path: Path) -> str:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         _check_aligner(spec, path)
-        _check_subset(spec, path)
+        _check_languages(spec, path)
+    if isinstance(spec, Suite):
+        for task in spec.tasks:
+            find_beside(task, Task, str(path))
+        for corpus in (spec.parallel.corpus, *spec.parallel.other_corpora):
+            find_beside(corpus, Corpus, str(path))
     return model.__name__.lower()
 
 
@@ -86,8 +91,15 @@ def _check_aligner(recipe: Recipe, path: Path) -> None:
         raise UserError(f"{path}: aligner: {unknown('aligner', recipe.aligner, ALIGNERS)}")
 
 
-def _check_subset(recipe: Recipe, path: Path) -> None:
+def _check_languages(recipe: Recipe, path: Path) -> None:
     languages = recipe.parallel.languages
+    if isinstance(languages, list):
+        try:
+            codes = [find(code).code for code in languages]
+        except UserError as error:
+            raise UserError(f"{path}: parallel.languages: {error}") from None
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise UserError(f"{path}: parallel.languages: names {', '.join(twice)} more than once")
     if isinstance(languages, PublishedSubset) and languages.subset not in published():
         raise UserError(f"{path}: parallel.languages: {unknown('published subset', languages.subset, published())}")
 

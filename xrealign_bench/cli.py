@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
     from xrealign_bench.pipeline.plan import Plan
     from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.results.schema import Result
 
 KINDS = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -196,7 +197,7 @@ def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_jso
         _print_plan(plan, stages, as_json)
         return None
     job.check_output(plan, output)
-    for line in (_announcement(plan, stages), *_without_data(plan)):
+    for line in (_announcement(plan, stages), *_said_of(plan)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress)
@@ -214,7 +215,10 @@ def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_jso
         return evaluation
     click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
     click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
-    click.echo(f"leaderboard  {evaluation.leaderboard[0]}")
+    board = next(path for path in evaluation.leaderboard if path.parent.name == plan.request.suite.id)
+    click.echo(f"leaderboard  {board}")
+    for line in _dropped(evaluation.results):
+        _say(line)
     if evaluation.chart is not None:
         click.echo(f"chart        {evaluation.chart}")
     return evaluation
@@ -607,14 +611,15 @@ def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
     recipes = ", ".join(recipe.name for recipe in request.recipes)
     click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
     tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
-    click.echo(f"tasks {tasks}; {counted(len(request.languages), 'target language')}; seeds {seeds}\n")
+    tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
+    click.echo(f"tasks {tasks}; {counted(len(tested), 'target language')}; seeds {seeds}\n")
     table = [[row.kind, row.stages, row.stored, _about(row.seconds)] for row in rows]
     whole = total(rows)
     table.append(
         ["total", whole.stages, whole.stored, _about(whole.seconds) + " and more" * bool(whole.without_timing)]
     )
     click.echo(tabulate(table, headers=["stage", "in the plan", "stored", "roughly takes"]))
-    for line in _without_data(plan):
+    for line in _said_of(plan):
         click.echo(f"\n{line}")
     click.echo(f"\nstore {store.root}; nothing was run")
 
@@ -638,13 +643,37 @@ def _announcement(plan: Plan, store: Store) -> str:
     return "; ".join(parts)
 
 
-def _without_data(plan: Plan) -> list[str]:
-    """A line for each list of languages that recipes ask for and can't realign."""
+def _dropped(results: Sequence[Result]) -> list[str]:
+    """A line for what the data's rules left out; by split it stands in each result."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for record in (record for result in results for record in result.data):
+        for rule, count in record.dropped.items():
+            if not rule.startswith("link "):
+                counts.setdefault((record.name, rule), {})[f"{record.language} {record.split}"] = count
+    parts = [f"{sum(splits.values())} of {name} ({rule})" for (name, rule), splits in counts.items()]
+    return [f"dropped by rule, see 'data' in the results: {', '.join(parts)}"] if parts else []
+
+
+def _said_of(plan: Plan) -> list[str]:
+    """A line for tasks that are left out, for each choice of languages, and for each list that can't be realigned."""
+    request = plan.request
+    tested = {task.name for task in request.tasks}
+    idle = [
+        task.name
+        for task in request.suite_tasks
+        if task.name not in tested and not set(task.languages) & set(request.languages)
+    ]
+    said = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []
+    said += [
+        f"{run.recipe.name} realigns {', '.join(run.align)}"
+        for run in plan.runs
+        if run.recipe.realigns and run.recipe.parallel.languages != "suite_targets"
+    ]
     recipes: dict[tuple[str, ...], list[str]] = {}
     for run in plan.runs:
         if run.without_data:
             recipes.setdefault(tuple(run.without_data), []).append(run.recipe.name)
-    return [
+    return said + [
         f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment, evaluated all the same"
         if set(codes) <= set(plan.request.languages)
         else f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment"

@@ -72,6 +72,7 @@ def prepare(options: Options) -> Plan:
         UserError: whatever is unknown, missing or contradictory.
     """
     suite = find_spec(options.suite, Suite)
+    targets = chosen("target language", [find(code).code for code in options.languages], suite.target_languages)
     tasks = [_capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
     asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
     once = [given for place, given in enumerate(asked) if given not in asked[:place]]
@@ -91,10 +92,8 @@ def prepare(options: Options) -> Plan:
             recipes=recipes,
             suite=suite,
             suite_tasks=tasks,
-            tasks=[task for task in tasks if task.name in chosen("task", options.tasks, suite.tasks)],
-            languages=chosen(
-                "target language", [find(code).code for code in options.languages], suite.target_languages
-            ),
+            tasks=_asked(tasks, chosen("task", options.tasks, suite.tasks), targets, named=bool(options.tasks)),
+            languages=targets,
             seeds=chosen("seed", options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
@@ -229,6 +228,12 @@ def _plan_locked(name_or_file: str, request: Request) -> Plan:
     )
     check_lock(lock, suite, request.tasks, request.languages, corpora, *where)
     return make_plan(request)
+
+
+def _asked(tasks: list[Task], names: Sequence[str], targets: Sequence[str], *, named: bool) -> list[Task]:
+    """The tasks of these names; where none was named, those that have one of the languages."""
+    tested = [task for task in tasks if named or set(task.languages) & set(targets)]
+    return [task for task in tested or tasks if task.name in names]
 
 
 def _capped(task: Task, most: int | None) -> Task:

@@ -11,6 +11,7 @@ from typing import Any
 from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import (
+    MEND_LABEL,
     NOT_LABELLED,
     Split,
     check_strings,
@@ -89,7 +90,10 @@ def _checked(
         if null:
             raise UserError(f"{where}: '{null[0]}' is null; mend the data")
         if name not in numbers and name not in _UNLABELLED:
-            raise UserError(f"{where}: the label {name!r} is none of the task '{task.name}' ({', '.join(task.labels)})")
+            raise UserError(
+                f"{where}: the label {name!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
+                f"{MEND_LABEL}"
+            )
         number = numbers.get(name, NOT_LABELLED)
         given = [str(text) for text in read]
         if number == NOT_LABELLED:

@@ -10,7 +10,14 @@ from typing import Any
 
 from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import Split, examples_to_read, label_numbers, locate_task, numbers_of_names
+from xrealign_bench.data.task_data import (
+    MEND_LABEL,
+    Split,
+    examples_to_read,
+    label_numbers,
+    locate_task,
+    numbers_of_names,
+)
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -115,7 +122,8 @@ def _checked(
         strange = [name for name in names[row] if name not in numbers]
         if strange:
             raise UserError(
-                f"{where}: the label {strange[0]!r} is none of the task '{task.name}' ({', '.join(task.labels)})"
+                f"{where}: the label {strange[0]!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
+                f"{MEND_LABEL}"
             )
         kept.append(row)
         labels.append([numbers[name] for name in names[row]])

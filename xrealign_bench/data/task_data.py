@@ -21,6 +21,8 @@ UNSPECIFIED = "_"
 """CoNLL-U's mark of a value that is not given, a label of the Hub's Universal Dependencies: such words stay
 in the sentence and are not labelled."""
 
+MEND_LABEL = "add it to 'labels', map it in 'label_map', or mend the data"
+
 Split = Literal["train", "test"]
 
 

@@ -77,7 +77,7 @@ def pool(name_or_codes: str) -> tuple[str, ...]:
         return published()[name_or_codes].languages
     codes = [code.strip() for code in name_or_codes.split(",")]
     if len(codes) > 1 or codes[0] in inventory():
-        return tuple(find(code).code for code in codes)
+        return tuple(dict.fromkeys(find(code).code for code in codes))
     alike = [name for name in ("inventory", *published()) if ("/" in name) == ("/" in name_or_codes)]
     raise unknown("pool of languages", name_or_codes, alike)
 

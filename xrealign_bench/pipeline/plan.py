@@ -247,9 +247,16 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
     if not run.align:
         corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
         raise UserError(
-            f"recipe '{recipe.name}': the corpus '{corpus_name}' has none of the languages to realign "
-            f"({', '.join(run.without_data)}); name another corpus or other languages under 'parallel'"
+            f"recipe '{recipe.name}': the corpus '{corpus_name}'{_with_lexicons(request, recipe)} none of the "
+            f"languages to realign ({', '.join(run.without_data)}); name another corpus or other languages under "
+            "'parallel'"
         )
+
+
+def _with_lexicons(request: Request, recipe: Recipe) -> str:
+    name = recipe.aligner or request.suite.parallel.aligner
+    needed = recipe.method == "word_contrastive" and name in ALIGNERS and ALIGNERS[name].needs_lexicon
+    return " and its lexicons together have" if needed else " has"
 
 
 def _available(request: Request, recipe: Recipe) -> dict[str, Corpus]:

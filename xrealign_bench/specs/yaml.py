@@ -107,7 +107,13 @@ def find_beside(name: str, model: type[Data], suite: str) -> Data:
     """
     beside = Path(suite)
     if beside.suffix not in (".yaml", ".yml") or not (path := beside.parent / f"{name}.yaml").is_file():
-        return find_spec(name, model)
+        spec = find_spec(name, model)
+        if spec.name != name:
+            raise UserError(
+                f"suite {suite}: '{name}' is a file; name tasks and corpora by their name, here '{spec.name}': they "
+                "are found beside the suite"
+            )
+        return spec
     spec = load_spec(path, model)
     if spec.name != name:
         raise UserError(f"{path}: its name is '{spec.name}'; give the file and the name in it the same name")
