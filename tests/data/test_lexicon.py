@@ -2,10 +2,11 @@
 
 import hashlib
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import huggingface_hub
 import pytest
+from huggingface_hub import cached_assets_path
 
 from tests.data.test_parallel import columns_corpus
 from xrealign_bench.data import lexicon_fingerprint, lexicon_languages, load_lexicon
@@ -83,7 +84,8 @@ SERVED = {"/dictionaries/en-de.txt": (200, b"dog hund\n"), "/dictionaries/en-th.
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """Has German, breaks down over Thai, and knows nothing else; `asked` lists what it was asked."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    cache = partial(cached_assets_path, assets_dir=tmp_path / "assets")
+    monkeypatch.setattr("xrealign_bench.data.lexicon.cached_assets_path", cache)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
