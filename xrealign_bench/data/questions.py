@@ -10,11 +10,9 @@ from typing import Any
 
 from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import WHOLE_NUMBERS, Split, check_strings, examples_to_read, locate_task
+from xrealign_bench.data.task_data import STRINGS, WHOLE_NUMBERS, Split, check_strings, examples_to_read, locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
-
-_TEXT = ("string", "large_string")
 
 Answer = tuple[str, int]
 """Text, and the character of the context at which it begins."""
@@ -70,7 +68,7 @@ def load_questions(
 
 def _check_answers(feature: Any, column: str, located: Located) -> None:
     fields = feature if isinstance(feature, Mapping) else {}
-    for field, dtypes in (("text", _TEXT), ("answer_start", WHOLE_NUMBERS)):
+    for field, dtypes in (("text", STRINGS), ("answer_start", WHOLE_NUMBERS)):
         if getattr(getattr(fields.get(field), "feature", None), "dtype", None) not in dtypes:
             raise UserError(
                 f"{located}: column '{column}' holds {feature} and not SQuAD's lists 'text' (strings) and "

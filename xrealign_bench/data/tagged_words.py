@@ -12,6 +12,7 @@ from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
+    STRINGS,
     Split,
     examples_to_read,
     label_numbers,
@@ -84,7 +85,7 @@ def _generate(
 
 def _check_words(features: Mapping[str, Any], column: str, located: Located) -> None:
     words = _item_type(features, column, located)
-    if getattr(words, "dtype", None) not in ("string", "large_string"):
+    if getattr(words, "dtype", None) not in STRINGS:
         raise UserError(f"{located}: column '{column}' holds {words} and not words; name another in 'columns'")
 
 

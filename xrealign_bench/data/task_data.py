@@ -14,6 +14,7 @@ from xrealign_bench.specs import Task
 NOT_LABELLED = -100
 """Label of a word that neither trains nor counts."""
 
+STRINGS = ("string", "large_string")
 WHOLE_NUMBERS = ("int8", "int16", "int32", "int64")
 _NUMBER = re.compile("-?[0-9]+")
 
@@ -51,7 +52,7 @@ def check_strings(features: Mapping[str, Any], column: str, located: Located) ->
     Raises:
         UserError: it does.
     """
-    if getattr(features[column], "dtype", None) not in ("string", "large_string"):
+    if getattr(features[column], "dtype", None) not in STRINGS:
         raise UserError(
             f"{located}: column '{column}' holds {features[column]} and not texts; name another in 'columns'"
         )
@@ -75,7 +76,7 @@ def label_numbers(
     if names is not None:
         by_name = numbers_of_names(names, task, label_map, located)
         return {value: by_name[name] for value, name in enumerate(names)}
-    if getattr(labels, "dtype", None) in ("string", "large_string"):
+    if getattr(labels, "dtype", None) in STRINGS:
         return _known_names(task, label_map)
     if getattr(labels, "dtype", None) in WHOLE_NUMBERS and label_map and all(map(_NUMBER.fullmatch, label_map)):
         return {int(value): task.labels.index(to) for value, to in label_map.items()}
