@@ -26,6 +26,7 @@ CHECKPOINT = Checkpoint(
     folder=Path("/nowhere/tiny"),
     revision=None,
     model_type="bert",
+    family="encoder",
     architecture="BertModel",
     config_sha256="c" * 64,
     weights_sha256="w" * 64,

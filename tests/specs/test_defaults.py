@@ -105,6 +105,8 @@ DEFAULTS: dict[str, Any] = {
     "Task.labels": [],
     "Task.label_map": {},
     "Task.spans": {},
+    "Task.prompt": "",
+    "Task.verbalisers": {},
     "Task.layer": "last",
     "Task.text_language": None,
     "Task.skip_examples": 0,

@@ -12,7 +12,7 @@ from typing import Any
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_unchanged
-from xrealign_bench.models.family import family_of
+from xrealign_bench.models.family import Family, family_of
 
 EMBEDDED = "xrealign-mini"
 """The checkpoint that comes with the package."""
@@ -45,6 +45,8 @@ class Checkpoint:
     revision: str | None
     """The commit on the Hub; None for folders."""
     model_type: str
+    family: Family | None
+    """None: transformers does not know the model, its code comes with it."""
     architecture: str
     """The class that the weights were saved from."""
     config_sha256: str
@@ -96,6 +98,7 @@ def resolve_checkpoint(
         folder=folder,
         revision=commit,
         model_type=config["model_type"],
+        family=family_of(config),
         architecture=(config.get("architectures") or ["unknown"])[0],
         config_sha256=_digest([folder / "config.json", *code]),
         weights_sha256=_digest(weights),

@@ -50,7 +50,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """
     config = load_config(checkpoint)
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
             )
@@ -106,7 +106,7 @@ def load_encoder(
         UserError: weights are missing, don't fit or are left over in the blocks, the blocks can't be found, or it reads
             no text.
     """
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reach a GPU's generator
         if weights is not None:
             with no_init_weights():
@@ -154,7 +154,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     own = module.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) or [n for n, tensor in own.items() if tensor.shape != state[n].shape]
     if wrong:
-        raise UserError(f"the weights {path} are of another model: {_some(wrong)} don't fit")
+        raise UserError(f"the weights {path} are of another model: {some(wrong)} don't fit")
     module.load_state_dict(state)
 
 
@@ -183,18 +183,18 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     )
     missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
     if missing:
-        raise UserError(f"checkpoint {checkpoint.id}: its weights lack {_some(missing)}; get it again")
+        raise UserError(f"checkpoint {checkpoint.id}: its weights lack {some(missing)}; get it again")
     misfit = sorted(f"{name} {tuple(has)}" for name, has, _ in loaded["mismatched_keys"] if "pooler" not in name)
     if misfit:
         raise UserError(
-            f"checkpoint {checkpoint.id}: of its weights, {_some(misfit)} don't fit its config.json; {_OTHER}"
+            f"checkpoint {checkpoint.id}: of its weights, {some(misfit)} don't fit its config.json; {_OTHER}"
         )
     blocks = find_blocks(_encoder_of(model))
     path = next(name for name, module in model.named_modules() if module is blocks)
     foreign = sorted(n for n in loaded["unexpected_keys"] if re.search(rf"(^|\.){re.escape(path)}\.\d+\.", n))
     if foreign:
         raise UserError(
-            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {_some(foreign)}; {_OTHER}"
+            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {some(foreign)}; {_OTHER}"
         )
     if checkpoint.adapter is not None:
         model = load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}")
@@ -240,7 +240,7 @@ def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bars and its report of unused weights, which is checked here instead."""
     verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
     library_logging.set_verbosity(logging.ERROR)
@@ -257,5 +257,6 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first of many names, for an error."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -157,7 +157,7 @@ def make_plan(request: Request) -> Plan:
         UserError: a language without data, an unknown aligner, corpus or language, data that can't be found.
     """
     plan = Plan(request)
-    _check_languages(request)
+    _check_request(request)
     for task in request.tasks:
         _plan_task_data(plan, task)
     for recipe in request.recipes:
@@ -170,8 +170,9 @@ def learning_rate(finetuning: Finetuning, model_type: str) -> float:
     return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
 
 
-def _check_languages(request: Request) -> None:
-    """Results describe every language by its one code; every target is in a task, every task has a target."""
+def _check_request(request: Request) -> None:
+    """Results describe every language by its one code; every target is in a task, every task has a target and a
+    checkpoint of the family that it needs."""
     suite = request.suite
     for code in [suite.source_language, *suite.target_languages]:
         if (own := find(code).code) != code:
@@ -181,6 +182,11 @@ def _check_languages(request: Request) -> None:
         tasks = ", ".join(task.name for task in request.suite_tasks)
         raise unknown(f"language of the tasks {tasks}:", absent[0], tested)
     for task in request.tasks:
+        if task.reads_language_model and request.checkpoint.family != "decoder":
+            raise UserError(
+                f"task '{task.name}' reads the probabilities that a decoder gives to text, and the checkpoint "
+                f"{request.checkpoint.id} is none; leave the task out or use a decoder"
+            )
         if not set(request.languages) & set(task.languages):
             raise UserError(
                 f"task '{task.name}' has none of the languages {', '.join(request.languages)}; name others, or other "
@@ -192,7 +198,7 @@ def _plan_task_data(plan: Plan, task: Task) -> None:
     source = plan.request.suite.source_language
     if task.finetunes:
         plan.train[task.name] = plan.add(_tokenise(plan.request, task, source, "train"))
-    elif task.text_language != source:
+    elif task.kind == "retrieval" and task.text_language != source:
         raise UserError(
             f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the suite "
             f"'{plan.request.suite.name}' is '{source}'; choose another task"
@@ -202,12 +208,9 @@ def _plan_task_data(plan: Plan, task: Task) -> None:
 
 
 def _test_languages(request: Request, task: Task) -> list[str]:
-    """Those that are asked for and the task has, after the source language.
-
-    That is not tested in retrieval, where it is the other side of every pair.
-    """
+    """Those that are asked for and the task has, after the source language."""
     targets = [code for code in request.languages if code in task.languages]
-    return [request.suite.source_language, *targets] if task.finetunes else targets
+    return [request.suite.source_language, *targets] if task.tests_source else targets
 
 
 def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stage:
@@ -298,7 +301,7 @@ def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
     corpora = {settings["data"]: settings["corpus"] for settings in read.values() if "corpus" in settings}
     for (name, language), ref in plan.test.items():
         task, corpus = plan.stages[ref].settings["task"], corpora.get(plan.stages[ref].settings["data"])
-        if task.finetunes or corpus is None:
+        if task.kind != "retrieval" or corpus is None:
             continue
         if corpus.pairs is None or corpus.pairs > task.skip_examples:
             raise UserError(

@@ -7,8 +7,8 @@
 | encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
 | realign | `encode` of every language | encoder.safetensors, log.json |
 | finetune | `tokenise`, `realign` or the checkpoint; `encode` where both are joint | model.safetensors, log.json |
-| predict | `finetune` (for retrieval: `realign` or the checkpoint), `tokenise` | predictions.parquet, score.json (for \
-retrieval also log.json) |
+| predict | `finetune` (where a task has none: `realign` or the checkpoint), `tokenise` | predictions.parquet, \
+score.json (without `finetune` also log.json) |
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
+from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.text import encode_words, windows_of, windows_table
 from xrealign_bench.models.training import Progress
@@ -246,6 +247,8 @@ def _as_it_is(weights: Path | None, initialisation: Any, seed: int, sources: Sou
         encoder = load_encoder(sources.checkpoint, initialisation=initialisation, seed=seed)
     else:
         encoder = load_encoder(sources.checkpoint, seed=seed, weights=weights)
+    if task.reads_language_model:
+        encoder = add_output_layer(sources.checkpoint, encoder, random=initialisation == "random", seed=seed)
     return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 

@@ -123,7 +123,7 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     for name in SEEN:
         if not groups[name]:
             del groups[name]
-    return {**groups, "source": [result.suite.source_language]} if task.finetunes else groups
+    return {**groups, "source": [result.suite.source_language]} if task.tests_source else groups
 
 
 def average(values: Iterable[Value]) -> Value:

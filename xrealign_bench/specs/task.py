@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import Formatter
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,8 +12,15 @@ from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.data import DataSource, HubData
 from xrealign_bench.specs.recipe import Name
 
-Kind = Literal["token_classification", "sequence_classification", "question_answering", "retrieval"]
-Metric = Literal["accuracy", "entity_f1", "f1"]
+Kind = Literal[
+    "token_classification",
+    "sequence_classification",
+    "question_answering",
+    "retrieval",
+    "prompted_classification",
+    "language_modelling",
+]
+Metric = Literal["accuracy", "entity_f1", "f1", "compression"]
 Configs = Annotated[dict[str, str], Field(min_length=1)]
 
 REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
@@ -20,26 +28,35 @@ REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "sequence_classification": ("text", "label"),
     "question_answering": ("question", "context", "answers"),
     "retrieval": ("text", "text_pair"),
+    "prompted_classification": ("text", "label"),
+    "language_modelling": ("text",),
 }
 OPTIONAL_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "token_classification": ("groups",),
     "sequence_classification": ("text_pair",),
     "question_answering": (),
     "retrieval": (),
+    "prompted_classification": ("text_pair",),
+    "language_modelling": (),
 }
 METRICS: Mapping[Kind, tuple[Metric, ...]] = {
     "token_classification": ("accuracy", "entity_f1"),
     "sequence_classification": ("accuracy",),
     "question_answering": ("f1",),
     "retrieval": ("accuracy",),
+    "prompted_classification": ("accuracy",),
+    "language_modelling": ("compression",),
 }
 OWN_FIELDS: Mapping[Kind, tuple[str, ...]] = {
     "token_classification": ("scored_words", "unscored_labels"),
     "question_answering": ("spans",),
     "retrieval": ("text_language", "layer", "skip_examples"),
+    "prompted_classification": ("prompt", "verbalisers"),
 }
 """What has an effect in one kind only."""
-LABELLED = ("token_classification", "sequence_classification")
+LABELLED = ("token_classification", "sequence_classification", "prompted_classification")
+LANGUAGE_MODELLED: tuple[Kind, ...] = ("prompted_classification", "language_modelling")
+"""Kinds that read the probabilities a decoder gives to texts, and fine-tune nothing."""
 
 
 class Columns(Spec):
@@ -122,6 +139,11 @@ class Task(Spec):
     """Retrieval only: whose output is averaged to a sentence's vector."""
     skip_examples: int = Field(default=0, ge=0)
     """Retrieval only: the first so many test examples are not read; a corpus of the same text may realign on them."""
+    prompt: str = ""
+    """Prompted classification only, and needed there: the text whose likelihood is compared between labels. `{text}`,
+    `{text_pair}` and `{label}` are filled in."""
+    verbalisers: dict[str, str] = {}
+    """Prompted classification only, and needed there: label -> what is written for it."""
     metric: Metric = "accuracy"
     """The one that the tables show; the others of the kind stand in the result too."""
     train_examples: Annotated[int, Field(gt=0)] | None = None
@@ -134,7 +156,17 @@ class Task(Spec):
 
     @property
     def finetunes(self) -> bool:
-        """Retrieval reads the encoder as it is."""
+        """Retrieval reads the encoder as it is, and prompts and plain text the language model."""
+        return self.kind not in ("retrieval", *LANGUAGE_MODELLED)
+
+    @property
+    def reads_language_model(self) -> bool:
+        """Its models are decoders with their output layer."""
+        return self.kind in LANGUAGE_MODELLED
+
+    @property
+    def tests_source(self) -> bool:
+        """The source language is tested too; in retrieval it is the other side of every pair."""
         return self.kind != "retrieval"
 
     def part(self, language: str) -> Part:
@@ -187,6 +219,24 @@ class Task(Spec):
             absent = [code for code in part.configs if isinstance(by_language, dict) and code not in by_language]
             if absent:
                 raise ValueError(f"columns.text_pair has no column for {', '.join(absent)}, which configs names")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_prompts(self) -> Task:
+        if self.kind != "prompted_classification":
+            return self
+        try:
+            wanted = {name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"prompt: {error}; write {{text}} and {{label}}, and double other braces") from None
+        given = {"text", "label", *(["text_pair"] if self.columns.text_pair else [])}
+        if wanted != given:
+            names = ", ".join(f"{{{name}}}" for name in sorted(given))
+            raise ValueError(f"prompt must hold {names} and no other name in braces")
+        if set(self.verbalisers) != set(self.labels):
+            raise ValueError("verbalisers must name every label and no other")
+        if len(set(self.verbalisers.values())) < len(self.labels) or not all(map(str.strip, self.verbalisers.values())):
+            raise ValueError("verbalisers must be texts that differ")
         return self
 
     @model_validator(mode="after")

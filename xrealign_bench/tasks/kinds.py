@@ -14,7 +14,14 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import Located, Split
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
-from xrealign_bench.tasks import question_answering, retrieval, sequence_classification, token_classification
+from xrealign_bench.tasks import (
+    language_modelling,
+    prompted_classification,
+    question_answering,
+    retrieval,
+    sequence_classification,
+    token_classification,
+)
 
 Rows = Mapping[str, Sequence[Any]]
 """Column -> values."""
@@ -56,7 +63,8 @@ class TaskKind(Protocol):
 
     @property
     def new_model(self) -> Callable[[Any, Task], nn.Module]:
-        """Encoder, task -> model with a fresh head, drawn from torch's generator, and the encoder as `encoder`."""
+        """Encoder (`specs.task.LANGUAGE_MODELLED` kinds: language model), task -> model with a fresh head, drawn from
+        torch's generator, and the encoder as `encoder`."""
 
     @property
     def train(self) -> Train | None:
@@ -73,4 +81,6 @@ KINDS: Mapping[Kind, TaskKind] = {
     "sequence_classification": sequence_classification,
     "question_answering": question_answering,
     "retrieval": retrieval,
+    "prompted_classification": prompted_classification,
+    "language_modelling": language_modelling,
 }

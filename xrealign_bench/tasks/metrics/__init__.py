@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Kind, Task
-from xrealign_bench.tasks.metrics import answers, classes, entities, pairs, words
+from xrealign_bench.tasks.metrics import answers, classes, entities, likelihoods, pairs, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,5 +63,17 @@ SCORING: Mapping[Kind, Scoring] = {
         given=("gold",),
         score=classes.score,
         credits=classes.credits,
+    ),
+    "prompted_classification": Scoring(
+        columns=("gold", "predicted"),
+        given=("gold",),
+        score=classes.score,
+        credits=classes.credits,
+    ),
+    "language_modelling": Scoring(
+        columns=("bits", "bytes", "tokens"),
+        given=("bytes", "tokens"),
+        score=likelihoods.score,
+        credits=likelihoods.credits,
     ),
 }

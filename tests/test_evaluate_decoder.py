@@ -1,0 +1,142 @@
+"""Decoders evaluated as language models, through the real stages. Truth: predictions counted anew, transformers' own
+loss, stages counted by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from datasets import ClassLabel, Features, Value
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+import xrealign_bench
+from tests.data.hub_folder import write_rows
+from tests.small import SEEDS, SOURCE, SUITE, TARGETS, World, write_suite, write_yaml
+from xrealign_bench.demo import phrases
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.results.files import read_comparison, read_result
+
+TEXTS = 6
+HUB: dict[str, Any] = {
+    "licence": "Unicode-3.0",
+    "source": {"kind": "hub", "dataset": "org/tags"},
+    "configs": {code: code for code in [SOURCE, *TARGETS]},
+}
+PLAIN = HUB | {
+    "name": "plain", "title": "Plain text", "kind": "language_modelling",
+    "columns": {"text": "text"}, "metric": "compression",
+}  # fmt: skip
+TOPIC = HUB | {
+    "name": "topic", "title": "Long or short", "kind": "prompted_classification",
+    "columns": {"text": "text", "label": "label"}, "labels": ["short", "long"],
+    "prompt": "{text}: {label}.", "verbalisers": {"short": "May", "long": "April"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("decoder")
+    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder / "llama")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(embedded / name, folder / "llama" / name)
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["short", "long"])})
+    for code in TARGETS:
+        pairs = phrases.parallel_rows(SOURCE, code, TEXTS)
+        sides = {code: [" ".join(row.target_words) for row in pairs]}
+        sides[SOURCE] = [" ".join(row.source_words) for row in pairs]
+        for language, texts in sides.items():
+            rows = [{"text": text, "label": number % 2} for number, text in enumerate(texts)]
+            write_rows(folder / "data", language, "test", rows, features)
+    suite = write_suite(folder, tasks=["plain", "topic"], finetuning=SUITE["finetuning"] | {"max_length": 60})
+    write_yaml(folder / "plain.yaml", PLAIN)
+    write_yaml(folder / "topic.yaml", TOPIC)
+    world = World(folder, suite, folder / "llama")
+    ran = world.evaluate("--data-root", folder / "data", "--json")
+    assert ran.status == 0, ran.err
+    assert len(json.loads(ran.out)) == 2
+    return world
+
+
+def test_the_checkpoints_own_bits_are_those_of_transformers_loss(world: World) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(world.checkpoint)
+    model = LlamaForCausalLM.from_pretrained(world.checkpoint).eval()
+    result = read_result(world.result("finetune-only"))
+    features = pq.read_table(world.folder / "data/org/tags/th/test-00000-of-00001.parquet").to_pylist()
+    bits, tokens = 0.0, 0
+    for row in features:
+        ids = tokenizer(row["text"])["input_ids"][:-1]  # without the token behind the text
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss.item()
+        bits, tokens = bits + loss * (len(ids) - 1) / np.log(2), tokens + len(ids) - 1
+    size = sum(len(row["text"].encode()) for row in features)
+    scores = [s for s in result.scores if (s.task, s.language) == ("plain", "th")]
+    assert [score.seed for score in scores] == SEEDS
+    for score in scores:
+        assert score.metrics["bits_per_byte"] == pytest.approx(bits / size, rel=1e-5)
+        assert score.metrics["compression"] == pytest.approx(1 - bits / size / 8, rel=1e-5)
+        assert score.metrics["perplexity"] == pytest.approx(2 ** (bits / tokens), rel=1e-4)
+
+
+def test_nothing_is_fine_tuned_and_the_source_language_is_tested(world: World) -> None:
+    kinds = Counter(entry.manifest.kind for entry in Store(world.store).entries())
+    cells = 2 * 4  # tasks, languages
+    expected = {"tokenise": cells, "align": 3, "encode": 3, "realign": 2, "predict": cells + 2 * cells}
+    assert kinds == Counter(expected)
+    for recipe in ("finetune-only", "alignfreeze-front"):
+        result = read_result(world.result(recipe))
+        assert result.missing == []
+        assert {(s.language, s.seed) for s in result.scores if s.task == "topic"} == {
+            (code, seed) for code in [SOURCE, *TARGETS] for seed in SEEDS
+        }
+
+
+def test_the_harm_to_the_language_model_is_compared(world: World) -> None:
+    """Three steps at 1e-3 change it; by how much is the difference of what is stored."""
+    comparison = read_comparison(world.result("alignfreeze-front"))
+    assert comparison is not None
+    plain = next(task for task in comparison.tasks if task.task == "plain")
+    means = [
+        {
+            code: np.mean(
+                [
+                    s.metrics["compression"]
+                    for s in read_result(world.result(recipe)).scores
+                    if (s.task, s.language) == ("plain", code)
+                ]
+            )
+            for code in TARGETS
+        }
+        for recipe in ("finetune-only", "alignfreeze-front")
+    ]
+    for change in plain.languages:
+        assert change.gain == pytest.approx(means[1][change.language] - means[0][change.language])
+        assert change.gain != 0 and change.one_std == "same"
+    assert "source" in plain.gains
+
+
+def test_an_encoder_is_refused_before_any_work(world: World, small_checkpoint: Path) -> None:
+    ran = world.evaluate("--data-root", world.folder / "data", "--checkpoint", small_checkpoint)
+    assert ran.status == 2
+    assert "task 'plain' reads the probabilities that a decoder gives to text, and the checkpoint tiny is none" in (
+        ran.err
+    )
+
+
+def test_only_the_language_model_tells_a_task_that_it_needs(world: World) -> None:
+    """Joint realignment has no fine-tuning to go beside."""
+    ran = world.evaluate("--data-root", world.folder / "data", "--recipe", "joint-full")
+    assert ran.status == 2
+    assert "realigns during fine-tuning and the task 'plain' has none" in ran.err

@@ -1,0 +1,119 @@
+"""The language model of a decoder: its blocks as they are or realigned, below the checkpoint's own output layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.blocks import check_length
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.load import load_config, quiet, some
+
+
+class LanguageModel(nn.Module):
+    """What a decoder expects to come next.
+
+    Args:
+        whole: transformers' class with the output layer.
+        encoder: the blocks in it.
+    """
+
+    def __init__(self, whole: nn.Module, encoder: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Log-likelihoods (batch, tokens - 1), in nats, of every token but the first, given those before it."""
+        check_length(self.encoder, input_ids)
+        logits = self.whole(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits[:, :-1]
+        return -functional.cross_entropy(logits.float().transpose(1, 2), input_ids[:, 1:], reduction="none")
+
+
+def add_output_layer(checkpoint: Checkpoint, encoder: nn.Module, *, random: bool, seed: int) -> LanguageModel:
+    """Put a decoder's blocks under the output layer of its checkpoint.
+
+    Where that is the table of input embeddings (tied), it is the encoder's own, realigned or not.
+
+    Args:
+        checkpoint: what `resolve_checkpoint` found; a decoder.
+        encoder: as `load_encoder` gives it for this checkpoint.
+        random: draw the layer with the seed instead, as `load_encoder` does for the blocks.
+        seed: of that.
+
+    Raises:
+        UserError: the checkpoint lacks the layer, or transformers knows no language model of this kind.
+    """
+    config = load_config(checkpoint)
+    code = {"trust_remote_code": checkpoint.trust_remote_code}
+    models: Any = AutoModelForCausalLM
+    missing: list[str] = []
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.default_generator.manual_seed(seed)
+        if random:
+            whole = models.from_config(config, dtype=torch.float32, **code)
+        else:
+            whole, loaded = models.from_pretrained(
+                checkpoint.folder,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                **code,
+            )
+            missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model ({some(missing)}); "
+            "leave out the tasks that need it, or use the checkpoint that it was taken from"
+        )
+    if type(whole.base_model) is not type(encoder):
+        raise UserError(
+            f"checkpoint {checkpoint.id}: in a {type(whole).__name__} the blocks are a "
+            f"{type(whole.base_model).__name__} and not the {type(encoder).__name__} that is realigned; leave out the "
+            "tasks that need a language model"
+        )
+    setattr(whole, whole.base_model_prefix, encoder)
+    whole.tie_weights()
+    return LanguageModel(whole, encoder).eval()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as a language model reads it."""
+
+    input_ids: list[int]
+    start: int
+    """How many of them stand before the text: they are given and never predicted."""
+    unknown: bool
+    """Part of the text is read as the unknown token, whose likelihood is not the text's."""
+
+
+def encode_for_likelihood(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Tokens]:
+    """Tokenise texts behind the tokens that the tokenizer puts in front of one, without those it puts behind.
+
+    Where it puts none, the token that begins a text stands there, else the one that ends it: the first token of a text
+    must be predicted from something (the lm-evaluation-harness does the same).
+
+    Raises:
+        UserError: the tokenizer has none of these tokens.
+    """
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    read = []
+    for encoding in tokenizer(list(texts), return_special_tokens_mask=True, verbose=False).encodings:
+        text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
+        start, end = (text[0], text[-1] + 1) if text else (0, 0)
+        before = list(encoding.ids[:start]) or ([] if first is None else [first])
+        if not before:
+            raise UserError("the tokenizer has no token that begins or ends a text; use another checkpoint")
+        ids = before + list(encoding.ids[start:end])
+        read.append(Tokens(ids, len(before), tokenizer.unk_token_id in ids[len(before) :]))
+    return read
