@@ -487,3 +487,20 @@ def test_joint_realignment_is_in_the_result(new_world: WorldMaker, tmp_path: Pat
     assert (
         after["encoder.embeddings.word_embeddings.weight"] != alone["encoder.embeddings.word_embeddings.weight"]
     ).any()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_lower_precision_is_another_computation_and_recorded(new_world: WorldMaker, precision: str) -> None:
+    world = new_world()
+    assert world.evaluate("--language", "de").status == 0
+    plain = read_result(world.result("finetune-only"))
+    ran = world.evaluate("--precision", precision, "--gradient-checkpointing")
+    assert ran.status == 0, ran.err
+    result = read_result(world.result("finetune-only"))
+    assert result.numerics == plain.numerics | {
+        "dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision],
+        "gradient_checkpointing": True,
+    }
+    shared = {(stage.kind, stage.key) for stage in result.stages} & {(s.kind, s.key) for s in plain.stages}
+    assert {kind for kind, _ in shared} == {"tokenise"}
+    assert all(stage.batch_parts == 1 for stage in result.stages if stage.kind == "finetune")

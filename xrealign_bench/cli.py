@@ -20,6 +20,7 @@ from xrealign_bench import __version__
 from xrealign_bench.errors import UserError, reason
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
+from xrealign_bench.models.device import PRECISIONS
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
@@ -101,6 +102,15 @@ EVALUATION_OPTIONS = (
     ),
     store_option,
     click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]"),
+    click.option(
+        "--precision",
+        type=click.Choice(list(PRECISIONS)),
+        default="fp32",
+        show_default=True,
+        callback=lambda _context, _option, name: PRECISIONS[name],
+        help="What encoders compute in; weights, heads and losses stay fp32.",
+    ),
+    click.option("--gradient-checkpointing", is_flag=True, help="Train in less memory, a third more slowly."),
     click.option(
         "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
     ),

@@ -17,7 +17,7 @@ from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
 from xrealign_bench.models.blocks import resolve_layer
 from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
-from xrealign_bench.models.device import numeric_settings, pick_device
+from xrealign_bench.models.device import Precision, check_precision, numeric_settings, pick_device
 from xrealign_bench.models.freeze import select_blocks
 from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
@@ -49,6 +49,8 @@ class Options:
     limit: int | None = None
     data_root: Path | None = None
     device: str | None = None
+    precision: Precision = "float32"
+    gradient_checkpointing: bool = False
     offline: bool = False
     trust_remote_code: bool = False
 
@@ -82,6 +84,7 @@ def prepare(options: Options) -> Plan:
     _names_differ(recipes)
     corpora = {name: find_beside(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
+    check_precision(options.precision, device)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
     checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
     _check_blocks(recipes, tasks, checkpoint)
@@ -99,7 +102,7 @@ def prepare(options: Options) -> Plan:
             limit=options.limit,
             data_root=options.data_root,
             offline=options.offline,
-            numerics=numeric_settings(device),
+            numerics=numeric_settings(device, options.precision, options.gradient_checkpointing),
         ),
     )
 
@@ -120,7 +123,14 @@ def run(
     request = plan.request
     results_root = output / "results"
     folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
-    sources = Sources(request.checkpoint, request.data_root, request.offline, str(pick_device(device)))
+    sources = Sources(
+        request.checkpoint,
+        request.data_root,
+        request.offline,
+        str(pick_device(device)),
+        request.numerics["dtype"],
+        request.numerics.get("gradient_checkpointing", False),
+    )
     outcome = run_serially(plan, store, sources, on_event)
     if outcome.failed:
         return outcome, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from tests.realignment.toy import PAD, cipher_pairs, copy_of, tiny_bert
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.text import windows_table
-from xrealign_bench.models.training import TrainingError, optimise
+from xrealign_bench.models.training import StepLoss, TrainingError, optimise
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch
 from xrealign_bench.realignment.trainer import JointRealignment, batch_loss
 from xrealign_bench.specs import Finetuning, Freeze, Objective
@@ -37,7 +36,7 @@ def joint_with(encoder: nn.Module, **changes: Any) -> JointRealignment:
     return JointRealignment(encoder, PAD, pairs(), **given | changes)
 
 
-def batch_of(loss: Callable[[], Tensor]) -> PairBatch:
+def batch_of(loss: StepLoss) -> PairBatch:
     """The batch that a step's loss is of: the last of its arguments."""
     assert isinstance(loss, partial)
     batch = loss.args[-1]
@@ -92,8 +91,8 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
     # Which batch is read is known from the same joint realignment of a copy.
     batch = batch_of(next(joint_with(copy.deepcopy(encoder), freezing=freezing).loss.losses))
     optimise(
-        encoder.parameters(), [lambda: task_loss(encoder)],
-        steps=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
+        encoder.parameters(), [lambda parts: iter([task_loss(encoder)])],
+        steps=1, batch_size=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
     )  # fmt: skip
     expected_loss = batch_loss(
         reference, reference_head, batch, objective=OBJECTIVE, method="word_contrastive", initial=None
@@ -108,7 +107,7 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
         torch.testing.assert_close(gradients[name], expected, atol=1e-6, rtol=1e-4)
     assert joint.loss.history == pytest.approx([expected_loss.item()], abs=1e-5)
     reached = {n for n, g in zip(names, by_pairs, strict=True) if g is not None and not n.startswith(frozen or "none")}
-    assert joint.log.trained == sum(p.numel() for n, p in reference.named_parameters() if n in reached)
+    assert joint.log(1).trained == sum(p.numel() for n, p in reference.named_parameters() if n in reached)
     assert all(parameter.requires_grad for parameter in encoder.parameters())
 
 
@@ -145,7 +144,7 @@ def test_the_same_seed_gives_the_same_bits_and_the_log_tells_what_was_done() -> 
     for seed in (4, 4, 5):
         encoder = tiny_bert()
         joint = joint_with(encoder, seed=seed)
-        runs.append((finetune(encoder, joint)[1], joint.log, copy_of(encoder)))
+        runs.append((finetune(encoder, joint)[1], joint.log(1), copy_of(encoder)))
     (losses, log, weights), again, other = runs
     assert (losses, log) == again[:2]
     assert all(torch.equal(weights[name], again[2][name]) for name in weights)
@@ -159,8 +158,7 @@ def test_the_same_seed_gives_the_same_bits_and_the_log_tells_what_was_done() -> 
 def test_a_realignment_loss_that_is_no_number_is_named() -> None:
     encoder = tiny_bert()
     joint = joint_with(encoder)
-    bad: Callable[[], Tensor] = lambda: torch.tensor(torch.nan, requires_grad=True)  # noqa: E731
-    joint.loss.losses = iter([bad])
+    joint.loss.losses = iter([lambda parts: iter([torch.tensor(torch.nan, requires_grad=True)])])
     with pytest.raises(TrainingError, match="the realignment loss of step 1 of 3 is nan"):
         finetune(encoder, joint)
     assert all(parameter.requires_grad for parameter in encoder.parameters())
@@ -171,4 +169,4 @@ def test_pairs_are_mixed_as_asked() -> None:
     joint = joint_with(encoder, mixing="round_robin_first_exhausted", batch_size=24, steps=2)
     first, second = list(joint.loss.losses)
     assert torch.equal(batch_of(first).windows.input_ids, batch_of(second).windows.input_ids)  # each a whole pass
-    assert joint.log.pairs_seen == {"one": 24, "two": 24}
+    assert joint.log(1).pairs_seen == {"one": 24, "two": 24}

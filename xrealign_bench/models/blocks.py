@@ -142,7 +142,7 @@ def block_output(
         try:
             encoder(input_ids=input_ids, attention_mask=attention_mask)
         except _Reached as reached:
-            return reached.hidden
+            return reached.hidden.float()  # of an encoder that computes in less, whose output alone is float32
     raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from xrealign_bench.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""The command line's names of what an encoder computes in."""
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -38,7 +43,21 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-def numeric_settings(device: torch.device) -> dict[str, Any]:
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Refuse a precision that a device does not have.
+
+    Raises:
+        UserError: it has not.
+    """
+    import torch
+
+    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UserError(f"{torch.cuda.get_device_name(device)} can't compute in bf16; use --precision fp16 or fp32")
+
+
+def numeric_settings(
+    device: torch.device, precision: Precision = "float32", gradient_checkpointing: bool = False
+) -> dict[str, Any]:
     """Everything about the machine and the software that can change a number; part of the keys of what is computed."""
     import torch
     import transformers
@@ -46,12 +65,13 @@ def numeric_settings(device: torch.device) -> dict[str, Any]:
     return {
         "device": device.type,
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "dtype": "float32",
+        "dtype": precision,
         "threads": torch.get_num_threads(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
     }
 
 
@@ -65,6 +85,22 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def generator_states() -> list[torch.Tensor]:
+    """The states of torch's generators, for `restore_generators`: that of the CPU, then those of the GPUs in use."""
+    import torch
+
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def restore_generators(states: list[torch.Tensor]) -> None:
+    """Draw again what was drawn since the states were taken."""
+    import torch
+
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 def _be_deterministic() -> None:

@@ -21,6 +21,7 @@ from xrealign_bench.data import (
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import find, published_list, select
 from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.device import Precision
 from xrealign_bench.specs import (
     Corpus,
     Finetuning,
@@ -101,6 +102,8 @@ class Sources:
     data_root: Path | None
     offline: bool
     device: str
+    precision: Precision = "float32"
+    gradient_checkpointing: bool = False
 
 
 @dataclass

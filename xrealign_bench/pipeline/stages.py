@@ -31,8 +31,9 @@ from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.precision import checkpoint_gradients, compute_in
 from xrealign_bench.models.text import encode_words, windows_of, windows_table
-from xrealign_bench.models.training import Progress
+from xrealign_bench.models.training import Progress, TrainingLog
 from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
@@ -111,7 +112,7 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
 
 
 def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=settings["seed"])
+    encoder = _load_encoder(sources, initialisation=settings["initialisation"], seed=settings["seed"])
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
     given = ("steps", "batch_size", "learning_rate", "lr_schedule")
     log = realign(
@@ -131,7 +132,7 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     save_weights(encoder, out / "encoder.safetensors")
     record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
     write_json(out / "log.json", {"record": record, "losses": log.losses})
-    return {"tokens": log.tokens, "flops": 6.0 * log.tokens * _block_parameters(encoder)}
+    return _training_costs(log, log.tokens, encoder)
 
 
 def _realignment_record(
@@ -159,9 +160,9 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     seed, task = settings["seed"], settings["task"]
     kind = KINDS[task.kind]
     if settings["initialisation"] == "realigned":
-        encoder = load_encoder(sources.checkpoint, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
+        encoder = _load_encoder(sources, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
     else:
-        encoder = load_encoder(sources.checkpoint, initialisation=settings["initialisation"], seed=seed)
+        encoder = _load_encoder(sources, initialisation=settings["initialisation"], seed=seed)
     seed_everything(seed)  # for the head
     assert kind.train is not None  # else the plan has no such stage
     model = kind.new_model(encoder, task)
@@ -184,11 +185,20 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     tokens = log.tokens
     if joint is not None:
         rate = settings["finetuning"].learning_rate["default"]
-        record["record"] = _realignment_record(joint.log, joint.pairs, seed, rate)
-        record["realignment_losses"] = joint.log.losses
-        tokens += joint.log.tokens
+        beside = joint.log(log.batch_parts)
+        record["record"] = _realignment_record(beside, joint.pairs, seed, rate)
+        record["realignment_losses"] = beside.losses
+        tokens += beside.tokens
     write_json(out / "log.json", record)
-    return {"tokens": tokens, "flops": 6.0 * tokens * _block_parameters(encoder)}
+    return _training_costs(log, tokens, encoder)
+
+
+def _training_costs(log: TrainingLog, tokens: int, encoder: nn.Module) -> Costs:
+    return {
+        "tokens": tokens,
+        "flops": 6.0 * tokens * _block_parameters(encoder),
+        "batch_parts": log.batch_parts,
+    }
 
 
 def _joint(settings: dict[str, Any], inputs: Inputs, encoder: nn.Module, sources: Sources) -> JointRealignment | None:
@@ -231,10 +241,19 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
 
 
+def _load_encoder(sources: Sources, **which: Any) -> nn.Module:
+    """The checkpoint's encoder as `load_encoder` gives it, to be computed with as this run wants it."""
+    encoder = load_encoder(sources.checkpoint, **which)
+    compute_in(encoder, sources.precision, pick_device(sources.device))
+    if sources.gradient_checkpointing:
+        checkpoint_gradients(encoder)
+    return encoder
+
+
 @lru_cache(maxsize=1)
 def _trained(weights: Path, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
-    encoder = load_encoder(sources.checkpoint, initialisation="random", seed=0)
+    encoder = _load_encoder(sources, initialisation="random", seed=0)
     model = KINDS[task.kind].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
@@ -244,9 +263,9 @@ def _trained(weights: Path, sources: Sources, task: Task) -> tuple[Any, int]:
 def _as_it_is(weights: Path | None, initialisation: Any, seed: int, sources: Sources, task: Task) -> tuple[Any, int]:
     """A model that is not fine-tuned, of the realigned encoder or the checkpoint, kept likewise."""
     if weights is None:
-        encoder = load_encoder(sources.checkpoint, initialisation=initialisation, seed=seed)
+        encoder = _load_encoder(sources, initialisation=initialisation, seed=seed)
     else:
-        encoder = load_encoder(sources.checkpoint, seed=seed, weights=weights)
+        encoder = _load_encoder(sources, seed=seed, weights=weights)
     if task.reads_language_model:
         encoder = add_output_layer(sources.checkpoint, encoder, random=initialisation == "random", seed=seed)
     return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
@@ -267,7 +286,7 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
     return encoder_vectors(
         _tokenizer(sources.checkpoint),
-        load_encoder(sources.checkpoint, seed=0),
+        _load_encoder(sources, seed=0),
         max_length=max_length,
         device=pick_device(sources.device),
     )

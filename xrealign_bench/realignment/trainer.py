@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.adapters import adapter_parameters, add_adapter, merge_adapter
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
-from xrealign_bench.models.device import seed_everything
+from xrealign_bench.models.device import generator_states, restore_generators, seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
-from xrealign_bench.models.text import pool_sentences, pool_words
-from xrealign_bench.models.training import JointLoss, Progress, optimise
+from xrealign_bench.models.precision import loss_scaler
+from xrealign_bench.models.text import WindowBatch, pool_sentences, pool_words
+from xrealign_bench.models.training import JointLoss, Progress, StepLoss, TrainingLog, optimise
 from xrealign_bench.realignment.batches import Mixing, draw_batches
 from xrealign_bench.realignment.objectives import contrastive, drift, projection_head
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, batch_pairs
@@ -27,9 +28,7 @@ Method = Literal["word_contrastive", "sentence_contrastive"]
 
 
 @dataclass(frozen=True)
-class RealignmentLog:
-    losses: list[float]
-    """One a step."""
+class RealignmentLog(TrainingLog):
     frozen: FreezeReport
     trained: int
     """The encoder's parameters that the loss reached: neither frozen nor above the objective's layer."""
@@ -80,21 +79,23 @@ def realign(
         raise ValueError("the schedule's steps and learning rate must be numbers")
     losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device, adapter)
     model = nn.ModuleList([encoder, losses.head]).train()
-    history = optimise(
+    log = optimise(
         model.parameters(),
         losses.draw(mixing, schedule.batch_size, schedule.steps, seed),
         steps=schedule.steps,
+        batch_size=schedule.batch_size,
         learning_rate=schedule.learning_rate,
         schedule=schedule.lr_schedule,
         warmup=0.0,
         progress=progress,
+        scaler=loss_scaler(encoder, device),
     )
     trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
     encoder.zero_grad(set_to_none=True)
     if losses.adapted is not None:
         merge_adapter(losses.adapted)
     encoder.requires_grad_(True).eval()
-    return RealignmentLog(history, losses.frozen, trained, losses.seen, losses.tokens)
+    return RealignmentLog(log.losses, log.batch_parts, losses.frozen, trained, losses.seen, losses.tokens)
 
 
 class JointRealignment:
@@ -138,11 +139,14 @@ class JointRealignment:
             frozen=frozen,
         )
 
-    @property
-    def log(self) -> RealignmentLog:
-        """What was done so far; its losses are those before the weight."""
-        losses = self._losses
-        return RealignmentLog(self.loss.history, losses.frozen, self.loss.reached, losses.seen, losses.tokens)
+    def log(self, batch_parts: int) -> RealignmentLog:
+        """What was done so far; its losses are those before the weight.
+
+        Args:
+            batch_parts: those of the fine-tuning.
+        """
+        own = self._losses
+        return RealignmentLog(self.loss.history, batch_parts, own.frozen, self.loss.reached, own.seen, own.tokens)
 
 
 class _Losses:
@@ -180,11 +184,11 @@ class _Losses:
         encoder.to(device)
         # As it is before the first step; without dropout, so that the pull is towards one point.
         initial = copy.deepcopy(encoder).eval().requires_grad_(False) if objective.regularisation else None
-        self._loss = partial(batch_loss, encoder, self.head, objective=objective, method=method, initial=initial)
+        self._loss = partial(loss_in_parts, encoder, self.head, objective=objective, method=method, initial=initial)
         self._pairs, self._pad_id, self._device = pairs, pad_id, device
 
-    def draw(self, mixing: Mixing, batch_size: int, steps: int, seed: int) -> Iterator[Callable[[], Tensor]]:
-        """One function a step that computes its loss."""
+    def draw(self, mixing: Mixing, batch_size: int, steps: int, seed: int) -> Iterator[StepLoss]:
+        """The loss of each step."""
         sizes = {language: len(encoded.pairs) for language, encoded in self._pairs.items()}
         for chosen in draw_batches(mixing, sizes, batch_size, steps, seed):
             for language, _ in chosen:
@@ -213,24 +217,88 @@ def batch_loss(
         method: what is contrasted.
         initial: the encoder as it was, where the objective pulls towards it.
     """
-    windows = batch.windows
-    hidden = block_output(encoder, objective.layer, windows.input_ids, windows.attention_mask)
+    vectors, pull = _read(
+        encoder, head, batch.windows, slice(None), objective=objective, method=method, initial=initial
+    )
+    return _contrast(vectors, batch, objective, method) + pull
+
+
+def loss_in_parts(
+    encoder: nn.Module,
+    head: nn.Module,
+    batch: PairBatch,
+    parts: int,
+    *,
+    objective: Objective,
+    method: Method,
+    initial: nn.Module | None,
+) -> Iterator[Tensor]:
+    """`batch_loss` in several parts of the batch's texts, with the same negatives: gradients are cached.
+
+    All vectors are computed without a graph, and the loss and its gradient by them; then each part of them again with
+    one, by the same dropout, as whose loss its vectors times that gradient serves (Gao et al., RepL4NLP 2021).
+    """
+    if parts == 1:
+        yield batch_loss(encoder, head, batch, objective=objective, method=method, initial=initial)
+        return
+    rows = len(batch.windows.input_ids)
+    size = -(-rows // parts)
+    pieces = [slice(begin, begin + size) for begin in range(0, rows, size)]
+    read = partial(_read, encoder, head, batch.windows, objective=objective, method=method, initial=initial)
+    generators = generator_states()
+    with torch.no_grad():
+        first = [read(piece) for piece in pieces]
+    pull = sum((pulled for _, pulled in first), start=torch.zeros((), device=batch.side.device))
+    vectors = torch.cat([vectors for vectors, _ in first]).requires_grad_()
+    loss = _contrast(vectors, batch, objective, method)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    whole, gradient = loss.detach() + pull, torch.split(vectors.grad, [len(vectors) for vectors, _ in first])
+    restore_generators(generators)
+    for piece, wanted in zip(pieces, gradient, strict=True):
+        again, pulled = read(piece)
+        surrogate = (again * wanted).sum() + pulled
+        yield surrogate - surrogate.detach() + whole / len(pieces)
+
+
+def _read(
+    encoder: nn.Module,
+    head: nn.Module,
+    windows: WindowBatch,
+    rows: slice,
+    *,
+    objective: Objective,
+    method: Method,
+    initial: nn.Module | None,
+) -> tuple[Tensor, Tensor]:
+    """Vectors (words or sentences, dim) of some texts of a batch, and their share of the pull to the initial model."""
+    ids, mask, starts, ends = (
+        part[rows] for part in (windows.input_ids, windows.attention_mask, windows.starts, windows.ends)
+    )
+    hidden = block_output(encoder, objective.layer, ids, mask)
     if method == "sentence_contrastive":
-        vectors = pool_sentences(hidden, windows.starts, windows.ends, objective.sentence_pooling)
-        anchors = torch.arange(len(vectors), device=hidden.device)
+        vectors = pool_sentences(hidden, starts, ends, objective.sentence_pooling)
+    else:
+        vectors = pool_words(hidden, starts, ends, objective.pooling)[starts >= 0]
+    pull = hidden.new_zeros(())
+    sources = len(range(*rows.indices(len(windows.input_ids) // 2)))  # they come first
+    if objective.regularisation is not None and initial is not None and sources:
+        with torch.no_grad():
+            before = block_output(initial, objective.layer, ids[:sources], mask[:sources])
+        read, of_all = mask[:sources].sum(), windows.attention_mask[: len(windows.input_ids) // 2].sum()
+        share = objective.regularisation.weight * read / of_all
+        pull = share * drift(hidden[:sources], before, mask[:sources])
+    return head(vectors), pull
+
+
+def _contrast(vectors: Tensor, batch: PairBatch, objective: Objective, method: Method) -> Tensor:
+    """The contrastive loss of all vectors of a batch."""
+    anchors, positives, side = batch.anchors, batch.positives, batch.side
+    if method == "sentence_contrastive":
+        anchors = torch.arange(len(vectors), device=vectors.device)
         positives = anchors.roll(len(anchors) // 2)  # the sources come first, their translations in the same order
         side = anchors >= len(anchors) // 2
-    else:
-        vectors = pool_words(hidden, windows.starts, windows.ends, objective.pooling)[windows.starts >= 0]
-        anchors, positives, side = batch.anchors, batch.positives, batch.side
-    loss = contrastive(head(vectors), anchors, positives, side, objective.temperature, objective.negatives)
-    if objective.regularisation is None or initial is None:
-        return loss
-    sources = len(hidden) // 2
-    ids, mask = windows.input_ids[:sources], windows.attention_mask[:sources]
-    with torch.no_grad():
-        before = block_output(initial, objective.layer, ids, mask)
-    return loss + objective.regularisation.weight * drift(hidden[:sources], before, mask)
+    return contrastive(vectors, anchors, positives, side, objective.temperature, objective.negatives)
 
 
 def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective, adapted: bool) -> None:

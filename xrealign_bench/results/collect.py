@@ -145,6 +145,7 @@ def _stage_record(entry: Entry) -> StageRecord:
         seconds=manifest.seconds,
         peak_memory_bytes=manifest.peak_memory_bytes,
         flops=manifest.costs.get("flops"),
+        batch_parts=None if (parts := manifest.costs.get("batch_parts")) is None else int(parts),
     )
 
 

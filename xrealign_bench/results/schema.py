@@ -114,6 +114,8 @@ class StageRecord(Spec):
     seconds: float
     peak_memory_bytes: int | None = None
     flops: float | None = None
+    batch_parts: int | None = None
+    """Of a training: into how many parts batches were cut, with the same loss, since memory was short."""
 
 
 class PredictionRecord(Spec):

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, optimise, shuffled
+from xrealign_bench.models.precision import loss_scaler
+from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, StepLoss, optimise, shuffled
 from xrealign_bench.specs import Finetuning
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Examples to fine-tune on, and their loss."""
+
+    tokens: int
+    """Sub-words that the model reads, padding not counted."""
+    counted: int
+    """What the loss is the mean of, such as the words that have a label."""
+    loss: Callable[[], Tensor]
+    """Computes it, with a graph."""
+
+
 def finetune(
-    model: nn.Module,
+    model: Any,
     size: int,
-    read: Callable[[list[int]], tuple[int, Callable[[], Tensor]]],
+    read: Callable[[list[int]], Batch],
     finetuning: Finetuning,
     *,
     seed: int,
@@ -26,10 +43,9 @@ def finetune(
     """Fine-tune all parameters of a task's model in place; dropout is on.
 
     Args:
-        model: a fresh one, its encoder realigned or not.
+        model: a fresh one, its `encoder` realigned or not.
         size: how many examples (of words: windows) there are.
-        read: numbers of some of them -> the sub-words that the model reads, and a function that computes their loss
-            with a graph.
+        read: numbers of some of them -> a batch of them.
         finetuning: steps, batch size and the schedule of the learning rate, of which `default` is taken.
         seed: of the examples' order and of dropout.
         device: where to compute.
@@ -43,25 +59,37 @@ def finetune(
     seed_everything(seed)
     tokens = 0
 
-    def losses() -> Iterator[Callable[[], Tensor]]:
+    def losses() -> Iterator[StepLoss]:
         nonlocal tokens
         for chosen in shuffled(size, finetuning.batch_size, finetuning.steps, seed):
-            count, loss = read(chosen)
-            tokens += count
-            yield loss
+            batch = read(chosen)
+            tokens += batch.tokens
+            yield partial(_in_parts, read, chosen, batch)
 
-    history = optimise(
+    log = optimise(
         model.parameters(),
         losses(),
         steps=finetuning.steps,
+        batch_size=finetuning.batch_size,
         learning_rate=finetuning.learning_rate["default"],
         schedule=finetuning.lr_schedule,
         warmup=finetuning.warmup,
         progress=progress,
         joint=joint,
+        scaler=loss_scaler(model.encoder, device),
     )
     model.eval()
-    return FinetuningLog(history, tokens)
+    return FinetuningLog(log.losses, log.batch_parts, tokens)
+
+
+def _in_parts(read: Callable[[list[int]], Batch], chosen: list[int], whole: Batch, parts: int) -> Iterator[Tensor]:
+    """The mean loss of a batch, of each part its own mean by its share of what counts."""
+    if parts == 1:
+        yield whole.loss()
+        return
+    for piece in np.array_split(chosen, min(parts, len(chosen))):
+        batch = read(piece.tolist())
+        yield batch.loss() * (batch.counted / whole.counted)
 
 
 def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

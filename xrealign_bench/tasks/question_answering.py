@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from xrealign_bench.models.passages import (
 )
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
-from xrealign_bench.tasks.batches import by_length, finetune
+from xrealign_bench.tasks.batches import Batch, by_length, finetune
 from xrealign_bench.tasks.metrics.answers import hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
@@ -117,10 +117,10 @@ def train(
             "give other data or a larger max_length"
         )
 
-    def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
+    def read(chosen: list[int]) -> Batch:
         batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
         gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
-        return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
+        return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
     return finetune(model, len(windows), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from xrealign_bench.models.heads import SequenceClassifier
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.batches import by_length, finetune
+from xrealign_bench.tasks.batches import Batch, by_length, finetune
 
 _EXAMPLES = pa.schema(
     {
@@ -86,10 +86,10 @@ def train(
             "another checkpoint"
         )
 
-    def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
+    def read(chosen: list[int]) -> Batch:
         batch = _batch(examples, chosen, pad_id).to(device)
         gold = torch.tensor([examples["label"][number] for number in chosen], device=device)
-        return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
+        return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
     return finetune(
         model, len(examples["label"]), read, finetuning, seed=seed, device=device, progress=progress, joint=joint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from xrealign_bench.models.text import (
 )
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.batches import by_length, finetune
+from xrealign_bench.tasks.batches import Batch, by_length, finetune
 from xrealign_bench.tasks.metrics.words import scored_mask
 
 _SENTENCES = pa.schema(
@@ -105,10 +105,11 @@ def train(
             "the training data have no word with a label, so there is nothing to fine-tune on; give other data"
         )
 
-    def read(chosen: list[int]) -> tuple[int, Callable[[], Tensor]]:
+    def read(chosen: list[int]) -> Batch:
         batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
         gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
-        return int(batch.attention_mask.sum()), partial(_loss, model, batch, gold)
+        labelled_words = int((gold != NOT_LABELLED).sum())
+        return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold))
 
     return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 

@@ -1,0 +1,108 @@
+"""Lower precision and gradient checkpointing, for every architecture. Truth: float32, and torch's own rounding."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.models.test_families import copied, pairs, quiet
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.blocks import block_output
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.precision import checkpoint_gradients, compute_in, loss_scaler
+from xrealign_bench.realignment.trainer import RealignmentLog, realign
+from xrealign_bench.specs import Freeze, Objective, Schedule
+
+CPU = torch.device("cpu")
+IDS = torch.arange(8, 20).unsqueeze(0)
+
+
+def hidden_states(encoder: nn.Module) -> list[Tensor]:
+    with torch.no_grad():
+        return [block_output(encoder, layer, IDS, torch.ones_like(IDS)) for layer in ("penultimate", "last")]
+
+
+def realigned(checkpoint: Checkpoint, encoder: nn.Module) -> RealignmentLog:
+    tokenizer = load_tokenizer(checkpoint)
+    return realign(
+        encoder, tokenizer.pad_token_id, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
+        freezing=Freeze(blocks=[0]), objective=Objective(projection=8),
+        schedule=Schedule(steps=2, learning_rate=1e-3, batch_size=3), seed=3, device=CPU, progress=quiet,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_an_encoder_computes_in_less_and_gives_and_keeps_float32(checkpoint: Checkpoint, precision: Any) -> None:
+    plain, lower = (load_encoder(checkpoint, seed=0) for _ in range(2))
+    if checkpoint.model_type == "xmod":  # transformers' code for it
+        with pytest.raises(UserError, match=f"a XmodModel can't be computed in {precision} .*; use --precision fp32"):
+            compute_in(lower, precision, CPU)
+        return
+    compute_in(lower, precision, CPU)
+    inside: set[torch.dtype] = set()
+    for module in lower.modules():
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
+            module.register_forward_hook(lambda _module, _given, out: inside.add(out.dtype))
+    for rough, exact in zip(hidden_states(lower), hidden_states(plain), strict=True):
+        assert rough.dtype == torch.float32
+        assert not torch.equal(rough, exact)
+        assert torch.allclose(rough, exact, atol=0.08 if precision == "bfloat16" else 0.02)
+    assert inside == {getattr(torch, precision)}
+    assert {parameter.dtype for parameter in lower.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision: Any) -> None:
+    if checkpoint.model_type == "xmod":
+        pytest.skip("is refused")
+    logs, moved = [], []
+    for name in ("float32", precision):
+        encoder = load_encoder(checkpoint, seed=0)
+        before = copied(encoder)
+        compute_in(encoder, name, CPU)
+        logs.append(realigned(checkpoint, encoder))
+        moved.append({n for n, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[n])})
+    assert logs[1].losses == pytest.approx(logs[0].losses, abs=0.1)
+    assert logs[1].losses != logs[0].losses
+    assert moved[1] and moved[1] <= moved[0]
+    assert logs[1].trained == logs[0].trained
+
+
+def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
+    """Dropout included, which is drawn again as it was."""
+    if checkpoint.model_type == "mpnet":
+        with pytest.raises(UserError, match="a MPNetModel is not made for gradient checkpointing; leave"):
+            checkpoint_gradients(load_encoder(checkpoint, seed=0))
+        return
+    outcomes = []
+    for checkpointed in (False, True):
+        encoder = load_encoder(checkpoint, seed=0)
+        if checkpointed:
+            checkpoint_gradients(encoder)
+        outcomes.append((realigned(checkpoint, encoder).losses, copied(encoder)))
+    assert outcomes[1][0] == outcomes[0][0]
+    for name, tensor in outcomes[1][1].items():
+        torch.testing.assert_close(tensor, outcomes[0][1][name], atol=1e-5, rtol=0)
+
+
+def test_a_copy_of_an_encoder_runs_the_copy(checkpoints: dict[str, Checkpoint]) -> None:
+    encoder = load_encoder(checkpoints["bert"], seed=0)
+    compute_in(encoder, "bfloat16", CPU)
+    other = copy.deepcopy(encoder)
+    before = hidden_states(encoder)[1]
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.zero_()
+    assert torch.equal(hidden_states(other)[1], before)
+
+
+def test_losses_are_scaled_in_float16_alone(checkpoints: dict[str, Checkpoint]) -> None:
+    for precision, scaled in (("float32", False), ("bfloat16", False), ("float16", True)):
+        encoder = load_encoder(checkpoints["bert"], seed=0)
+        compute_in(encoder, precision, CPU)  # type: ignore[arg-type]
+        assert loss_scaler(encoder, CPU).is_enabled() == scaled
