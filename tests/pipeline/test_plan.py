@@ -348,6 +348,15 @@ def test_a_task_may_be_fine_tuned_otherwise() -> None:
         assert once.runs[1].realign["phrases", 3] == once.runs[1].realign["again", 3]
 
 
+def test_a_suite_may_let_realignment_match_its_own_fine_tuning_alone() -> None:
+    change = {"steps": 7, "learning_rate": {"default": 0.5}}
+    plan = two_tasks({"finetuning_by_task": {"again": change}, "realignment_matches": "suite"})
+    assert plan.runs[1].realign["phrases", 3] == plan.runs[1].realign["again", 3]
+    settings = plan.stages[plan.runs[1].realign["again", 3]].settings
+    assert (settings["steps"], settings["learning_rate"]) == (3, 1e-3)
+    assert plan.stages[plan.runs[1].finetune["again", 3]].settings["finetuning"].steps == 7
+
+
 def test_a_task_is_tested_in_the_languages_that_it_has() -> None:
     plan = two_tasks({}, configs={"en": "en", "sw": "sw"})
     assert [language for task, language in plan.test if task == "again"] == ["en", "sw"]

@@ -77,6 +77,7 @@ DEFAULTS: dict[str, Any] = {
     "Suite.controls": [],
     "Suite.finetuning_by_task": {},
     "Suite.test_examples": None,
+    "Suite.realignment_matches": "task",
     "SuiteParallel.other_corpora": {},
     "Task.citation": "",
     "Task.train_split": "train",

@@ -402,9 +402,7 @@ def _encode(plan: Plan, run: Run) -> dict[str, StageRef]:
 def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     request, recipe = plan.request, run.recipe
     weights: dict[str, StageRef] = {}
-    own = request.suite.finetuning_of(task.name)
-    rate = learning_rate(own, request.checkpoint.model_type)
-    finetuning = own.model_copy(update={"learning_rate": {"default": rate}})
+    finetuning = _for_checkpoint(request.suite.finetuning_of(task.name), request)
     joint = recipe.realigns and recipe.schedule.when == "during"
     if joint and not task.finetunes:
         raise UserError(
@@ -414,7 +412,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     if joint:
         weights = {f"{PAIRS_OF}{language}": ref for language, ref in _encode(plan, run).items()}
     elif recipe.realigns:
-        weights["encoder"] = plan.add(_realign(plan, run, finetuning, seed))
+        weights["encoder"] = plan.add(_realign(plan, run, task, seed))
         run.realign[task.name, seed] = weights["encoder"]
     if not task.finetunes:
         _plan_reading(plan, run, task, seed, weights)
@@ -452,6 +450,12 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
         run.predict[task.name, language, seed] = plan.add(predict)
 
 
+def _for_checkpoint(finetuning: Finetuning, request: Request) -> Finetuning:
+    """With the one learning rate of the checkpoint's kind of model."""
+    rate = learning_rate(finetuning, request.checkpoint.model_type)
+    return finetuning.model_copy(update={"learning_rate": {"default": rate}})
+
+
 def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[str, StageRef]) -> None:
     """Predictions of the encoder as it is; the checkpoint's own are the same for all seeds and so one stage."""
     request, recipe = plan.request, run.recipe
@@ -484,9 +488,12 @@ def _joint(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _realign(plan: Plan, run: Run, finetuning: Finetuning, seed: int) -> Stage:
+def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
     """The same for all tasks whose fine-tuning gives what the recipe takes from it."""
     request, recipe = plan.request, run.recipe
+    of_task = request.suite.realignment_matches == "task"
+    given = request.suite.finetuning_of(task.name) if of_task else request.suite.finetuning
+    finetuning = _for_checkpoint(given, request)
     schedule = recipe.schedule
     matched = {"steps": finetuning.steps, "learning_rate": finetuning.learning_rate["default"]}
     own = {name: getattr(schedule, name) for name in matched}

@@ -74,6 +74,9 @@ class Suite(Spec):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     finetuning: Finetuning
     finetuning_by_task: dict[Name, FinetuningChange] = {}
+    realignment_matches: Literal["task", "suite"] = "task"
+    """Whose steps and learning rate a recipe takes that matches fine-tuning: each task's own (AlignFreeze), or those of
+    `finetuning` whatever a task changes, so that one realignment serves all tasks."""
     test_examples: Annotated[int, Field(gt=0)] | None = None
     """The first so many test examples a language of every task, whatever the task allows; null: as the tasks say."""
     parallel: SuiteParallel
