@@ -115,6 +115,9 @@ EVALUATION_OPTIONS = (
         "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
     ),
     click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along."),
+    click.option(
+        "--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors."
+    ),
     click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost."),
     json_option,
 )

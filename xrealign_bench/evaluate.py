@@ -53,6 +53,7 @@ class Options:
     gradient_checkpointing: bool = False
     offline: bool = False
     trust_remote_code: bool = False
+    allow_pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def prepare(options: Options) -> Plan:
     device = pick_device(options.device)
     check_precision(options.precision, device)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
-    checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
+    checkpoint = resolve_checkpoint(
+        name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
+    )
     _check_blocks(recipes, tasks, checkpoint)
     return _plan_locked(
         options.suite,

@@ -61,7 +61,9 @@ def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path
     """
     base, suite = find_spec(recipe, Recipe), find_spec(options.suite, Suite)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
-    checkpoint = resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code)
+    checkpoint = resolve_checkpoint(
+        name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
+    )
     points = search_recipes(base, block_count(checkpoint) or 0, patterns)
     folder = output / "freeze-search" / suite.id / f"{base.name}-{Path(name).name}"
     return Search(replace(options, recipes=[base, *(point.recipe for point in points)]), base, points, folder)

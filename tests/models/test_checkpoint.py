@@ -15,10 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
+from xrealign_bench.models.load import load_encoder
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has a config.json but no model.safetensors; add it"),
     "pickle": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-        r"its weights are a pickle \(pytorch_model.bin\), not read, .*safetensors are required.*save_pretrained",
+        r"its weights are a pickle \(pytorch_model.bin\), not read, .*allow it with --allow-pickle where you trust it",
     ),
     "missing shard": (
         lambda f: make_index(f, ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]),
@@ -99,6 +101,39 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "quantised": (lambda f: set_config(f, quantization_config={"bits": 4}), "is quantised, so it can't be trained"),
 }
+
+
+def pickle_weights(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def test_a_pickle_is_read_where_it_is_allowed_and_tensors_alone(folder: Path) -> None:
+    given = load_encoder(resolve_checkpoint(str(folder)), seed=0).state_dict()
+    pickle_weights(folder)
+    checkpoint = resolve_checkpoint(str(folder), allow_pickle=True)
+    assert checkpoint.pickled
+    read = load_encoder(checkpoint, seed=0).state_dict()
+    assert read.keys() == given.keys() and all(torch.equal(read[name], given[name]) for name in given)
+    touched = folder / "touched"
+    state = torch.load(folder / "pytorch_model.bin")
+    torch.save({**state, "more": _Runs(touched)}, folder / "pytorch_model.bin")
+    assert resolve_checkpoint(str(folder), allow_pickle=True).weights_sha256 != checkpoint.weights_sha256
+    with pytest.raises(UserError, match=r"its pickled weights can't be read as tensors alone, and nothing else is: "):
+        load_encoder(resolve_checkpoint(str(folder), allow_pickle=True), seed=0)
+    assert not touched.exists()
+    torch.load(folder / "pytorch_model.bin", weights_only=False)
+    assert touched.exists()  # it would have run
+
+
+class _Runs:
+    """Whoever unpickles it touches a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ _DOWNLOADED = (
     ADAPTER_CONFIG, ADAPTER_WEIGHTS, "config.json", "model.safetensors", "model-*.safetensors",
     "model.safetensors.index.json", *_TOKENIZER_FILES,
 )  # fmt: skip
+_PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 _NO_PICKLES = (
-    "not read, because that can run any code; safetensors are required: use a revision that has them, or convert with "
-    "`m = AutoModelForMaskedLM.from_pretrained(FOLDER); m.save_pretrained(FOLDER)` where you trust it"
+    "not read, because that can run any code; use a revision that has safetensors, or allow it with --allow-pickle "
+    "where you trust it"
 )
 _SUPPORTED = "supported are text encoders (BERT, XLM-R, ModernBERT), decoders (Llama, BLOOM) and encoder-decoders (mT5)"
 
@@ -54,13 +55,19 @@ class Checkpoint:
     """Of the safetensors files, by name."""
     tokenizer_sha256: str
     trust_remote_code: bool
+    pickled: bool = False
+    """The weights are no safetensors but a pickle, which was allowed."""
     adapter: Path | None = None
     """The folder of a PEFT adapter that is merged into the weights on loading; all else is its base model's, but the
     checksums of weights and configuration cover both."""
 
 
 def resolve_checkpoint(
-    id_or_path: str, revision: str | None = None, offline: bool = False, trust_remote_code: bool = False
+    id_or_path: str,
+    revision: str | None = None,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
 ) -> Checkpoint:
     """Find a checkpoint and check it as far as that is possible without loading it.
 
@@ -69,14 +76,16 @@ def resolve_checkpoint(
         revision: branch, tag or commit of a Hub id.
         offline: take it from the local Hub cache only.
         trust_remote_code: allow Python code that comes with the checkpoint.
+        allow_pickle: read weights that are no safetensors but a pickle; torch reads nothing but tensors from it.
 
     Raises:
         UserError: it is not there, incomplete, damaged, or not a text model.
     """
     what = f"checkpoint {id_or_path}"
-    folder, commit = _find(what, id_or_path, revision, offline, trust_remote_code)
+    patterns = [*_DOWNLOADED, *(["*.py"] if trust_remote_code else []), *(_PICKLES if allow_pickle else [])]
+    folder, commit = _find(what, id_or_path, revision, offline, patterns)
     if (folder / ADAPTER_CONFIG).is_file():
-        base = _base_of(what, folder, offline, trust_remote_code)
+        base = _base_of(what, folder, offline, trust_remote_code, allow_pickle)
         return replace(
             base,
             id=id_or_path if commit else folder.name,
@@ -87,7 +96,7 @@ def resolve_checkpoint(
         )
     config = _read_config(what, folder)
     _check_kind(what, config, trust_remote_code)
-    weights = _weight_files(what, folder)
+    weights = _weight_files(what, folder, allow_pickle)
     tokenizer = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     if not any(path.name == "tokenizer.json" or path.name in _VOCABULARIES for path in tokenizer):
         raise UserError(f"{what}: {folder} has no tokenizer (tokenizer.json or a vocabulary); add it")
@@ -104,10 +113,13 @@ def resolve_checkpoint(
         weights_sha256=_digest(weights),
         tokenizer_sha256=_digest(tokenizer),
         trust_remote_code=trust_remote_code,
+        pickled=weights[0].suffix == ".bin",
     )
 
 
-def _find(what: str, name: str, revision: str | None, offline: bool, code: bool) -> tuple[Path, str | None]:
+def _find(
+    what: str, name: str, revision: str | None, offline: bool, patterns: Sequence[str]
+) -> tuple[Path, str | None]:
     """The folder, and the commit of one from the Hub."""
     if name == EMBEDDED:
         folder = Path(__file__).parent.parent / "demo" / "checkpoint"
@@ -122,19 +134,18 @@ def _find(what: str, name: str, revision: str | None, offline: bool, code: bool)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise UserError(f"{what}: there is no such folder")
     else:
-        return _download(what, name, revision, offline, code)
+        return _download(what, name, revision, offline, patterns)
     if revision is not None:
         raise UserError(f"{what} is a folder here, so the revision '{revision}' means nothing; leave it out")
     return folder.resolve(), None
 
 
-def _download(what: str, name: str, revision: str | None, offline: bool, code: bool) -> tuple[Path, str]:
+def _download(what: str, name: str, revision: str | None, offline: bool, patterns: Sequence[str]) -> tuple[Path, str]:
     from huggingface_hub import errors, snapshot_download
 
     at = f"{what} at revision {revision}" if revision else what
-    patterns = [*_DOWNLOADED, "*.py"] if code else list(_DOWNLOADED)
     try:
-        folder = snapshot_download(name, revision=revision, local_files_only=offline, allow_patterns=patterns)
+        folder = snapshot_download(name, revision=revision, local_files_only=offline, allow_patterns=list(patterns))
     except errors.HFValidationError:
         raise UserError(f"{what} is neither a folder here nor a Hub id like FacebookAI/xlm-roberta-base") from None
     except errors.GatedRepoError:
@@ -171,7 +182,7 @@ def _read_json(what: str, path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _base_of(what: str, folder: Path, offline: bool, trust_remote_code: bool) -> Checkpoint:
+def _base_of(what: str, folder: Path, offline: bool, trust_remote_code: bool, allow_pickle: bool) -> Checkpoint:
     """The checkpoint that an adapter is for: a folder, also one relative to the adapter's, or a Hub id."""
     config = _read_json(what, folder / ADAPTER_CONFIG)
     name = config.get("base_model_name_or_path")
@@ -188,7 +199,7 @@ def _base_of(what: str, folder: Path, offline: bool, trust_remote_code: bool) ->
         name = str(beside)
     revision = None if Path(name).is_dir() else config.get("revision")
     try:
-        base = resolve_checkpoint(name, revision, offline, trust_remote_code)
+        base = resolve_checkpoint(name, revision, offline, trust_remote_code, allow_pickle)
     except UserError as error:
         raise UserError(f"{what} is an adapter, and its base model can't be had: {error}") from None
     if base.adapter is not None:
@@ -212,30 +223,35 @@ def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> N
         raise UserError(f"{what} is quantised, so it can't be trained; use the original weights")
 
 
-def _weight_files(what: str, folder: Path) -> list[Path]:
-    """The safetensors files of the model, each with a header that fits its size."""
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():
-        files = [folder / "model.safetensors"]
-    elif index.is_file():
-        try:
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError):
-            raise UserError(f"{what}: {index} can't be read; get it again") from None
-        missing = [shard for shard in shards if not (folder / shard).is_file()]
-        if missing:
-            raise UserError(f"{what}: {index.name} names {', '.join(missing)}, which {folder} lacks; get it again")
-        files = [folder / shard for shard in shards]
-    elif (folder / "pytorch_model.bin").is_file() or (folder / "pytorch_model.bin.index.json").is_file():
-        raise UserError(f"{what}: its weights are a pickle (pytorch_model.bin), {_NO_PICKLES}")
+def _weight_files(what: str, folder: Path, allow_pickle: bool) -> list[Path]:
+    """The model's files: safetensors, each with a header that fits its size, or where there are none pickles."""
+    if files := _one_or_shards(what, folder, "model.safetensors"):
+        for path in files:
+            _check_safetensors(what, path)
+    elif files := _one_or_shards(what, folder, "pytorch_model.bin"):
+        if not allow_pickle:
+            raise UserError(f"{what}: its weights are a pickle (pytorch_model.bin), {_NO_PICKLES}")
     else:
         raise UserError(
-            f"{what}: {folder} has a config.json but no model.safetensors; add it, or, where the weights are "
-            f"a pickle (pytorch_model.bin): it is {_NO_PICKLES}"
+            f"{what}: {folder} has a config.json but no model.safetensors; add it (a pickle, pytorch_model.bin, is "
+            f"{_NO_PICKLES})"
         )
-    for path in files:
-        _check_safetensors(what, path)
     return files
+
+
+def _one_or_shards(what: str, folder: Path, name: str) -> list[Path]:
+    """The file of that name, or those that its index names; none: neither is there."""
+    index = folder / f"{name}.index.json"
+    if (folder / name).is_file() or not index.is_file():
+        return [folder / name] if (folder / name).is_file() else []
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise UserError(f"{what}: {index} can't be read; get it again") from None
+    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    if missing:
+        raise UserError(f"{what}: {index.name} names {', '.join(missing)}, which {folder} lacks; get it again")
+    return [folder / shard for shard in shards]
 
 
 def _check_safetensors(what: str, path: Path) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import load_config, quiet, some
+from xrealign_bench.models.load import load_config, quiet, read_weights, some
 
 
 class LanguageModel(nn.Module):
@@ -52,23 +52,15 @@ def add_output_layer(checkpoint: Checkpoint, encoder: nn.Module, *, random: bool
         UserError: the checkpoint lacks the layer, or transformers knows no language model of this kind.
     """
     config = load_config(checkpoint)
-    code = {"trust_remote_code": checkpoint.trust_remote_code}
     models: Any = AutoModelForCausalLM
     missing: list[str] = []
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         if random:
-            whole = models.from_config(config, dtype=torch.float32, **code)
+            code = checkpoint.trust_remote_code
+            whole = models.from_config(config, dtype=torch.float32, trust_remote_code=code)
         else:
-            whole, loaded = models.from_pretrained(
-                checkpoint.folder,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **code,
-            )
+            whole, loaded = read_weights(models, checkpoint, config)
             missing = sorted(loaded["missing_keys"])
     if missing:
         raise UserError(

@@ -170,15 +170,12 @@ def _from_config(checkpoint: Checkpoint) -> nn.Module:
 def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     config = load_config(checkpoint)
     whole = checkpoint.adapter is not None  # an adapter may be for the decoder too
-    model, loaded = (AutoModel if whole else _class_of(config)).from_pretrained(
-        checkpoint.folder,
-        config=config,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=checkpoint.trust_remote_code,
+    models = AutoModel if whole else _class_of(config)
+    model, loaded = read_weights(
+        models,
+        checkpoint,
+        config,
         ignore_mismatched_sizes=True,  # they are refused below, by name
-        output_loading_info=True,
         **_without_pooler(config),
     )
     missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
@@ -199,6 +196,35 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
     if checkpoint.adapter is not None:
         model = load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}")
     return _encoder_of(model)
+
+
+def read_weights(
+    models: Any, checkpoint: Checkpoint, config: PreTrainedConfig, **more: Any
+) -> tuple[Any, dict[str, Any]]:
+    """A model of transformers in float32 with the checkpoint's weights, and what transformers says of them.
+
+    Raises:
+        UserError: they are a pickle that is damaged or holds more than tensors.
+    """
+    try:
+        read: tuple[Any, dict[str, Any]] = models.from_pretrained(
+            checkpoint.folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=not checkpoint.pickled,
+            trust_remote_code=checkpoint.trust_remote_code,
+            output_loading_info=True,
+            **more,
+        )
+    except Exception as error:
+        if not checkpoint.pickled:
+            raise
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its pickled weights can't be read as tensors alone, and nothing else is: "
+            f"{_first_line(error)}"
+        ) from error
+    return read
 
 
 def _class_of(config: PreTrainedConfig) -> Any:
