@@ -135,8 +135,31 @@ def test_an_encoder_is_refused_before_any_work(world: World, small_checkpoint: P
     )
 
 
-def test_only_the_language_model_tells_a_task_that_it_needs(world: World) -> None:
-    """Joint realignment has no fine-tuning to go beside."""
-    ran = world.evaluate("--data-root", world.folder / "data", "--recipe", "joint-full")
-    assert ran.status == 2
-    assert "realigns during fine-tuning and the task 'plain' has none" in ran.err
+def test_what_has_no_place_here_is_refused(world: World) -> None:
+    """Joint realignment has no fine-tuning to go beside; who sees both sides expects nothing to come next."""
+    for recipe, reason in (
+        ("joint-full", "realigns during fine-tuning and the task 'plain' has none"),
+        ("full-bidirectional", "lets a decoder see both sides, and the task 'plain' reads what it expects to come"),
+    ):
+        ran = world.evaluate("--data-root", world.folder / "data", "--recipe", recipe)
+        assert ran.status == 2
+        assert reason in ran.err
+
+
+def test_a_decoder_that_sees_both_sides_is_realigned_and_fine_tuned_so(world: World, tmp_path: Path) -> None:
+    tagging = World(tmp_path, write_suite(tmp_path, target_languages=["de"], seeds=[3]), world.checkpoint)
+    recipes = ["full-bidirectional", "finetune-bidirectional"]
+    ran = tagging.evaluate(*[part for recipe in recipes for part in ("--recipe", recipe)])
+    assert ran.status == 0, ran.err
+    kinds = Counter(entry.manifest.kind for entry in Store(tagging.store).entries())
+    assert (kinds["realign"], kinds["finetune"], kinds["predict"]) == (1, 3, 6)
+    logs = {
+        recipe: [stage.key for stage in read_result(tagging.result(recipe)).stages if stage.kind == "finetune"]
+        for recipe in ("finetune-only", *recipes)
+    }
+    losses = [
+        json.loads((Store(tagging.store).read("finetune", key).folder / "log.json").read_text())["losses"]
+        for keys in logs.values()
+        for key in keys
+    ]
+    assert len({tuple(each) for each in losses}) == 3

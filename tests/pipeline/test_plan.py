@@ -147,11 +147,19 @@ def test_a_setting_changes_the_keys_of_what_depends_on_it(
     assert {kind for kind in KINDS if changed[kind] != plain[kind]} == kinds
 
 
+def test_what_a_decoder_sees_changes_the_keys_of_all_that_runs_it() -> None:
+    decoder: dict[str, Any] = {"checkpoint": {"family": "decoder"}}
+    own, both = (keys(make_plan(request(**decoder, recipe={"attention": name}))) for name in ("own", "bidirectional"))
+    assert {kind for kind in KINDS if own[kind] != both[kind]} == TRAINED
+    with pytest.raises(UserError, match="recipe 'mine' lets a decoder see both sides, and the checkpoint tiny is none"):
+        make_plan(request(recipe={"attention": "bidirectional"}))
+
+
 def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> None:
     """A field that is added to the specs has to be thought of here."""
     assert set(Recipe.model_fields) == {
         "name", "title", "description", "citation",  # not read by any stage
-        "initialisation", "method", "aligner", "freeze", "adapter", "objective", "parallel", "schedule",
+        "initialisation", "attention", "method", "aligner", "freeze", "adapter", "objective", "parallel", "schedule",
     }  # fmt: skip
     assert {
         spec.__name__.lower(): set(spec.model_fields) for spec in (Adapter, Freeze, Objective, Parallel, Schedule)

@@ -58,6 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "Recipe.method": "none",
     "Recipe.aligner": None,
     "Recipe.adapter": None,
+    "Recipe.attention": "own",
     "Recipe.freeze": {},
     "Recipe.objective": {},
     "Recipe.parallel": {},

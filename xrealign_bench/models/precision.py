@@ -28,7 +28,7 @@ def compute_in(encoder: nn.Module, precision: Precision, device: torch.device) -
     encoder.precision = precision  # type: ignore[assignment]
     if precision == "float32":
         return
-    whole = type(encoder).forward
+    whole = encoder.forward.__func__  # type: ignore[attr-defined]
 
     @functools.wraps(whole)
     def forward(self: nn.Module, *positional: Any, **named: Any) -> Any:

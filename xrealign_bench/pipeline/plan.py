@@ -164,6 +164,7 @@ def make_plan(request: Request) -> Plan:
     for task in request.tasks:
         _plan_task_data(plan, task)
     for recipe in request.recipes:
+        _check_attention(request, recipe)
         plan.runs.append(_plan_run(plan, recipe))
     return plan
 
@@ -195,6 +196,26 @@ def _check_request(request: Request) -> None:
                 f"task '{task.name}' has none of the languages {', '.join(request.languages)}; name others, or other "
                 "tasks"
             )
+
+
+def _check_attention(request: Request, recipe: Recipe) -> None:
+    if recipe.attention == "own":
+        return
+    if request.checkpoint.family != "decoder":
+        raise UserError(
+            f"recipe '{recipe.name}' lets a decoder see both sides, and the checkpoint {request.checkpoint.id} is "
+            "none; use the same recipe without 'attention'"
+        )
+    if generative := [task.name for task in request.tasks if task.reads_language_model]:
+        raise UserError(
+            f"recipe '{recipe.name}' lets a decoder see both sides, and the task '{generative[0]}' reads what it "
+            "expects to come next; leave one of them out"
+        )
+
+
+def _attention(recipe: Recipe) -> dict[str, str]:
+    """A setting of every stage that runs the encoder, where it is not the encoder's own."""
+    return {} if recipe.attention == "own" else {"attention": recipe.attention}
 
 
 def _plan_task_data(plan: Plan, task: Task) -> None:
@@ -429,6 +450,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "seed": seed,
                 "numerics": request.numerics,
                 **({"joint": _joint(recipe)} if joint else {}),
+                **_attention(recipe),
             },
             inputs={"train": plan.train[task.name], **weights},
         )
@@ -444,6 +466,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "checkpoint": _weights(request.checkpoint),
                 "task": _as_read(task, language, "test"),
                 "numerics": request.numerics,
+                **_attention(recipe),
             },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
         )
@@ -463,6 +486,7 @@ def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[
         "checkpoint": _weights(request.checkpoint),
         "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
         "numerics": request.numerics,
+        **_attention(recipe),
     }
     if settings["initialisation"] == "random":
         settings["seed"] = seed
@@ -510,6 +534,7 @@ def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
         **resolved,
         "seed": seed,
         "numerics": request.numerics,
+        **_attention(recipe),
     }
     if recipe.adapter is not None:
         settings |= {"adapter": recipe.adapter, "peft": importlib.metadata.version("peft")}

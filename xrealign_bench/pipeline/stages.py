@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
+from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.language_model import add_output_layer
@@ -112,7 +113,8 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
 
 
 def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    encoder = _load_encoder(sources, initialisation=settings["initialisation"], seed=settings["seed"])
+    attention = settings.get("attention")
+    encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=settings["seed"])
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
     given = ("steps", "batch_size", "learning_rate", "lr_schedule")
     log = realign(
@@ -159,10 +161,11 @@ def _realignment_record(
 def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
     seed, task = settings["seed"], settings["task"]
     kind = KINDS[task.kind]
+    attention = settings.get("attention")
     if settings["initialisation"] == "realigned":
-        encoder = _load_encoder(sources, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
+        encoder = _load_encoder(sources, attention, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
     else:
-        encoder = _load_encoder(sources, initialisation=settings["initialisation"], seed=seed)
+        encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=seed)
     seed_everything(seed)  # for the head
     assert kind.train is not None  # else the plan has no such stage
     model = kind.new_model(encoder, task)
@@ -225,12 +228,13 @@ def _joint(settings: dict[str, Any], inputs: Inputs, encoder: nn.Module, sources
 
 def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task: Task = settings["task"]
+    attention = settings.get("attention")
     if task.finetunes:
-        model, pad_id = _trained(inputs["model"] / "model.safetensors", sources, _without_language(task))
+        model, pad_id = _trained(inputs["model"] / "model.safetensors", attention, sources, _without_language(task))
     else:
         weights = inputs["encoder"] / "encoder.safetensors" if "encoder" in inputs else None
         given = settings["initialisation"], settings.get("seed", 0)
-        model, pad_id = _as_it_is(weights, *given, sources, _without_language(task))
+        model, pad_id = _as_it_is(weights, *given, attention, sources, _without_language(task))
         write_json(out / "log.json", {"encoder_parameters": sum(p.numel() for p in model.encoder.parameters())})
     tables = _read_tables(inputs["test"])
     predictions = KINDS[task.kind].predict(model, pad_id, tables, task, device=pick_device(sources.device))
@@ -241,9 +245,11 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
 
 
-def _load_encoder(sources: Sources, **which: Any) -> nn.Module:
+def _load_encoder(sources: Sources, attention: str | None, **which: Any) -> nn.Module:
     """The checkpoint's encoder as `load_encoder` gives it, to be computed with as this run wants it."""
     encoder = load_encoder(sources.checkpoint, **which)
+    if attention == "bidirectional":
+        see_both_sides(encoder)
     compute_in(encoder, sources.precision, pick_device(sources.device))
     if sources.gradient_checkpointing:
         checkpoint_gradients(encoder)
@@ -251,21 +257,23 @@ def _load_encoder(sources: Sources, **which: Any) -> nn.Module:
 
 
 @lru_cache(maxsize=1)
-def _trained(weights: Path, sources: Sources, task: Task) -> tuple[Any, int]:
+def _trained(weights: Path, attention: str | None, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
-    encoder = _load_encoder(sources, initialisation="random", seed=0)
+    encoder = _load_encoder(sources, attention, initialisation="random", seed=0)
     model = KINDS[task.kind].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
 @lru_cache(maxsize=1)
-def _as_it_is(weights: Path | None, initialisation: Any, seed: int, sources: Sources, task: Task) -> tuple[Any, int]:
+def _as_it_is(
+    weights: Path | None, initialisation: Any, seed: int, attention: str | None, sources: Sources, task: Task
+) -> tuple[Any, int]:
     """A model that is not fine-tuned, of the realigned encoder or the checkpoint, kept likewise."""
     if weights is None:
-        encoder = _load_encoder(sources, initialisation=initialisation, seed=seed)
+        encoder = _load_encoder(sources, attention, initialisation=initialisation, seed=seed)
     else:
-        encoder = _load_encoder(sources, seed=seed, weights=weights)
+        encoder = _load_encoder(sources, attention, seed=seed, weights=weights)
     if task.reads_language_model:
         encoder = add_output_layer(sources.checkpoint, encoder, random=initialisation == "random", seed=seed)
     return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
@@ -286,7 +294,7 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
     return encoder_vectors(
         _tokenizer(sources.checkpoint),
-        _load_encoder(sources, seed=0),
+        _load_encoder(sources, None, seed=0),
         max_length=max_length,
         device=pick_device(sources.device),
     )

@@ -173,6 +173,8 @@ class Recipe(Spec):
     citation: str = ""
     initialisation: Literal["checkpoint", "random"] = "checkpoint"
     """`random` throws the checkpoint's weights away: a control."""
+    attention: Literal["own", "bidirectional"] = "own"
+    """Of a decoder, in realignment and fine-tuning: each token sees those to its left, or all."""
     method: Literal["none", "word_contrastive", "sentence_contrastive"] = "none"
     """What is brought together: nothing, words that translate one another, or sentences and their translations."""
     aligner: Name | None = None
