@@ -114,17 +114,15 @@ def optimise(
                 if joint is not None and second is not None:
                     pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
                 value = _add_gradients(loss_of(parts), scaler, history, "loss", where)
+                if _stepped(optimiser, scaler, where):
+                    break
             except RuntimeError as error:
                 if not should_reduce_batch_size(error):
                     raise
-            else:
-                if _stepped(optimiser, scaler, where):
-                    break
-                restore_generators(generators)
-                continue
-            if parts >= batch_size:
-                raise TrainingError(f"memory runs out in {where} with one example at a time; {_LESS_MEMORY}")
-            parts = min(2 * parts, batch_size)
+                if parts >= batch_size:
+                    short = f"memory runs out in {where} with one example at a time; {_LESS_MEMORY}"
+                    raise TrainingError(short) from None
+                parts = min(2 * parts, batch_size)
             restore_generators(generators)
         history.append(value)
         notes = [f"loss {value:.3f}"]
@@ -148,19 +146,6 @@ def _stepped(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, whe
     return scaler.get_scale() >= before
 
 
-def _add_gradients_of(
-    joint: JointLoss,
-    parts: Iterator[Tensor],
-    scaler: torch.amp.GradScaler,
-    trained: Sequence[nn.Parameter],
-    where: str,
-) -> float:
-    """The same with the second loss, whose frozen parameters are constants to it."""
-    value = _add_gradients(parts, scaler, joint.history, "realignment loss", where, joint.weight, joint.frozen)
-    joint.reached = sum(parameter.numel() for parameter in trained if parameter.grad is not None)
-    return value
-
-
 def _add_gradients(
     parts: Iterator[Tensor],
     scaler: torch.amp.GradScaler,
@@ -179,6 +164,19 @@ def _add_gradients(
             return value
         value += _finite(part, history, name, where)
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
+
+
+def _add_gradients_of(
+    joint: JointLoss,
+    parts: Iterator[Tensor],
+    scaler: torch.amp.GradScaler,
+    trained: Sequence[nn.Parameter],
+    where: str,
+) -> float:
+    """`_add_gradients` of a second loss, whose frozen parameters are constants to it."""
+    value = _add_gradients(parts, scaler, joint.history, "realignment loss", where, joint.weight, joint.frozen)
+    joint.reached = sum(parameter.numel() for parameter in trained if parameter.grad is not None)
+    return value
 
 
 def _finite(loss: Tensor, history: Sequence[float], name: str, where: str) -> float:
