@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
     "errors", "files", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
-    "results", "scoring", "leaderboard", "catalogue", "doctor", "fetch", "evaluate", "freeze_search", "progress", "cli",
+    "results", "scoring", "leaderboard", "catalogue", "doctor", "fetch", "evaluate", "freeze_search", "reproduce",
+    "progress", "cli",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""
 

@@ -522,6 +522,92 @@ def rescore(result: Path) -> None:
     click.echo(f"{counted(compute_again(result), 'score')} computed again from the predictions: all equal")
 
 
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+def reproduce(result: Path) -> None:
+    """Print the environment and the command that give a result.
+
+    RESULT is its folder.
+
+    \b
+    Example:
+      xrealign-bench reproduce leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+    """
+    from xrealign_bench import reproduce as job
+    from xrealign_bench.results.files import read_result
+
+    stored = read_result(result)
+    for line in job.remarks_on(stored):
+        click.echo(f"# {line}")
+    click.echo(job.environment_of(stored))
+    click.echo(job.command_of(stored))
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--seed", type=int, help="One of the result's.  [default: its first]")
+@click.option("--checkpoint", help="Hub id or folder.  [default: the result's]")
+@click.option("--suite", default="", help="Name or YAML file.  [default: the result's]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Percentage points that a task's mean may differ by where device, threads or versions differ.",
+)
+@data_root_option
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xrealign-verify"),
+    show_default=True,
+    help="Folder for the stages; what is found there is not computed again.",
+)
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
+@click.option("--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
+@click.option("--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors.")
+def verify(result: Path, seed: int | None, tolerance: float, store: Path, device: str | None, **options: Any) -> None:
+    """Compute one seed of a result again and compare.
+
+    RESULT is its folder. Everything is computed from the checkpoint and the data, in a store of its own. On the same
+    kind of device, with the same number of threads and versions every score must be equal; elsewhere the mean of each
+    task must agree within the tolerance. Exit status 2 if it does not.
+
+    \b
+    Examples:
+      xrealign-bench verify leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+      xrealign-bench verify ./result --seed 42 --checkpoint ./my-encoder --data-root ./hub --tolerance 0.5
+    """
+    _quiet_libraries(options["offline"])
+    from xrealign_bench import reproduce as job
+    from xrealign_bench.evaluate import Options
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.progress import Progress
+
+    stages = Store(store)
+    stored, plan = job.prepare(result, Options(device=device, **options), seed)
+    with Progress(len(plan.stages)) as progress:
+        outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress)
+    _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
+    if verification is None:
+        raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))
+    for name, (then, here) in verification.differing.items():
+        _say(f"{name}: {then} in the result, {here} here")
+    rows = [
+        [task.name, task.metric, task.languages, 100 * task.stored, 100 * task.again, 100 * task.difference,
+         f"{100 * task.worst_difference:+.2f} ({task.worst_language})"]
+        for task in verification.tasks
+    ]  # fmt: skip
+    click.echo(
+        tabulate(rows, ["task", "metric", "targets", "stored", "again", "difference", "largest"], floatfmt=".2f")
+    )
+    if not verification.holds:
+        raise UserError(f"{result}: seed {plan.request.seeds[0]} computed again is not what is stored")
+    click.echo("equal" if verification.same_numerics else f"within {tolerance} points")
+
+
 @cli.group(cls=Listing)
 def cache() -> None:
     """Look after the store of finished stages."""

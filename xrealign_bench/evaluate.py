@@ -126,15 +126,7 @@ def run(
     request = plan.request
     results_root = output / "results"
     folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
-    sources = Sources(
-        request.checkpoint,
-        request.data_root,
-        request.offline,
-        str(pick_device(device)),
-        request.numerics["dtype"],
-        request.numerics.get("gradient_checkpointing", False),
-    )
-    outcome = run_serially(plan, store, sources, on_event)
+    outcome = run_serially(plan, store, sources_of(request, device), on_event)
     if outcome.failed:
         return outcome, None
     with system_errors(f"the results in {output}", "when that is mended, the same command writes them from the store"):
@@ -152,6 +144,18 @@ def run(
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return outcome, Evaluation(results, comparisons, folders, written, chart)
+
+
+def sources_of(request: Request, device: str | None) -> Sources:
+    """Where the stages of a plan find what they need."""
+    return Sources(
+        request.checkpoint,
+        request.data_root,
+        request.offline,
+        str(pick_device(device)),
+        request.numerics["dtype"],
+        request.numerics.get("gradient_checkpointing", False),
+    )
 
 
 def part_of_suite(request: Request) -> str:

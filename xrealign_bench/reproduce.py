@@ -1,0 +1,216 @@
+"""A result once more: the environment and the command that give it, and one of its seeds computed again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.evaluate import Options, sources_of
+from xrealign_bench.evaluate import prepare as prepare_evaluation
+from xrealign_bench.models.device import PRECISIONS
+from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.results.files import read_result
+from xrealign_bench.results.schema import Result, digest_suite
+from xrealign_bench.specs import Recipe, digest, find_spec, shipped_names
+
+TOLERANCE = 1.0
+"""Percentage points that the mean of a task may differ by on another machine."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task's scores with one seed, stored and again: means over its target languages, 0..1."""
+
+    name: str
+    metric: str
+    languages: int
+    stored: float
+    again: float
+    worst_language: str
+    worst_difference: float
+    """The largest of a language, again minus stored."""
+
+    @property
+    def difference(self) -> float:
+        return self.again - self.stored
+
+
+@dataclass(frozen=True)
+class Verification:
+    tasks: list[Task]
+    same_numerics: bool
+    """Device, threads, precision and library versions are the result's: scores must then be equal."""
+    differing: dict[str, tuple[object, object]]
+    """Numeric setting -> (the result's, here)."""
+    tolerance: float
+    """Percentage points that were allowed."""
+
+    @property
+    def holds(self) -> bool:
+        return all(100 * abs(task.difference) <= self.tolerance for task in self.tasks) and (
+            not self.same_numerics or all(task.worst_difference == 0 for task in self.tasks)
+        )
+
+
+def environment_of(result: Result) -> str:
+    """The command that installs what a result was computed with."""
+    versions = {"xrealign-bench": result.harness_version} | result.packages
+    return shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in sorted(versions.items()))])
+
+
+def command_of(result: Result) -> str:
+    """The command that computes a result, in its environment; where its checkpoint and data lie is the reader's."""
+    checkpoint, numerics = result.checkpoint, result.numerics
+    tested = {(score.task, score.language) for score in result.scores}
+    targets = [language.code for language in result.languages]
+    tasks = [task.name for task in result.tasks if task.name in {name for name, _ in tested}]
+    words = ["xrealign-bench", "evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
+    words += ["--checkpoint", checkpoint.id]
+    words += ["--revision", checkpoint.revision] if checkpoint.revision else []
+    if len(tasks) < len(result.tasks):
+        words += [part for name in tasks for part in ("--task", name)]
+    if len(targets) < len(result.suite.target_languages):
+        words += [part for code in targets for part in ("--language", code)]
+    if result.seeds != result.suite.seeds:
+        words += [part for seed in result.seeds for part in ("--seed", str(seed))]
+    words += ["--limit", str(result.limit)] if result.limit else []
+    words += ["--device", numerics["device"]]
+    words += [part for short, name in PRECISIONS.items() if name == numerics["dtype"] != "float32" for part in (
+        "--precision", short)]  # fmt: skip
+    words += ["--gradient-checkpointing"] if numerics.get("gradient_checkpointing") else []
+    return f"OMP_NUM_THREADS={numerics['threads']} {shlex.join(words)}"
+
+
+def remarks_on(result: Result) -> list[str]:
+    """What the command alone does not say: which checkpoint is meant, and what differs from what is shipped here."""
+    checkpoint, recipe = result.checkpoint, result.recipe
+    said = []
+    if checkpoint.revision is None:
+        said.append(f"checkpoint {checkpoint.id}: the folder with weights of sha256 {checkpoint.weights_sha256}")
+    shipped = find_spec(recipe.name, Recipe) if recipe.name in shipped_names(Recipe) else None
+    if shipped is None or digest(shipped) != result.recipe_digest:
+        said.append(f"recipe {recipe.name}: not the one shipped here under that name; it stands in result.json")
+    return said
+
+
+def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, Plan]:
+    """Lay out the stages of one seed of a result, without its baseline's; nothing is computed.
+
+    Args:
+        folder: the result's.
+        options: where checkpoint, suite and data are; what is evaluated is the result's.
+        seed: one of the result's; None: the first.
+
+    Raises:
+        UserError: there is no such result or seed, or checkpoint or suite are not those of the result.
+    """
+    result = read_result(folder)
+    if seed is not None and seed not in result.seeds:
+        raise UserError(f"{folder}: has no seed {seed}; its seeds are {', '.join(map(str, result.seeds))}")
+    tested = {score.task for score in result.scores}
+    plan = prepare_evaluation(
+        replace(
+            options,
+            checkpoint=options.checkpoint or result.checkpoint.id,
+            revision=options.revision or (None if options.checkpoint else result.checkpoint.revision),
+            recipes=[result.recipe],
+            suite=options.suite or result.suite.name,
+            tasks=[task.name for task in result.tasks if task.name in tested],
+            languages=[language.code for language in result.languages],
+            seeds=[result.seeds[0] if seed is None else seed],
+            limit=result.limit,
+            precision=result.numerics["dtype"],
+            gradient_checkpointing=result.numerics.get("gradient_checkpointing", False),
+        )
+    )
+    _check_same(folder, result, plan)
+    run = next(run for run in plan.runs if run.recipe.name == result.recipe.name)
+    needed = plan.ancestors(run.predict.values())
+    return result, replace(plan, stages={ref: s for ref, s in plan.stages.items() if ref in needed}, runs=[run])
+
+
+def _check_same(folder: Path, result: Result, plan: Plan) -> None:
+    request, then = plan.request, result.checkpoint
+    now = request.checkpoint
+    for name, stored, found in (
+        ("weights", then.weights_sha256, now.weights_sha256),
+        ("config.json", then.config_sha256, now.config_sha256),
+        ("tokenizer", then.tokenizer_sha256, now.tokenizer_sha256),
+    ):
+        if stored != found:
+            raise UserError(
+                f"checkpoint {now.id}: its {name} ({found[:12]}) is not that of {folder} ({stored[:12]}); name the "
+                "right one with --checkpoint"
+            )
+    if (found := digest_suite(request.suite, request.suite_tasks, request.corpora)) != result.suite_digest:
+        raise UserError(
+            f"the suite {request.suite.id} here ({found[:12]}) is not that of {folder} ({result.suite_digest[:12]}); "
+            f"install xrealign-bench {result.harness_version}, or name the suite's file with --suite"
+        )
+
+
+def verify(
+    result: Result,
+    plan: Plan,
+    store: Store,
+    device: str | None,
+    tolerance: float,
+    on_event: Callable[[Event], None],
+) -> tuple[Outcome, Verification | None]:
+    """Run a plan of `prepare` and compare its scores with the result's; no verification where a stage failed.
+
+    Args:
+        tolerance: percentage points that a task's mean may differ by; where the numeric settings are the result's
+            nothing may differ.
+
+    Raises:
+        UserError: bad data, or a disk that is full or gone.
+    """
+    outcome = run_serially(plan, store, sources_of(plan.request, device), on_event)
+    if outcome.failed:
+        return outcome, None
+    here, then = plan.request.numerics, result.numerics
+    differing = {
+        name: (then.get(name), here.get(name)) for name in sorted({*here, *then}) if then.get(name) != here.get(name)
+    }
+    (seed,) = plan.request.seeds
+    stored = {(s.task, s.language): s.metrics for s in result.scores if s.seed == seed}
+    again = {
+        (task, language): json.loads((store.read(ref.kind, ref.key).folder / "score.json").read_text())["metrics"]
+        for (task, language, _), ref in plan.runs[0].predict.items()
+    }
+    tasks = [
+        _compared(task.name, task.metric, plan.request.suite.source_language, stored, again)
+        for task in plan.request.tasks
+    ]
+    return outcome, Verification(tasks, not differing, differing, tolerance)
+
+
+def _compared(
+    task: str,
+    metric: str,
+    source: str,
+    stored: dict[tuple[str, str], dict[str, float | None]],
+    again: dict[tuple[str, str], dict[str, float | None]],
+) -> Task:
+    pairs = {
+        language: (stored[name, language][metric], scores[metric])
+        for (name, language), scores in again.items()
+        if name == task and language != source and (name, language) in stored
+    }
+    known = {language: (a, b) for language, (a, b) in pairs.items() if a is not None and b is not None}
+    before, after = (_mean([pair[side] for pair in known.values()]) for side in (0, 1))
+    worst = max(known, key=lambda language: abs(known[language][1] - known[language][0]))
+    return Task(task, metric, len(known), before, after, worst, known[worst][1] - known[worst][0])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
