@@ -534,9 +534,8 @@ def reproduce(result: Path) -> None:
       xrealign-bench reproduce leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
     """
     from xrealign_bench import reproduce as job
-    from xrealign_bench.results.files import read_result
 
-    stored = read_result(result)
+    stored = job.read_computed(result)
     for line in job.remarks_on(stored):
         click.echo(f"# {line}")
     click.echo(job.environment_of(stored))

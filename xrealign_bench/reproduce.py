@@ -18,6 +18,7 @@ from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
+from xrealign_bench.results.rescore import check_computed
 from xrealign_bench.results.schema import Result, digest_suite
 from xrealign_bench.specs import Recipe, digest, find_spec, shipped_names
 
@@ -58,6 +59,17 @@ class Verification:
         return all(100 * abs(task.difference) <= self.tolerance for task in self.tasks) and (
             not self.same_numerics or all(task.worst_difference == 0 for task in self.tasks)
         )
+
+
+def read_computed(folder: Path) -> Result:
+    """A result that the harness computed.
+
+    Raises:
+        UserError: there is none, or its scores are reported.
+    """
+    result = read_result(folder)
+    check_computed(folder, result)
+    return result
 
 
 def environment_of(result: Result) -> str:
@@ -112,7 +124,7 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
     Raises:
         UserError: there is no such result or seed, or checkpoint or suite are not those of the result.
     """
-    result = read_result(folder)
+    result = read_computed(folder)
     if seed is not None and seed not in result.seeds:
         raise UserError(f"{folder}: has no seed {seed}; its seeds are {', '.join(map(str, result.seeds))}")
     tested = {score.task for score in result.scores}

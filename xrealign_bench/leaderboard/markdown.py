@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from xrealign_bench.leaderboard.numbers import NONE, counted, percent, signed, spread, with_interval
 from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
-from xrealign_bench.results.schema import BASELINE, LanguageChange
+from xrealign_bench.results.schema import BASELINE, CheckpointRecord, LanguageChange
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
@@ -62,6 +62,9 @@ def _rules(board: Board) -> str:
         "round(baseline std, 1), or the mirror image. It is fragile, above all with few seeds.",
         "**Rank**: rows go by XR score; a row shares the rank of the row above it if the intervals of their "
         "gains in XR score overlap (the baseline's is 0). Ranks are within a checkpoint.",
+        "**Reported** rows are taken from a publication: nothing was computed here, and their intervals are over "
+        "seeds alone, so too narrow. All others are *rescored*: `xrealign-bench rescore` computes each score from "
+        "stored predictions.",
         "What lacks a task, language or seed, was run with `--limit`, or has no baseline beside it has "
         "no rank; a mean that lacks a part is not shown. Suite versions never share a table.",
     )
@@ -70,13 +73,13 @@ def _rules(board: Board) -> str:
 
 def _render_section(board: Board, section: Section) -> list[str]:
     checkpoint = section.checkpoint
-    revision = f", revision `{checkpoint.revision}`" if checkpoint.revision else ""
     parts = [
         f"## {text(checkpoint.id)}",
-        f"{text(checkpoint.architecture)}, {checkpoint.parameters:,} parameters{revision}, weights "
-        f"`{checkpoint.weights_sha256[:12]}`.",
+        text(checkpoint.architecture) + _identity(checkpoint) + ".",
         _overview(section.rows),
     ]
+    for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
+        parts.append(f"**Reported**: {text(said)}")
     unranked = [row for row in section.rows if row.unranked]
     if unranked:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
@@ -88,6 +91,14 @@ def _render_section(board: Board, section: Section) -> list[str]:
         if table:
             parts += [f"### Languages: {text(task)}", table]
     return parts
+
+
+def _identity(checkpoint: CheckpointRecord) -> str:
+    """What is known of it; of one in a publication, no more than its name."""
+    known = [] if checkpoint.parameters is None else [f"{checkpoint.parameters:,} parameters"]
+    known += [f"revision `{checkpoint.revision}`"] if checkpoint.revision else []
+    known += [f"weights `{checkpoint.weights_sha256[:12]}`"] if checkpoint.weights_sha256 else []
+    return "".join(f", {one}" for one in known)
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:
@@ -104,7 +115,7 @@ def _overview(rows: Sequence[Row]) -> str:
     body = [
         [
             str(row.rank) if row.rank is not None else "partial" if row.partial else NONE,
-            f"{_link(row)}<br>{text(row.title)}",
+            f"{_link(row)}<br>{text(row.title)}" + (" (reported)" if row.reported else ""),
             str(row.seeds),
             spread(row.xr),
             "baseline" if row.is_baseline else with_interval(row.gains.get("xr")),
@@ -113,9 +124,9 @@ def _overview(rows: Sequence[Row]) -> str:
             _both(row.tested),
             _both(row.one_std),
             NONE if row.worst is None else f"{text(row.worst.language)} {signed(row.worst.gain)}",
-            f"{row.seconds:,.0f}",
+            NONE if row.reported else f"{row.seconds:,.0f}",
             NONE if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:,.0f} MiB",
-            f"{row.realigned_parameters:,}",
+            NONE if row.reported else f"{row.realigned_parameters:,}",
         ]
         for row in rows
     ]

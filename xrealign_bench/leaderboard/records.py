@@ -45,6 +45,7 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
                 "unranked": list(row.unranked),
                 **_identity(section, row),
                 "title": row.title,
+                "trust": row.trust,
                 "seeds": row.seeds,
                 "xr": _value(row.xr),
                 **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},

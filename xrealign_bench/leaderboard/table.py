@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
@@ -72,6 +73,9 @@ class Row:
     """Of all stages behind the result, those shared with other results included."""
     peak_memory_bytes: int | None
     realigned_parameters: int
+    trust: Literal["reported", "rescored"]
+    reported: str | None
+    """Where reported scores were taken from."""
     result: str
     """Path of result.json, relative to the folder that the table is written to."""
 
@@ -180,6 +184,8 @@ def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
         seconds=sum(stage.seconds for stage in result.stages),
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
+        trust=result.trust,
+        reported=result.reported,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_predictions, read_result
-from xrealign_bench.results.schema import Score
+from xrealign_bench.results.schema import Result, Score
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.metrics import SCORING
 
@@ -20,6 +20,7 @@ def rescore(folder: Path) -> int:
         UserError: predictions are missing or not the recorded ones, or a score differs from theirs (each on a line).
     """
     result = read_result(folder)
+    check_computed(folder, result)
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
     tasks = {task.name: task for task in result.tasks}
     again = {
@@ -35,6 +36,16 @@ def rescore(folder: Path) -> int:
     if problems:
         raise UserError("\n".join(problems))
     return len(stored)
+
+
+def check_computed(folder: Path, result: Result) -> None:
+    """Refuse a result that the harness did not compute.
+
+    Raises:
+        UserError: its scores are reported.
+    """
+    if result.reported is not None:
+        raise UserError(f"{folder}: its scores are reported ones, there is nothing that they could be computed from")
 
 
 def _scores(task: Task, rows: list[dict[str, Any]]) -> Iterator[Score]:

@@ -19,11 +19,13 @@ SCHEMA_VERSION = 1
 
 
 class CheckpointRecord(Spec):
+    """Of a reported result the digests are empty and the parameters null: a publication names a checkpoint alone."""
+
     id: str
     revision: str | None
     model_type: str
     architecture: str
-    parameters: int
+    parameters: int | None
     config_sha256: str
     weights_sha256: str
     tokenizer_sha256: str
@@ -70,9 +72,9 @@ class Score(Spec):
     task: str
     language: str
     seed: int
-    examples: int
-    counted: int
-    """Words, examples, pairs or questions that count."""
+    examples: int | None
+    counted: int | None
+    """Words, examples, pairs or questions that count. Both are null where they are not reported."""
     metrics: dict[str, float | None]
     """Metric -> value in 0..1; null: nothing to count, see `reason`."""
     groups: dict[str, dict[str, float | None]] = {}
@@ -132,6 +134,9 @@ class Result(Spec):
     harness_version: str
     created: datetime
     command: str
+    reported: str | None = None
+    """Where the scores were taken from, and what to know of them: such a result has no predictions and no stages. Null:
+    the harness computed them."""
     suite: Suite
     suite_digest: str
     """Of the suite with its tasks and parallel corpora: what `digest_suite` gives."""
@@ -150,6 +155,11 @@ class Result(Spec):
     scores: list[Score]
     predictions: list[PredictionRecord]
     stages: list[StageRecord]
+
+    @property
+    def trust(self) -> Literal["reported", "rescored"]:
+        """How far scores can be checked: `rescored`, each from stored predictions; `reported`, not at all."""
+        return "rescored" if self.reported is None else "reported"
 
     @property
     def is_baseline(self) -> bool:
@@ -283,8 +293,10 @@ def digest_evidence(result: Result) -> str:
     a comparison stays good when its baseline is evaluated again together with the next recipe.
     """
     checkpoint = result.checkpoint
+    reported = {} if result.reported is None else {"scores": result.scores}
     return digest(
-        {
+        reported
+        | {
             "suite": result.suite_digest,
             "checkpoint": [checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256],
             "recipe": result.recipe_digest,

@@ -44,6 +44,8 @@ Verdict = Literal["helped", "harmed", "same"]
 def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000, seed: int = 0) -> Comparison:
     """Compare two results from their stored predictions, by the paired bootstrap of `scoring.bootstrap`.
 
+    Reported results have none: then seeds alone are resampled.
+
     Args: result_folder: of the recipe in question. baseline_folder: of the same checkpoint, suite, seeds and
         limit, fine-tuned only. resamples: of the bootstrap. A p-value can't be smaller than 2 / (resamples +
         1), and Holm's correction multiplies the smallest by the number of languages: 47 of them need at least
@@ -61,7 +63,7 @@ def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000,
     shares = seed_shares(len(result.seeds), resamples, rng)
     comparisons, tracks = [], []
     for task in sorted(result.tasks, key=lambda task: result.suite.tasks.index(task.name)):
-        counts, missing = _count(task, *systems)
+        counts, missing = (_count_reported if result.reported else _count)(task, *systems)
         targets = [code for code in counts if code != result.suite.source_language]
         if resamples < least_resamples(len(targets)):
             raise UserError(
@@ -150,6 +152,7 @@ def _check_comparable(ours: _System, theirs: _System) -> None:
         "checkpoint": (_identity(result), _identity(baseline)),
         "seeds": (result.seeds, baseline.seeds),
         "limit": (result.limit, baseline.limit),
+        "trust": (result.trust, baseline.trust),
         "tasks": (sorted(t.name for t in result.tasks), sorted(t.name for t in baseline.tasks)),
     }
     problems = [f"{what} ({mine} against {other})" for what, (mine, other) in compared.items() if mine != other]
@@ -211,6 +214,19 @@ def _count(task: Task, ours: _System, theirs: _System) -> tuple[dict[str, Counts
                     f"in {RESULT}; rescore or evaluate again"
                 )
         counts[code] = Counts(tuple(numbers.tolist()), earned, possible)
+    return counts, missing
+
+
+def _count_reported(task: Task, ours: _System, theirs: _System) -> tuple[dict[str, Counts], dict[str, str]]:
+    """Scores alone: as if each were of one example, the bootstrap draws seeds and no examples."""
+    counts, missing = {}, {}
+    for code, score in ours.languages[task.name].items():
+        other = theirs.languages[task.name][code]
+        if (reason := score.reason or other.reason) is not None:
+            missing[code] = reason
+            continue
+        earned = np.array([score.by_seed, other.by_seed])[:, :, None]
+        counts[code] = Counts((0,), earned, np.ones_like(earned))
     return counts, missing
 
 

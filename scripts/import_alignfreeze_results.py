@@ -1,0 +1,169 @@
+"""Make results of the figures that AlignFreeze published: one row a seed, method, task and checkpoint.
+
+The CSV files are those of the authors' repository (posos-tech/multilingual-alignment-and-transfer,
+scripts/2025_naacl/results; MIT, (c) 2024 Posos), one a checkpoint and task: CHECKPOINT__opus100__TASK.csv. The results
+are marked as reported; the leaderboard is built afterwards.
+
+    python scripts/import_alignfreeze_results.py CSV_FOLDER --results leaderboard/results
+    xrealign-bench leaderboard build leaderboard/results
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xrealign_bench import __version__
+from xrealign_bench.results.collect import describe_language
+from xrealign_bench.results.files import write_comparison, write_result
+from xrealign_bench.results.schema import BASELINE, CheckpointRecord, Result, Score, digest_suite
+from xrealign_bench.scoring.compare import compare
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec
+
+SUITE = "alignfreeze"
+CITATION = (
+    "Bakos et al., AlignFreeze, NAACL 2025, the figures of the authors' repository (scripts/2025_naacl/results). As "
+    "run, the dictionary's pairs ended at the poorest language and came again, and words of Tamil and Hindi were "
+    "broken apart at vowel signs; F1 of questions is not SQuAD's where precision + recall < 1, and their exact match "
+    "is not normalised. Realigned at the same time as fine-tuned (joint) and with other aligners than the dictionary: "
+    "parts of speech alone."
+)
+CREATED = datetime(2025, 4, 29, tzinfo=UTC)
+"""The conference's first day."""
+CHECKPOINTS = {
+    "bert-base-multilingual-cased": ("google-bert/bert-base-multilingual-cased", "bert"),
+    "distilbert-base-multilingual-cased": ("distilbert/distilbert-base-multilingual-cased", "distilbert"),
+    "xlm-roberta-base": ("FacebookAI/xlm-roberta-base", "xlm-roberta"),
+}
+TASKS = {"udpos": "udpos-alignfreeze", "wikiann": "wikiann-alignfreeze", "xnli": "xnli", "xquad": "xquad"}
+COLUMNS = {"accuracy": "accuracy", "entity_f1": "f1", "f1": "f1"}
+"""Our metric -> the end of a column's name."""
+ALIGNERS = {"dico": "lexicon", "fastalign": "fast-align", "awesome": "awesome-align"}
+METHODS = {
+    "before": "alignfreeze-full-as-run",
+    "freeze_realign_unfreeze": "alignfreeze-front-as-run",
+    "freeze_realign_unfreeze_last_half": "alignfreeze-back-as-run",
+    "during": "joint-full",
+    "during_partial_freeze_front": "joint-full",
+    "during_partial_freeze_back": "joint-full",
+}
+"""A method's name without its aligner -> the recipe that it is nearest to."""
+JOINT_FREEZING = {"during_partial_freeze_front": "lower_half", "during_partial_freeze_back": "upper_half"}
+
+Rows = dict[str, list[dict[str, str]]]
+"""Task -> its rows, one a seed."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--results", type=Path, default=Path("leaderboard/results"))
+    given = parser.parse_args()
+    count = 0
+    for checkpoint in CHECKPOINTS:
+        methods = read_methods(given.folder, checkpoint)
+        place = given.results / f"{SUITE}-1.0" / CHECKPOINTS[checkpoint][0].replace("/", "--")
+        baselines = {}
+        for tasks in sorted({tuple(rows) for rows in methods.values()}, key=len):  # of parts of speech, then of all
+            of_tasks = {task: methods["baseline"][task] for task in tasks}
+            baselines[tasks] = write(place, find_spec(BASELINE, Recipe), checkpoint, of_tasks)
+            count += 1
+        for method, rows in methods.items():
+            if method != "baseline":
+                folder = write(place, recipe_of(method), checkpoint, rows)
+                write_comparison(folder, compare(folder, baselines[tuple(rows)]))
+                count += 1
+    print(f"{count} results in {given.results / f'{SUITE}-1.0'}")
+
+
+def read_methods(folder: Path, checkpoint: str) -> dict[str, Rows]:
+    methods: dict[str, Rows] = {}
+    for task in TASKS:
+        with (folder / f"{checkpoint}__opus100__{task}.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                method = row["method"].replace("_last_6_", "_last_half_")  # the same, of XLM-R's twelve blocks
+                methods.setdefault(method, {}).setdefault(task, []).append(row)
+    return methods
+
+
+def recipe_of(method: str) -> Recipe:
+    name, _, aligner = method.rpartition("_")
+    shipped = find_spec(METHODS[name], Recipe)
+    part = shipped.name.removesuffix("-as-run").replace("joint-full", "joint")
+    changes = {"aligner": ALIGNERS[aligner]}
+    if name.startswith("during"):
+        part += {"lower_half": "-front", "upper_half": "-back"}.get(JOINT_FREEZING.get(name, ""), "-full")
+        if name in JOINT_FREEZING:
+            changes["freeze"] = shipped.freeze.model_copy(update={"blocks": JOINT_FREEZING[name]})
+        mixing = find_spec("alignfreeze-full-as-run", Recipe).parallel.mixing
+        changes["parallel"] = shipped.parallel.model_copy(update={"mixing": mixing})
+    title = f"{part.replace('-', ' ')}, {ALIGNERS[aligner]}, as published".replace("alignfreeze", "AlignFreeze")
+    named = {"name": f"{part}-{ALIGNERS[aligner]}-published", "title": title}
+    return Recipe.model_validate(shipped.model_dump() | shipped.model_copy(update=changes).model_dump() | named)
+
+
+def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
+    suite = find_spec(SUITE, Suite)
+    all_tasks = [find_spec(name, Task) for name in suite.tasks]
+    asked = [task for task in all_tasks if task.name in {TASKS[name] for name in rows}]
+    corpora = {name: find_spec(name, Corpus) for name in [suite.parallel.corpus, *suite.parallel.other_corpora]}
+    part = "" if len(asked) == len(all_tasks) else f"--task-{'_'.join(task.name for task in asked)}"
+    name, kind = CHECKPOINTS[checkpoint]
+    result = Result(
+        harness_version=__version__,
+        created=CREATED,
+        command="scripts/import_alignfreeze_results.py",
+        reported=CITATION,
+        suite=suite,
+        suite_digest=digest_suite(suite, all_tasks, corpora),
+        tasks=asked,
+        recipe=recipe,
+        recipe_digest=digest(recipe),
+        checkpoint=CheckpointRecord(
+            id=name, revision=None, model_type=kind, architecture=f"{kind}, base size", parameters=None,
+            config_sha256="", weights_sha256="", tokenizer_sha256="",
+        ),
+        seeds=suite.seeds,
+        languages=[describe_language(suite, code, name) for code in suite.target_languages],
+        limit=None,
+        numerics={},
+        packages={},
+        data=[],
+        scores=[score for task in asked for score in scores_of(suite, task, rows)],
+        predictions=[],
+        stages=[],
+    )  # fmt: skip
+    folder = place / f"{recipe.name}{part}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_result(folder, result)
+    return folder
+
+
+def scores_of(suite: Suite, task: Task, rows: Rows) -> list[Score]:
+    named: Sequence[dict[str, str]] = next(rows[name] for name, ours in TASKS.items() if ours == task.name)
+    by_seed = {int(row["seed"]): row for row in named}
+    languages = [suite.source_language, *(code for code in suite.target_languages if code in task.languages)]
+    return [
+        Score(
+            task=task.name,
+            language=language,
+            seed=seed,
+            examples=None,
+            counted=None,
+            metrics={task.metric: float(by_seed[seed][column(suite, task, language)])},
+        )
+        for language in languages
+        for seed in suite.seeds
+    ]
+
+
+def column(suite: Suite, task: Task, language: str) -> str:
+    named = "same" if language == suite.source_language else language
+    return f"eval_{named}_{COLUMNS[task.metric]}"
+
+
+if __name__ == "__main__":
+    main()
