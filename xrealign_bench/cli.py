@@ -524,6 +524,39 @@ def rescore(result: Path) -> None:
 
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("other", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture into this PNG file too.")
+@json_option
+def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> None:
+    """Compare two results with one another.
+
+    RESULT and OTHER are folders of two recipes' results, of one checkpoint, suite and list of seeds: gains of the first
+    over the second by tier, band and language, with the same tests as against the baseline.
+
+    \b
+    Example:
+      cd leaderboard/results/demo-1.0/xrealign-mini
+      xrealign-bench compare alignfreeze-front alignfreeze-full --chart ~/front-full.png
+    """
+    from xrealign_bench.leaderboard.chart import draw_chart
+    from xrealign_bench.leaderboard.text import render_evaluation, render_languages
+    from xrealign_bench.results.files import read_result
+    from xrealign_bench.scoring.compare import compare as compare_results
+
+    comparison = compare_results(result, other)
+    results, comparisons = [read_result(other), read_result(result)], [None, comparison]
+    if chart is not None and draw_chart(results, comparisons, chart) is None:
+        raise UserError(f"{chart}: there is nothing to draw, no gain of a tier or language")
+    if as_json:
+        _print_json(comparison.model_dump(mode="json"))
+        return
+    text = render_evaluation(results, comparisons)
+    languages = render_languages(results, comparisons)
+    click.echo(text if languages in text else f"{text}\n\n{languages}")
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
 def reproduce(result: Path) -> None:
     """Print the environment and the command that give a result.
 

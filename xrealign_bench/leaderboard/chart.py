@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.files import write_whole
 from xrealign_bench.leaderboard.numbers import counted
-from xrealign_bench.results.schema import BASELINE, Comparison, Result
+from xrealign_bench.results.schema import Comparison, Result
 from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     against distance to the source language. A side or a tier that has no gain is left out.
 
     Args:
-        results: of one checkpoint, suite and list of seeds; one a recipe.
-        comparisons: beside each result, None for the baseline.
+        results: of one checkpoint, suite and list of seeds; one a recipe, first the one that the others are compared
+            with.
+        comparisons: beside each result, None for the first.
         path: the file to write; its folder is made.
 
     Returns:
@@ -70,7 +71,7 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_ylabel(f"gain over {BASELINE} (points)", fontsize=11)
+        axes.set_ylabel(f"gain over {first.recipe.name} (points)", fontsize=11)
     if tiers:
         _draw_tiers(sides[0], compared, tiers)
     if best and points:

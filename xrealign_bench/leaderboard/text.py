@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from xrealign_bench.leaderboard.numbers import NONE, gaps, percent, signed, spread, with_interval
-from xrealign_bench.results.schema import BASELINE, Comparison, LanguageChange, Result, TaskComparison
+from xrealign_bench.results.schema import Comparison, LanguageChange, Result, TaskComparison
 from xrealign_bench.scoring.aggregate import BANDS, TIERS, Summary, Value, summarise
 
 RECIPES_ABREAST = 5
@@ -21,8 +21,9 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     follow.
 
     Args:
-        results: of one checkpoint, suite and list of seeds; one a recipe.
-        comparisons: beside each result, None for the baseline.
+        results: of one checkpoint, suite and list of seeds; one a recipe, first the one that the others are compared
+            with.
+        comparisons: beside each result, None for the first.
     """
     first, summaries = results[0], [summarise(result) for result in results]
     blocks = [_heading(first)]
@@ -51,7 +52,7 @@ def render_languages(results: Sequence[Result], comparisons: Sequence[Comparison
         for start in range(0, len(results), RECIPES_ABREAST):
             part = slice(start, start + RECIPES_ABREAST)
             blocks.append(f"{task}\n{_language_table(task, results[part], summaries[part], comparisons[part])}")
-    key = "percent; in brackets the gain over the baseline; +/- after it: helped/harmed (corrected test at 5 %)"
+    key = "percent; in brackets the gain over the first; +/- after it: helped/harmed (corrected test at 5 %)"
     return "\n\n".join([*blocks, key])
 
 
@@ -61,7 +62,7 @@ def _heading(result: Result) -> str:
     lines = [
         f"{suite.title} ({suite.id}), checkpoint {result.checkpoint.id}",
         f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
-        f"gain: over {BASELINE}, mean of all targets, with 95 % interval (paired bootstrap over "
+        f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval (paired bootstrap over "
         + ("seeds and examples)" if seeds > 1 else "examples of one seed)"),
         "+/-: languages helped / harmed, Holm-corrected test at 5 %; 1 std: the same by AlignFreeze's rule.",
     ]
