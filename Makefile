@@ -20,6 +20,10 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
+	# The boards are what is built from the results.
+	rm -rf build/leaderboard && mkdir -p build && cp -r leaderboard build/leaderboard
+	$(BIN)/xrealign-bench leaderboard build build/leaderboard/results > /dev/null
+	diff -r leaderboard build/leaderboard
 
 # The stamp is touched last, so that an installation that was interrupted is done again.
 $(INSTALLED): pyproject.toml constraints.txt
