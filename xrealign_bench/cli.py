@@ -618,8 +618,8 @@ def verify(result: Path, seed: int | None, tolerance: float, store: Path, device
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
-    stages = Store(store)
     stored, plan = job.prepare(result, Options(device=device, **options), seed)
+    stages = Store(store)
     with Progress(len(plan.stages)) as progress:
         outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress)
     _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
