@@ -17,7 +17,7 @@ PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
     "errors", "files", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
     "results", "scoring", "leaderboard", "catalogue", "doctor", "fetch", "evaluate", "freeze_search", "reproduce",
-    "progress", "cli",
+    "submit", "progress", "cli",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""
 

@@ -110,7 +110,8 @@ def check_name(recipe: Recipe) -> None:
     Raises:
         UserError: it does.
     """
-    if recipe.name == BASELINE and (recipe.realigns or recipe.initialisation != "checkpoint"):
+    plain = Recipe(name=BASELINE, title=recipe.title, description=recipe.description, citation=recipe.citation)
+    if recipe.name == BASELINE and recipe != plain:
         raise UserError(
             f"name: '{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something "
             "else; give it another name"

@@ -640,6 +640,44 @@ def verify(result: Path, seed: int | None, tolerance: float, store: Path, device
     click.echo("equal" if verification.same_numerics else f"within {tolerance} points")
 
 
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("xrealign-output/results"),
+    show_default=True,
+    help="Folder with the recipe's results; others in it are left alone.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xrealign-submission"),
+    show_default=True,
+    help="Folder that the submission is written to.",
+)
+def submit(file: Path, results: Path, output: Path) -> None:
+    """Make a recipe and its results ready for a pull request.
+
+    FILE is the recipe's YAML. Everything is checked that a review checks, and whatever is wrong or missing is told at
+    once: the recipe, the suite and its tasks, that the results are complete and have their baseline, that predictions
+    give the same scores and the same comparison. Then the files are copied to where they belong in the repository.
+
+    \b
+    Example:
+      xrealign-bench submit my-recipe.yaml --results xrealign-output/results
+    """
+    from xrealign_bench import submit as job
+
+    submission = job.check(file, results)
+    written = job.write(submission, file, results, output)
+    for path in written:
+        click.echo(str(path))
+    for task, licence in submission.licences.items():
+        _say(f"predictions on {task}: its data are under {licence}")
+    _say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
+
+
 @cli.group(cls=Listing)
 def cache() -> None:
     """Look after the store of finished stages."""

@@ -1,0 +1,115 @@
+"""Submissions. Truth: the shipped results of the demo suite, and what is spoilt in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.small import command
+from xrealign_bench.specs import Recipe
+from xrealign_bench.specs.yaml import shipped_folder
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "leaderboard" / "results" / "demo-1.0" / "xrealign-mini"
+RECIPE, BASELINE = "alignfreeze-front", "finetune-only"
+FILE = shipped_folder(Recipe) / f"{RECIPE}.yaml"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """The recipe's results, its baseline's, and those of another recipe."""
+    place = tmp_path / "results" / "demo-1.0" / "xrealign-mini"
+    for name in (RECIPE, BASELINE, "alignfreeze-full"):
+        shutil.copytree(SHIPPED / name, place / name)
+    return tmp_path / "results"
+
+
+def submit(results: Path, file: Path = FILE) -> Any:
+    return command("submit", file, "--results", results, "--output", results.parent / "out")
+
+
+def change(path: Path, edit: Callable[[Any], object]) -> None:
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_what_is_good_is_laid_out_as_the_repository_is(results: Path) -> None:
+    ran = submit(results)
+    assert ran.status == 0, ran.err
+    out = results.parent / "out"
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    place = "leaderboard/results/demo-1.0/xrealign-mini"
+    assert f"submissions/{RECIPE}.yaml" in files and f"{place}/{RECIPE}/result.json" in files
+    assert f"{place}/{BASELINE}/predictions-cldr-phrases.parquet" in files
+    assert not any("alignfreeze-full" in file for file in files)
+    assert (out / "submissions" / f"{RECIPE}.yaml").read_bytes() == FILE.read_bytes()
+    assert "predictions on cldr-phrases: its data are under Unicode-3.0" in ran.err
+    built = command("leaderboard", "build", out / "leaderboard" / "results")
+    assert built.status == 0, built.err
+    again = submit(results)
+    assert again.status == 2 and "is not empty; name another folder with --output" in again.err
+
+
+def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path) -> None:
+    place = results / "demo-1.0" / "xrealign-mini"
+
+    def worse(content: Any) -> None:
+        content["scores"] = [score for score in content["scores"] if score["seed"] != 66]
+        content["scores"][5]["metrics"]["accuracy"] += 0.01
+
+    change(place / RECIPE / "result.json", worse)
+    mine = yaml.safe_load(FILE.read_text())
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(mine | {"objective": mine["objective"] | {"temperature": 0.2}, "citation": ""}))
+    ran = submit(results, file)
+    assert ran.status == 2
+    for said in (
+        f"{file}: its name is '{RECIPE}'; call the file {RECIPE}.yaml",
+        f"{file}: names no citation",
+        f"{file}: the name '{RECIPE}' is another recipe's already",
+        "was computed by another version of the recipe",
+        "seeds not evaluated: 66",
+        "has predictions and no score in result.json",
+    ):
+        assert said in ran.err, said
+    assert not (results.parent / "out").exists()
+
+
+def test_a_comparison_that_the_predictions_do_not_give_is_told(results: Path) -> None:
+    path = results / "demo-1.0" / "xrealign-mini" / RECIPE / "comparison.json"
+    change(path, lambda content: content["gains"]["xr"].update(mean=0.2))
+    ran = submit(results)
+    assert ran.status == 2 and "comparison.json: is not what the predictions give; evaluate again" in ran.err
+
+
+def test_a_missing_baseline_is_told(results: Path) -> None:
+    shutil.rmtree(results / "demo-1.0" / "xrealign-mini" / BASELINE)
+    ran = submit(results)
+    assert ran.status == 2 and "no comparison.json with a finetune-only result that is there" in ran.err
+
+
+def test_another_suite_of_the_same_name_is_told(results: Path) -> None:
+    path = results / "demo-1.0" / "xrealign-mini" / RECIPE / "result.json"
+    change(path, lambda content: content["suite"]["finetuning"].update(steps=7))
+    ran = submit(results)
+    assert ran.status == 2 and "its suite demo-1.0 is not the one of this installation" in ran.err
+
+
+def test_a_recipe_without_results_is_told(results: Path, tmp_path: Path) -> None:
+    ran = submit(results, shipped_folder(Recipe) / "full-lora.yaml")
+    assert ran.status == 2 and "no result of the recipe 'full-lora' in it or below; evaluate it first" in ran.err
+
+
+def test_published_figures_are_none_of_ours(tmp_path: Path) -> None:
+    place = tmp_path / "results" / "alignfreeze-1.0" / "google-bert--bert-base-multilingual-cased"
+    shipped = ROOT / "leaderboard" / "results" / "alignfreeze-1.0" / place.name / BASELINE
+    shutil.copytree(shipped, place / BASELINE)
+    ran = submit(tmp_path / "results", shipped_folder(Recipe) / "finetune-only.yaml")
+    assert ran.status == 2 and "its scores are reported ones; only what was computed can be submitted" in ran.err
