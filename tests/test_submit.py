@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +119,85 @@ def test_published_figures_are_none_of_ours(tmp_path: Path) -> None:
     shutil.copytree(shipped, place / BASELINE)
     ran = submit(tmp_path / "results", shipped_folder(Recipe) / "finetune-only.yaml")
     assert ran.status == 2 and "its scores are reported ones; only what was computed can be submitted" in ran.err
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of the Hub as a pull request with files needs; notes what it is sent."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.seen: list[tuple[str, bytes]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((self.path, sent))
+        if self.path.startswith("/api/datasets/org/board/preupload/main"):
+            files = json.loads(sent)["files"]
+            modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
+            self.answer(200, {"files": modes})
+        elif self.path.startswith("/api/datasets/org/board/commit/main"):
+            address = f"http://127.0.0.1:{self.server.server_port}/datasets/org/board"
+            urls = {"commitUrl": f"{address}/commit/1", "pullRequestUrl": f"{address}/discussions/7"}
+            self.answer(200, {"success": True, "commitOid": "1" * 40, **urls})
+        elif self.path == "/api/validate-yaml":
+            self.answer(200, {"errors": [], "warnings": []})
+        else:
+            self.answer(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+
+    def answer(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    server = Hub()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def push(results: Path, repo: str, port: int) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the Hub's address is read when the library is imported."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_TOKEN": "hf_test", "HF_HOME": str(results.parent)}
+    words = ["submit", str(FILE), "--results", str(results), "--output", str(results.parent / repo.replace("/", "-"))]
+    program = "from xrealign_bench.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words, "--push", repo],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_pull_request_is_opened_with_every_file(results: Path, hub: Hub) -> None:
+    done = push(results, "org/board", hub.server_port)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"http://127.0.0.1:{hub.server_port}/datasets/org/board/discussions/7"
+    path, sent = next(seen for seen in hub.seen if "/commit/" in seen[0])
+    assert "create_pr=1" in path
+    lines = [json.loads(line) for line in sent.splitlines()]
+    assert lines[0]["value"]["summary"].startswith(f"Submit {RECIPE}: ")
+    files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
+    out = results.parent / "org-board"
+    assert files == {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_hub_that_refuses_is_told(results: Path, hub: Hub) -> None:
+    done = push(results, "org/nonesuch", hub.server_port)
+    assert done.returncode == 2 and "org/nonesuch: the Hub has no such data set, or none for you" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -656,7 +656,8 @@ def verify(result: Path, seed: int | None, tolerance: float, store: Path, device
     show_default=True,
     help="Folder that the submission is written to.",
 )
-def submit(file: Path, results: Path, output: Path) -> None:
+@click.option("--push", metavar="REPO", help="Open a pull request with it on this Hub data set, ORG/NAME.")
+def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
     """Make a recipe and its results ready for a pull request.
 
     FILE is the recipe's YAML. Everything is checked that a review checks, and whatever is wrong or missing is told at
@@ -667,6 +668,7 @@ def submit(file: Path, results: Path, output: Path) -> None:
     Example:
       xrealign-bench submit my-recipe.yaml --results xrealign-output/results
     """
+    _quiet_libraries(offline=False)
     from xrealign_bench import submit as job
 
     submission = job.check(file, results)
@@ -675,7 +677,10 @@ def submit(file: Path, results: Path, output: Path) -> None:
         click.echo(str(path))
     for task, licence in submission.licences.items():
         _say(f"predictions on {task}: its data are under {licence}")
-    _say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
+    if push is None:
+        _say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
+    else:
+        click.echo(job.push(output, push, f"Submit {submission.recipe.name}: {submission.recipe.title}"))
 
 
 @cli.group(cls=Listing)

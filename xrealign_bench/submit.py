@@ -77,7 +77,8 @@ def check(file: Path, results: Path) -> Submission:
             continue
         folders.append(baseline)
         attempt(lambda baseline=baseline: rescore(baseline))  # type: ignore[misc]
-        attempt(lambda pair=(folder, baseline): _check_comparison(*pair))  # type: ignore[misc]
+        if not problems:  # what it is made from is good
+            attempt(lambda pair=(folder, baseline): _check_comparison(*pair))  # type: ignore[misc]
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     licences = {task.name: task.licence for _, result in mine for task in result.tasks}
@@ -102,6 +103,31 @@ def write(submission: Submission, file: Path, results: Path, out: Path) -> list[
         shutil.copytree(folder, place)
         written.append(place)
     return written
+
+
+def push(folder: Path, repo: str, title: str) -> str:
+    """Open a pull request with a folder's files on a Hub data set; return its address.
+
+    Raises:
+        UserError: the Hub refuses, or can't be reached.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi, errors
+
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in paths]
+    try:
+        # One commit: `upload_folder` may make several.
+        commit = HfApi().create_commit(repo, files, commit_message=title, repo_type="dataset", create_pr=True)
+    except errors.HFValidationError:
+        raise UserError(f"'{repo}' is no Hub id like ORG/NAME") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(f"{repo}: the Hub has no such data set, or none for you; log in with `hf auth login`") from None
+    except Exception as error:  # also those of the library's own HTTP client
+        first = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{repo}: the pull request can't be opened ({first}); {folder} holds all that it needs"
+        ) from None
+    return str(commit.pr_url)
 
 
 def _name_problems(recipe: Recipe, file: Path) -> Iterator[str]:
