@@ -82,6 +82,8 @@ def test_what_is_not_of_the_result_is_refused(finished: Finished, copied: Path, 
     other = write_checkpoint(tmp_path / "other", seed=5)
     ran = verify(world, copied, "--checkpoint", other)
     assert ran.status == 2 and "its weights (" in ran.err and "name the right one with --checkpoint" in ran.err
+    ran = command("verify", copied, "--suite", world.suite)
+    assert ran.status == 2 and "its checkpoint was a folder called 'tiny'; name it with --checkpoint" in ran.err
     ran = verify(world, copied, "--seed", 8)
     assert ran.status == 2 and "has no seed 8; its seeds are 3, 7" in ran.err
     change(copied, lambda content: content.update(suite_digest="0" * 64))

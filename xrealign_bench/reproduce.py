@@ -13,6 +13,7 @@ import numpy as np
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, sources_of
 from xrealign_bench.evaluate import prepare as prepare_evaluation
+from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.models.device import PRECISIONS
 from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
@@ -127,6 +128,9 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
     result = read_computed(folder)
     if seed is not None and seed not in result.seeds:
         raise UserError(f"{folder}: has no seed {seed}; its seeds are {', '.join(map(str, result.seeds))}")
+    then = result.checkpoint
+    if options.checkpoint is None and then.revision is None and then.id != EMBEDDED:
+        raise UserError(f"{folder}: its checkpoint was a folder called '{then.id}'; name it with --checkpoint")
     tested = {score.task for score in result.scores}
     plan = prepare_evaluation(
         replace(
