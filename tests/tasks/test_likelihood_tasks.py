@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from tests.models.conftest import train_tokenizer
 from xrealign_bench.data import Located, PlainTextData, TextData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.language_model import LanguageModel
@@ -146,6 +147,26 @@ def test_a_prompt_that_is_too_long_loses_the_end_of_its_longest_text(tokenizer: 
     assert altered == {"truncated": 1}
     with pytest.raises(UserError, match="no room for a text in windows of 4 sub-words; give the suite a larger"):
         prompted(task, data, tokenizer, model(), max_length=4)
+
+
+def test_characters_of_several_tokens_are_left_out_whole() -> None:
+    """Of bytes, as rare signs are read: three tokens end where the text does."""
+    bytes_ = train_tokenizer("gpt")
+    data = TextData("en", [0], ["a day of " + "☃" * 12], None, [0], {}, PLACE)
+    _, rows, altered = prompted(Task.model_validate(TOPIC), data, bytes_, Anything(), max_length=24)
+    assert max(map(len, rows["input_ids"])) <= 24 and altered == {"truncated": 1}
+    read = decoders.ByteLevel().decode(bytes_.convert_ids_to_tokens(rows["input_ids"][0][1:]))
+    assert read == f"a day of {'☃' * read.count('☃')} , yes" and 0 < read.count("☃") < 12
+
+
+class Anything(LanguageModel):
+    """To which all is equally likely."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Identity(), nn.Identity())
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return torch.zeros(input_ids[:, 1:].shape)
 
 
 @pytest.mark.parametrize("verbalisers", [{"A": "snow", "B": "rain"}, {"A": "yes", "B": "yes ."}])

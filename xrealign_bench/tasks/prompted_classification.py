@@ -101,7 +101,8 @@ def _shortened(task: Task, sides: list[str], tokenizer: PreTrainedTokenizerFast,
                 f"task '{task.name}': its prompt has no room for a text in windows of {max_length} sub-words; "
                 "give the suite a larger finetuning.max_length or the task a shorter prompt"
             )
-        sides[side] = sides[side][: offsets[side][kept - 1][1]]
+        # Several tokens may be of one character, so that the last one kept ends where the text does.
+        sides[side] = sides[side][: min(offsets[side][kept - 1][1], len(sides[side]) - 1)]
 
 
 def _shared(candidates: Sequence[Tokens]) -> int:
