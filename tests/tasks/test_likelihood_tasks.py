@@ -145,6 +145,10 @@ def test_a_prompt_that_is_too_long_loses_the_end_of_its_longest_text(tokenizer: 
     read = [" ".join(WORDS[number] for number in ids) for ids in rows["input_ids"]]
     assert read[:2] == ["<s> good , yes , it is bad", "<s> good , no , it is bad"]
     assert altered == {"truncated": 1}
+    both = TextData("en", [0], ["good " * 9], ["bad " * 8], [0], {}, PLACE)
+    _, rows, _ = prompted(task, both, tokenizer, model(), max_length=10)
+    read = " ".join(WORDS[number] for number in rows["input_ids"][0])
+    assert read == "<s> good good , yes , bad bad bad bad"  # 9 and 8, 4 and 8, 4 and 4, 2 and 4
     with pytest.raises(UserError, match="no room for a text in windows of 4 sub-words; give the suite a larger"):
         prompted(task, data, tokenizer, model(), max_length=4)
 

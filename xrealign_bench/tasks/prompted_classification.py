@@ -86,7 +86,8 @@ def _fill(task: Task, sides: Sequence[str], label: str) -> str:
 
 
 def _shortened(task: Task, sides: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> list[Tokens]:
-    """The prompts of one example with so much of its texts that they fit, the longest losing its last tokens first."""
+    """The prompts of one example with so much of its texts that they fit: the longest loses its last tokens, at most half
+    of them at once."""
     sides = list(sides)
     while True:
         candidates = _encode(task, [sides], tokenizer)[0]
@@ -95,7 +96,7 @@ def _shortened(task: Task, sides: list[str], tokenizer: PreTrainedTokenizerFast,
             return candidates
         offsets = [tokenizer(side, add_special_tokens=False).encodings[0].offsets for side in sides]
         side = max(range(len(sides)), key=lambda number: len(offsets[number]))
-        kept = len(offsets[side]) - excess
+        kept = max(len(offsets[side]) - excess, len(offsets[side]) // 2)  # the other may be the longest then
         if kept < 1:
             raise UserError(
                 f"task '{task.name}': its prompt has no room for a text in windows of {max_length} sub-words; "
