@@ -86,8 +86,8 @@ def _fill(task: Task, sides: Sequence[str], label: str) -> str:
 
 
 def _shortened(task: Task, sides: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> list[Tokens]:
-    """The prompts of one example with so much of its texts that they fit: the longest loses its last tokens, at most half
-    of them at once."""
+    """The prompts of one example with so much of its texts that they fit: the longest loses its last tokens, at most
+    half of them at once."""
     sides = list(sides)
     while True:
         candidates = _encode(task, [sides], tokenizer)[0]
