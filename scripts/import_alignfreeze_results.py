@@ -109,7 +109,7 @@ def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
     suite = find_spec(SUITE, Suite)
     all_tasks = [find_spec(name, Task) for name in suite.tasks]
     asked = [task for task in all_tasks if task.name in {TASKS[name] for name in rows}]
-    corpora = {name: find_spec(name, Corpus) for name in [suite.parallel.corpus, *suite.parallel.other_corpora]}
+    corpora = {name: find_spec(name, Corpus) for name in suite.parallel.corpora}
     part = "" if len(asked) == len(all_tasks) else f"--task-{'_'.join(task.name for task in asked)}"
     name, kind = CHECKPOINTS[checkpoint]
     result = Result(

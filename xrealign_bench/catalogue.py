@@ -77,7 +77,7 @@ def validate_file(path: Path) -> str:
     if isinstance(spec, Suite):
         for task in spec.tasks:
             find_beside(task, Task, str(path))
-        for corpus in (spec.parallel.corpus, *spec.parallel.other_corpora):
+        for corpus in spec.parallel.corpora:
             find_beside(corpus, Corpus, str(path))
     return model.__name__.lower()
 

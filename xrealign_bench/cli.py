@@ -77,6 +77,15 @@ data_root_option = click.option(
     envvar="XREALIGN_BENCH_DATA_ROOT",
     help="Folder with data sets in Hub layout (ORG/NAME/CONFIG/SPLIT-*.parquet), read instead of the Hub.",
 )
+device_option = click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
+offline_option = click.option(
+    "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
+)
+code_option = click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
+pickle_option = click.option(
+    "--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors."
+)
+result_argument = click.argument("result", type=click.Path(path_type=Path, file_okay=False))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
 
 
@@ -101,7 +110,7 @@ EVALUATION_OPTIONS = (
         help="Folder for results and leaderboard.",
     ),
     store_option,
-    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]"),
+    device_option,
     click.option(
         "--precision",
         type=click.Choice(list(PRECISIONS)),
@@ -111,13 +120,9 @@ EVALUATION_OPTIONS = (
         help="What encoders compute in; weights, heads and losses stay fp32.",
     ),
     click.option("--gradient-checkpointing", is_flag=True, help="Train in less memory, a third more slowly."),
-    click.option(
-        "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
-    ),
-    click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along."),
-    click.option(
-        "--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors."
-    ),
+    offline_option,
+    code_option,
+    pickle_option,
     click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost."),
     json_option,
 )
@@ -506,7 +511,7 @@ def leaderboard_build(results: Path, out: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@result_argument
 def rescore(result: Path) -> None:
     """Compute the scores of a result again.
 
@@ -523,7 +528,7 @@ def rescore(result: Path) -> None:
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@result_argument
 @click.argument("other", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture into this PNG file too.")
 @json_option
@@ -556,7 +561,7 @@ def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> Non
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@result_argument
 def reproduce(result: Path) -> None:
     """Print the environment and the command that give a result.
 
@@ -576,7 +581,7 @@ def reproduce(result: Path) -> None:
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path, file_okay=False))
+@result_argument
 @click.option("--seed", type=int, help="One of the result's.  [default: its first]")
 @click.option("--checkpoint", help="Hub id or folder.  [default: the result's]")
 @click.option("--suite", default="", help="Name or YAML file.  [default: the result's]")
@@ -595,10 +600,10 @@ def reproduce(result: Path) -> None:
     show_default=True,
     help="Folder for the stages; what is found there is not computed again.",
 )
-@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
-@click.option("--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub.")
-@click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
-@click.option("--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors.")
+@device_option
+@offline_option
+@code_option
+@pickle_option
 def verify(result: Path, seed: int | None, tolerance: float, store: Path, device: str | None, **options: Any) -> None:
     """Compute one seed of a result again and compare.
 

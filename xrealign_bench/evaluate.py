@@ -76,7 +76,7 @@ def prepare(options: Options) -> Plan:
     """
     suite = find_spec(options.suite, Suite)
     targets = chosen("target language", [find(code).code for code in options.languages], suite.target_languages)
-    tasks = [_capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
+    tasks = [capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
     asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
     once = [given for place, given in enumerate(asked) if given not in asked[:place]]
     recipes = [given if isinstance(given, Recipe) else find_spec(given, Recipe) for given in once]
@@ -253,15 +253,15 @@ def _asked(tasks: list[Task], names: Sequence[str], targets: Sequence[str], *, n
     return [task for task in tested or tasks if task.name in names]
 
 
-def _capped(task: Task, most: int | None) -> Task:
-    """The task with no more test examples than its suite allows."""
+def capped(task: Task, most: int | None) -> Task:
+    """A task with no more test examples than its suite allows (null: as many as the task says)."""
     sizes = [size for size in (task.test_examples, most) if size is not None]
     return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
     own = [recipe.parallel.corpus for recipe in recipes if recipe.parallel.corpus]
-    return sorted({suite.parallel.corpus, *suite.parallel.other_corpora, *own})
+    return sorted({*suite.parallel.corpora, *own})
 
 
 def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoint) -> None:

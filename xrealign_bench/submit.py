@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xrealign_bench.catalogue import validate_file
 from xrealign_bench.errors import UserError
+from xrealign_bench.evaluate import capped
 from xrealign_bench.results.files import COMPARISON, RESULT, find_results, read_comparison, read_result
 from xrealign_bench.results.rescore import rescore
 from xrealign_bench.results.schema import BASELINE, Result
@@ -162,10 +163,8 @@ def _result_problems(result: Result, recipe: Recipe) -> Iterator[str]:
 
 def _is_shipped(task: Task, suite: Suite) -> bool:
     """Whether a task is the shipped one, at whatever revision its data were read."""
-    shipped = find_spec(task.name, Task)
-    sizes = [size for size in (shipped.test_examples, suite.test_examples) if size is not None]
-    capped = shipped.model_copy(update={"test_examples": min(sizes, default=None)})
-    return digest(_at_any_revision(capped)) == digest(_at_any_revision(task))
+    shipped = capped(find_spec(task.name, Task), suite.test_examples)
+    return digest(_at_any_revision(shipped)) == digest(_at_any_revision(task))
 
 
 def _at_any_revision(task: Task) -> Task:

@@ -270,7 +270,7 @@ def digest_suite(suite: Suite, tasks: Sequence[Task], corpora: Mapping[str, Corp
         corpora: its own among others. They are covered at whatever commit they are: an evaluation that realigns
             nothing does not look it up.
     """
-    names = sorted([suite.parallel.corpus, *suite.parallel.other_corpora])
+    names = sorted(suite.parallel.corpora)
     return digest(
         {
             "suite": suite,

@@ -62,6 +62,11 @@ class SuiteParallel(Spec):
     other_corpora: dict[Name, list[str]] = {}
     """Corpus -> languages that are read from it instead."""
 
+    @property
+    def corpora(self) -> list[str]:
+        """The names of all of them."""
+        return [self.corpus, *self.other_corpora]
+
 
 class Suite(Spec):
     name: Name

@@ -107,9 +107,9 @@ def train(
 
     def read(chosen: list[int]) -> Batch:
         batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
-        gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1]).to(device)
-        labelled_words = int((gold != NOT_LABELLED).sum())
-        return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold))
+        gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1])
+        labelled_words = int((gold != NOT_LABELLED).sum())  # before a GPU would be waited for
+        return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold.to(device)))
 
     return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 

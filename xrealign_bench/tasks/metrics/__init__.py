@@ -39,6 +39,12 @@ def _of_words(task: Task) -> ModuleType:
     return entities if task.metric == "entity_f1" else words
 
 
+_CLASSES = Scoring(
+    columns=("gold", "predicted"),
+    given=("gold",),
+    score=classes.score,
+    credits=classes.credits,
+)
 SCORING: Mapping[Kind, Scoring] = {
     "token_classification": Scoring(
         columns=("gold", "predicted", "scored", "group"),
@@ -58,18 +64,8 @@ SCORING: Mapping[Kind, Scoring] = {
         score=answers.score,
         credits=answers.credits,
     ),
-    "sequence_classification": Scoring(
-        columns=("gold", "predicted"),
-        given=("gold",),
-        score=classes.score,
-        credits=classes.credits,
-    ),
-    "prompted_classification": Scoring(
-        columns=("gold", "predicted"),
-        given=("gold",),
-        score=classes.score,
-        credits=classes.credits,
-    ),
+    "sequence_classification": _CLASSES,
+    "prompted_classification": _CLASSES,
     "language_modelling": Scoring(
         columns=("bits", "bytes", "tokens"),
         given=("bytes", "tokens"),
