@@ -49,6 +49,12 @@ def test_a_result_computed_again_is_equal(finished: Finished, copied: Path) -> N
     assert "0 stages run" in again.err and again.status == 0
 
 
+def test_a_baseline_is_computed_again_too(finished: Finished, tmp_path: Path) -> None:
+    ran = verify(finished[0], Path(shutil.copytree(finished[0].result("finetune-only"), tmp_path / "result")))
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines()[-1] == "equal"
+
+
 def test_a_score_that_is_not_computed_again_is_found(finished: Finished, copied: Path) -> None:
     """Not within the tolerance either, where the numeric settings are the same."""
 

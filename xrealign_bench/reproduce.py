@@ -20,7 +20,7 @@ from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
 from xrealign_bench.results.rescore import check_computed
-from xrealign_bench.results.schema import Result, digest_suite
+from xrealign_bench.results.schema import BASELINE, Result, digest_suite
 from xrealign_bench.specs import Recipe, digest, find_spec, shipped_names
 
 TOLERANCE = 1.0
@@ -137,7 +137,7 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
             options,
             checkpoint=options.checkpoint or result.checkpoint.id,
             revision=options.revision or (None if options.checkpoint else result.checkpoint.revision),
-            recipes=[result.recipe],
+            recipes=[BASELINE if result.is_baseline else result.recipe],  # it is planned beside every other
             suite=options.suite or result.suite.name,
             tasks=[task.name for task in result.tasks if task.name in tested],
             languages=[language.code for language in result.languages],
