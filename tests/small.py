@@ -186,6 +186,15 @@ def left_over(*folders: Path) -> list[Path]:
     return [p for folder in folders for p in [*folder.rglob("*.tmp"), *folder.glob(".work/*")]]
 
 
+def mean_by_language(result: Path, task: str, metric: str) -> dict[str, float]:
+    """Of a result's scores, over its seeds."""
+    by_language: dict[str, list[float]] = {}
+    for score in json.loads((result / "result.json").read_bytes())["scores"]:
+        if score["task"] == task:
+            by_language.setdefault(score["language"], []).append(score["metrics"][metric])
+    return {language: sum(values) / len(values) for language, values in by_language.items()}
+
+
 def essence(result: Path) -> dict[str, Any]:
     """What a result says, without when it was made and how long that took; and the bytes of what lies beside it."""
     content = json.loads((result / "result.json").read_bytes())

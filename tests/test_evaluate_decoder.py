@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import xrealign_bench
 from tests.data.hub_folder import write_rows
-from tests.small import SEEDS, SOURCE, SUITE, TARGETS, World, write_suite, write_yaml
+from tests.small import SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_comparison, read_result
@@ -109,16 +109,7 @@ def test_the_harm_to_the_language_model_is_compared(world: World) -> None:
     assert comparison is not None
     plain = next(task for task in comparison.tasks if task.task == "plain")
     means = [
-        {
-            code: np.mean(
-                [
-                    s.metrics["compression"]
-                    for s in read_result(world.result(recipe)).scores
-                    if (s.task, s.language) == ("plain", code)
-                ]
-            )
-            for code in TARGETS
-        }
+        mean_by_language(world.result(recipe), "plain", "compression")
         for recipe in ("finetune-only", "alignfreeze-front")
     ]
     for change in plain.languages:

@@ -14,7 +14,7 @@ import pytest
 from datasets import Features, Value
 
 from tests.data.hub_folder import write_rows
-from tests.small import TARGETS, World, command, write_suite, write_yaml
+from tests.small import TARGETS, World, command, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare
@@ -120,19 +120,7 @@ def test_the_comparison_is_of_the_predictions(world: World) -> None:
     comparison = read_comparison(world.result("alignfreeze-front"))
     assert comparison is not None
     task = next(task for task in comparison.tasks if task.task == "found")
-    means = [
-        {
-            code: np.mean(
-                [
-                    s.metrics["accuracy"]
-                    for s in read_result(world.result(recipe)).scores
-                    if (s.task, s.language) == ("found", code)
-                ]
-            )
-            for code in TARGETS
-        }
-        for recipe in RECIPES
-    ]
+    means = [mean_by_language(world.result(recipe), "found", "accuracy") for recipe in RECIPES]
     assert {c.language: c.gain for c in task.languages} == pytest.approx(
         {code: means[1][code] - means[0][code] for code in TARGETS}
     )
