@@ -100,7 +100,11 @@ EVALUATION_OPTIONS = (
     click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated."),
     click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated."),
     click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated."),
-    click.option("--limit", type=click.IntRange(min=1), help="At most so many examples a language and split."),
+    click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        help="At most so many examples (evenly spread) and sentence pairs (the first) a language.",
+    ),
     data_root_option,
     click.option(
         "--output",

@@ -54,10 +54,26 @@ def test_what_has_no_text_or_no_label_is_dropped_and_counted(root):
     assert data.dropped == {"empty": 2, "unlabelled": 2}
 
 
-@pytest.mark.parametrize(("limit", "test_examples", "count"), [(1, None, 1), (None, 2, 2), (2, 3, 2), (9, None, 4)])
-def test_the_first_examples_as_stored_are_taken(root, limit, test_examples, count):
+@pytest.mark.parametrize(
+    ("limit", "test_examples", "texts"),
+    [(1, None, "a"), (None, 2, "ac"), (2, 3, "ac"), (3, None, "abc"), (9, None, "abcd")],
+)
+def test_some_of_the_examples_are_spread_over_the_data(root, limit, test_examples, texts):
     write_rows(root, "en_x", "test", [single(word, 0) for word in "abcd"], SINGLE)
-    assert load(root, limit=limit, test_examples=test_examples).text == list("abcd")[:count]
+    data = load(root, limit=limit, test_examples=test_examples)
+    assert data.text == list(texts)
+    assert data.rows == ["abcd".index(text) for text in texts]
+
+
+def test_of_sorted_labels_each_has_its_share(root):
+    write_rows(root, "en_x", "test", [single(str(row), int(row >= 70)) for row in range(100)], SINGLE)
+    assert sorted(load(root, limit=10).labels) == [0] * 3 + [1] * 7  # the task's first label is the data's second
+
+
+def test_a_bad_example_is_named_by_its_row_in_the_data(root):
+    write_rows(root, "en_x", "test", [single("a", 0), single("b", 0), single(None, 0), single("d", 0)], SINGLE)
+    with pytest.raises(UserError, match="test, row 2: 'text' is null"):
+        load(root, limit=2)
 
 
 def test_string_labels_and_a_map(root):

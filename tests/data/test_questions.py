@@ -69,7 +69,7 @@ def test_columns_come_out_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "train_examples", "expected"), [(1, None, 1), (None, 2, 2), (9, None, 3)])
-def test_the_first_questions_are_taken(
+def test_at_most_so_many_questions_are_taken(
     tmp_path: Path, limit: int | None, train_examples: int | None, expected: int
 ) -> None:
     write(tmp_path, [row(dogs=14)] * 3)

@@ -31,9 +31,9 @@ def test_labels_are_mapped_by_name(root):
 @pytest.mark.parametrize(
     ("limit", "train_examples", "words"), [(1, None, 1), (None, 2, 1), (2, 3, 1), (3, 2, 1), (9, None, 2)]
 )
-def test_the_first_examples_as_stored_are_taken(root, limit, train_examples, words):
+def test_at_most_so_many_examples_are_taken(root, limit, train_examples, words):
     data = load(root, limit=limit, train_examples=train_examples)
-    assert len(data.words) == words  # of the first two examples the second is empty
+    assert len(data.words) == words  # of two out of three examples the second is empty
 
 
 def test_string_labels_and_groups(root):

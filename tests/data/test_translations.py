@@ -64,13 +64,13 @@ def test_each_language_has_its_column(root: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "limit", "text"),
     [
-        ({"test_examples": 2}, None, ["one", "two"]),
+        ({"test_examples": 2}, None, ["one", "two "]),
         ({"skip_examples": 1}, None, ["two", "three", "four", "five", "six"]),
-        ({"skip_examples": 1, "test_examples": 3}, None, ["two", "three"]),
+        ({"skip_examples": 1, "test_examples": 3}, None, ["two", "five"]),
         ({"skip_examples": 5, "test_examples": 9}, 1, ["five"]),
     ],
 )
-def test_examples_are_counted_behind_those_that_are_skipped(
+def test_examples_are_spread_behind_those_that_are_skipped(
     root: Path, changes: dict[str, Any], limit: int | None, text: list[str]
 ) -> None:
     data = load_translations(make_task(**changes), "sw", "test", root, offline=True, limit=limit)

@@ -8,14 +8,14 @@ from xrealign_bench.data.plain_texts import PlainTextData, load_plain_texts
 from xrealign_bench.data.questions import QuestionData, load_questions
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.data.tagged_words import WordData, load_words
-from xrealign_bench.data.task_data import NOT_LABELLED, Split, locate_task
+from xrealign_bench.data.task_data import CHOSEN_EXAMPLES, NOT_LABELLED, Split, examples_to_read, locate_task
 from xrealign_bench.data.translations import TranslationData, load_translations
 from xrealign_bench.data.words import SEGMENTER, split_words
 
 __all__ = [
-    "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "PlainTextData", "QuestionData",
-    "Split", "TextData", "TranslationData", "WordData", "check_lock", "corpora_of", "corpus_languages",
-    "lexicon_fingerprint", "lexicon_languages", "load_lexicon", "load_pairs", "load_plain_texts", "load_questions",
-    "load_texts", "load_translations", "load_words", "locate", "locate_pairs", "locate_task", "pin", "read_lock",
-    "split_words",
+    "CHOSEN_EXAMPLES", "NOT_LABELLED", "SEGMENTER", "Lexicon", "Links", "Located", "ParallelText", "PlainTextData",
+    "QuestionData", "Split", "TextData", "TranslationData", "WordData", "check_lock", "corpora_of",
+    "corpus_languages", "examples_to_read", "lexicon_fingerprint", "lexicon_languages", "load_lexicon",
+    "load_pairs", "load_plain_texts", "load_questions", "load_texts", "load_translations", "load_words", "locate",
+    "locate_pairs", "locate_task", "pin", "read_lock", "split_words",
 ]  # fmt: skip

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
     NOT_LABELLED,
     Split,
     check_strings,
-    examples_to_read,
     label_numbers,
     locate_task,
+    read_examples,
 )
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -49,7 +48,7 @@ class TextData:
 def load_texts(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> TextData:
-    """Read the first examples of a classification task in one language, and check them.
+    """Read the examples of a classification task in one language, and check them.
 
     Args:
         limit: read at most so many examples, even where the task allows more.
@@ -64,27 +63,28 @@ def load_texts(
     columns = part.columns or task.columns
     sides = [str(column) for column in (columns.text, columns.text_pair) if column]
     label = str(columns.label)
-    data = read_rows(located, [*sides, label], examples_to_read(task, split, limit), offline)
+    data, rows = read_examples(task, split, limit, located, [*sides, label], offline)
     for column in sides:
         check_strings(data.features, column, located)
     numbers = label_numbers(data.features[label], label, task, part.label_map, located)
     read = data[:]
-    return _checked(task, language, located, {side: read[side] for side in sides}, read[label], numbers)
+    return _checked(task, language, located, rows, {side: read[side] for side in sides}, read[label], numbers)
 
 
 def _checked(
     task: Task,
     language: str,
     located: Located,
+    rows: Sequence[int],
     sides: Mapping[str, Sequence[str | None]],
     names: Sequence[Any],
     numbers: Mapping[Any, int],
 ) -> TextData:
     dropped: Counter[str] = Counter()
-    rows: list[int] = []
+    kept: list[int] = []
     texts: list[list[str]] = []
     labels: list[int] = []
-    for row, (name, *read) in enumerate(zip(names, *sides.values(), strict=True)):
+    for row, name, *read in zip(rows, names, *sides.values(), strict=True):
         where = f"{located}, row {row}"
         null = [column for column, text in zip(sides, read, strict=True) if text is None]
         if null:
@@ -101,13 +101,13 @@ def _checked(
         elif not all(text.strip() for text in given):
             dropped["empty"] += 1
         else:
-            rows.append(row)
+            kept.append(row)
             texts.append(given)
             labels.append(number)
     if not texts:
         raise UserError(f"{located}: has no text with a label{_say(dropped)}; there is nothing to train on or to score")
     text, *pair = (list(side) for side in zip(*texts, strict=True))
-    return TextData(language, rows, text, pair[0] if pair else None, labels, dict(dropped), located)
+    return TextData(language, kept, text, pair[0] if pair else None, labels, dict(dropped), located)
 
 
 def _say(dropped: Mapping[str, int]) -> str:

@@ -147,9 +147,9 @@ def _read(
     if corpus.columns:
         there = column_names(located, offline)
         columns = [pick_column(corpus.columns[language], there, located) for language in (source, target)]
-        read = read_rows(located, columns, size, offline)[:]
+        read = read_rows(located, columns, offline)[:size]
         return read[columns[0]], read[columns[1]]
-    translations = read_rows(located, [_TRANSLATION], size, offline)[:][_TRANSLATION]
+    translations = read_rows(located, [_TRANSLATION], offline)[:size][_TRANSLATION]
     codes = [corpus.codes.get(language, language) for language in (source, target)]
     for code in codes:
         if translations and code not in translations[0]:

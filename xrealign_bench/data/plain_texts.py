@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import Split, check_strings, examples_to_read, locate_task
+from xrealign_bench.data.task_data import Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -31,7 +30,7 @@ class PlainTextData:
 def load_plain_texts(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> PlainTextData:
-    """Read the first texts of a task in one language.
+    """Read the texts of a task in one language.
 
     Args:
         limit: read at most so many, even where the task allows more.
@@ -44,11 +43,11 @@ def load_plain_texts(
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data are tagged words and no texts; name others")
     column = str((part.columns or task.columns).text)
-    data = read_rows(located, [column], examples_to_read(task, split, limit), offline)
+    data, read = read_examples(task, split, limit, located, [column], offline)
     check_strings(data.features, column, located)
-    texts = data[:][column]
-    rows = [row for row, text in enumerate(texts) if text is not None and text.strip()]
-    if not rows:
+    kept = [(row, text) for row, text in zip(read, data[:][column], strict=True) if text is not None and text.strip()]
+    if not kept:
         raise UserError(f"{located}: has no text; there is nothing to read")
-    dropped = {"empty": len(texts) - len(rows)} if len(rows) < len(texts) else {}
-    return PlainTextData(language, rows, [texts[row] for row in rows], dropped, located)
+    dropped = {"empty": len(read) - len(kept)} if len(kept) < len(read) else {}
+    rows, texts = (list(column) for column in zip(*kept, strict=True))
+    return PlainTextData(language, rows, texts, dropped, located)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import STRINGS, WHOLE_NUMBERS, Split, check_strings, examples_to_read, locate_task
+from xrealign_bench.data.task_data import STRINGS, WHOLE_NUMBERS, Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -40,7 +39,7 @@ class QuestionData:
 def load_questions(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> QuestionData:
-    """Read the first questions of a task in one language, and check them.
+    """Read the questions of a task in one language, and check them.
 
     A question without an answer (SQuAD 2.0 has such) is dropped and counted: SQuAD 1.1's metric knows none. An answer
     that does not stand in the context at its `answer_start` is refused: a place guessed at would train on another span.
@@ -58,12 +57,12 @@ def load_questions(
         raise UserError(f"task '{task.name}': the embedded data have no questions; name a data set of the Hub")
     columns = part.columns or task.columns
     names = [str(columns.question), str(columns.context), str(columns.answers)]
-    data = read_rows(located, names, examples_to_read(task, split, limit), offline)
+    data, rows = read_examples(task, split, limit, located, names, offline)
     for name in names[:2]:
         check_strings(data.features, name, located)
     _check_answers(data.features[names[2]], names[2], located)
     read = data[:]
-    return _checked(language, located, *(read[name] for name in names))
+    return _checked(language, located, rows, *(read[name] for name in names))
 
 
 def _check_answers(feature: Any, column: str, located: Located) -> None:
@@ -79,13 +78,14 @@ def _check_answers(feature: Any, column: str, located: Located) -> None:
 def _checked(
     language: str,
     located: Located,
+    rows: list[int],
     questions: list[str | None],
     contexts: list[str | None],
     answers: list[Mapping[str, list[Any] | None] | None],
 ) -> QuestionData:
     dropped: Counter[str] = Counter()
     kept = QuestionData(language, [], [], [], [], {}, located)
-    for row, (question, context, given) in enumerate(zip(questions, contexts, answers, strict=True)):
+    for row, question, context, given in zip(rows, questions, contexts, answers, strict=True):
         where = f"{located}, row {row}"
         for what, text in (("question", question), ("context", context)):
             if not (text or "").strip():

@@ -10,8 +10,8 @@ from xrealign_bench.data.sources import Located, fetch
 from xrealign_bench.errors import UserError, unknown
 
 
-def read_rows(located: Located, columns: Sequence[str], limit: int | None, offline: bool) -> Any:
-    """The first `limit` rows (None: all) of some columns, as a `datasets.Dataset` with its features.
+def read_rows(located: Located, columns: Sequence[str], offline: bool) -> Any:
+    """All rows of some columns, as a `datasets.Dataset` with its features: in memory are those that are asked of it.
 
     Raises:
         UserError: a file that can't be read, or a column that does not exist.
@@ -20,8 +20,7 @@ def read_rows(located: Located, columns: Sequence[str], limit: int | None, offli
     for column in columns:
         if column not in data.column_names:
             raise unknown(f"column of {located}:", column, data.column_names)
-    data = data.select_columns(list(columns))
-    return data if limit is None else data.select(range(min(limit, len(data))))
+    return data.select_columns(list(dict.fromkeys(columns)))
 
 
 def column_names(located: Located, offline: bool) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
@@ -18,6 +17,7 @@ from xrealign_bench.data.task_data import (
     label_numbers,
     locate_task,
     numbers_of_names,
+    read_examples,
 )
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
@@ -47,7 +47,7 @@ class WordData:
 def load_words(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> WordData:
-    """Read the first sentences of a task in one language, and check them.
+    """Read the sentences of a task in one language, and check them.
 
     Args:
         limit: read at most so many examples, even where the task allows more.
@@ -57,21 +57,23 @@ def load_words(
             number, or nothing left.
     """
     located = locate_task(task, language, split, data_root, offline)
-    part, size = task.part(language), examples_to_read(task, split, limit)
+    part = task.part(language)
     groups: list[list[str]] | None
     if isinstance(part.source, EmbeddedData):
-        words, names, groups = _generate(task, located, split, size)
+        words, names, groups = _generate(task, located, split, examples_to_read(task, split, limit))
+        rows = list(range(len(words)))
         numbers: Mapping[Any, int] = numbers_of_names(phrases.TAGS, task, part.label_map, located)
     else:
         columns = part.columns or task.columns
-        data = read_rows(located, [c for c in (columns.words, columns.labels, columns.groups) if c], size, offline)
+        read_columns = [c for c in (columns.words, columns.labels, columns.groups) if c]
+        data, rows = read_examples(task, split, limit, located, read_columns, offline)
         _check_words(data.features, str(columns.words), located)
         labels = _item_type(data.features, str(columns.labels), located)
         numbers = label_numbers(labels, str(columns.labels), task, part.label_map, located)
         read = data[:]
         words, names = read[columns.words], read[columns.labels]
         groups = read[columns.groups] if columns.groups else None
-    return _checked(task, language, located, words, names, groups, numbers)
+    return _checked(task, language, located, rows, words, names, groups, numbers)
 
 
 def _generate(
@@ -102,6 +104,7 @@ def _checked(
     task: Task,
     language: str,
     located: Located,
+    rows: list[int],
     words: list[list[str]],
     names: list[list[Any]],
     groups: list[list[str]] | None,
@@ -110,32 +113,32 @@ def _checked(
     dropped: Counter[str] = Counter()
     kept: list[int] = []
     labels: list[list[int]] = []
-    for row, sentence in enumerate(words):
-        where = f"{located}, row {row}"
+    for place, sentence in enumerate(words):
+        where = f"{located}, row {rows[place]}"
         if not sentence:
             dropped["empty"] += 1
             continue
         if None in sentence:
             raise UserError(f"{where}: a word is null; mend the data")
-        for what, entries in (("labels", names[row]), ("groups", groups[row] if groups else sentence)):
+        for what, entries in (("labels", names[place]), ("groups", groups[place] if groups else sentence)):
             if len(entries or []) != len(sentence):
                 raise UserError(f"{where}: {len(sentence)} words and {len(entries or [])} {what}; mend the data")
-        strange = [name for name in names[row] if name not in numbers]
+        strange = [name for name in names[place] if name not in numbers]
         if strange:
             raise UserError(
                 f"{where}: the label {strange[0]!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
                 f"{MEND_LABEL}"
             )
-        kept.append(row)
-        labels.append([numbers[name] for name in names[row]])
+        kept.append(place)
+        labels.append([numbers[name] for name in names[place]])
     if not kept:
         raise UserError(f"{located}: has no sentence with a word; there is nothing to train on or to score")
     return WordData(
         language=language,
-        rows=kept,
-        words=[words[row] for row in kept],
+        rows=[rows[place] for place in kept],
+        words=[words[place] for place in kept],
         labels=labels,
-        groups=[groups[row] for row in kept] if groups else None,
+        groups=[groups[place] for place in kept] if groups else None,
         dropped=dict(dropped),
         located=located,
     )

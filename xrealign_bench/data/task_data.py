@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from xrealign_bench.data.rows import read_rows
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import Task
@@ -23,6 +24,9 @@ UNSPECIFIED = "_"
 in the sentence and are not labelled."""
 
 MEND_LABEL = "add it to 'labels', map it in 'label_map', or mend the data"
+
+CHOSEN_EXAMPLES = "evenly spread"
+"""Which examples are read where not all of them are: part of the key of what was read."""
 
 Split = Literal["train", "test"]
 
@@ -41,9 +45,34 @@ def locate_task(task: Task, language: str, split: Split, data_root: Path | None,
 
 
 def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
-    """The first so many; None: all."""
+    """At most so many; None: all."""
     allowed = task.train_examples if split == "train" else task.test_examples
     return min((n for n in (limit, allowed) if n is not None), default=None)
+
+
+def read_examples(
+    task: Task, split: Split, limit: int | None, located: Located, columns: Sequence[str], offline: bool
+) -> tuple[Any, list[int]]:
+    """The rows of a task, as a `datasets.Dataset` of these columns, and their numbers in the data.
+
+    Raises:
+        UserError: a file that can't be read, or a column that does not exist.
+    """
+    data = read_rows(located, columns, offline)
+    skipped = min(task.skip_examples, len(data))
+    rows = [skipped + row for row in spread_rows(len(data) - skipped, examples_to_read(task, split, limit))]
+    return data.select(rows), rows
+
+
+def spread_rows(there: int, wanted: int | None) -> list[int]:
+    """So many row numbers out of `there` (None: all), evenly spread.
+
+    Not the first ones: many data sets are sorted, and the first of sorted topics are of one topic. The same in all
+    languages of a parallel data set.
+    """
+    if wanted is None or wanted >= there:
+        return list(range(there))
+    return [place * there // wanted for place in range(wanted)]
 
 
 def check_strings(features: Mapping[str, Any], column: str, located: Located) -> None:

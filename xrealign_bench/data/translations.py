@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.rows import column_names, pick_column, read_rows
+from xrealign_bench.data.rows import column_names, pick_column
 from xrealign_bench.data.sources import Located
-from xrealign_bench.data.task_data import Split, check_strings, examples_to_read, locate_task
+from xrealign_bench.data.task_data import Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -36,7 +36,7 @@ class TranslationData:
 def load_translations(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> TranslationData:
-    """Read the first pairs of a task in one language, behind those that it skips.
+    """Read the pairs of a task in one language, behind those that it skips.
 
     A pair with an empty side is dropped, and one with a side that an earlier pair has already: no vector can tell
     which of two equal sentences is meant. Both rules are counted (`empty`, `duplicate`).
@@ -48,42 +48,41 @@ def load_translations(
         UserError: no such language, no data, a column that is absent or no text, or no pair left.
     """
     located = locate_task(task, language, split, data_root, offline)
-    part, size = task.part(language), examples_to_read(task, split, limit)
+    part = task.part(language)
     columns = part.columns or task.columns
     there = column_names(located, offline)
     names = [pick_column(str(written), there, located) for written in (columns.text, columns.text_pair)]
-    end = None if size is None else task.skip_examples + size
-    data = read_rows(located, names, end, offline)
+    data, rows = read_examples(task, split, limit, located, names, offline)
     for name in names:
         check_strings(data.features, name, located)
-    text, text_pair = (data[:][name][task.skip_examples :] for name in names)
+    text, text_pair = (data[:][name] for name in names)
     kept, dropped = _distinct(text, text_pair)
     if not kept:
         behind = f" behind the first {task.skip_examples}" if task.skip_examples else ""
         raise UserError(f"{located}: has no pair with text on both sides{behind}; there is nothing to find")
     return TranslationData(
         language=language,
-        rows=[task.skip_examples + row for row in kept],
-        text=[text[row] for row in kept],
-        text_pair=[text_pair[row] for row in kept],
+        rows=[rows[place] for place in kept],
+        text=[text[place] for place in kept],
+        text_pair=[text_pair[place] for place in kept],
         dropped=dropped,
         located=located,
     )
 
 
 def _distinct(*sides: Sequence[str | None]) -> tuple[list[int], dict[str, int]]:
-    """The rows to keep, and how many each rule dropped."""
+    """The places of the pairs to keep, and how many each rule dropped."""
     seen: list[set[str]] = [set() for _ in sides]
     kept: list[int] = []
     dropped: Counter[str] = Counter()
-    for row, pair in enumerate(zip(*sides, strict=True)):
+    for place, pair in enumerate(zip(*sides, strict=True)):
         texts = [(text or "").strip() for text in pair]
         if not all(texts):
             dropped["empty"] += 1
         elif any(text in known for text, known in zip(texts, seen, strict=True)):
             dropped["duplicate"] += 1
         else:
-            kept.append(row)
+            kept.append(place)
             for text, known in zip(texts, seen, strict=True):
                 known.add(text)
     return kept, dict(dropped)

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data import (
+    CHOSEN_EXAMPLES,
     SEGMENTER,
     Split,
     corpus_languages,
+    examples_to_read,
     lexicon_fingerprint,
     lexicon_languages,
     locate_pairs,
@@ -239,8 +241,9 @@ def _test_languages(request: Request, task: Task) -> list[str]:
 
 def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stage:
     located = locate_task(task, language, split, request.data_root, request.offline)
-    settings = {
-        "task": _as_read(task, language, split),
+    read = _as_read(task, language, split)
+    settings: dict[str, Any] = {
+        "task": read,
         "language": language,
         "split": split,
         "data": located.fingerprint,
@@ -248,6 +251,9 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stag
         "tokenizer": _tokenizer(request.checkpoint),
         "max_length": request.suite.finetuning_of(task.name).max_length,
     }
+    # Embedded data are made, as many as are asked for.
+    if isinstance(read.source, HubData) and examples_to_read(task, split, request.limit) is not None:
+        settings["chosen"] = CHOSEN_EXAMPLES
     return Stage(kind="tokenise", label=f"tokenise {task.name} {language} {split}", settings=settings)
 
 

@@ -83,7 +83,8 @@ class Suite(Spec):
     """Whose steps and learning rate a recipe takes that matches fine-tuning: each task's own (AlignFreeze), or those of
     `finetuning` whatever a task changes, so that one realignment serves all tasks."""
     test_examples: Annotated[int, Field(gt=0)] | None = None
-    """The first so many test examples a language of every task, whatever the task allows; null: as the tasks say."""
+    """At most so many test examples a language of every task, evenly spread over the data, whatever the task allows;
+    null: as the tasks say."""
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], list[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
     """Joshi et al. (2020) classes."""

@@ -147,8 +147,9 @@ class Task(Spec):
     metric: Metric = "accuracy"
     """The one that the tables show; the others of the kind stand in the result too."""
     train_examples: Annotated[int, Field(gt=0)] | None = None
-    """The first so many examples; null: all."""
+    """At most so many examples, evenly spread over the data; null: all."""
     test_examples: Annotated[int, Field(gt=0)] | None = None
+    """Likewise."""
 
     @property
     def languages(self) -> list[str]:
