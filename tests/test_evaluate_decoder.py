@@ -14,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import ClassLabel, Features, Value
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from peft import PeftModel
+from transformers import AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 import xrealign_bench
 from tests.data.hub_folder import write_rows
-from tests.small import SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
+from tests.small import RECIPE, SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.reproduce import command_of
 from xrealign_bench.results.files import read_comparison, read_result
 
 TEXTS = 6
@@ -70,10 +72,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_the_checkpoints_own_bits_are_those_of_transformers_loss(world: World) -> None:
+def bits_and_tokens(world: World, model: Any) -> tuple[float, int, int]:
+    """Of the Thai texts, by transformers' loss: bits, tokens, bytes."""
     tokenizer = AutoTokenizer.from_pretrained(world.checkpoint)
-    model = LlamaForCausalLM.from_pretrained(world.checkpoint).eval()
-    result = read_result(world.result("finetune-only"))
     features = pq.read_table(world.folder / "data/org/tags/th/test-00000-of-00001.parquet").to_pylist()
     bits, tokens = 0.0, 0
     for row in features:
@@ -81,7 +82,12 @@ def test_the_checkpoints_own_bits_are_those_of_transformers_loss(world: World) -
         with torch.no_grad():
             loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss.item()
         bits, tokens = bits + loss * (len(ids) - 1) / np.log(2), tokens + len(ids) - 1
-    size = sum(len(row["text"].encode()) for row in features)
+    return bits, tokens, sum(len(row["text"].encode()) for row in features)
+
+
+def test_the_checkpoints_own_bits_are_those_of_transformers_loss(world: World) -> None:
+    bits, tokens, size = bits_and_tokens(world, LlamaForCausalLM.from_pretrained(world.checkpoint).eval())
+    result = read_result(world.result("finetune-only"))
     scores = [s for s in result.scores if (s.task, s.language) == ("plain", "th")]
     assert [score.seed for score in scores] == SEEDS
     for score in scores:
@@ -116,6 +122,73 @@ def test_the_harm_to_the_language_model_is_compared(world: World) -> None:
         assert change.gain == pytest.approx(means[1][change.language] - means[0][change.language])
         assert change.gain != 0 and change.one_std == "same"
     assert "source" in plain.gains
+
+
+LORA = RECIPE | {"name": "lora", "adapter": {"r": 2}, "schedule": {"batch_size": 4, "learning_rate": 0.01}}
+
+
+def with_adapter(world: World, whole: Any) -> tuple[Any, Path]:
+    """A language model with the adapter that the first seed's realignment left, put on it by PEFT."""
+    stages = [stage for stage in read_result(world.result("lora")).stages if stage.kind == "realign"]
+    folder = Store(world.store).read("realign", stages[0].key).folder
+    whole.model = PeftModel.from_pretrained(whole.model, folder / "adapter")
+    return whole.eval(), folder
+
+
+def scored(world: World, recipe: str) -> dict[int, float]:
+    scores = read_result(world.result(recipe)).scores
+    return {s.seed: s.metrics["bits_per_byte"] for s in scores if (s.task, s.language) == ("plain", "th")}
+
+
+def test_of_a_realigned_adapter_nothing_else_is_stored(world: World) -> None:
+    ran = world.evaluate("--data-root", world.folder / "data", "--recipe", write_yaml(world.folder / "lora.yaml", LORA))
+    assert ran.status == 0, ran.err
+    model, folder = with_adapter(world, LlamaForCausalLM.from_pretrained(world.checkpoint))
+    assert not [path for path in folder.rglob("*.safetensors") if path.name != "adapter_model.safetensors"]
+    bits, _, size = bits_and_tokens(world, model)
+    assert scored(world, "lora")[SEEDS[0]] == pytest.approx(bits / size, rel=1e-5)
+    assert scored(world, "lora")[SEEDS[0]] != pytest.approx(scored(world, "finetune-only")[SEEDS[0]], rel=1e-4)
+
+
+def test_an_adapter_is_realigned_beside_quantised_weights(world: World, tmp_path: Path) -> None:
+    recipe = write_yaml(tmp_path / "lora.yaml", LORA)
+    quantised = World(tmp_path, world.suite, world.checkpoint)
+    ran = quantised.evaluate("--data-root", world.folder / "data", "--recipe", recipe, "--quantise", "8bit")
+    assert ran.status == 0, ran.err
+    assert "MatMul8bitLt" not in ran.err
+    bits8 = BitsAndBytesConfig(load_in_8bit=True)
+    whole = LlamaForCausalLM.from_pretrained(world.checkpoint, quantization_config=bits8, dtype=torch.float32)
+    assert whole.model.layers[0].mlp.up_proj.weight.dtype == torch.int8
+    bits, _, size = bits_and_tokens(world, whole.eval())
+    assert scored(quantised, "finetune-only") == pytest.approx(dict.fromkeys(SEEDS, bits / size), rel=1e-4)
+    bits, _, size = bits_and_tokens(world, with_adapter(quantised, whole)[0])
+    assert scored(quantised, "lora")[SEEDS[0]] == pytest.approx(bits / size, rel=1e-4)
+    # Rounding moves the score, a little.
+    assert 0 < abs(scored(quantised, "finetune-only")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
+    result = read_result(quantised.result("lora"))
+    assert result.numerics["quantised"] == "8bit" and "bitsandbytes" in result.numerics
+    assert "--quantise 8bit" in command_of(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (
+            ("8bit", "--recipe", "alignfreeze-full"),
+            "'alignfreeze-full' trains the encoder's weights, and quantised ones",
+        ),
+        (
+            ("8bit", "--recipe", "random-init-finetune"),
+            "'random-init-finetune' draws the encoder's weights, and quantised ones",
+        ),
+        (("4bit", "--recipe", "full-lora"), "on the CPU bitsandbytes passes no gradient through weights of 4 bits"),
+        (("8bit", "--suite", "demo", "--recipe", "full-lora"), "is fine-tuned, which trains all weights"),
+    ],
+)
+def test_quantised_weights_are_never_trained(world: World, arguments: tuple[str, ...], reason: str) -> None:
+    ran = world.evaluate("--data-root", world.folder / "data", "--quantise", *arguments)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert reason in ran.err
 
 
 def test_an_encoder_is_refused_before_any_work(world: World, small_checkpoint: Path) -> None:

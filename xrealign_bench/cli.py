@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import yaml
@@ -20,7 +20,7 @@ from xrealign_bench import __version__
 from xrealign_bench.errors import UserError, reason
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.models.device import PRECISIONS
+from xrealign_bench.models.device import PRECISIONS, Quantised
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
@@ -122,6 +122,12 @@ EVALUATION_OPTIONS = (
         show_default=True,
         callback=lambda _context, _option, name: PRECISIONS[name],
         help="What encoders compute in; weights, heads and losses stay fp32.",
+    ),
+    click.option(
+        "--quantise",
+        "quantised",
+        type=click.Choice(get_args(Quantised)),
+        help="Load linear layers in so few bits; what is fine-tuned can't be, what is realigned must be an adapter.",
     ),
     click.option("--gradient-checkpointing", is_flag=True, help="Train in less memory, a third more slowly."),
     offline_option,

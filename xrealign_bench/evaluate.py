@@ -17,7 +17,14 @@ from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
 from xrealign_bench.models.blocks import resolve_layer
 from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
-from xrealign_bench.models.device import Precision, check_precision, numeric_settings, pick_device
+from xrealign_bench.models.device import (
+    Precision,
+    Quantised,
+    check_precision,
+    check_quantised,
+    numeric_settings,
+    pick_device,
+)
 from xrealign_bench.models.freeze import select_blocks
 from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
@@ -51,6 +58,7 @@ class Options:
     device: str | None = None
     precision: Precision = "float32"
     gradient_checkpointing: bool = False
+    quantised: Quantised | None = None
     offline: bool = False
     trust_remote_code: bool = False
     allow_pickle: bool = False
@@ -86,6 +94,7 @@ def prepare(options: Options) -> Plan:
     corpora = {name: find_beside(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
     check_precision(options.precision, device)
+    check_quantised(options.quantised, device)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
     checkpoint = resolve_checkpoint(
         name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
@@ -105,7 +114,7 @@ def prepare(options: Options) -> Plan:
             limit=options.limit,
             data_root=options.data_root,
             offline=options.offline,
-            numerics=numeric_settings(device, options.precision, options.gradient_checkpointing),
+            numerics=numeric_settings(device, options.precision, options.gradient_checkpointing, options.quantised),
         ),
     )
 
@@ -155,6 +164,7 @@ def sources_of(request: Request, device: str | None) -> Sources:
         str(pick_device(device)),
         request.numerics["dtype"],
         request.numerics.get("gradient_checkpointing", False),
+        request.numerics.get("quantised"),
     )
 
 

@@ -98,6 +98,7 @@ def command_of(result: Result) -> str:
     words += ["--device", numerics["device"]]
     words += [part for short, name in PRECISIONS.items() if name == numerics["dtype"] != "float32" for part in (
         "--precision", short)]  # fmt: skip
+    words += ["--quantise", numerics["quantised"]] if numerics.get("quantised") else []
     words += ["--gradient-checkpointing"] if numerics.get("gradient_checkpointing") else []
     return f"OMP_NUM_THREADS={numerics['threads']} {shlex.join(words)}"
 
@@ -145,6 +146,7 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
             limit=result.limit,
             precision=result.numerics["dtype"],
             gradient_checkpointing=result.numerics.get("gradient_checkpointing", False),
+            quantised=result.numerics.get("quantised"),
         )
     )
     _check_same(folder, result, plan)

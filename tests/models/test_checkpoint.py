@@ -99,7 +99,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: set_config(f, model_type="own", auto_map={"AutoModel": "modeling.Own"}),
         "needs Python code of its own; read it, then allow it with --trust-remote-code",
     ),
-    "quantised": (lambda f: set_config(f, quantization_config={"bits": 4}), "is quantised, so it can't be trained"),
+    "quantised": (
+        lambda f: set_config(f, quantization_config={"bits": 4}),
+        "is quantised already; use the original weights",
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.models.conftest import ARCHITECTURES, TOKENIZERS
 from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.family import family_of
@@ -58,6 +59,13 @@ DATA: dict[str, Any] = {
 
 def quiet(done: int, total: int, note: str) -> None:
     pass
+
+
+def outputs(encoder: Any) -> Tensor:
+    ids = torch.tensor([[8, 11, 12, 13, 14, 9]])
+    with torch.no_grad():
+        hidden: Tensor = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    return hidden
 
 
 def pairs(tokenizer: PreTrainedTokenizerFast) -> EncodedPairs:
@@ -106,22 +114,28 @@ def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing:
 
 
 @pytest.mark.parametrize("blocks", ["none", "lower_half"])
-def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(checkpoint: Checkpoint, blocks: str) -> None:
+def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
+    checkpoint: Checkpoint, blocks: str, tmp_path: Path
+) -> None:
     tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
     before, frozen = copied(encoder), find_parts(encoder).blocks[:2] if blocks == "lower_half" else []
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
     still = {names[id(p)] for modules in frozen for module in modules for p in module.parameters()}
+    adapted = add_adapter(encoder, Adapter(r=2))
     log = realign(
         encoder, tokenizer.pad_token_id or 0, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
-        freezing=Freeze(blocks=blocks), adapter=Adapter(r=2), objective=Objective(projection=8),
+        freezing=Freeze(blocks=blocks), adapted=adapted, objective=Objective(projection=8),
         schedule=Schedule(steps=2, learning_rate=1e-2, batch_size=3), seed=3, device=CPU, progress=quiet,
     )  # fmt: skip
-    after = encoder.state_dict()
-    assert list(after) == list(before) and all(p.requires_grad for p in encoder.parameters())
+    save_adapter(adapted, tmp_path / "adapter", checkpoint.id)
+    merged = load_adapter(load_encoder(checkpoint, seed=0), tmp_path / "adapter", "it")
+    after = merged.state_dict()
+    assert torch.allclose(outputs(adapted), outputs(merged), atol=1e-5)
+    assert list(after) == list(before)
     moved = {name: after[name] - tensor for name, tensor in before.items() if not torch.equal(after[name], tensor)}
     assert moved and not moved.keys() & still
     assert {int(torch.linalg.matrix_rank(change, atol=1e-6)) for change in moved.values()} <= {1, 2}
-    owners = [encoder.get_submodule(name.rpartition(".")[0]) for name in moved]
+    owners = [merged.get_submodule(name.rpartition(".")[0]) for name in moved]
     assert all(change.dim() == 2 for change in moved.values())
     assert not any(isinstance(module, nn.Embedding) for module in owners)
     assert 0 < log.trained < sum(tensor.numel() for tensor in moved.values())

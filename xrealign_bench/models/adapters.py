@@ -1,4 +1,4 @@
-"""Adapters, by PEFT: merge those that a checkpoint brings, or realign one in place of the encoder's own weights."""
+"""Adapters, by PEFT: put one on an encoder to be realigned in place of its weights, keep it, and load it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_adapter(encoder: nn.Module, spec: Adapter) -> Any:
     Its random start is drawn from torch's generator: call `seed_everything` first.
 
     Returns:
-        PEFT's model around the encoder, for `adapter_parameters` and `merge_adapter`.
+        PEFT's model around the encoder, for `adapter_parameters` and `save_adapter`.
 
     Raises:
         UserError: the encoder has no linear layer that PEFT knows.
@@ -40,13 +40,24 @@ def adapter_parameters(adapted: Any) -> set[int]:
     return {id(p) for name, p in adapted.named_parameters() if ".lora_" in name}
 
 
-def merge_adapter(adapted: Any) -> None:
-    """Add the adapter to the weights that it stands beside and take it off: the encoder is built as it was before."""
-    adapted.merge_and_unload()
+def save_adapter(adapted: Any, folder: Path, base: str) -> None:
+    """Write the adapter alone, as PEFT does, for `load_adapter`.
+
+    Args:
+        adapted: PEFT's model around the encoder.
+        folder: is made.
+        base: the checkpoint that it stands on, by name.
+    """
+    adapted.peft_config["default"].base_model_name_or_path = base
+    # Whether it trained embeddings too would be asked of the Hub.
+    adapted.save_pretrained(str(folder), save_embedding_layers=False)
 
 
 def load_adapter(model: Any, folder: Path, what: str) -> Any:
-    """Merge the adapter in a folder into a model without a head; what it holds for a head is left out.
+    """Put the adapter in a folder on a model without a head; what it holds for a head is left out.
+
+    It is merged into the weights, so that the model is built as it was before. Beside weights that are quantised it
+    stays: what it adds is less than they are rounded by.
 
     Args:
         model: transformers' class without a head, whatever class the adapter was trained on.
@@ -62,6 +73,7 @@ def load_adapter(model: Any, folder: Path, what: str) -> Any:
     if config.is_prompt_learning:
         raise UserError(f"{what}: an adapter of type {config.peft_type} adds to the text and can't be merged")
     config.task_type, config.modules_to_save = None, None  # a head is no part of the encoder
+    config.base_model_name_or_path = None  # whose vocabulary would be asked of the Hub
     given = {_without_prefix(name, model): tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()}
     children = {name for name, _ in model.named_children()}
     given = {name: tensor for name, tensor in given.items() if name.split(".")[2] in children}
@@ -75,7 +87,7 @@ def load_adapter(model: Any, folder: Path, what: str) -> Any:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(f"{what}: the adapter is for another base model: {', '.join(wrong[:3])}{more} don't fit")
     set_peft_model_state_dict(adapted, given)
-    return adapted.merge_and_unload()
+    return model if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
 
 
 def _without_prefix(name: str, model: Any) -> str:

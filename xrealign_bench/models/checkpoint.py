@@ -220,7 +220,7 @@ def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> N
     elif family_of(config) is None:
         raise UserError(f"{what} ({kind}) is not a text model, or not of text alone; {_SUPPORTED}")
     if config.get("quantization_config"):
-        raise UserError(f"{what} is quantised, so it can't be trained; use the original weights")
+        raise UserError(f"{what} is quantised already; use the original weights (and --quantise)")
 
 
 def _weight_files(what: str, folder: Path, allow_pickle: bool) -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from xrealign_bench.errors import UserError
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Quantised = Literal["8bit", "4bit"]
 PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The command line's names of what an encoder computes in."""
 
@@ -55,8 +58,30 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise UserError(f"{torch.cuda.get_device_name(device)} can't compute in bf16; use --precision fp16 or fp32")
 
 
+def check_quantised(quantised: Quantised | None, device: torch.device) -> None:
+    """Refuse weights of so few bits where they can't be had.
+
+    Raises:
+        UserError: bitsandbytes is not installed, or is not made for the device.
+    """
+    if quantised is None:
+        return
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(f"--quantise {quantised} needs bitsandbytes; pip install 'xrealign-bench[quantised]'")
+    if device.type == "mps":
+        raise UserError(f"--quantise {quantised}: bitsandbytes is not made for mps; use --device cpu or a CUDA GPU")
+    if (device.type, quantised) == ("cpu", "4bit"):
+        raise UserError(
+            "--quantise 4bit: on the CPU bitsandbytes passes no gradient through weights of 4 bits; use --quantise "
+            "8bit or a CUDA GPU"
+        )
+
+
 def numeric_settings(
-    device: torch.device, precision: Precision = "float32", gradient_checkpointing: bool = False
+    device: torch.device,
+    precision: Precision = "float32",
+    gradient_checkpointing: bool = False,
+    quantised: Quantised | None = None,
 ) -> dict[str, Any]:
     """Everything about the machine and the software that can change a number; part of the keys of what is computed."""
     import torch
@@ -72,6 +97,7 @@ def numeric_settings(
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
+        **({"quantised": quantised, "bitsandbytes": version("bitsandbytes")} if quantised else {}),
     }
 
 

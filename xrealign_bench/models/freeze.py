@@ -87,7 +87,8 @@ def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None
         frozen += parts.embeddings
     if len(blocks) == len(parts.blocks) and spec.embeddings:
         raise UserError("freeze: all blocks and the embeddings are frozen, so nothing is left to realign; freeze less")
-    encoder.requires_grad_(True)
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # quantised weights have no gradient
     for module in frozen:
         module.requires_grad_(False)
     if spec.train_only is not None:

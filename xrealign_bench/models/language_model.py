@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,14 @@ class LanguageModel(nn.Module):
         return -functional.cross_entropy(logits.float().transpose(1, 2), input_ids[:, 1:], reduction="none")
 
 
-def add_output_layer(checkpoint: Checkpoint, encoder: nn.Module, *, random: bool, seed: int) -> LanguageModel:
+def add_output_layer(
+    checkpoint: Checkpoint,
+    encoder: nn.Module,
+    *,
+    random: bool,
+    seed: int,
+    quantisation: Mapping[str, Any] = {},
+) -> LanguageModel:
     """Put a decoder's blocks under the output layer of its checkpoint.
 
     Where that is the table of input embeddings (tied), it is the encoder's own, realigned or not.
@@ -47,6 +54,7 @@ def add_output_layer(checkpoint: Checkpoint, encoder: nn.Module, *, random: bool
         encoder: as `load_encoder` gives it for this checkpoint.
         random: draw the layer with the seed instead, as `load_encoder` does for the blocks.
         seed: of that.
+        quantisation: as `load_encoder` was given it; the layer itself is never quantised.
 
     Raises:
         UserError: the checkpoint lacks the layer, or transformers knows no language model of this kind.
@@ -60,7 +68,7 @@ def add_output_layer(checkpoint: Checkpoint, encoder: nn.Module, *, random: bool
             code = checkpoint.trust_remote_code
             whole = models.from_config(config, dtype=torch.float32, trust_remote_code=code)
         else:
-            whole, loaded = read_weights(models, checkpoint, config)
+            whole, loaded = read_weights(models, checkpoint, config, **quantisation)
             missing = sorted(loaded["missing_keys"])
     if missing:
         raise UserError(

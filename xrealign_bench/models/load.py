@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +90,7 @@ def load_encoder(
     initialisation: Literal["checkpoint", "random"] = "checkpoint",
     seed: int,
     weights: Path | None = None,
+    quantisation: Mapping[str, Any] = {},
 ) -> nn.Module:
     """The checkpoint's encoder in float32, in eval mode, without a pooler where its class can do without.
 
@@ -101,6 +102,7 @@ def load_encoder(
         initialisation: the checkpoint's weights, or random ones drawn with the seed.
         seed: of whatever is random; torch's own generator is left as it was.
         weights: a file that `save_weights` wrote; its weights are used instead.
+        quantisation: what `quantised_loading` says; the checkpoint's linear layers are of so few bits then.
 
     Raises:
         UserError: weights are missing, don't fit or are left over in the blocks, the blocks can't be found, or it reads
@@ -115,7 +117,7 @@ def load_encoder(
         elif initialisation == "random":
             encoder = _from_config(checkpoint)
         else:
-            encoder = _from_weights(checkpoint)
+            encoder = _from_weights(checkpoint, quantisation)
     find_blocks(encoder)  # better refused now than when it is to be realigned
     try:
         output_width(encoder)
@@ -167,7 +169,7 @@ def _from_config(checkpoint: Checkpoint) -> nn.Module:
     )
 
 
-def _from_weights(checkpoint: Checkpoint) -> nn.Module:
+def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn.Module:
     config = load_config(checkpoint)
     whole = checkpoint.adapter is not None  # an adapter may be for the decoder too
     models = AutoModel if whole else _class_of(config)
@@ -177,6 +179,7 @@ def _from_weights(checkpoint: Checkpoint) -> nn.Module:
         config,
         ignore_mismatched_sizes=True,  # they are refused below, by name
         **_without_pooler(config),
+        **quantisation,
     )
     missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
     if missing:

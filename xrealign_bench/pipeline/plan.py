@@ -23,7 +23,7 @@ from xrealign_bench.data import (
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import find, published_list, select
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.device import Precision
+from xrealign_bench.models.device import Precision, Quantised
 from xrealign_bench.specs import (
     Corpus,
     Finetuning,
@@ -106,6 +106,7 @@ class Sources:
     device: str
     precision: Precision = "float32"
     gradient_checkpointing: bool = False
+    quantised: Quantised | None = None
 
 
 @dataclass
@@ -167,6 +168,7 @@ def make_plan(request: Request) -> Plan:
         _plan_task_data(plan, task)
     for recipe in request.recipes:
         _check_attention(request, recipe)
+        _check_quantised(request, recipe)
         plan.runs.append(_plan_run(plan, recipe))
     return plan
 
@@ -218,6 +220,23 @@ def _check_attention(request: Request, recipe: Recipe) -> None:
 def _attention(recipe: Recipe) -> dict[str, str]:
     """A setting of every stage that runs the encoder, where it is not the encoder's own."""
     return {} if recipe.attention == "own" else {"attention": recipe.attention}
+
+
+def _check_quantised(request: Request, recipe: Recipe) -> None:
+    """Weights of few bits have no gradient: beside them only an adapter can be trained."""
+    if "quantised" not in request.numerics:
+        return
+    if finetuned := [task.name for task in request.tasks if task.finetunes]:
+        raise UserError(
+            f"task '{finetuned[0]}' is fine-tuned, which trains all weights, and quantised ones can't be; leave it or "
+            "--quantise out (decoder-lite is a suite without fine-tuning)"
+        )
+    if recipe.initialisation == "random" or (recipe.realigns and recipe.adapter is None):
+        what = "draws" if recipe.initialisation == "random" else "trains"
+        raise UserError(
+            f"recipe '{recipe.name}' {what} the encoder's weights, and quantised ones can't be; leave --quantise out "
+            "or use a recipe with an adapter, such as full-lora"
+        )
 
 
 def _plan_task_data(plan: Plan, task: Task) -> None:
@@ -543,7 +562,7 @@ def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
         **_attention(recipe),
     }
     if recipe.adapter is not None:
-        settings |= {"adapter": recipe.adapter, "peft": importlib.metadata.version("peft")}
+        settings |= {"adapter_alone": recipe.adapter, "peft": importlib.metadata.version("peft")}
     label = f"realign with {recipe.name}, seed {seed}"
     return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run))
 

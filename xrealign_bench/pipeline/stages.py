@@ -5,7 +5,7 @@
 | tokenise | task data | the tables of the kind of task (for words: windows.parquet, sentences.parquet), data.json |
 | align | parallel corpus | pairs.parquet (links null where none are needed), data.json |
 | encode | pairs of an `align` | source.parquet, target.parquet, links.parquet |
-| realign | `encode` of every language | encoder.safetensors, log.json |
+| realign | `encode` of every language | encoder.safetensors or an adapter's folder, log.json |
 | finetune | `tokenise`, `realign` or the checkpoint; `encode` where both are joint | model.safetensors, log.json |
 | predict | `finetune` (where a task has none: `realign` or the checkpoint), `tokenise` | predictions.parquet, \
 score.json (without `finetune` also log.json) |
@@ -27,12 +27,14 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
+from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.precision import checkpoint_gradients, compute_in
+from xrealign_bench.models.quantised import quantised_loading
 from xrealign_bench.models.text import encode_words, windows_of, windows_table
 from xrealign_bench.models.training import Progress, TrainingLog
 from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
@@ -47,6 +49,8 @@ from xrealign_bench.tasks.metrics import SCORING
 Inputs = Mapping[str, Path]
 """Role -> folder of the stage that plays it."""
 Costs = Mapping[str, float]
+_WEIGHTS, _ADAPTER = "encoder.safetensors", "adapter"
+"""What a realignment leaves: the whole encoder, or the folder of the adapter that was realigned in place of it."""
 
 
 def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) -> None:
@@ -113,8 +117,10 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
 
 
 def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    attention = settings.get("attention")
+    attention, adapter = settings.get("attention"), settings.get("adapter_alone")
     encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=settings["seed"])
+    seed_everything(settings["seed"])  # for the adapter
+    adapted = None if adapter is None else add_adapter(encoder, adapter)
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
     given = ("steps", "batch_size", "learning_rate", "lr_schedule")
     log = realign(
@@ -124,14 +130,17 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         method=settings["method"],
         mixing=settings["mixing"],
         freezing=settings["freeze"],
-        adapter=settings.get("adapter"),
+        adapted=adapted,
         objective=settings["objective"],
         schedule=Schedule.model_validate({name: settings[name] for name in given}),
         seed=settings["seed"],
         device=pick_device(sources.device),
         progress=progress,
     )
-    save_weights(encoder, out / "encoder.safetensors")
+    if adapted is None:
+        save_weights(encoder, out / _WEIGHTS)
+    else:
+        save_adapter(adapted, out / _ADAPTER, sources.checkpoint.id)
     record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
     write_json(out / "log.json", {"record": record, "losses": log.losses})
     return _training_costs(log, log.tokens, encoder)
@@ -163,7 +172,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     kind = KINDS[task.kind]
     attention = settings.get("attention")
     if settings["initialisation"] == "realigned":
-        encoder = _load_encoder(sources, attention, seed=seed, weights=inputs["encoder"] / "encoder.safetensors")
+        encoder = _realigned(inputs["encoder"], attention, sources)
     else:
         encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=seed)
     seed_everything(seed)  # for the head
@@ -182,7 +191,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     )
     save_weights(model, out / "model.safetensors")
     record: dict[str, Any] = {
-        "encoder_parameters": sum(p.numel() for p in encoder.parameters()),
+        "encoder_parameters": encoder.num_parameters(),
         "losses": log.losses,
     }
     tokens = log.tokens
@@ -196,7 +205,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     return _training_costs(log, tokens, encoder)
 
 
-def _training_costs(log: TrainingLog, tokens: int, encoder: nn.Module) -> Costs:
+def _training_costs(log: TrainingLog, tokens: int, encoder: Any) -> Costs:
     return {
         "tokens": tokens,
         "flops": 6.0 * tokens * _block_parameters(encoder),
@@ -232,10 +241,9 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     if task.finetunes:
         model, pad_id = _trained(inputs["model"] / "model.safetensors", attention, sources, _without_language(task))
     else:
-        weights = inputs["encoder"] / "encoder.safetensors" if "encoder" in inputs else None
         given = settings["initialisation"], settings.get("seed", 0)
-        model, pad_id = _as_it_is(weights, *given, attention, sources, _without_language(task))
-        write_json(out / "log.json", {"encoder_parameters": sum(p.numel() for p in model.encoder.parameters())})
+        model, pad_id = _as_it_is(inputs.get("encoder"), *given, attention, sources, _without_language(task))
+        write_json(out / "log.json", {"encoder_parameters": model.encoder.num_parameters()})
     tables = _read_tables(inputs["test"])
     predictions = KINDS[task.kind].predict(model, pad_id, tables, task, device=pick_device(sources.device))
     write_table(out / "predictions.parquet", predictions)
@@ -245,9 +253,16 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
 
 
-def _load_encoder(sources: Sources, attention: str | None, **which: Any) -> nn.Module:
+def _realigned(folder: Path, attention: str | None, sources: Sources) -> Any:
+    """The encoder that a realignment left, whole or as an adapter of the checkpoint's."""
+    if (folder / _WEIGHTS).is_file():
+        return _load_encoder(sources, attention, seed=0, weights=folder / _WEIGHTS)
+    return load_adapter(_load_encoder(sources, attention, seed=0), folder / _ADAPTER, str(folder)).eval()
+
+
+def _load_encoder(sources: Sources, attention: str | None, **which: Any) -> Any:
     """The checkpoint's encoder as `load_encoder` gives it, to be computed with as this run wants it."""
-    encoder = load_encoder(sources.checkpoint, **which)
+    encoder = load_encoder(sources.checkpoint, **which, quantisation=_quantisation(sources))
     if attention == "bidirectional":
         see_both_sides(encoder)
     compute_in(encoder, sources.precision, pick_device(sources.device))
@@ -267,15 +282,16 @@ def _trained(weights: Path, attention: str | None, sources: Sources, task: Task)
 
 @lru_cache(maxsize=1)
 def _as_it_is(
-    weights: Path | None, initialisation: Any, seed: int, attention: str | None, sources: Sources, task: Task
+    realigned: Path | None, initialisation: Any, seed: int, attention: str | None, sources: Sources, task: Task
 ) -> tuple[Any, int]:
     """A model that is not fine-tuned, of the realigned encoder or the checkpoint, kept likewise."""
-    if weights is None:
+    if realigned is None:
         encoder = _load_encoder(sources, attention, initialisation=initialisation, seed=seed)
     else:
-        encoder = _load_encoder(sources, attention, seed=seed, weights=weights)
+        encoder = _realigned(realigned, attention, sources)
     if task.reads_language_model:
-        encoder = add_output_layer(sources.checkpoint, encoder, random=initialisation == "random", seed=seed)
+        random, bits = initialisation == "random", _quantisation(sources)
+        encoder = add_output_layer(sources.checkpoint, encoder, random=random, seed=seed, quantisation=bits)
     return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
@@ -291,6 +307,10 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     return load_tokenizer(checkpoint)
 
 
+def _quantisation(sources: Sources) -> dict[str, Any]:
+    return quantised_loading(sources.quantised, pick_device(sources.device), sources.precision)
+
+
 def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
     return encoder_vectors(
         _tokenizer(sources.checkpoint),
@@ -300,10 +320,10 @@ def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
     )
 
 
-def _block_parameters(encoder: nn.Module) -> int:
+def _block_parameters(encoder: Any) -> int:
     """Parameters that every token meets: all but the tables of embeddings. Six flops each a token in training."""
-    tables = sum(m.weight.numel() for m in encoder.modules() if isinstance(m, nn.Embedding))
-    return sum(p.numel() for p in encoder.parameters()) - tables
+    number: int = encoder.num_parameters(exclude_embeddings=True)
+    return number
 
 
 def _data_record(

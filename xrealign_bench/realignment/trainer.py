@@ -6,13 +6,13 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.adapters import adapter_parameters, add_adapter, merge_adapter
+from xrealign_bench.models.adapters import adapter_parameters
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import generator_states, restore_generators, seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
@@ -22,7 +22,7 @@ from xrealign_bench.models.training import JointLoss, Progress, StepLoss, Traini
 from xrealign_bench.realignment.batches import Mixing, draw_batches
 from xrealign_bench.realignment.objectives import contrastive, drift, projection_head
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, batch_pairs
-from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
+from xrealign_bench.specs import Freeze, Objective, Schedule
 
 Method = Literal["word_contrastive", "sentence_contrastive"]
 
@@ -51,9 +51,9 @@ def realign(
     seed: int,
     device: torch.device,
     progress: Progress,
-    adapter: Adapter | None = None,
+    adapted: Any | None = None,
 ) -> RealignmentLog:
-    """Realign an encoder in place (AlignFreeze, section 3); afterwards every parameter can be trained again.
+    """Realign an encoder in place (AlignFreeze, section 3); without an adapter every parameter can be trained again.
 
     Frozen parameters stay bit-identical, and no graph is built below the lowest trained one. Dropout is on.
 
@@ -69,7 +69,7 @@ def realign(
         seed: of batches, projection and dropout.
         device: where to compute.
         progress: told after each step.
-        adapter: is put on the encoder, trained in place of its weights, and merged into them.
+        adapted: what `add_adapter` made of the encoder; the adapter is trained in place of the weights.
 
     Raises:
         UserError: a language has no pair with a link, or the freezing does not fit the model.
@@ -77,7 +77,7 @@ def realign(
     """
     if not isinstance(schedule.steps, int) or not isinstance(schedule.learning_rate, float):
         raise ValueError("the schedule's steps and learning rate must be numbers")
-    losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device, adapter)
+    losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device, adapted)
     model = nn.ModuleList([encoder, losses.head]).train()
     log = optimise(
         model.parameters(),
@@ -92,9 +92,9 @@ def realign(
     )
     trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
     encoder.zero_grad(set_to_none=True)
-    if losses.adapted is not None:
-        merge_adapter(losses.adapted)
-    encoder.requires_grad_(True).eval()
+    if adapted is None:
+        encoder.requires_grad_(True)
+    encoder.eval()
     return RealignmentLog(log.losses, log.batch_parts, losses.frozen, trained, losses.seen, losses.tokens)
 
 
@@ -162,7 +162,7 @@ class _Losses:
         objective: Objective,
         seed: int,
         device: torch.device,
-        adapter: Adapter | None = None,
+        adapted: Any | None = None,
     ) -> None:
         without = sorted(language for language, encoded in pairs.items() if not encoded.pairs)
         if without:
@@ -173,10 +173,8 @@ class _Losses:
             )
             raise UserError(f"there is nothing to realign in {', '.join(without)}: {what}")
         seed_everything(seed)
-        self.adapted = None if adapter is None else add_adapter(encoder, adapter)
-        only = None if self.adapted is None else adapter_parameters(self.adapted)
-        self.frozen = freeze(encoder, freezing, only)
-        _check_something_is_trained(encoder, self.frozen, objective, self.adapted is not None)
+        self.frozen = freeze(encoder, freezing, None if adapted is None else adapter_parameters(adapted))
+        _check_something_is_trained(encoder, self.frozen, objective, adapted is not None)
         size = objective.projection
         self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
         self.head.to(device)

@@ -199,11 +199,13 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
-    def _adapter_is_realigned_before(self) -> Recipe:
+    def _adapter_fits(self) -> Recipe:
         if self.adapter is not None and self.schedule.when == "during":
             raise ValueError(
                 "an adapter is realigned before fine-tuning, which trains everything; remove adapter or schedule.when"
             )
+        if self.adapter is not None and self.initialisation == "random":
+            raise ValueError("an adapter stands beside the checkpoint's weights; remove adapter or initialisation")
         if self.adapter is not None and self.freeze.train_only is not None:
             raise ValueError("an adapter has neither norms nor biases, so freeze.train_only leaves nothing; remove one")
         return self
