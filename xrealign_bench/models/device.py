@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models import processes
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,8 @@ PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "f
 
 def pick_device(name: str | None) -> torch.device:
     """The device of that name (`cpu`, `cuda`, `cuda:1`, `mps`); None: a GPU where CUDA finds one, else the CPU.
+
+    Of several processes each one has a GPU of its own, which `cuda` means there after `processes.join`.
 
     On CUDA the process is set to full float32 products and, where torch has them, to deterministic kernels; where
     it has none it warns.
@@ -41,6 +44,8 @@ def pick_device(name: str | None) -> torch.device:
         raise UserError(f"device '{chosen}': torch finds no {device.type} device here; use --device cpu")
     if (device.index or 0) >= present:
         raise UserError(f"device '{chosen}': there are only {present}, numbered from 0")
+    if processes.count() > 1:
+        _check_shared(device, present)
     if device.type == "cuda":
         _be_deterministic()
     return device
@@ -98,6 +103,7 @@ def numeric_settings(
         "transformers": transformers.__version__,
         **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
         **({"quantised": quantised, "bitsandbytes": version("bitsandbytes")} if quantised else {}),
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
     }
 
 
@@ -127,6 +133,19 @@ def restore_generators(states: list[torch.Tensor]) -> None:
     torch.set_rng_state(states[0])
     if len(states) > 1:
         torch.cuda.set_rng_state_all(states[1:])
+
+
+def _check_shared(device: torch.device, present: int) -> None:
+    """Refuse a device on which several processes can't compute."""
+    if device.type == "cpu":
+        return
+    if device.type != "cuda" or device.index is not None:
+        raise UserError(f"device '{device}': several processes take a GPU each or the CPU; write --device cuda or cpu")
+    if processes.count_here() > present:
+        raise UserError(
+            f"more processes were started here ({processes.count_here()}) than there are GPUs ({present}); start one "
+            "for each"
+        )
 
 
 def _be_deterministic() -> None:

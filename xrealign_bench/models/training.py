@@ -14,6 +14,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 
 from xrealign_bench.errors import TrainingError
+from xrealign_bench.models import processes
 from xrealign_bench.models.device import generator_states, restore_generators
 
 _LESS_MEMORY = "give a smaller max_length, or try --gradient-checkpointing, --precision bf16 or a smaller checkpoint"
@@ -25,7 +26,7 @@ Progress = Callable[[int, int, str], None]
 StepLoss = Callable[[int], Iterator[Tensor]]
 """The loss of one step, in so many parts: scalars that add up to it, and their gradients to its gradient. Each part has
 a graph of its own, is back-propagated before the next one is computed, and reads its share of the batch's examples; of
-a batch with fewer examples there are fewer parts."""
+a batch with fewer examples there are fewer parts. Of several processes each one gets its own of them, perhaps none."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TrainingLog:
     losses: list[float]
     """One a step."""
     batch_parts: int
-    """Into how many parts batches were cut in the end, since they did not fit into memory whole."""
+    """Into how many parts batches were cut in the end: one for each process, more where memory was short."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def optimise(
     """Take one step of Adam (0.9, 0.999, 1e-8; no decay, no clipping: AlignFreeze, appendix) a loss.
 
     Where memory runs out, the step is done again with its batch in twice as many parts, and so are those after it: the
-    batch and its loss stay the same. The progress notes say so.
+    batch and its loss stay the same. The progress notes say so. Several processes share out a batch's parts, and all
+    of them take the step, with the gradient of the whole: their weights stay equal.
 
     Args:
         parameters: those that require a gradient are trained.
@@ -102,7 +104,8 @@ def optimise(
     share = torch.optim.lr_scheduler.LambdaLR(optimiser, _shares(schedule, steps, warmup))
     scaler = scaler or torch.amp.GradScaler(enabled=False)
     history: list[float] = []
-    parts = 1
+    parts = processes.count()
+    processes.draw_apart()
     for step, loss_of in enumerate(losses):
         second = None if joint is None else next(joint.losses)
         where = f"step {step + 1} of {steps}"
@@ -111,9 +114,11 @@ def optimise(
             optimiser.zero_grad(set_to_none=True)
             try:
                 pulled = None
-                if joint is not None and second is not None:
-                    pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
-                value = _add_gradients(loss_of(parts), scaler, history, "loss", where)
+                with processes.together():
+                    if joint is not None and second is not None:
+                        pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
+                    value = _add_gradients(loss_of(parts), scaler, history, "loss", where)
+                processes.add_up_gradients([*trained, *own])
                 if _stepped(optimiser, scaler, where):
                     break
             except RuntimeError as error:
@@ -129,7 +134,7 @@ def optimise(
         if joint is not None and pulled is not None:
             joint.history.append(pulled)
             notes.append(f"realignment {pulled:.3f}")
-        if parts > 1:
+        if parts > processes.count():
             notes.append(f"in {parts} parts, memory is short")
         share.step()
         progress(step + 1, steps, ", ".join(notes))
@@ -155,14 +160,14 @@ def _add_gradients(
     weight: float = 1.0,
     constants: Sequence[nn.Parameter] = (),
 ) -> float:
-    """Go back through each part of a loss, to which `constants` are constants; return its value."""
+    """Go back through each part of a loss, to which `constants` are constants; return its value in all processes."""
     value = 0.0
     while True:
         with _without_gradient(constants):
             part = next(parts, None)
         if part is None:
-            return value
-        value += _finite(part, history, name, where)
+            return _finite(sum(processes.exchange(value)), history, name, where)
+        value += part.item()
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
 
 
@@ -179,8 +184,7 @@ def _add_gradients_of(
     return value
 
 
-def _finite(loss: Tensor, history: Sequence[float], name: str, where: str) -> float:
-    value = loss.item()
+def _finite(value: float, history: Sequence[float], name: str, where: str) -> float:
     if not math.isfinite(value):
         last = f"the last good loss was {history[-1]:.4f}" if history else "it was the first"
         raise TrainingError(f"the {name} of {where} is {value} ({last}); try a smaller learning rate")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import adapter_parameters
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import generator_states, restore_generators, seed_everything
@@ -234,7 +235,8 @@ def loss_in_parts(
     """`batch_loss` in several parts of the batch's texts, with the same negatives: gradients are cached.
 
     All vectors are computed without a graph, and the loss and its gradient by them; then each part of them again with
-    one, by the same dropout, as whose loss its vectors times that gradient serves (Gao et al., RepL4NLP 2021).
+    one, by the same dropout, as whose loss its vectors times that gradient serves (Gao et al., RepL4NLP 2021). Several
+    processes read their own parts each, and all of them know all vectors.
     """
     if parts == 1:
         yield batch_loss(encoder, head, batch, objective=objective, method=method, initial=initial)
@@ -242,18 +244,22 @@ def loss_in_parts(
     rows = len(batch.windows.input_ids)
     size = -(-rows // parts)
     pieces = [slice(begin, begin + size) for begin in range(0, rows, size)]
+    own_pieces = processes.own(pieces)
     read = partial(_read, encoder, head, batch.windows, objective=objective, method=method, initial=initial)
     generators = generator_states()
     with torch.no_grad():
-        first = [read(piece) for piece in pieces]
-    pull = sum((pulled for _, pulled in first), start=torch.zeros((), device=batch.side.device))
-    vectors = torch.cat([vectors for vectors, _ in first]).requires_grad_()
+        first = [read(piece) for piece in own_pieces]
+    nothing = torch.zeros(0, device=batch.side.device)  # of a process without a piece
+    pull = sum(processes.exchange(sum((pulled for _, pulled in first), start=nothing.sum()).item()))
+    vectors, own_rows = processes.gather_rows(torch.cat([nothing, *(vectors for vectors, _ in first)]))
+    vectors.requires_grad_()
     loss = _contrast(vectors, batch, objective, method)
     loss.backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
-    whole, gradient = loss.detach() + pull, torch.split(vectors.grad, [len(vectors) for vectors, _ in first])
+    whole = loss.detach() + pull
+    gradient = torch.split(vectors.grad[own_rows], [len(vectors) for vectors, _ in first])
     restore_generators(generators)
-    for piece, wanted in zip(pieces, gradient, strict=True):
+    for piece, wanted in zip(own_pieces, gradient, strict=True):
         again, pulled = read(piece)
         surrogate = (again * wanted).sum() + pulled
         yield surrogate - surrogate.detach() + whole / len(pieces)

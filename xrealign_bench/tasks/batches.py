@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xrealign_bench.models import processes
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.precision import loss_scaler
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, StepLoss, optimise, shuffled
@@ -87,7 +88,7 @@ def _in_parts(read: Callable[[list[int]], Batch], chosen: list[int], whole: Batc
     if parts == 1:
         yield whole.loss()
         return
-    for piece in np.array_split(chosen, min(parts, len(chosen))):
+    for piece in processes.own(np.array_split(chosen, min(parts, len(chosen)))):
         batch = read(piece.tolist())
         yield batch.loss() * (batch.counted / whole.counted)
 
