@@ -17,7 +17,7 @@ PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
     "errors", "files", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
     "results", "scoring", "leaderboard", "catalogue", "doctor", "fetch", "evaluate", "freeze_search", "reproduce",
-    "submit", "progress", "cli",
+    "submit", "progress", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""
 

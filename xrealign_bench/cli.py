@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import asdict
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,7 +21,8 @@ from xrealign_bench import __version__
 from xrealign_bench.errors import UserError, reason
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.models.device import PRECISIONS, Quantised
+from xrealign_bench.models import processes
+from xrealign_bench.models.device import PRECISIONS, Quantised, pick_device
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from xrealign_bench.results.schema import Result
 
 KINDS = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
+SHARED = ("evaluate", "freeze-search", "verify")
+"""What several processes do together; of the other commands the first process alone does the work."""
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -41,7 +45,8 @@ class Listing(click.Group):
 
 @click.group(cls=Listing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="xrealign-bench")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Compare cross-lingual realignment recipes under one fixed protocol.
 
     \b
@@ -52,6 +57,8 @@ def cli() -> None:
       xrealign-bench evaluate --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite \\
           --recipe alignfreeze-full --recipe alignfreeze-front
     """
+    if context.invoked_subcommand not in SHARED and not processes.is_first():
+        context.exit()
 
 
 class Kind(click.Choice[str]):
@@ -170,6 +177,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --language sw --language th --limit 20 --json
     """
     _quiet_libraries(options["offline"])
+    _join(options["device"])
     from xrealign_bench.evaluate import Options
 
     _evaluate(Options(**options), store, output, dry_run, as_json)
@@ -200,14 +208,16 @@ def freeze_search_(
       xrealign-bench freeze-search --pattern front --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite --dry-run
     """
     _quiet_libraries(options["offline"])
+    _join(options["device"])
     from xrealign_bench import freeze_search as search
     from xrealign_bench.evaluate import Options
 
     asked = Options(**options)
-    found = search.prepare(asked, recipe, patterns or search.DEFAULT_PATTERNS, output)
+    found = processes.from_first(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
     evaluation = _evaluate(found.options, store, output, dry_run, as_json)
     if evaluation is not None:
-        for path in search.write_search(found, evaluation.results, evaluation.comparisons):
+        write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
+        for path in processes.from_first(write):
             _say(str(path))
 
 
@@ -220,11 +230,11 @@ def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_jso
     from xrealign_bench.progress import Progress
 
     stages = Store(store)
-    plan = job.prepare(options)
+    plan = processes.from_first(partial(job.prepare, options))
     if dry_run:
         _print_plan(plan, stages, as_json)
         return None
-    job.check_output(plan, output)
+    processes.from_first(partial(job.check_output, plan, output))
     for line in (_announcement(plan, stages), *_said_of(plan)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
@@ -627,13 +637,14 @@ def verify(result: Path, seed: int | None, tolerance: float, store: Path, device
       xrealign-bench verify ./result --seed 42 --checkpoint ./my-encoder --data-root ./hub --tolerance 0.5
     """
     _quiet_libraries(options["offline"])
+    _join(device)
     from xrealign_bench import reproduce as job
     from xrealign_bench.evaluate import Options
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
-    stored, plan = job.prepare(result, Options(device=device, **options), seed)
+    stored, plan = processes.from_first(partial(job.prepare, result, Options(device=device, **options), seed))
     stages = Store(store)
     with Progress(len(plan.stages)) as progress:
         outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress)
@@ -903,8 +914,27 @@ def _quiet_libraries(offline: bool) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+def _join(device: str | None) -> None:
+    """Before anything that several processes do together."""
+    if processes.count() > 1:
+        processes.join(pick_device(device))
+        click.get_current_context().call_on_close(processes.leave)
+
+
 def main() -> None:
-    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted."""
+    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted.
+
+    Of several processes the first one prints; all of them end alike.
+    """
+    with ExitStack() as silence:
+        if not processes.is_first():
+            nowhere = silence.enter_context(open(os.devnull, "w"))
+            silence.enter_context(redirect_stdout(nowhere))
+            silence.enter_context(redirect_stderr(nowhere))
+        _run()
+
+
+def _run() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         cli(standalone_mode=False)

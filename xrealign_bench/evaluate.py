@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from xrealign_bench.catalogue import check_name
@@ -15,6 +16,7 @@ from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
+from xrealign_bench.models import processes
 from xrealign_bench.models.blocks import resolve_layer
 from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
 from xrealign_bench.models.device import (
@@ -129,15 +131,21 @@ def run(
 ) -> tuple[Outcome, Evaluation | None]:
     """Run a plan and write what comes of it below `output`, after `check_output`; no evaluation where a stage failed.
 
+    Several processes are to be given the same plan; the first one writes.
+
     Raises:
         UserError: bad data, or a disk that is full or gone. No file is half-written then.
     """
+    outcome = run_serially(plan, store, sources_of(plan.request, device), on_event)
+    if outcome.failed:
+        return outcome, None
+    return outcome, processes.from_first(partial(_write, plan, store, output, command))
+
+
+def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Evaluation:
     request = plan.request
     results_root = output / "results"
     folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
-    outcome = run_serially(plan, store, sources_of(request, device), on_event)
-    if outcome.failed:
-        return outcome, None
     with system_errors(f"the results in {output}", "when that is mended, the same command writes them from the store"):
         for folder in (results_root, *folders):
             remove_leftovers(folder)
@@ -152,7 +160,7 @@ def run(
         written = build(results_root, output)
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
-    return outcome, Evaluation(results, comparisons, folders, written, chart)
+    return Evaluation(results, comparisons, folders, written, chart)
 
 
 def sources_of(request: Request, device: str | None) -> Sources:

@@ -85,7 +85,9 @@ def command_of(result: Result) -> str:
     tested = {(score.task, score.language) for score in result.scores}
     targets = [language.code for language in result.languages]
     tasks = [task.name for task in result.tasks if task.name in {name for name, _ in tested}]
-    words = ["xrealign-bench", "evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
+    several = numerics.get("processes")
+    words = ["torchrun", "--nproc-per-node", str(several), "-m", "xrealign_bench"] if several else ["xrealign-bench"]
+    words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
     if len(tasks) < len(result.tasks):

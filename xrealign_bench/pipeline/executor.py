@@ -1,14 +1,19 @@
-"""Run the stages of a plan, one after the other. The reference for every other way to run them."""
+"""Run the stages of a plan, one after the other. The reference for every other way to run them.
+
+Several processes train together and share out the other stages; they meet after each run of stages of a kind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 from xrealign_bench.errors import TrainingError, system_errors
-from xrealign_bench.pipeline.plan import Plan, Sources, Stage, StageRef
+from xrealign_bench.models import processes
+from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
 
@@ -44,20 +49,35 @@ def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[
             stays stored.
     """
     outcome = Outcome()
-    for ref, stage in plan.stages.items():
-        if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
-            outcome.skipped.add(ref)
-            on_event(Event("skipped", stage))
-            continue
-        with system_errors(stage.label, "when that is mended, the same command goes on from what is stored"):
-            _run_unless_stored(ref, stage, store, sources, on_event, outcome)
+    for kind, alike in groupby(plan.stages, key=lambda ref: ref.kind):
+        refs = list(alike)  # none needs another one of its kind
+        with processes.together():
+            for ref in refs if kind in TRAINING else processes.own(refs):
+                stage = plan.stages[ref]
+                if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
+                    outcome.skipped.add(ref)
+                    on_event(Event("skipped", stage))
+                    continue
+                with system_errors(stage.label, "when that is mended, the same command goes on from what is stored"):
+                    _run_unless_stored(ref, stage, store, sources, on_event, outcome)
+            for there in processes.exchange(outcome):
+                _add_what_others_ran(there, plan, on_event, outcome)
     return outcome
+
+
+def _add_what_others_ran(there: Outcome, plan: Plan, on_event: Callable[[Event], None], outcome: Outcome) -> None:
+    """Of the stages that are shared out; none of them is a training, and so none fails."""
+    for what in ("stored", "done", "skipped"):
+        known = getattr(outcome, what)
+        for ref in getattr(there, what) - known:
+            known.add(ref)
+            on_event(Event(what, plan.stages[ref]))
 
 
 def _run_unless_stored(
     ref: StageRef, stage: Stage, store: Store, sources: Sources, on_event: Callable[[Event], None], outcome: Outcome
 ) -> None:
-    if store.open(ref.kind, ref.key) is not None:
+    if _is_stored(ref, store):
         outcome.stored.add(ref)
         on_event(Event("stored", stage))
         return
@@ -72,6 +92,13 @@ def _run_unless_stored(
     else:
         outcome.done.add(ref)
         on_event(Event("done", stage))
+
+
+def _is_stored(ref: StageRef, store: Store) -> bool:
+    def look() -> bool:
+        return store.open(ref.kind, ref.key) is not None
+
+    return processes.from_first(look) if ref.kind in TRAINING else look()
 
 
 def _tell_progress(on_event: Callable[[Event], None], stage: Stage, done: int, total: int, note: str) -> None:

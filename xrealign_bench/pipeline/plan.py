@@ -40,6 +40,9 @@ from xrealign_bench.specs import (
 DataSpec = TypeVar("DataSpec", Task, Corpus)
 StageKind = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
 
+TRAINING: Collection[StageKind] = ("realign", "finetune")
+"""What several processes compute together; the other stages they share out."""
+
 CODE_VERSIONS: Mapping[StageKind, int] = {
     "tokenise": 2, "align": 1, "encode": 1, "realign": 1, "finetune": 1, "predict": 1,
 }  # fmt: skip

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
+from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
@@ -38,7 +40,7 @@ from xrealign_bench.models.quantised import quantised_loading
 from xrealign_bench.models.text import encode_words, windows_of, windows_table
 from xrealign_bench.models.training import Progress, TrainingLog
 from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
-from xrealign_bench.pipeline.plan import PAIRS_OF, Sources, Stage, StageKind
+from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.realignment.trainer import JointRealignment, RealignmentLog, realign
@@ -54,7 +56,8 @@ _WEIGHTS, _ADAPTER = "encoder.safetensors", "adapter"
 
 
 def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) -> None:
-    """Run one stage whose inputs are in the store, and store its output.
+    """Run one stage whose inputs are in the store, and store its output; of a training that several processes compute
+    together, the first one's.
 
     Raises:
         UserError: bad data or a bad checkpoint.
@@ -65,7 +68,29 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
         inputs = {role: store.read(ref.kind, ref.key).folder for role, ref in stage.inputs.items()}
         return _RUNNERS[stage.kind](stage.settings, inputs, folder, sources, progress)
 
-    store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make)
+    if stage.kind not in TRAINING:
+        store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make)
+    elif processes.is_first():
+        _lead(stage, store, make)
+    elif processes.exchange(False)[0]:
+        with TemporaryDirectory() as folder:
+            make(Path(folder))
+
+
+def _lead(stage: Stage, store: Store, make: Callable[[Path], Costs]) -> None:
+    """Produce a training, telling the other processes whether there is something to compute: not where a process of
+    another run, for which the store waits, has made it meanwhile."""
+    begun = False
+
+    def make_together(folder: Path) -> Costs:
+        nonlocal begun
+        begun = True
+        processes.exchange(True)
+        return make(folder)
+
+    store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make_together)
+    if not begun:
+        processes.exchange(False)
 
 
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
@@ -137,10 +162,10 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         device=pick_device(sources.device),
         progress=progress,
     )
-    if adapted is None:
-        save_weights(encoder, out / _WEIGHTS)
-    else:
+    if adapted is not None:
         save_adapter(adapted, out / _ADAPTER, sources.checkpoint.id)
+    elif processes.is_first():
+        save_weights(encoder, out / _WEIGHTS)
     record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
     write_json(out / "log.json", {"record": record, "losses": log.losses})
     return _training_costs(log, log.tokens, encoder)
@@ -189,7 +214,8 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
         progress=progress,
         joint=None if joint is None else joint.loss,
     )
-    save_weights(model, out / "model.safetensors")
+    if processes.is_first():
+        save_weights(model, out / "model.safetensors")
     record: dict[str, Any] = {
         "encoder_parameters": encoder.num_parameters(),
         "losses": log.losses,

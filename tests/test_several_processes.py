@@ -1,0 +1,142 @@
+"""Commands in two processes. Truth: the same command in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.several import command_line, start
+from tests.small import World, command, left_over, write_checkpoint, write_suite
+from xrealign_bench.errors import UserError
+from xrealign_bench.models import processes
+from xrealign_bench.pipeline import stages
+
+WorldMaker = Callable[..., World]
+RECIPES = ("finetune-only", "alignfreeze-front")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Its checkpoint has no dropout, whose draws depend on the number of processes."""
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    config = json.loads((checkpoint / "config.json").read_text())
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (checkpoint / "config.json").write_text(json.dumps(config | none))
+    return World(tmp_path, write_suite(tmp_path, target_languages=["de", "sw"], seeds=[3]), checkpoint)
+
+
+def arguments(world: World, *more: str) -> list[str]:
+    return [*map(str, world.arguments), *more]
+
+
+def scores(output: Path) -> dict[str, Any]:
+    files = sorted(output.rglob("result.json"))
+    assert [file.parent.name for file in files] == sorted(RECIPES)
+    return {file.parent.name: json.loads(file.read_text())["scores"] for file in files}
+
+
+def test_an_evaluation_gives_the_scores_of_one_process_and_is_found_again(world: World, tmp_path: Path) -> None:
+    alone = world.evaluate()
+    assert alone.status == 0, alone.err
+    of_one = scores(world.output)
+    two = ["--store", str(tmp_path / "stages"), "--output", str(tmp_path / "two")]
+    ran = start(command_line, tmp_path / "said", *arguments(world, *two))
+    assert [one.status for one in ran] == [0, 0], ran
+    assert scores(tmp_path / "two") == of_one
+    assert ran[0].out == alone.out.replace(str(world.output), str(tmp_path / "two"))
+    assert "17 stages run, 0 found in the store" in ran[0].err
+    assert (ran[1].out, ran[1].err) == ("", "")
+    assert left_over(tmp_path / "stages", tmp_path / "two") == []
+    (result,) = (tmp_path / "two").rglob("alignfreeze-front/result.json")
+    assert json.loads(result.read_text())["numerics"]["processes"] == 2
+    again = start(command_line, tmp_path / "said", *arguments(world, *two))
+    assert [one.status for one in again] == [0, 0]
+    assert again[0].out == ran[0].out and "0 stages run, 17 found in the store" in again[0].err
+    printed = command("reproduce", result.parent).out.splitlines()[-1]
+    assert "torchrun --nproc-per-node 2 -m xrealign_bench evaluate --suite small" in printed
+
+
+def test_a_training_that_fails_is_told_once(world: World, tmp_path: Path) -> None:
+    rate = {"steps": 3, "batch_size": 8, "max_length": 32, "learning_rate": {"default": 1e30}}
+    write_suite(tmp_path, target_languages=["de"], seeds=[3], finetuning=rate)
+    alone = world.evaluate("--store", tmp_path / "alone")
+    ran = start(command_line, tmp_path / "said", *arguments(world))
+    assert alone.status == 1
+    assert [one.status for one in ran] == [1, 1]
+    assert ran[0].err.splitlines()[1:] == alone.err.splitlines()[1:]  # the first line has an estimate of time
+    assert ran[1].err == ""
+
+
+@pytest.mark.parametrize("wrong", [["--suite", "nonesuch"], ["--device", "gpu"], ["--limit", "0"]], ids=" ".join)
+def test_bad_input_is_told_once(world: World, tmp_path: Path, wrong: list[str]) -> None:
+    alone = world.evaluate(*wrong)
+    ran = start(command_line, tmp_path / "said", *arguments(world, *wrong))
+    assert [one.status for one in ran] == [2, 2]
+    assert ran[0].err.splitlines()[-1] == alone.err.splitlines()[-1] and ran[1].err == ""
+
+
+def bad_in_the_second(*given: str) -> None:
+    """The second process finds its share of the data to be bad."""
+    real = stages._RUNNERS["tokenise"]
+
+    def runner(*of_stage: Any) -> Any:
+        if not processes.is_first():
+            raise UserError("the data are bad")
+        return real(*of_stage)
+
+    stages._RUNNERS["tokenise"] = runner  # type: ignore[index]
+    command_line(*given)
+
+
+def test_bad_data_that_the_second_process_finds_are_told_by_the_first(world: World, tmp_path: Path) -> None:
+    ran = start(bad_in_the_second, tmp_path / "said", *arguments(world))
+    assert [one.status for one in ran] == [2, 2]
+    assert ran[0].err.splitlines()[-1] == "error: the data are bad" and ran[1].err == ""
+    assert left_over(world.store, world.output) == []
+
+
+def interrupted(whom: str, *given: str) -> None:
+    """A signal in the middle of realignment, to all processes as from a terminal, or to one that is killed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    real = stages._RUNNERS["realign"]
+
+    def runner(settings: Any, inputs: Any, out: Path, sources: Any, progress: Any) -> Any:
+        def strike(done: int, total: int, note: str) -> None:
+            if whom == "all":
+                os.kill(os.getpid(), signal.SIGINT)
+            elif not processes.is_first():
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return real(settings, inputs, out, sources, strike)
+
+    stages._RUNNERS["realign"] = runner  # type: ignore[index]
+    command_line(*given)
+
+
+def test_ctrl_c_ends_all(world: World, tmp_path: Path) -> None:
+    ran = start(interrupted, tmp_path / "said", "all", *arguments(world))
+    assert [one.status for one in ran] == [130, 130]
+    told = "interrupted; finished stages are stored, and the same command goes on from there"
+    assert ran[0].err.splitlines()[-1] == told and ran[1].err == ""
+    assert left_over(world.store, world.output) == []
+
+
+def test_where_one_is_killed_the_other_ends(world: World, tmp_path: Path) -> None:
+    ran = start(interrupted, tmp_path / "said", "one", *arguments(world))
+    assert [one.status for one in ran] == [2, -signal.SIGKILL]
+    assert ran[0].err.splitlines()[-1].startswith("error: another of the 2 processes has ended; when the cause is")
+    assert left_over(world.store, world.output) == []
+
+
+@pytest.mark.parametrize("more", [["evaluate", "--dry-run"], ["doctor"], ["--help"]], ids=" ".join)
+def test_what_computes_nothing_is_printed_once(world: World, tmp_path: Path, more: list[str]) -> None:
+    given = arguments(world, "--dry-run") if more[0] == "evaluate" else more
+    ran = start(command_line, tmp_path / "said", *given)
+    assert [one.status for one in ran] == [0, 0]
+    assert ran[0].out and ran[1].out == ran[1].err == ""
