@@ -591,13 +591,14 @@ def reproduce(result: Path) -> None:
     Example:
       xrealign-bench reproduce leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
     """
-    from xrealign_bench import reproduce as job
+    from xrealign_bench.reproduce import read_computed
+    from xrealign_bench.results.command import command_of, environment_of, remarks_on
 
-    stored = job.read_computed(result)
-    for line in job.remarks_on(stored):
+    stored = read_computed(result)
+    for line in remarks_on(stored):
         click.echo(f"# {line}")
-    click.echo(job.environment_of(stored))
-    click.echo(job.command_of(stored))
+    click.echo(environment_of(stored))
+    click.echo(command_of(stored))
 
 
 @cli.command()

@@ -1,0 +1,53 @@
+"""The environment and the command that give a result."""
+
+from __future__ import annotations
+
+import shlex
+
+from xrealign_bench.models.device import PRECISIONS
+from xrealign_bench.results.schema import Result
+from xrealign_bench.specs import Recipe, digest, find_spec, shipped_names
+
+
+def environment_of(result: Result) -> str:
+    """The command that installs what a result was computed with."""
+    versions = {"xrealign-bench": result.harness_version} | result.packages
+    return shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in sorted(versions.items()))])
+
+
+def command_of(result: Result) -> str:
+    """The command that computes a result, in its environment; where its checkpoint and data lie is the reader's."""
+    checkpoint, numerics = result.checkpoint, result.numerics
+    tested = {(score.task, score.language) for score in result.scores}
+    targets = [language.code for language in result.languages]
+    tasks = [task.name for task in result.tasks if task.name in {name for name, _ in tested}]
+    several = numerics.get("processes")
+    words = ["torchrun", "--nproc-per-node", str(several), "-m", "xrealign_bench"] if several else ["xrealign-bench"]
+    words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
+    words += ["--checkpoint", checkpoint.id]
+    words += ["--revision", checkpoint.revision] if checkpoint.revision else []
+    if len(tasks) < len(result.tasks):
+        words += [part for name in tasks for part in ("--task", name)]
+    if len(targets) < len(result.suite.target_languages):
+        words += [part for code in targets for part in ("--language", code)]
+    if result.seeds != result.suite.seeds:
+        words += [part for seed in result.seeds for part in ("--seed", str(seed))]
+    words += ["--limit", str(result.limit)] if result.limit else []
+    words += ["--device", numerics["device"]]
+    words += [part for short, name in PRECISIONS.items() if name == numerics["dtype"] != "float32" for part in (
+        "--precision", short)]  # fmt: skip
+    words += ["--quantise", numerics["quantised"]] if numerics.get("quantised") else []
+    words += ["--gradient-checkpointing"] if numerics.get("gradient_checkpointing") else []
+    return f"OMP_NUM_THREADS={numerics['threads']} {shlex.join(words)}"
+
+
+def remarks_on(result: Result) -> list[str]:
+    """What the command alone does not say: which checkpoint is meant, and what differs from what is shipped here."""
+    checkpoint, recipe = result.checkpoint, result.recipe
+    said = []
+    if checkpoint.revision is None:
+        said.append(f"checkpoint {checkpoint.id}: the folder with weights of sha256 {checkpoint.weights_sha256}")
+    shipped = find_spec(recipe.name, Recipe) if recipe.name in shipped_names(Recipe) else None
+    if shipped is None or digest(shipped) != result.recipe_digest:
+        said.append(f"recipe {recipe.name}: not the one shipped here under that name; it stands in result.json")
+    return said
