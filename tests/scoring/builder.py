@@ -130,7 +130,7 @@ def make_result(
                 for each in languages
             ],
             "limit": None,
-            "numerics": {},
+            "numerics": {"device": "cpu", "dtype": "float32", "threads": 1},
             "packages": {},
             "data": [],
             "scores": [

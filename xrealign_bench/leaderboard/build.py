@@ -6,16 +6,20 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
-from xrealign_bench.leaderboard.markdown import render_markdown
+from xrealign_bench.leaderboard.content import language_page, languages_of
+from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
 from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv
 from xrealign_bench.leaderboard.table import make_boards, read_entries
 from xrealign_bench.results.files import write_text
 
+PAGE_FOLDERS = ("results", "languages")
+
 
 def build(results_root: Path, out_root: Path) -> list[Path]:
-    """Write README.md, leaderboard.csv, languages.csv and leaderboard.json into `out_root/<suite id>`.
+    """Write README.md, leaderboard.csv, languages.csv and leaderboard.json into `out_root/<suite id>`, and pages.
 
-    The same results give the same bytes. Files of suites that have no results are left alone.
+    Pages are Markdown files of their own, one a result and one a language. The same results give the same bytes. Files
+    of suites that have no results are left alone; pages of results that are gone are removed.
 
     Returns:
         The files written, each suite's README.md first.
@@ -36,4 +40,23 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
             write_text(folder / "languages.csv", render_languages_csv(board)),
             write_text(folder / "leaderboard.json", render_json(board)),
         ]
+        pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
+        pages |= {language_page(code): render_language(board, code) for code in languages_of(board)}
+        paths = [_write_page(folder / f"{name}.md", page) for name, page in pages.items()]
+        _remove_others(folder, paths)
+        written += paths
     return written
+
+
+def _write_page(path: Path, page: str) -> Path:
+    """Without waiting for the disk, since pages are many: one that a crash left torn is written by the next build."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _remove_others(folder: Path, paths: list[Path]) -> None:
+    """Remove pages that are not among `paths`: of results and languages that are gone."""
+    for kind in PAGE_FOLDERS:
+        for page in set((folder / kind).rglob("*.md")) - set(paths):
+            page.unlink()

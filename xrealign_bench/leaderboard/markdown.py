@@ -1,17 +1,23 @@
-"""A board as one Markdown page."""
+"""A board as Markdown: its page, one a result and one a language."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from xrealign_bench.leaderboard.numbers import NONE, counted, percent, signed, spread, with_interval
-from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
-from xrealign_bench.results.schema import BASELINE, CheckpointRecord, LanguageChange
-from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS
+from xrealign_bench.leaderboard import content
+from xrealign_bench.leaderboard.content import Cell, Facts, Table
+from xrealign_bench.leaderboard.numbers import counted
+from xrealign_bench.leaderboard.table import Board, Row, Section
+from xrealign_bench.results.schema import BASELINE
+from xrealign_bench.scoring.aggregate import TIERS
 
-MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
+FACTS = ("Tier", "Distance", "Seen")
+"""Of a language, in tables of many."""
+FIGURE = re.compile(r"[-+±–\d., \[\]]+")
+"""What no markup can be made of: the brackets of an interval lead nowhere."""
 
 
 def render_markdown(board: Board) -> str:
@@ -23,7 +29,7 @@ def render_markdown(board: Board) -> str:
         f"{counted(len(suite.target_languages), 'target language')}, fine-tuned in `{suite.source_language}`; "
         f"tasks {', '.join(f'`{name}`' for name in suite.tasks)}; "
         f"seeds {', '.join(map(str, suite.seeds))}. {text(suite.description)}".rstrip(),
-        "Made by `xrealign-bench leaderboard build` from the results that the rows link to; don't edit. The "
+        "Made by `xrealign-bench leaderboard build` from the results that the rows lead to; don't edit. The "
         "same figures: [leaderboard.csv](leaderboard.csv), [leaderboard.json](leaderboard.json), "
         "[languages.csv](languages.csv).",
         _rules(board),
@@ -71,12 +77,69 @@ def _rules(board: Board) -> str:
     return "## How to read this\n\n" + "\n".join(f"- {rule}" for rule in rules)
 
 
-def _render_section(board: Board, section: Section) -> list[str]:
-    checkpoint = section.checkpoint
+def render_result(board: Board, section: Section, row: Row) -> str:
+    """Scores by task, group and language, where they come from, and how to get them again."""
+    up = "../" * row.page.count("/")
+    result = row.entry.result
     parts = [
-        f"## {text(checkpoint.id)}",
-        text(checkpoint.architecture) + _identity(checkpoint) + ".",
-        _overview(section.rows),
+        f"# {text(row.label)}",
+        f"{text(row.title)}, with {text(section.checkpoint.id)}. {text(result.recipe.description)}".rstrip(),
+        f"Board: [{board.suite.id}]({up}README.md). Stored: [result.json]({up}{quote(row.result)}).",
+        "## Scores",
+        _table(content.result_groups(row), up),
+        *_titled("Gains", content.result_gains(row), up),
+        *_titled("Kinds of words", content.result_words(row), up),
+    ]
+    for task in row.summary.tasks:
+        parts += [f"## Languages: {text(task)}", _table(content.result_languages(board, row, task, FACTS), up)]
+    parts += ["## Where it comes from", _facts(content.provenance(row))]
+    parts += [f"Note: {text(each)}" for each in content.remarks(row)]
+    parts += _commands(row)
+    for title, table in (
+        ("Realignment", content.realignments(result)),
+        ("Data read", content.data_summary(result)),
+        ("Predictions", content.predictions(result)),
+        ("Cost", content.stage_costs(result)),
+    ):
+        parts += _titled(title, table, up)
+    return "\n\n".join(parts) + "\n"
+
+
+def render_language(board: Board, code: str) -> str:
+    """Every checkpoint and recipe on a language, in one suite version."""
+    name, facts = content.describe_language(board, code)
+    up = "../" * content.language_page(code).count("/")
+    parts = [
+        f"# {text(name)}",
+        _facts(facts),
+        f"Board: [{board.suite.id}]({up}README.md), which says how to read this.",
+    ]
+    for task in board.suite.tasks:
+        parts += _titled(text(task), content.language_results(board, code, task), up)
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(row: Row) -> list[str]:
+    commands = content.commands(row)
+    if not commands:
+        return ["There is no command that gives a reported result."]
+    said = "The environment and the command that give it; `xrealign-bench rescore` and `verify` check what is stored."
+    return [said, "```sh\n" + "\n".join(commands) + "\n```"]
+
+
+def _titled(title: str, table: Table, up: str) -> list[str]:
+    return [f"## {title}", _table(table, up)] if table.rows else []
+
+
+def _facts(facts: Facts) -> str:
+    return "\n".join(f"- {text(what)}: {text(said)}" for what, said in facts)
+
+
+def _render_section(board: Board, section: Section) -> list[str]:
+    parts = [
+        f"## {text(section.checkpoint.id)}",
+        text(content.checkpoint_identity(section)) + ".",
+        _table(content.overview(section.rows)),
     ]
     for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
         parts.append(f"**Reported**: {text(said)}")
@@ -85,20 +148,13 @@ def _render_section(board: Board, section: Section) -> list[str]:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
     compared = [row for row in section.rows if row.gains]
     if compared:
-        parts += ["### Gains by tier and band", _gains(compared)]
+        parts += ["### Gains by tier and band", _table(content.gains(compared))]
     for task in board.suite.tasks:
-        table = _languages(board, section, task)
-        if table:
-            parts += [f"### Languages: {text(task)}", table]
+        compared = content.compared_in(section, task)
+        table = content.languages_by_recipe(board, section, task, compared, FACTS)
+        if table.rows:
+            parts += [f"### Languages: {text(task)}", _table(table)]
     return parts
-
-
-def _identity(checkpoint: CheckpointRecord) -> str:
-    """What is known of it; of one in a publication, no more than its name."""
-    known = [] if checkpoint.parameters is None else [f"{checkpoint.parameters:,} parameters"]
-    known += [f"revision `{checkpoint.revision}`"] if checkpoint.revision else []
-    known += [f"weights `{checkpoint.weights_sha256[:12]}`"] if checkpoint.weights_sha256 else []
-    return "".join(f", {one}" for one in known)
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:
@@ -106,98 +162,24 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
     by_reason: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         by_reason.setdefault(row.unranked, []).append(row)
-    return [f"- {', '.join(map(_link, same))}: {text('; '.join(why))}" for why, same in by_reason.items()]
-
-
-def _overview(rows: Sequence[Row]) -> str:
-    head = ["Rank", "Recipe", "Seeds", "XR score", "Gain [95 %]", *(tier.capitalize() for tier in TIERS)]
-    head += ["Source", "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters"]
-    body = [
-        [
-            str(row.rank) if row.rank is not None else "partial" if row.partial else NONE,
-            f"{_link(row)}<br>{text(row.title)}" + (" (reported)" if row.reported else ""),
-            str(row.seeds),
-            spread(row.xr),
-            "baseline" if row.is_baseline else with_interval(row.gains.get("xr")),
-            *(percent(_mean(row, tier)) for tier in TIERS),
-            percent(_mean(row, "source")),
-            _both(row.tested),
-            _both(row.one_std),
-            NONE if row.worst is None else f"{text(row.worst.language)} {signed(row.worst.gain)}",
-            NONE if row.reported else f"{row.seconds:,.0f}",
-            NONE if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:,.0f} MiB",
-            NONE if row.reported else f"{row.realigned_parameters:,}",
-        ]
-        for row in rows
+    return [
+        f"- {', '.join(_cell(Cell(row.label, link=row.page), '') for row in same)}: {text('; '.join(why))}"
+        for why, same in by_reason.items()
     ]
-    return _table(body, head, left=2)
 
 
-def _gains(rows: Sequence[Row]) -> str:
-    names = [name for name in ("xr", "all", *TIERS, *BANDS, *SEEN, "source") if any(name in r.gains for r in rows)]
-    head = ["Recipe", *("XR" if name == "xr" else name.capitalize() for name in names)]
-    return _table([[_link(r), *(with_interval(r.gains.get(name)) for name in names)] for r in rows], head)
+def _table(table: Table, up: str = "") -> str:
+    """Not padded, so that a change of one cell changes one line.
+
+    Args:
+        up: from the page to the board's folder.
+    """
+    align = [":--"] * table.left + ["--:"] * (len(table.head) - table.left)
+    lines = [[_cell(cell, up) for cell in line] for line in (table.head, *table.rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (lines[0], align, *lines[1:]))
 
 
-def _languages(board: Board, section: Section, task: str) -> str:
-    """Languages x recipes: the baseline's score, then gains; from close to distant within the tiers."""
-    rows = [row for row in section.rows if task in row.summary.tasks]
-    compared = [row for row in rows if any(change.task == task for change in row.changes)]
-    baseline = next((row for row in rows if row.is_baseline), None)
-    changes = [{c.language: c for c in row.changes if c.task == task} for row in compared]
-    records = {code: record for row in rows for code, record in row.languages.items()}
-    codes = sorted(
-        (code for code in board.suite.target_languages if code in records),
-        key=lambda code: (
-            TIERS.index(records[code].tier) if records[code].tier in TIERS else len(TIERS),
-            records[code].distance if records[code].distance is not None else float("inf"),
-            code,
-        ),
-    )
-    body = []
-    for code in codes:
-        record = records[code]
-        score = baseline.summary.tasks[task].languages.get(code) if baseline else None
-        body.append(
-            [
-                f"{text(record.name)} ({text(code)})",
-                record.tier,
-                NONE if record.distance is None else f"{record.distance:.2f}",
-                NONE if record.seen is None else "yes" if record.seen else "no",
-                NONE if score is None else spread(score),
-                *(_change(of_recipe.get(code)) for of_recipe in changes),
-            ]
-        )
-    head = [
-        "Language",
-        "Tier",
-        "Distance",
-        "Seen",
-        f"[{BASELINE}]({quote(baseline.result)})" if baseline else BASELINE,
-    ]
-    return _table(body, [*head, *(_link(row) for row in compared)], left=2) if body else ""
-
-
-def _change(change: LanguageChange | None) -> str:
-    if change is None:
-        return NONE
-    return signed(change.gain) + MARKS[change.verdict] + ("" if change.one_std == "same" else " †")
-
-
-def _mean(row: Row, group: str) -> float | None:
-    value = row.groups.get(group)
-    return value.mean if value else None
-
-
-def _both(verdicts: Verdicts | None) -> str:
-    return NONE if verdicts is None else f"{verdicts.helped} / {verdicts.harmed}"
-
-
-def _link(row: Row) -> str:
-    return f"[{text(row.label)}]({quote(row.result)})"
-
-
-def _table(body: Sequence[Sequence[str]], head: Sequence[str], left: int = 1) -> str:
-    """Not padded, so that a change of one cell changes one line."""
-    align = [":--"] * left + ["--:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *body))
+def _cell(cell: Cell, up: str) -> str:
+    shown = cell.text if FIGURE.fullmatch(cell.text) else text(cell.text)
+    shown = f"[{shown}]({up}{quote(cell.link)}.md)" if cell.link else shown
+    return f"{shown}<br>{text(cell.note)}" if cell.note else shown

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +80,10 @@ class Row:
     """Where reported scores were taken from."""
     result: str
     """Path of result.json, relative to the folder that the table is written to."""
+    page: str
+    """Its own page, without the ending: a path relative to the same folder."""
+    entry: Entry
+    """What all of this was made from, without a comparison that may not be shown."""
 
     @property
     def label(self) -> str:
@@ -90,6 +96,8 @@ class Section:
     """All rows of one checkpoint: the baseline is among them, and ranks are within it."""
 
     checkpoint: CheckpointRecord
+    slug: str
+    """Of its pages: no other checkpoint of the board has it."""
     rows: tuple[Row, ...]
 
 
@@ -123,8 +131,8 @@ def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
         _check_one_digest(suite_id, of_suite)
         keys = sorted({_checkpoint_key(entry.result) for entry in of_suite})
         sections = tuple(
-            _section([entry for entry in of_suite if _checkpoint_key(entry.result) == key], out_root / suite_id)
-            for key in keys
+            _section([entry for entry in of_suite if _checkpoint_key(entry.result) == key], slug, out_root / suite_id)
+            for key, slug in zip(keys, distinct_slugs(key[0] for key in keys), strict=True)
         )
         boards.append(Board(of_suite[0].result.suite, of_suite[0].result.suite_digest, sections))
     return boards
@@ -147,13 +155,29 @@ def _checkpoint_key(result: Result) -> tuple[str, ...]:
     return checkpoint.id, checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256
 
 
-def _section(entries: Sequence[Entry], out: Path) -> Section:
+def distinct_slugs(names: Iterable[str]) -> list[str]:
+    """File names for the names of others, each another one whatever a file system makes of capitals.
+
+    >>> distinct_slugs(["org/a b", "org/a<b", "c"])
+    ['org--a-b', 'org--a-b-2', 'c']
+    """
+    slugs: list[str] = []
+    for name in names:
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name.replace("/", "--")).lstrip(".") or "-"
+        taken = {other.lower() for other in slugs}
+        ways = (slug if number == 1 else f"{slug}-{number}" for number in count(1))
+        slugs.append(next(way for way in ways if way.lower() not in taken))
+    return slugs
+
+
+def _section(entries: Sequence[Entry], slug: str, out: Path) -> Section:
     baselines = {digest_evidence(e.result) for e in entries if e.result.is_baseline}
-    rows = [_row(entry, baselines, out) for entry in entries]
-    return Section(entries[0].result.checkpoint, tuple(rank(rows)))
+    pages = distinct_slugs(entry.folder.name for entry in entries)
+    rows = [_row(entry, baselines, f"results/{slug}/{page}", out) for entry, page in zip(entries, pages, strict=True)]
+    return Section(entries[0].result.checkpoint, slug, tuple(rank(rows)))
 
 
-def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
+def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
     result, summary = entry.result, summarise(entry.result)
     problem = _comparison_problem(entry, baselines)
     comparison = entry.comparison if problem is None else None
@@ -187,6 +211,8 @@ def _row(entry: Entry, baselines: set[str], out: Path) -> Row:
         trust=result.trust,
         reported=result.reported,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
+        page=page,
+        entry=Entry(entry.folder, result, comparison),
     )
 
 

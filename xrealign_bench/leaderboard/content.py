@@ -1,0 +1,466 @@
+"""What boards and pages show, cell by cell: Markdown and HTML are made from it, so that they say the same.
+
+Figures are those of the rows, which come from results and comparisons; here they are only put in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.languages import find
+from xrealign_bench.leaderboard.numbers import NONE, counted, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
+from xrealign_bench.results.command import command_of, environment_of, remarks_on
+from xrealign_bench.results.schema import BASELINE, Gain, LanguageChange, LanguageRecord, Result
+from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
+
+MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
+GROUPS = ("xr", "all", *TIERS, *BANDS, *SEEN, "source")
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    order: float | None = None
+    """The figure to sort by, in the unit of the text; None: it is text, or there is no figure."""
+    link: str = ""
+    """The page of the board that it leads to, without its ending."""
+    note: str = ""
+    """A second line."""
+
+
+@dataclass(frozen=True)
+class Table:
+    head: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left: int = 1
+    """So many columns are text; figures follow."""
+
+
+Facts = Sequence[tuple[str, str]]
+"""What a fact is about, and the fact."""
+
+
+def _table(head: Iterable[str | Cell], rows: Iterable[tuple[Cell, ...]], left: int = 1) -> Table:
+    return Table(tuple(Cell(each) if isinstance(each, str) else each for each in head), tuple(rows), left)
+
+
+# The board
+
+
+OVERVIEW = (
+    "Rank", "Recipe", "Trust", "Seeds", "XR score", "Gain [95 %]", *(tier.capitalize() for tier in TIERS), "Source",
+    "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters",
+)  # fmt: skip
+
+
+def overview(rows: Iterable[Row]) -> Table:
+    """One line a result, with everything that a board ranks by and beside."""
+    return _table(OVERVIEW, (_overview_line(row) for row in rows), left=3)
+
+
+def _overview_line(row: Row) -> tuple[Cell, ...]:
+    memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 2**20
+    return (
+        Cell(str(row.rank) if row.rank is not None else "partial" if row.partial else NONE, row.rank),
+        Cell(row.label, link=row.page, note=row.title),
+        Cell(row.trust),
+        Cell(str(row.seeds), row.seeds),
+        _score(row.xr),
+        Cell("baseline", 0.0) if row.is_baseline else _gain(row.gains.get("xr")),
+        *(_mean(row.groups.get(name)) for name in (*TIERS, "source")),
+        _both(row.tested),
+        _both(row.one_std),
+        Cell(NONE)
+        if row.worst is None
+        else Cell(f"{row.worst.language} {signed(row.worst.gain)}", _points(row.worst.gain)),
+        Cell(NONE) if row.reported else Cell(f"{row.seconds:,.0f}", row.seconds),
+        Cell(NONE) if memory is None else Cell(f"{memory:,.0f} MiB", memory),
+        Cell(NONE) if row.reported else Cell(f"{row.realigned_parameters:,}", row.realigned_parameters),
+    )
+
+
+def gains(rows: Sequence[Row]) -> Table:
+    """Recipes x groups: gains with their intervals."""
+    names = [name for name in GROUPS if any(name in row.gains for row in rows)]
+    lines = [(Cell(row.label, link=row.page), *(_gain(row.gains.get(name)) for name in names)) for row in rows]
+    return _table(("Recipe", *map(group_title, names)), lines)
+
+
+def group_title(name: str) -> str:
+    return "XR" if name == "xr" else name.capitalize()
+
+
+def checkpoint_identity(section: Section) -> str:
+    """What is known of a checkpoint; of one in a publication, no more than its name."""
+    checkpoint = section.checkpoint
+    known = [checkpoint.architecture]
+    known += [] if checkpoint.parameters is None else [f"{checkpoint.parameters:,} parameters"]
+    known += [f"revision {checkpoint.revision}"] if checkpoint.revision else []
+    known += [f"weights {checkpoint.weights_sha256[:12]}"] if checkpoint.weights_sha256 else []
+    return ", ".join(known)
+
+
+# Languages
+
+
+FACTS: Mapping[str, Callable[[LanguageRecord], Cell]] = {
+    "Tier": lambda language: Cell(language.tier),
+    "Family": lambda language: Cell(language.family),
+    "Script": lambda language: Cell(language.script),
+    "Band": lambda language: Cell(language.band),
+    "Seen": lambda language: Cell(NONE if language.seen is None else "yes" if language.seen else "no"),
+    "Distance": lambda language: _rounded(language.distance, 2),
+}
+"""Head -> what a suite knows of a language."""
+
+
+def compared_in(section: Section, task: str) -> list[Row]:
+    """The rows that have gains in a task's languages."""
+    return [row for row in section.rows if any(change.task == task for change in row.changes)]
+
+
+def languages_by_recipe(
+    board: Board, section: Section, task: str, compared: Sequence[Row], facts: Sequence[str]
+) -> Table:
+    """Languages x recipes: the baseline's score, then gains; from close to distant within the tiers."""
+    rows = [row for row in section.rows if task in row.summary.tasks]
+    baseline = next((row for row in rows if row.is_baseline), None)
+    changes = [{change.language: change for change in row.changes if change.task == task} for row in compared]
+    scores = baseline.summary.tasks[task].languages if baseline else {}
+    lines = [
+        (
+            language_cell(record),
+            *(FACTS[fact](record) for fact in facts),
+            _score(scores[record.code]) if record.code in scores else Cell(NONE),
+            *(_change(of_recipe.get(record.code)) for of_recipe in changes),
+        )
+        for record in _in_order(board, rows)
+    ]
+    head = (
+        Cell(BASELINE, link=baseline.page if baseline else ""),
+        *(Cell(row.label, link=row.page) for row in compared),
+    )
+    return _table(("Language", *facts, *head), lines, 1 + len(facts))
+
+
+def language_cell(record: LanguageRecord) -> Cell:
+    return Cell(f"{record.name} ({record.code})", link=language_page(record.code))
+
+
+def language_page(code: str) -> str:
+    return f"languages/{code}"
+
+
+def _in_order(board: Board, rows: Iterable[Row]) -> list[LanguageRecord]:
+    """The target languages that results describe: by tier, then from close to distant."""
+    records = {code: record for row in rows for code, record in row.languages.items()}
+    known = [records[code] for code in board.suite.target_languages if code in records]
+    tiers = {tier: place for place, tier in enumerate(TIERS)}
+
+    def place(record: LanguageRecord) -> tuple[int, float, str]:
+        distance = float("inf") if record.distance is None else record.distance
+        return tiers.get(record.tier, len(tiers)), distance, record.code
+
+    return sorted(known, key=place)
+
+
+# A result
+
+
+def result_groups(row: Row) -> Table:
+    """Tasks x groups: scores with their std."""
+    tasks = row.summary.tasks.values()
+    names = [name for name in GROUPS[1:] if any(name in task.groups for task in tasks)]
+    lines = [
+        (Cell(task.task, note=task.metric), _score(task.score), *(_score(task.groups.get(name)) for name in names))
+        for task in tasks
+    ]
+    mean = (Cell("mean over tasks"), _score(row.xr), *(_score(row.groups.get(name)) for name in names))
+    return _table(("Task", "XR", *map(group_title, names)), [*lines, mean])
+
+
+def result_gains(row: Row) -> Table:
+    """Tasks x groups: gains over the baseline with their intervals; no lines without a comparison."""
+    tasks = row.entry.comparison.tasks if row.entry.comparison else []
+    names = [name for name in GROUPS if name in row.gains]
+    lines = [(Cell(task.task), *(_gain(task.gains.get(name)) for name in names)) for task in tasks]
+    mean = (Cell("mean over tasks"), *(_gain(row.gains.get(name)) for name in names))
+    return _table(("Task", *map(group_title, names)), [*lines, mean] if lines else [])
+
+
+def result_words(row: Row) -> Table:
+    """Tasks x groups of words, such as those that fine-tuning never showed: means over all targets."""
+    tasks = [task for task in row.summary.tasks.values() if task.word_groups]
+    names = sorted({name for task in tasks for name in task.word_groups})
+    lines = [(Cell(task.task), *(_score(task.word_groups.get(name)) for name in names)) for task in tasks]
+    return _table(("Task", *(name.replace("_", " ") for name in names)), lines)
+
+
+CHANGE = ("Score", BASELINE, "Gain [95 %]", "p (Holm)", "Test", "1 std")
+
+
+def result_languages(board: Board, row: Row, task: str, facts: Sequence[str]) -> Table:
+    """The target languages of a task, and the source language last."""
+    scores = row.summary.tasks[task].languages
+    changes = {change.language: change for change in row.changes if change.task == task}
+    lines = [
+        (
+            language_cell(record),
+            *(FACTS[fact](record) for fact in facts),
+            *_score_and_change(scores[record.code], changes.get(record.code)),
+        )
+        for record in _in_order(board, [row])
+        if record.code in scores
+    ]
+    source = board.suite.source_language
+    if source in scores:
+        name = Cell(f"{language_name(source)} ({source}), the source", link=language_page(source))
+        lines.append((name, *([Cell(NONE)] * len(facts)), *_score_and_change(scores[source], None)))
+    return _table(("Language", *facts, *CHANGE), lines, 1 + len(facts))
+
+
+def provenance(row: Row) -> Facts:
+    """What a result says of how it came about."""
+    result, suite = row.entry.result, row.entry.result.suite
+    checkpoint, recipe = result.checkpoint, result.recipe
+    facts = [
+        ("Trust", "reported: taken from a publication" if row.reported else "rescored: each from stored predictions"),
+        ("Source", row.reported or ""),
+        ("Citation", recipe.citation),
+        ("Not ranked", "; ".join(row.unranked)),
+        ("Recipe", f"{recipe.name}, digest {result.recipe_digest}"),
+        ("Suite", f"{suite.id}, digest {result.suite_digest}"),
+        ("Checkpoint", checkpoint.id + (f", revision {checkpoint.revision}" if checkpoint.revision else "")),
+        ("Architecture", checkpoint.architecture),
+        ("Parameters", "" if checkpoint.parameters is None else f"{checkpoint.parameters:,}"),
+        ("Weights, sha256", checkpoint.weights_sha256),
+        ("Configuration, sha256", checkpoint.config_sha256),
+        ("Tokenizer, sha256", checkpoint.tokenizer_sha256),
+        ("Seeds", ", ".join(map(str, result.seeds))),
+        ("Limit", "" if result.limit is None else counted(result.limit, "example") + " a language and split"),
+        ("Published" if row.reported else "Computed", f"{result.created:%Y-%m-%d %H:%M} UTC"),
+        ("Harness", result.harness_version),
+        ("Given command", result.command),
+        ("Numerics", _listed(result.numerics)),
+        ("Versions", _listed(result.packages)),
+        ("Bootstrap", _bootstrap(row)),
+    ]
+    return [(what, said) for what, said in facts if said]
+
+
+def _bootstrap(row: Row) -> str:
+    comparison = row.entry.comparison
+    if comparison is None:
+        return ""
+    against = Path(comparison.baseline).name
+    return f"{comparison.resamples:,} resamples, seed {comparison.seed}, against {against}"
+
+
+def remarks(row: Row) -> list[str]:
+    """What the commands alone do not say."""
+    return [] if row.reported else remarks_on(row.entry.result)
+
+
+def commands(row: Row) -> list[str]:
+    """The environment and the command that give the result; none for a reported one."""
+    return [] if row.reported else [environment_of(row.entry.result), command_of(row.entry.result)]
+
+
+def data_read(result: Result) -> Table:
+    """Every split that was read."""
+    head = (
+        "Used as",
+        "Name",
+        "Language",
+        "Config",
+        "Split",
+        "Revision",
+        "Fingerprint",
+        "Left out, altered",
+        "Examples",
+    )
+    lines = [
+        (
+            Cell(record.used_as),
+            Cell(record.name),
+            Cell(record.language),
+            Cell(record.config or NONE),
+            Cell(record.split),
+            Cell(record.revision or NONE),
+            Cell(record.fingerprint),
+            Cell(_listed({**record.dropped, **record.altered}) or NONE),
+            Cell(f"{record.examples:,}", record.examples),
+        )
+        for record in result.data
+    ]
+    return _table(head, lines, 8)
+
+
+def data_summary(result: Result) -> Table:
+    """The splits that were read, languages together."""
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for record in result.data:
+        together.setdefault((record.used_as, record.name, record.split), []).append(record.examples)
+    lines = [
+        (*map(Cell, key), Cell(str(len(sizes)), len(sizes)), Cell(f"{sum(sizes):,}", sum(sizes)))
+        for key, sizes in together.items()
+    ]
+    return _table(("Used as", "Name", "Split", "Languages", "Examples"), lines, 3)
+
+
+def realignments(result: Result) -> Table:
+    """What realignment did with each seed."""
+    head = ("Task", "Frozen blocks", "Seed", "Steps", "Learning rate", "Pairs read", "Links", "First loss", "Last loss",
+            "Trained", "Frozen")  # fmt: skip
+    lines = [
+        (
+            Cell(record.task or "all"),
+            Cell(", ".join(map(str, record.frozen_blocks)) + " and embeddings" * record.frozen_embeddings or NONE),
+            Cell(str(record.seed), record.seed),
+            *(Cell(f"{n:,}", n) for n in (record.steps, record.learning_rate)),
+            *(Cell(f"{n:,}", n) for n in (sum(record.pairs_seen.values()), sum(record.links.values()))),
+            _rounded(record.first_loss, 3),
+            _rounded(record.last_loss, 3),
+            *(Cell(f"{n:,}", n) for n in (record.trained_parameters, record.frozen_parameters)),
+        )
+        for record in result.realignment
+    ]
+    return _table(head, lines, 2)
+
+
+def stage_costs(result: Result) -> Table:
+    """What each kind of stage cost, all seeds and languages together; those shared with other results included."""
+    kinds = sorted({stage.kind for stage in result.stages})
+    lines = []
+    for kind in kinds:
+        stages = [stage for stage in result.stages if stage.kind == kind]
+        seconds, memory = sum(s.seconds for s in stages), max((s.peak_memory_bytes or 0 for s in stages), default=0)
+        cells = (
+            Cell(f"{seconds:,.1f}", seconds),
+            Cell(f"{memory / 2**20:,.0f} MiB" if memory else NONE, memory or None),
+        )
+        lines.append((Cell(kind), Cell(str(len(stages)), len(stages)), *cells))
+    return _table(("Stage", "Number", "Seconds", "Peak memory"), lines)
+
+
+def predictions(result: Result) -> Table:
+    """The files that scores are computed from."""
+    lines = [(Cell(p.task), Cell(p.file), Cell(p.sha256), Cell(f"{p.rows:,}", p.rows)) for p in result.predictions]
+    return _table(("Task", "File", "sha256", "Rows"), lines, 3)
+
+
+# A language
+
+
+def languages_of(board: Board) -> list[str]:
+    """The languages that have a score or a gap on a board, the source language first."""
+    rows = [row for section in board.sections for row in section.rows]
+    shown = {code for row in rows for task in row.summary.tasks.values() for code in task.languages}
+    return [code for code in (board.suite.source_language, *board.suite.target_languages) if code in shown]
+
+
+def language_name(code: str) -> str:
+    try:
+        return find(code).name
+    except UserError:  # a suite of an older inventory
+        return code
+
+
+def describe_language(board: Board, code: str) -> tuple[str, Facts]:
+    """Its name, and what the suite knows of it."""
+    rows = [row for section in board.sections for row in section.rows]
+    record = next((row.languages[code] for row in rows if code in row.languages), None)
+    if record is None:
+        return language_name(code), [("Code", code), ("Role", "source language, in no average")]
+    joshi = NONE if record.joshi_class is None else str(record.joshi_class)
+    distance = f"{board.suite.bands.distance} distance to {board.suite.source_language}"
+    return record.name, [
+        ("Code", code),
+        ("Family", record.family),
+        ("Script", record.script),
+        ("Class of Joshi et al. (2020)", joshi),
+        ("Tier", record.tier),
+        (distance[0].upper() + distance[1:], f"{FACTS['Distance'](record).text}, {record.band}"),
+    ]
+
+
+def language_results(board: Board, code: str, task: str) -> Table:
+    """Every checkpoint and recipe on a language in one task of one suite version, in the order of the board."""
+    lines = []
+    for section in board.sections:
+        for row in section.rows:
+            score = row.summary.tasks[task].languages.get(code) if task in row.summary.tasks else None
+            if score is None:
+                continue
+            change = next((c for c in row.changes if (c.task, c.language) == (task, code)), None)
+            seen = FACTS["Seen"](row.languages[code]) if code in row.languages else Cell(NONE)
+            recipe = Cell(row.label, link=row.page)
+            lines.append(
+                (recipe, Cell(section.checkpoint.id), Cell(row.trust), seen, *_score_and_change(score, change))
+            )
+    return _table(("Recipe", "Checkpoint", "Trust", "Seen", *CHANGE), lines, 4)
+
+
+# Figures
+
+
+def _score(value: Value | None) -> Cell:
+    return Cell(NONE) if value is None else Cell(spread(value), _points(value.mean))
+
+
+def _mean(value: Value | None) -> Cell:
+    return Cell(percent(value.mean), _points(value.mean)) if value else Cell(NONE)
+
+
+def _gain(gain: Gain | None) -> Cell:
+    return Cell(with_interval(gain), _points(gain.mean if gain else None))
+
+
+def _change(change: LanguageChange | None) -> Cell:
+    if change is None:
+        return Cell(NONE)
+    marks = MARKS[change.verdict] + ("" if change.one_std == "same" else " †")
+    return Cell(signed(change.gain) + marks, _points(change.gain))
+
+
+def _score_and_change(score: Value, change: LanguageChange | None) -> tuple[Cell, ...]:
+    """The columns of `CHANGE`."""
+    if change is None:
+        return (_score(score), *[Cell(NONE)] * 5)
+    interval = "" if change.low is None or change.high is None else f" [{signed(change.low)}, {signed(change.high)}]"
+    return (
+        _score(score),
+        Cell(f"{100 * change.baseline:.1f} ±{100 * change.baseline_std:.1f}", _points(change.baseline)),
+        Cell(signed(change.gain) + interval, _points(change.gain)),
+        _rounded(change.p_value, 4),
+        Cell(change.verdict + MARKS[change.verdict]),
+        Cell(change.one_std),
+    )
+
+
+def _both(verdicts: Verdicts | None) -> Cell:
+    if verdicts is None:
+        return Cell(NONE)
+    return Cell(f"{verdicts.helped} / {verdicts.harmed}", verdicts.helped - verdicts.harmed)
+
+
+def _points(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 4)
+
+
+def _rounded(value: float | None, decimals: int) -> Cell:
+    return Cell(NONE) if value is None else Cell(f"{value:.{decimals}f}", round(value, 6))
+
+
+def _listed(named: Mapping[str, object]) -> str:
+    """Names and values on a line.
+
+    >>> _listed({"threads": 1, "tf32": False, "device": "cpu"})
+    'threads 1, tf32 false, device cpu'
+    """
+    return ", ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in named.items())
