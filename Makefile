@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check clean
+.PHONY: demo test check site clean
 
 # One recipe and its baseline on the embedded suite with one of its three seeds; no network.
 demo: $(INSTALLED)
@@ -25,6 +25,10 @@ check: $(INSTALLED)
 	$(BIN)/xrealign-bench leaderboard build build/leaderboard/results > /dev/null
 	diff -r leaderboard build/leaderboard
 
+# The boards as HTML pages, in site/; open site/index.html.
+site: $(INSTALLED)
+	$(BIN)/xrealign-bench leaderboard site leaderboard/results --output site
+
 # The stamp is touched last, so that an installation that was interrupted is done again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -35,4 +39,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-output site build dist .pytest_cache .mypy_cache .ruff_cache

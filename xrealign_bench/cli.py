@@ -512,8 +512,13 @@ def leaderboard() -> None:
     """Make the leaderboard from results."""
 
 
+results_argument = click.argument(
+    "results", type=click.Path(path_type=Path, file_okay=False), default=Path("leaderboard/results")
+)
+
+
 @leaderboard.command("build")
-@click.argument("results", type=click.Path(path_type=Path, file_okay=False), default=Path("leaderboard/results"))
+@results_argument
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
 )
@@ -528,6 +533,68 @@ def leaderboard_build(results: Path, out: Path | None) -> None:
 
     for path in build(results, out or results.parent):
         click.echo(path)
+
+
+@leaderboard.command("site")
+@results_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("site"),
+    show_default=True,
+    help="Folder to write to; a site that is there is replaced.",
+)
+def leaderboard_site(results: Path, output: Path) -> None:
+    """Write the boards of all results below RESULTS as a site.
+
+    A folder of HTML pages that need no server and no network: boards to sort and filter, heat maps, charts and maps of
+    gains, a page a result and a page a language.
+
+    \b
+    Example:
+      xrealign-bench leaderboard site xrealign-output/results --output site
+    """
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.site.build import build_site
+
+    pages = build_site(results, output)
+    click.echo(pages[0])
+    _say(f"{counted(len(pages), 'page')} written; open the first")
+
+
+@leaderboard.command("serve")
+@results_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write the site to, and to keep.  [default: a temporary one]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser.")
+def leaderboard_serve(results: Path, output: Path | None, port: int, open_browser: bool) -> None:
+    """Build the site of all results below RESULTS and open it.
+
+    It is served on this machine alone until you press Ctrl-C.
+
+    \b
+    Example:
+      xrealign-bench leaderboard serve xrealign-output/results --port 8765
+    """
+    import tempfile
+    import webbrowser
+
+    from xrealign_bench.leaderboard.site.build import build_site
+    from xrealign_bench.leaderboard.site.serve import serve
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        if open_browser:
+            webbrowser.open(address)
+
+    with tempfile.TemporaryDirectory(prefix="xrealign-bench-") as temporary:
+        folder = output or Path(temporary, "site")
+        build_site(results, folder)
+        serve(folder, port, ready)
 
 
 @cli.command()

@@ -5,10 +5,10 @@ from xrealign_bench.languages.inventory import INVENTORY_VERSION, Language, find
 from xrealign_bench.languages.published import Published, published, published_list
 from xrealign_bench.languages.selection import METHODS, Method, Selection, narrow, pool, select
 from xrealign_bench.languages.tiers import Band, band, tercile_cuts, tier
-from xrealign_bench.languages.typology import DISTANCES, Distance, distance, distances
+from xrealign_bench.languages.typology import DISTANCES, Distance, distance, distances, place
 
 __all__ = [
     "DISTANCES", "INVENTORY_VERSION", "METHODS", "PRETRAINED_ON", "Band", "Distance", "Language", "Method", "Published",
-    "Selection", "band", "distance", "distances", "find", "narrow", "pool", "published", "published_list",
+    "Selection", "band", "distance", "distances", "find", "narrow", "place", "pool", "published", "published_list",
     "seen_in_pretraining", "select", "tercile_cuts", "tier",
 ]  # fmt: skip

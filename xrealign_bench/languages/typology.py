@@ -75,6 +75,27 @@ def vector(code: str, kind: Distance) -> NDArray[np.float64] | None:
     return _vectors(kind)[row] if row is not None else None
 
 
+def place(code: str) -> tuple[float, float] | None:
+    """Return latitude and longitude in degrees of where a language is spoken, or None where URIEL does not say.
+
+    A single point a language, and of a widespread one that of its origin:
+
+    >>> place("ja"), place("sw")
+    ((35.0, 135.0), (-8.2, 37.6))
+
+    Raises:
+        UserError: the language is unknown.
+    """
+    import numpy as np
+
+    from_points = vector(code, "geographic")
+    if from_points is None:
+        return None
+    x, y, z = _place(from_points)
+    latitude, longitude = np.degrees([np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)]).round(1).tolist()
+    return latitude, longitude
+
+
 def missing(code: str, kind: Distance) -> str | None:
     """Say why a language has no vector of this kind; None if it has one."""
     language = find(code)

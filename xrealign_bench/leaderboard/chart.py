@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.files import write_whole
 from xrealign_bench.leaderboard.numbers import counted
-from xrealign_bench.results.schema import Comparison, Result
+from xrealign_bench.results.schema import Comparison, Result, TaskComparison
 from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
     tiers = [tier for tier in TIERS if any(_has_mean(comparison, tier) for _, comparison in compared)]
     best = max(compared, key=_mean_gain, default=None)
-    points = _points(*best) if best else []
+    points = [point for task in best[1].tasks for point in points_of(best[0], task)] if best else []
     if not tiers and not points:
         return None
     figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
@@ -73,16 +73,17 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylabel(f"gain over {first.recipe.name} (points)", fontsize=11)
     if tiers:
-        _draw_tiers(sides[0], compared, tiers)
+        draw_tiers(sides[0], compared, tiers)
     if best and points:
-        _draw_languages(sides[-1], best[0], points)
+        draw_languages(sides[-1], best[0], points)
     drawn = io.BytesIO()
     # Without the version of matplotlib in it, so that the picture changes only when it looks different.
     figure.savefig(drawn, format="png", metadata={"Software": None})
     return write_whole(path, drawn.getvalue())
 
 
-def _draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers: Sequence[str]) -> None:
+def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers: Sequence[str]) -> None:
+    """Bars with intervals, recipes beside one another in each tier."""
     axes.set_title("By tier (Joshi et al., 2020), mean of languages, 95 % interval", fontsize=12, loc="left")
     width = 0.8 / max(1, len(compared))
     for number, (result, comparison) in enumerate(compared):
@@ -118,18 +119,18 @@ Point = tuple[float, float, str, str]
 """Distance, gain in points, tier and code of a language."""
 
 
-def _points(result: Result, comparison: Comparison) -> list[Point]:
-    """The languages whose distance is known."""
+def points_of(result: Result, comparison: TaskComparison) -> list[Point]:
+    """A task's languages whose distance is known."""
     records = {language.code: language for language in result.languages}
     return [
         (record.distance, 100 * change.gain, record.tier, record.code)
-        for task in comparison.tasks
-        for change in task.languages
+        for change in comparison.languages
         if (record := records[change.language]).distance is not None
     ]
 
 
-def _draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
+def draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
+    """Gain against distance; in SVG each point carries its code and gain as its URL."""
     axes.set_title(f"By language: {result.recipe.name}", fontsize=12, loc="left")
     suite = result.suite
     axes.set_xlabel(f"{suite.bands.distance} distance to {suite.source_language}", fontsize=11)
@@ -138,11 +139,12 @@ def _draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None
         of_tier = [point for point in points if point[2] == tier]
         if of_tier:
             xs, ys = [point[0] for point in of_tier], [point[1] for point in of_tier]
-            axes.scatter(
+            drawn = axes.scatter(
                 xs, ys, s=46, marker=marker, color=colour, edgecolors="white", linewidths=0.6, label=f"{tier} tier"
             )
+            drawn.set_urls([f"{code} {gain:+.1f}" for _, gain, _, code in of_tier])
     by_gain = sorted(points, key=lambda point: point[1])
-    for x, y, _, code in {*by_gain[:LABELS], *by_gain[-LABELS:]}:
+    for x, y, _, code in dict.fromkeys([*by_gain[:LABELS], *by_gain[-LABELS:]]):
         axes.annotate(code, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9, color="#333333")
     for cut in suite.bands.cuts:
         axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")

@@ -52,6 +52,58 @@ def _table(head: Iterable[str | Cell], rows: Iterable[tuple[Cell, ...]], left: i
 # The board
 
 
+def rules(board: Board) -> Facts:
+    """How to read a board; words in backquotes are code."""
+    cuts = board.suite.bands.cuts
+    classes = sorted(board.suite.tiers.items(), key=lambda tier: TIERS.index(tier[0]))
+    tiers = "; ".join(f"{name} {', '.join(map(str, numbers))}" for name, numbers in classes)
+    return (
+        (
+            "Scores",
+            "percent, the mean over seeds (± std, ddof 0). Gains are percentage points against "
+            f"`{BASELINE}`: the same checkpoint, seeds and data without realignment.",
+        ),
+        (
+            "XR score",
+            "the mean over tasks of the mean of the three tier scores. The source language is in no average.",
+        ),
+        ("Tiers", f"classes of Joshi et al. (2020): {tiers}."),
+        (
+            "Bands",
+            f"{board.suite.bands.distance} distance to `{board.suite.source_language}`; "
+            f"close ≤ {cuts[0]:g} < middle ≤ {cuts[1]:g} < distant.",
+        ),
+        ("Seen", "in the checkpoint's pre-training."),
+        (
+            "[ ]",
+            "the 95 % interval of a paired bootstrap over seeds and test examples. With one seed it says nothing about "
+            "other seeds.",
+        ),
+        ("▲ ▼", "helped or harmed; two-sided bootstrap p, Holm-corrected over the task's languages, below 0.05."),
+        (
+            "†",
+            "changed by AlignFreeze's rule; round(mean, 1) > round(baseline mean, 1) + round(baseline std, 1), or the "
+            "mirror image. It is fragile, above all with few seeds.",
+        ),
+        (
+            "Rank",
+            "rows go by XR score; a row shares the rank of the row above it if the intervals of their gains in XR "
+            "score overlap (the baseline's is 0). Ranks are within a checkpoint.",
+        ),
+        (
+            "Reported",
+            "rows are taken from a publication: nothing was computed here, and their intervals are over seeds alone, "
+            "so too narrow. All others are rescored: `xrealign-bench rescore` computes each score from stored "
+            "predictions.",
+        ),
+        (
+            "No rank",
+            "what lacks a task, language or seed, was run with `--limit`, or has no baseline beside it; a mean that "
+            "lacks a part is not shown. Suite versions never share a table.",
+        ),
+    )
+
+
 OVERVIEW = (
     "Rank", "Recipe", "Trust", "Seeds", "XR score", "Gain [95 %]", *(tier.capitalize() for tier in TIERS), "Source",
     "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters",

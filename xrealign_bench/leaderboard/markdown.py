@@ -11,8 +11,6 @@ from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.content import Cell, Facts, Table
 from xrealign_bench.leaderboard.numbers import counted
 from xrealign_bench.leaderboard.table import Board, Row, Section
-from xrealign_bench.results.schema import BASELINE
-from xrealign_bench.scoring.aggregate import TIERS
 
 FACTS = ("Tier", "Distance", "Seen")
 """Of a language, in tables of many."""
@@ -51,30 +49,8 @@ def text(value: str) -> str:
 
 
 def _rules(board: Board) -> str:
-    cuts = board.suite.bands.cuts
-    classes = sorted(board.suite.tiers.items(), key=lambda tier: TIERS.index(tier[0]))
-    tiers = "; ".join(f"{name} {', '.join(map(str, numbers))}" for name, numbers in classes)
-    rules = (
-        "Scores are percent, the mean over seeds (± std, ddof 0). Gains are percentage points against "
-        f"`{BASELINE}`: the same checkpoint, seeds and data without realignment.",
-        "**XR score**: the mean over tasks of the mean of the three tier scores. **Tiers** are classes of "
-        f"Joshi et al. (2020): {tiers}. The source language is in no average.",
-        f"**Bands**: {board.suite.bands.distance} distance to `{board.suite.source_language}`; "
-        f"close ≤ {cuts[0]:g} < middle ≤ {cuts[1]:g} < distant. **Seen**: in the checkpoint's pre-training.",
-        "**[ ]**: the 95 % interval of a paired bootstrap over seeds and test examples. With one seed it "
-        "says nothing about other seeds.",
-        "**▲ ▼**: helped or harmed; two-sided bootstrap p, Holm-corrected over the task's languages, below 0.05.",
-        "**†**: changed by AlignFreeze's rule; round(mean, 1) > round(baseline mean, 1) + "
-        "round(baseline std, 1), or the mirror image. It is fragile, above all with few seeds.",
-        "**Rank**: rows go by XR score; a row shares the rank of the row above it if the intervals of their "
-        "gains in XR score overlap (the baseline's is 0). Ranks are within a checkpoint.",
-        "**Reported** rows are taken from a publication: nothing was computed here, and their intervals are over "
-        "seeds alone, so too narrow. All others are *rescored*: `xrealign-bench rescore` computes each score from "
-        "stored predictions.",
-        "What lacks a task, language or seed, was run with `--limit`, or has no baseline beside it has "
-        "no rank; a mean that lacks a part is not shown. Suite versions never share a table.",
-    )
-    return "## How to read this\n\n" + "\n".join(f"- {rule}" for rule in rules)
+    rules = (f"- **{term}**: {said}" for term, said in content.rules(board))
+    return "## How to read this\n\n" + "\n".join(rules)
 
 
 def render_result(board: Board, section: Section, row: Row) -> str:

@@ -1,0 +1,113 @@
+// Sorting, filtering and grouping of tables, and the choice of light or dark. Pages are complete without it.
+"use strict";
+
+const MISSING = "–";
+
+// Light or dark: what the system says until the reader chooses.
+const scheme = document.querySelector("button.scheme");
+const use = (name) => { document.documentElement.style.colorScheme = name; };
+const remembered = () => { try { return localStorage.getItem("scheme"); } catch { return null; } };
+if (remembered()) use(remembered());
+scheme.hidden = false;
+scheme.addEventListener("click", () => {
+  const now = document.documentElement.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  use(next);
+  try { localStorage.setItem("scheme", next); } catch { /* files may not remember */ }
+});
+
+const lines = (body) => [...body.rows].filter((row) => !row.classList.contains("group"));
+
+// What a cell is sorted by: a figure, its text, or null where there is nothing.
+function key(row, column, figures) {
+  const cell = row.cells[column];
+  const text = cell.textContent.trim();
+  if (text === MISSING || text === "") return null;
+  if (cell.dataset.s) return Number(cell.dataset.s);
+  return figures ? parseFloat(text.replaceAll(",", "")) : text;
+}
+
+function compare(a, b) {
+  return typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
+}
+
+// Within each body, so that groups stay; what is missing comes last both ways.
+function sort(table, heading) {
+  const column = heading.cellIndex;
+  const figures = heading.classList.contains("n");
+  const was = heading.getAttribute("aria-sort");
+  const way = was ? (was === "ascending" ? -1 : 1) : figures ? -1 : 1;
+  for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+  for (const body of table.tBodies) {
+    const keyed = lines(body).map((row) => [key(row, column, figures), row]);
+    keyed.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : way * compare(a, b)));
+    body.append(...keyed.map(([, row]) => row));
+  }
+}
+
+// Other bodies, one for each value of a column; none: all in one.
+function group(table, name) {
+  const head = [...table.tHead.rows[0].cells];
+  const column = head.findIndex((cell) => cell.textContent.trim() === name);
+  const bodies = new Map();
+  for (const row of [...table.tBodies].flatMap(lines)) {
+    const value = column < 0 ? "" : row.cells[column].textContent.trim();
+    bodies.set(value, [...(bodies.get(value) ?? []), row]);
+  }
+  for (const body of [...table.tBodies]) body.remove();
+  for (const [value, rows] of bodies) {
+    const body = table.createTBody();
+    if (value) {
+      const title = document.createElement("th");
+      title.scope = "rowgroup";
+      title.colSpan = head.length;
+      title.textContent = `${value} (${rows.length})`;
+      body.insertRow().append(title);
+      body.rows[0].className = "group";
+    }
+    body.append(...rows);
+  }
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const heading of table.tHead.rows[0].cells) {
+    const button = document.createElement("button");
+    button.type = "button";
+    if (heading.querySelector("a")) {
+      button.setAttribute("aria-label", `Sort by ${heading.textContent.trim()}`);
+      heading.append(button);
+    } else {
+      button.append(...heading.childNodes);
+      heading.append(button);
+    }
+    button.addEventListener("click", () => sort(table, heading));
+  }
+}
+
+for (const form of document.querySelectorAll("form.filter")) {
+  const table = form.nextElementSibling.querySelector("table");
+  const rows = [...table.tBodies].flatMap(lines);
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const search = form.querySelector("input[type=search]");
+  const ranked = form.querySelector(".ranked");
+  const selects = [...form.querySelectorAll("select[data-column]")];
+  const filter = () => {
+    const words = search.value.toLowerCase().split(/\s+/);
+    let shown = 0;
+    rows.forEach((row, number) => {
+      const fits = words.every((word) => texts[number].includes(word))
+        && !(ranked?.checked && isNaN(row.cells[0].textContent))
+        && selects.every((each) => !each.value || row.cells[each.dataset.column].textContent === each.value);
+      row.hidden = !fits;
+      shown += fits;
+    });
+    form.querySelector("output").textContent = `${shown} of ${rows.length} rows`;
+  };
+  const by = form.querySelector(".group-by");
+  by?.addEventListener("change", () => group(table, by.value));
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.hidden = false;
+  filter();
+}

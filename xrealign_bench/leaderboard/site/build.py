@@ -1,0 +1,275 @@
+"""From a folder of results to a folder of HTML pages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard import content
+from xrealign_bench.leaderboard.chart import COLOURS, TIER_STYLES, points_of
+from xrealign_bench.leaderboard.content import Cell, Table
+from xrealign_bench.leaderboard.numbers import counted, signed
+from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv
+from xrealign_bench.leaderboard.site import charts
+from xrealign_bench.leaderboard.table import Board, Row, Section, make_boards, read_entries
+from xrealign_bench.results.files import COMPARISON, RESULT
+from xrealign_bench.results.schema import TaskComparison
+from xrealign_bench.scoring.regression import Line, regress
+
+FACTS = ("Tier", "Family", "Script", "Band", "Seen", "Distance")
+GROUPED_BY = ("Tier", "Family", "Script")
+HEAT_RECIPES = 40
+"""Columns of a heat map; further recipes stand on further pages."""
+BARS = len(COLOURS)
+"""Recipes in a chart of bars: as many as there are colours."""
+MARK = "assets/site.css"
+"""A folder that has it was written here and may be replaced."""
+
+
+@dataclass(frozen=True)
+class TaskCharts:
+    """One recipe in one task."""
+
+    row: Row
+    task: str
+    scatter: Markup | None
+    line: str
+    """What the regression says."""
+    map: Markup | None
+
+
+def build_site(results_root: Path, folder: Path) -> list[Path]:
+    """Write the site of all results below `results_root` into `folder`, in place of one that was written before.
+
+    It needs no server and no network; the same results give the same bytes.
+
+    Returns:
+        The pages, the index first.
+
+    Raises:
+        UserError: there is no result, one can't be read, two suites share a name and version, or the folder holds
+            something else.
+    """
+    entries = read_entries(results_root)
+    if not entries:
+        raise UserError(f"{results_root}: no result.json in it or below; evaluate a recipe first")
+    boards = make_boards(entries, folder)
+    _make_room(folder)
+    assets = folder / "assets"
+    shutil.copytree(str(resources.files(__package__) / "assets"), assets)
+    (assets / "land.svg").write_text(charts.land_outline(), encoding="utf-8")
+    pages = _Pages(folder)
+    written = [pages.write("index", "index.html", boards=boards)]
+    for board in boards:
+        written += _write_board(pages, board)
+    return written
+
+
+def _make_room(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / MARK).is_file():
+            raise UserError(f"{folder}: is there and holds no site of this kind; remove it or name another --output")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+class _Pages:
+    """The templates, and the folder that pages are written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.templates = Environment(
+            loader=PackageLoader(__package__, "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.globals |= {
+            "counted": counted,
+            "level": charts.level,
+            "levels": charts.LEVELS,
+            "sort_key": sort_key,
+            "rows_by_tier": rows_by_tier,
+            "grouped_by": GROUPED_BY,
+            "tier_styles": TIER_STYLES,
+        }
+
+    def write(self, page: str, template: str, **shown: Any) -> Path:
+        """Write one page.
+
+        Args:
+            page: its path below the site's folder, without the ending.
+            shown: what the template names.
+        """
+        path = self.folder / f"{page}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        root = "../" * page.count("/")
+        path.write_text(self.templates.get_template(template).render(root=root, **shown), encoding="utf-8")
+        return path
+
+
+def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
+    suite = board.suite.id
+    rows = [(section, row) for section in board.sections for row in section.rows]
+    shown: dict[str, Any] = {"board": board, "rules": content.rules(board)}
+    languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
+    names = sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1])
+    yield pages.write(f"{suite}/index", "board.html", table=_overview(board), languages=names, **shown)
+    for name, text in (
+        ("leaderboard.csv", render_csv(board)),
+        ("leaderboard.json", render_json(board)),
+        ("languages.csv", render_languages_csv(board)),
+    ):
+        (pages.folder / suite / name).write_text(text, encoding="utf-8")
+    for section in board.sections:
+        yield from _write_checkpoint(pages, board, section)
+    for section, row in rows:
+        page = f"{suite}/{row.page}"
+        yield pages.write(page, "result.html", section=section, row=row, **_result(board, row), **shown)
+        _copy_evidence(row, pages.folder / page)
+    for code, (name, facts) in languages.items():
+        tables = {task: content.language_results(board, code, task) for task in board.suite.tasks}
+        page = f"{suite}/{content.language_page(code)}"
+        yield pages.write(page, "language.html", code=code, name=name, facts=facts, tables=tables, **shown)
+
+
+def _overview(board: Board) -> Table:
+    """The Markdown board's table, of all checkpoints together, with what rows lack."""
+    lines: list[tuple[Cell, ...]] = []
+    for section in board.sections:
+        table = content.overview(section.rows)
+        checkpoint = Cell(section.checkpoint.id, link=checkpoint_page(section))
+        for row, line in zip(section.rows, table.rows, strict=True):
+            lines.append((*line[:2], checkpoint, *line[2:], Cell("; ".join(row.unranked))))
+    head = (*table.head[:2], Cell("Checkpoint"), *table.head[2:], Cell("Not ranked because"))
+    return Table(head, tuple(lines), table.left + 1)
+
+
+def checkpoint_page(section: Section, number: int = 1) -> str:
+    return f"checkpoints/{section.slug}/{'index' if number == 1 else number}"
+
+
+def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator[Path]:
+    """The gains of a checkpoint's recipes by tier and language, on as many pages as its heat maps need."""
+    compared = [row for row in section.rows if row.changes]
+    batches = [compared[start : start + HEAT_RECIPES] for start in range(0, len(compared), HEAT_RECIPES)] or [[]]
+    recipes = [row for row in compared if row.recipe not in board.suite.controls]
+    shown = [
+        (r.entry.result, r.entry.comparison) for r in recipes if r.entry.comparison and r.gains["xr"].mean is not None
+    ]
+    for number, batch in enumerate(batches, start=1):
+        heat = {
+            task: content.languages_by_recipe(board, section, task, rows, FACTS)
+            for task in board.suite.tasks
+            if (rows := [row for row in batch if any(change.task == task for change in row.changes)])
+        }
+        first = number == 1
+        yield pages.write(
+            f"{board.suite.id}/{checkpoint_page(section, number)}",
+            "checkpoint.html",
+            board=board,
+            section=section,
+            identity=content.checkpoint_identity(section),
+            number=number,
+            others=[checkpoint_page(section, n) for n in range(1, len(batches) + 1)],
+            gains=content.gains(batch),
+            heat=heat,
+            bars=charts.tier_bars(shown[:BARS]) if first else None,
+            legend=list(zip(COLOURS, (result.recipe.name for result, _ in shown[:BARS]), strict=False)),
+            bars_at_most=BARS,
+            left_out=len(compared) - len(shown[:BARS]),
+            drawn={task: _task_charts(best, task) for task in heat if first and (best := _first_in(recipes, task))},
+        )
+
+
+def _first_in(rows: Sequence[Row], task: str) -> Row | None:
+    return next((row for row in rows if any(change.task == task for change in row.changes)), None)
+
+
+def _task_charts(row: Row, task: str) -> TaskCharts:
+    compared = _comparison(row, task)
+    if compared is None:
+        return TaskCharts(row, task, None, "", None)
+    points = points_of(row.entry.result, compared)
+    line = regress([point[0] for point in points], [point[1] / 100 for point in points])
+    scatter = charts.by_distance(row.entry.result, compared, line)
+    return TaskCharts(row, task, scatter, _said_of(line), charts.world_map(compared))
+
+
+def _comparison(row: Row, task: str) -> TaskComparison | None:
+    comparison = row.entry.comparison
+    return next((each for each in comparison.tasks if each.task == task), None) if comparison else None
+
+
+def _said_of(line: Line | None) -> str:
+    if line is None:
+        return "Too few languages for a regression line."
+    slope, low, high = (signed(each / 10) for each in (line.slope, line.low, line.high))
+    return (
+        f"Regression line: {slope} points for each 0.1 of distance, 95 % interval [{low}, {high}], "
+        f"{counted(line.points, 'language')} taken as independent. Grey: the interval of the mean gain."
+    )
+
+
+def _result(board: Board, row: Row) -> dict[str, Any]:
+    result = row.entry.result
+    return {
+        "figures": dict(zip(content.OVERVIEW, content.overview([row]).rows[0], strict=True)),
+        "groups": content.result_groups(row),
+        "gains": content.result_gains(row),
+        "words": content.result_words(row),
+        "tasks": [
+            (content.result_languages(board, row, task, FACTS), _task_charts(row, task)) for task in row.summary.tasks
+        ],
+        "facts": content.provenance(row),
+        "remarks": content.remarks(row),
+        "commands": content.commands(row),
+        "recipe": yaml.safe_dump(result.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False),
+        "realignments": content.realignments(result),
+        "data_summary": content.data_summary(result),
+        "data": content.data_read(result),
+        "predictions": content.predictions(result),
+        "costs": content.stage_costs(result),
+    }
+
+
+def _copy_evidence(row: Row, page: Path) -> None:
+    """What a page was made from stands beside it: `NAME.result.json` and, without a gap, `NAME.comparison.json`."""
+    for name in (RESULT, COMPARISON) if row.entry.comparison else (RESULT,):
+        shutil.copyfile(row.entry.folder / name, page.with_name(f"{page.name}.{name}"))
+
+
+def sort_key(cell: Cell) -> float | None:
+    """The figure that a cell is to be sorted by, where its text does not begin with it.
+
+    >>> sort_key(Cell("72.7 ±0.5", 72.7123)), sort_key(Cell("sw -0.3", -0.3)), sort_key(Cell("1,234 MiB", 1234.2))
+    (None, -0.3, None)
+    """
+    if cell.order is None:
+        return None
+    try:
+        read = float(cell.text.split()[0].replace(",", ""))
+    except (ValueError, IndexError):
+        return cell.order
+    return None if abs(read - cell.order) < 0.51 * 10.0 ** -_decimals(cell.text.split()[0]) else cell.order
+
+
+def _decimals(figure: str) -> int:
+    return len(figure.partition(".")[2])
+
+
+def rows_by_tier(table: Table) -> list[tuple[str, list[tuple[Cell, ...]]]]:
+    """The lines of a table of languages, which are in the order of tiers, under the tiers' names."""
+    column = [cell.text for cell in table.head].index("Tier")
+    return [(tier, list(lines)) for tier, lines in groupby(table.rows, key=lambda line: line[column].text)]

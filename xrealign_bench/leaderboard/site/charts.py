@@ -1,0 +1,185 @@
+"""Charts as SVG to stand in a page: its style sheet colours them, and each point tells what it is when pointed at."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from xrealign_bench.languages import place
+from xrealign_bench.leaderboard.chart import draw_languages, draw_tiers, points_of
+from xrealign_bench.leaderboard.site.land import land
+from xrealign_bench.results.schema import Comparison, Result, TaskComparison
+from xrealign_bench.scoring.aggregate import TIERS
+from xrealign_bench.scoring.regression import Line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVELS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Points from which on a gain has the next stronger colour."""
+INKS = {
+    "#444444": "var(--ink)",
+    "#333333": "var(--ink)",
+    "#222222": "var(--ink)",
+    "#000000": "var(--ink)",
+    "#bbbbbb": "var(--faint)",
+    "#e4e4e4": "var(--line)",
+    "#ffffff": "var(--page)",
+    "#010101": "var(--land)",
+} | {f"#0{n:x}0{n:x}0{n:x}": f"var(--{name})" for n, name in enumerate(
+    [f"{way}{number}" for way in "ud" for number in range(6)], start=2)}  # fmt: skip
+"""Colour in a drawing -> what the style sheet calls it, so that one drawing serves light and dark."""
+LAND, LEVEL_INKS = "#010101", {name[6:-1]: ink for ink, name in INKS.items() if re.fullmatch(r"var\(--[ud]\d\)", name)}
+SIZE, MAP_SIZE = (5.2, 3.5), (6.4, 2.9)
+"""Inches: as small as text stays readable on a phone."""
+VIEW = (-170.0, 180.0, -56.0, 78.0)
+"""Of the map, in degrees: left, right, bottom, top; without Antarctica."""
+
+
+def level(points: float | None) -> str:
+    """The colour of a gain in percentage points: u0 to u5, d0 to d5; empty where there is none.
+
+    >>> level(0.0), level(1.0), level(-30.0), level(None)
+    ('u0', 'u2', 'd5', '')
+    """
+    if points is None:
+        return ""
+    return f"{'d' if points < 0 else 'u'}{sum(abs(points) >= least for least in LEVELS)}"
+
+
+def tier_bars(compared: Sequence[tuple[Result, Comparison]]) -> Markup | None:
+    """The gain in each tier with its 95 % interval, one bar a recipe; None where no tier has a gain."""
+    tiers = [tier for tier in TIERS if any(_has(comparison, tier) for _, comparison in compared)]
+    if not tiers:
+        return None
+    with _drawing(SIZE) as figure:
+        axes = _axes(figure, (0.11, 0.13, 0.88, 0.84), "gain (points)")
+        draw_tiers(axes, compared, tiers)
+        _plain(axes)
+        return _svg(figure, "tiers")
+
+
+def _has(comparison: Comparison, tier: str) -> bool:
+    gain = comparison.gains.get(tier)
+    return gain is not None and gain.mean is not None
+
+
+def by_distance(result: Result, comparison: TaskComparison, line: Line | None) -> Markup | None:
+    """Each language's gain against its distance to the source; the regression line, and the interval of its mean."""
+    points = points_of(result, comparison)
+    if not points:
+        return None
+    with _drawing(SIZE) as figure:
+        axes = _axes(figure, (0.11, 0.14, 0.87, 0.83), "gain (points)")
+        draw_languages(axes, result, points)
+        if line is not None:
+            xs = np.linspace(min(p[0] for p in points), max(p[0] for p in points), 21)
+            mean, half = line.at(xs)
+            axes.fill_between(xs, 100 * (mean - half), 100 * (mean + half), color="#bbbbbb", alpha=0.35, linewidth=0)
+            axes.plot(xs, 100 * mean, color="#222222", linewidth=1.4)
+        _plain(axes)
+        return _svg(figure, f"distance-{comparison.task}")
+
+
+def world_map(comparison: TaskComparison) -> Markup | None:
+    """A point where each language is spoken, coloured by its gain, to be laid over `land_outline`."""
+    placed = [(where, c) for c in comparison.languages if (where := place(c.language)) is not None]
+    if not placed:
+        return None
+    with _drawing(MAP_SIZE) as figure:
+        axes = _map_axes(figure)
+        # The largest changes last, on top.
+        placed.sort(key=lambda pair: (abs(pair[1].gain), pair[1].language))
+        points = axes.scatter(
+            [where[1] for where, _ in placed],
+            [where[0] for where, _ in placed],
+            s=42,
+            c=[LEVEL_INKS[level(100 * change.gain)] for _, change in placed],
+            marker="o",
+            edgecolors="#222222",
+            linewidths=0.7,
+        )
+        points.set_urls([f"{change.language} {100 * change.gain:+.1f}" for _, change in placed])
+        return _svg(figure, f"map-{comparison.task}")
+
+
+def land_outline() -> str:
+    """The land as an SVG file of its own, which all maps of a site share; grey, so that it does in light and dark."""
+    with _drawing(MAP_SIZE) as figure:
+        axes = _map_axes(figure)
+        for ring in land():
+            xs, ys = zip(*ring, strict=True)
+            if max(ys) < VIEW[2]:
+                continue
+            axes.fill(xs, ys, color="#8a8a8a", alpha=0.35, linewidth=0)
+        return str(_svg(figure, "land")).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+@contextmanager
+def _drawing(size: tuple[float, float]) -> Iterator[Figure]:
+    """A figure whose text stays text, and which is the same bytes every time."""
+    with matplotlib.rc_context({"svg.fonttype": "none", "text.parse_math": False, "font.size": 9}):
+        figure = Figure(figsize=size)
+        FigureCanvasSVG(figure)
+        figure.patch.set_visible(False)
+        yield figure
+
+
+def _axes(figure: Figure, place: tuple[float, float, float, float], label: str) -> Axes:
+    axes = figure.add_axes(place)
+    axes.patch.set_visible(False)
+    axes.axhline(0, color="#444444", linewidth=1)
+    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel(label)
+    return axes
+
+
+def _plain(axes: Axes) -> None:
+    """Title and legend stand in the page, where they can wrap."""
+    axes.set_title("", loc="left")
+    axes.xaxis.label.set_fontsize(9)
+    axes.tick_params(labelsize=9)
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
+
+
+def _map_axes(figure: Figure) -> Axes:
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(VIEW[0], VIEW[1])
+    axes.set_ylim(VIEW[2], VIEW[3])
+    return axes
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    """The drawing without what a page has no use for.
+
+    Args:
+        name: another one for each drawing of a page, so that their ids differ.
+    """
+    drawn = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    svg = drawn.getvalue()
+    svg = svg[svg.index("<svg ") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r'(<svg )[^>]*(viewBox="[^"]*")[^>]*>', r'\1\2 aria-hidden="true">', svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r" font-family: [^;\"]*;?| ?font: [^\"]*?sans-serif;?| transform=\"rotate\(-?0 [^\"]*\"", "", svg)
+    # What a point says was its URL.
+    svg = re.sub(r'<a xlink:href="([^"]*)"[^>]*>', r"<g><title>\1</title>", svg).replace("</a>", "</g>")
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r"#[0-9a-f]{6}\b", lambda colour: INKS.get(colour[0], colour[0]), svg)
+    return Markup(re.sub(r">\s+<", "><", svg).strip())

@@ -1,0 +1,33 @@
+"""The site on this machine alone, for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from xrealign_bench.errors import system_errors
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def serve(folder: Path, port: int, ready: Callable[[str], object]) -> None:
+    """Serve a folder on localhost until interrupted.
+
+    Args:
+        port: 0 is any that is free.
+        ready: called with the address as soon as it answers.
+
+    Raises:
+        UserError: the port is taken, or not to be had.
+    """
+    with system_errors(f"port {port}", "choose another with --port"):
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
+    with server, suppress(KeyboardInterrupt):
+        ready(f"http://127.0.0.1:{server.server_port}/")
+        server.serve_forever()
