@@ -88,7 +88,7 @@ class Row:
     @property
     def label(self) -> str:
         """The recipe's name; of a partial result its folder's, which says which part it is."""
-        return Path(self.result).parent.name if self.partial else self.recipe
+        return self.entry.folder.name if self.partial else self.recipe
 
 
 @dataclass(frozen=True)

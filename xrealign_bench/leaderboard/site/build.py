@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -63,7 +63,7 @@ def build_site(results_root: Path, folder: Path) -> list[Path]:
     entries = read_entries(results_root)
     if not entries:
         raise UserError(f"{results_root}: no result.json in it or below; evaluate a recipe first")
-    boards = make_boards(entries, folder)
+    boards = [_with_evidence_beside(board) for board in make_boards(entries, folder)]
     _make_room(folder)
     assets = folder / "assets"
     shutil.copytree(str(resources.files(__package__) / "assets"), assets)
@@ -73,6 +73,15 @@ def build_site(results_root: Path, folder: Path) -> list[Path]:
     for board in boards:
         written += _write_board(pages, board)
     return written
+
+
+def _with_evidence_beside(board: Board) -> Board:
+    """A board whose rows name the copies of their results, which stand beside their pages."""
+    sections = (
+        replace(section, rows=tuple(replace(row, result=f"{row.page}.{RESULT}") for row in section.rows))
+        for section in board.sections
+    )
+    return replace(board, sections=tuple(sections))
 
 
 def _make_room(folder: Path) -> None:

@@ -1,0 +1,284 @@
+"""Truth: the result files, read beside the pages; properties of the pages: links, ids, bytes, nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.request
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from tests.leaderboard.test_build import NASTY, store
+from tests.leaderboard.test_table import BASELINE, entry
+from tests.scoring.builder import LANGUAGES, Lang
+from tests.small import command
+from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.site import build, charts
+from xrealign_bench.leaderboard.site.build import build_site
+from xrealign_bench.leaderboard.site.land import land
+from xrealign_bench.leaderboard.site.serve import serve
+from xrealign_bench.leaderboard.table import Entry
+from xrealign_bench.scoring.regression import regress
+
+FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("use", "href"), ("form", "action")}
+
+
+class Page(HTMLParser):
+    """The elements, the rows of tables as texts, and all text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self._in_cell = False
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._in_cell:
+            self.rows[-1][-1] += data
+
+    def row(self, start: str) -> list[str]:
+        return next(row for row in self.rows if row and row[0].startswith(start))
+
+
+def nasty_results(root: Path) -> Path:
+    """Four recipes, one of them limited; one has HTML in its title, its checkpoint's and a language's name."""
+    languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
+    good = entry("good", 0.05, 0.04, 0.06, languages=languages)
+    recipe = good.result.recipe.model_copy(update={"title": NASTY, "description": NASTY})
+    good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
+    elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": NASTY, "weights_sha256": "9" * 64})
+    other = Entry(Path("results/other"), BASELINE.result.model_copy(update={"checkpoint": elsewhere}), None)
+    part = entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages)
+    return store(root, BASELINE, good, entry("equal", 0.045, 0.03, 0.05), part, other)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return nasty_results(tmp_path_factory.mktemp("stored"))
+
+
+@pytest.fixture(scope="module")
+def site(results: Path) -> Path:
+    written = build_site(results, results.parent / "site")
+    assert written[0] == results.parent / "site" / "index.html" and all(page.is_file() for page in written)
+    return written[0].parent
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> list[Page]:
+    return [Page(path) for path in sorted(site.rglob("*.html"))]
+
+
+def test_every_kind_of_page_is_there(site: Path) -> None:
+    board = site / "toy-1.0"
+    assert {path.name for path in (board / "results" / "mini").glob("*.html")} == {
+        "finetune-only.html", "good.html", "equal.html", "part.html",
+    }  # fmt: skip
+    assert {path.stem for path in (board / "languages").iterdir()} == {"en", "de", "fr", "th", "sw"}
+    assert (board / "index.html").is_file() and (board / "checkpoints/mini/index.html").is_file()
+
+
+def test_every_link_leads_somewhere(pages: list[Page]) -> None:
+    for page in pages:
+        links = [
+            value
+            for _, attributes in page.elements
+            for name in ("href", "src")
+            if (value := attributes.get(name)) and not value.startswith(("#", "data:"))
+        ]
+        assert links
+        assert [link for link in links if not (page.path.parent / unquote(link)).is_file()] == []
+
+
+def test_nothing_is_fetched_from_elsewhere(pages: list[Page], site: Path) -> None:
+    for page in pages:
+        fetched = [a.get(name) or "" for tag, a in page.elements for t, name in FETCHED if tag == t and name in a]
+        assert fetched and not [url for url in fetched if re.match(r"[a-z]+:(?!,)|//", url)]
+    for asset in ("site.css", "site.js", "land.svg"):
+        content = (site / "assets" / asset).read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?:|@import|url\((?!#)", content)
+
+
+def test_names_bring_no_markup(pages: list[Page]) -> None:
+    told = [page for page in pages if "alert(1)" in page.text]
+    assert len(told) > 5
+    for page in pages:
+        assert not [tag for tag, attributes in page.elements if tag == "script" and "src" not in attributes]
+    assert NASTY.splitlines()[0] in next(p for p in pages if p.path.match("mini/good.html")).text
+
+
+def test_ids_are_unique_and_pages_have_a_language_a_title_and_one_heading(pages: list[Page]) -> None:
+    for page in pages:
+        ids = [a["id"] for tag, a in page.elements if "id" in a]
+        assert len(ids) == len(set(ids)), page.path
+        tags = [tag for tag, _ in page.elements]
+        assert tags.count("h1") == tags.count("main") == 1
+        assert dict(page.elements)["html"] == {"lang": "en"}
+
+
+def test_the_board_shows_ranks_figures_and_what_is_missing(site: Path) -> None:
+    board = Page(site / "toy-1.0" / "index.html")
+    good, equal, baseline, part = (row for row in board.rows if len(row) == 18 and row[2] == "mini")
+    assert [row[0] for row in (good, equal, baseline, part)] == ["1", "1", "3", "partial"]
+    # (0.85 + 0.65) / 2, 0.55 and 0.25, each 5 points above the baseline's; in the comparison sw loses 3.
+    assert good[3:11] == ["rescored", "2", "51.7 ±0.0", "+5.0 [+4.0, +6.0]", "75.0", "55.0", "25.0", "95.0"]
+    assert good[11:14] == ["3 / 1", "0 / 1", "sw -3.0"]
+    assert baseline[6] == "baseline" and baseline[11:14] == ["–", "–", "–"]
+    assert part[-1] == "limited to 5 examples" and good[-1] == ""
+
+
+def test_a_heat_map_has_the_gains_of_the_comparisons(site: Path, results: Path) -> None:
+    page = Page(site / "toy-1.0/checkpoints/mini/index.html")
+    stored = json.loads((results / "good/comparison.json").read_text())["tasks"][0]["languages"]
+    gains = {change["language"]: change["gain"] for change in stored}
+    heads = [row for row in page.rows if row and row[0] == "Language"]
+    assert heads[0][-4:] == ["finetune-only", "good", "equal", "part"]
+    assert [row[0] for row in page.rows if len(row) == 1] == ["high (2)", "medium (1)", "low (1)"]
+    for code, start in (("de", "DE"), ("fr", "FR"), ("th", "TH"), ("sw", "a |")):
+        assert float(page.row(start)[-3].split()[0]) == pytest.approx(100 * gains[code])
+    classes = [a.get("class") for tag, a in page.elements if tag == "td" and a.get("class", "").startswith("n d")]
+    assert classes == ["n d3"] * 3
+
+
+def test_a_page_of_a_result_has_its_evidence_beside_it(site: Path, results: Path) -> None:
+    folder = site / "toy-1.0/results/mini"
+    for name in ("result.json", "comparison.json"):
+        assert (folder / f"good.{name}").read_bytes() == (results / "good" / name).read_bytes()
+    assert not (folder / "finetune-only.comparison.json").exists()
+    page = Page(folder / "good.html")
+    stored = json.loads((results / "good/result.json").read_text())
+    for said in (stored["suite_digest"], stored["recipe_digest"], "d" * 64, "1,000 resamples, seed 0"):
+        assert said in page.text
+    assert "xrealign-bench evaluate --suite toy --recipe good --checkpoint mini --device cpu" in page.text
+    assert page.row("DE (de)")[1:] == [
+        "high", "Toy", "Latn", "close", "yes", "0.10", "85.0 ±0.0", "49.0 ±0.0", "+1.0 [+1.0, +1.0]", "0.0010",
+        "helped ▲", "same",
+    ]  # fmt: skip
+
+
+def test_a_page_of_a_language_has_every_checkpoint_and_recipe(site: Path) -> None:
+    page = Page(site / "toy-1.0/languages/th.html")
+    scores = [(row[0], row[1] == "mini", row[4]) for row in page.rows if len(row) == 10][1:]
+    assert sorted(scores) == [
+        ("equal", True, "54.5 ±0.0"),
+        ("finetune-only", False, "50.0 ±0.0"),
+        ("finetune-only", True, "50.0 ±0.0"),
+        ("good", True, "55.0 ±0.0"),
+        ("part", True, "70.0 ±0.0"),
+    ]
+
+
+def test_a_site_in_place_of_an_old_one_is_the_same_bytes(site: Path, results: Path, tmp_path: Path) -> None:
+    again = tmp_path / "deeper"
+    (again / build.MARK).parent.mkdir(parents=True)
+    (again / build.MARK).touch()
+    (again / "gone.html").touch()
+    build_site(results, again)
+
+    def content(folder: Path) -> dict[Path, bytes]:
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert content(again) == content(site)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match="holds no site of this kind"):
+        build_site(results, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_wide_heat_map_is_spread_over_pages(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "HEAT_RECIPES", 2)
+    build_site(results, tmp_path / "site")
+    first, second = (Page(tmp_path / f"site/toy-1.0/checkpoints/mini/{name}.html") for name in ("index", "2"))
+    heads = [next(row for row in page.rows if row[0] == "Language")[8:] for page in (first, second)]
+    assert heads == [["good", "equal"], ["part"]]
+    assert all(("a", {"href": "../../checkpoints/mini/2.html"}) in first.elements for _ in heads)
+
+
+def test_points_of_charts_say_what_they_are() -> None:
+    full = entry("full", 0.1, 0.0, 0.2)
+    assert full.comparison is not None
+    task = full.comparison.tasks[0]
+    for drawn in (charts.by_distance(full.result, task, None), charts.world_map(task)):
+        assert drawn is not None
+        titles = re.findall(r"<title>([^<]*)</title>", drawn)
+        assert sorted(titles) == ["de +1.0", "fr +2.0", "sw -3.0", "th +1.0"]
+        assert "#222222" not in drawn and "var(--ink)" in drawn
+    bars = charts.tier_bars([(full.result, full.comparison)])
+    assert bars is not None and "(4 languages)" in bars
+
+
+def test_the_land_goes_around_the_world_without_jumps() -> None:
+    rings = land()
+    assert len(rings) > 100
+    for ring in rings:
+        xs, ys = np.array(ring).T
+        assert np.abs(np.diff(xs)).max(initial=0) < 180 and -90 <= ys.min() <= ys.max() <= 84
+
+
+def test_the_regression_is_that_of_the_normal_equations() -> None:
+    rng = np.random.default_rng(0)
+    xs = rng.random(30)
+    ys = 0.3 - 0.2 * xs + rng.normal(0, 0.05, 30)
+    line = regress(xs.tolist(), ys.tolist())
+    assert line is not None
+    design = np.stack([np.ones(30), xs], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    solved = inverse @ design.T @ ys
+    assert [line.intercept, line.slope] == pytest.approx(solved)
+    variance = ((ys - design @ solved) ** 2).sum() / 28
+    at = np.array([0.0, 0.4, 1.0])
+    mean, half = line.at(at)
+    rows = np.stack([np.ones(3), at], axis=1)
+    assert mean == pytest.approx(rows @ solved)
+    t = 2.0484071417952445  # of 28 degrees of freedom, from a table
+    assert half == pytest.approx(t * np.sqrt(variance * np.einsum("ij,jk,ik->i", rows, inverse, rows)), rel=1e-6)
+    assert regress([0.1, 0.2, 0.3], [1.0, 2.0, 3.0]) is None and regress([0.1] * 5, [1.0] * 5) is None
+
+
+def test_serving_answers_on_this_machine_and_a_taken_port_is_told(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("hello")
+    found: list[str] = []
+    there = threading.Event()
+
+    def ready(address: str) -> None:
+        found.append(address)
+        there.set()
+
+    threading.Thread(target=serve, args=(tmp_path, 0, ready), daemon=True).start()
+    assert there.wait(10)
+    assert found[0].startswith("http://127.0.0.1:")
+    assert urllib.request.urlopen(found[0], timeout=10).read() == b"hello"
+    port = int(found[0].rsplit(":", 1)[1].strip("/"))
+    with pytest.raises(UserError, match=rf"port {port}: Address already in use; choose another with --port"):
+        serve(tmp_path, port, ready)
+
+
+def test_the_command_names_the_first_page(tmp_path: Path) -> None:
+    ran = command("leaderboard", "site", store(tmp_path, BASELINE), "--output", tmp_path / "site")
+    assert ran.status == 0 and ran.out.strip() == str(tmp_path / "site" / "index.html")
+    ran = command("leaderboard", "site", tmp_path / "site", "--output", tmp_path / "other")
+    assert ran.status == 2 and "no result.json in it or below" in ran.err
