@@ -46,27 +46,27 @@ function sort(table, heading) {
   }
 }
 
-// Other bodies, one for each value of a column; none: all in one.
-function group(table, name) {
+// Other bodies, one for each value of a column; none: all in one. Rows are in the order that they came in.
+function group(table, rows, name) {
   const head = [...table.tHead.rows[0].cells];
   const column = head.findIndex((cell) => cell.textContent.trim() === name);
   const bodies = new Map();
-  for (const row of [...table.tBodies].flatMap(lines)) {
+  for (const row of rows) {
     const value = column < 0 ? "" : row.cells[column].textContent.trim();
     bodies.set(value, [...(bodies.get(value) ?? []), row]);
   }
   for (const body of [...table.tBodies]) body.remove();
-  for (const [value, rows] of bodies) {
+  for (const [value, members] of bodies) {
     const body = table.createTBody();
     if (value) {
       const title = document.createElement("th");
       title.scope = "rowgroup";
       title.colSpan = head.length;
-      title.textContent = `${value} (${rows.length})`;
+      title.textContent = `${value} (${members.length})`;
       body.insertRow().append(title);
       body.rows[0].className = "group";
     }
-    body.append(...rows);
+    body.append(...members);
   }
 }
 
@@ -105,7 +105,7 @@ for (const form of document.querySelectorAll("form.filter")) {
     form.querySelector("output").textContent = `${shown} of ${rows.length} rows`;
   };
   const by = form.querySelector(".group-by");
-  by?.addEventListener("change", () => group(table, by.value));
+  by?.addEventListener("change", () => group(table, rows, by.value));
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
