@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from matplotlib.path import Path as Outline
 
 from tests.leaderboard.test_build import NASTY, store
 from tests.leaderboard.test_table import BASELINE, entry
@@ -237,6 +238,13 @@ def test_the_land_goes_around_the_world_without_jumps() -> None:
     for ring in rings:
         xs, ys = np.array(ring).T
         assert np.abs(np.diff(xs)).max(initial=0) < 180 and -90 <= ys.min() <= ys.max() <= 84
+    paths = [Outline(ring) for ring in rings]
+    for longitude, latitude, is_land in (
+        (2, 48, True), (105, 60, True), (175, 67, True),
+        (20, 0, True), (-60, -10, True), (-100, 45, True), (134, -25, True),
+        (-30, 30, False), (-140, 0, False), (80, -30, False),
+    ):  # fmt: skip
+        assert any(path.contains_point((longitude, latitude)) for path in paths) == is_land, (longitude, latitude)
 
 
 def test_the_regression_is_that_of_the_normal_equations() -> None:

@@ -179,7 +179,7 @@ def compared_in(section: Section, task: str) -> list[Row]:
 def languages_by_recipe(
     board: Board, section: Section, task: str, compared: Sequence[Row], facts: Sequence[str]
 ) -> Table:
-    """Languages x recipes: the baseline's score, then gains; from close to distant within the tiers."""
+    """A task's languages x recipes: the baseline's score, then gains; from close to distant within the tiers."""
     rows = [row for row in section.rows if task in row.summary.tasks]
     baseline = next((row for row in rows if row.is_baseline), None)
     changes = [{change.language: change for change in row.changes if change.task == task} for row in compared]
@@ -192,6 +192,7 @@ def languages_by_recipe(
             *(_change(of_recipe.get(record.code)) for of_recipe in changes),
         )
         for record in _in_order(board, rows)
+        if any(record.code in row.summary.tasks[task].languages for row in rows)
     ]
     head = (
         Cell(BASELINE, link=baseline.page if baseline else ""),

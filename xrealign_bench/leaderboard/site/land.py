@@ -6,10 +6,11 @@ import json
 from functools import cache
 from importlib import resources
 from itertools import accumulate, pairwise
+from statistics import fmean
 
 Ring = list[tuple[float, float]]
-"""Longitude and latitude in degrees, around an island or a continent; one that lies on both sides of 180 degrees goes
-on beyond."""
+"""Longitude and latitude in degrees, around an island or a continent, its lakes included; one on both sides of
+180 degrees goes on beyond."""
 
 
 @cache
@@ -27,12 +28,13 @@ def land() -> list[Ring]:
     return [
         _unbroken([point for number in ring for point in (arcs[number] if number >= 0 else arcs[~number][::-1])])
         for shape in content["objects"]["land"]["geometries"]
-        for polygon in shape["arcs"]
-        for ring in polygon
+        for ring, *_holes in shape["arcs"]
     ]
 
 
 def _unbroken(ring: Ring) -> Ring:
-    """Without the jumps from one edge of the map to the other."""
+    """Without the jumps from one edge of the map to the other, and most of it on the map."""
     steps = [round((x - before) / 360) for (before, _), (x, _) in pairwise(ring)]
-    return [(x - 360 * turns, y) for (x, y), turns in zip(ring, accumulate(steps, initial=0), strict=True)]
+    whole = [(x - 360 * turns, y) for (x, y), turns in zip(ring, accumulate(steps, initial=0), strict=True)]
+    shift = 360 * round(fmean(x for x, _ in whole) / 360)
+    return [(x - shift, y) for x, y in whole]
