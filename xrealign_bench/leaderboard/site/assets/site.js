@@ -24,7 +24,8 @@ function key(row, column, figures) {
   const text = cell.textContent.trim();
   if (text === MISSING || text === "") return null;
   if (cell.dataset.s) return Number(cell.dataset.s);
-  return figures ? parseFloat(text.replaceAll(",", "")) : text;
+  const figure = figures ? parseFloat(text.replaceAll(",", "")) : NaN;
+  return isNaN(figure) ? text : figure;
 }
 
 function compare(a, b) {
