@@ -22,7 +22,7 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
     of suites that have no results are left alone; pages of results that are gone are removed.
 
     Returns:
-        The files written, each suite's README.md first.
+        The boards' files, each suite's README.md first; the pages, which these lead to, are not among them.
 
     Raises:
         UserError: there is no result, one can't be read, or two suites share a name and version.
@@ -42,9 +42,7 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
         ]
         pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
         pages |= {language_page(code): render_language(board, code) for code in languages_of(board)}
-        paths = [_write_page(folder / f"{name}.md", page) for name, page in pages.items()]
-        _remove_others(folder, paths)
-        written += paths
+        _remove_others(folder, [_write_page(folder / f"{name}.md", page) for name, page in pages.items()])
     return written
 
 
