@@ -22,7 +22,7 @@ from tests.data.hub_folder import write_rows
 from tests.small import RECIPE, SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.reproduce import command_of
+from xrealign_bench.results.command import command_of
 from xrealign_bench.results.files import read_comparison, read_result
 
 TEXTS = 6
