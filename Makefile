@@ -13,7 +13,8 @@ demo: $(INSTALLED)
 	$(BIN)/xrealign-bench evaluate --seed 31 --offline --output demo-output
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # the models are so small that threads only wait for each other
+	# The models are so small that threads only wait for each other: processes share out the files of tests instead.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
