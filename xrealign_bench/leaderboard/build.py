@@ -6,9 +6,9 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
-from xrealign_bench.leaderboard.content import language_page, languages_of
+from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
-from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv
+from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv, render_reported_csv
 from xrealign_bench.leaderboard.table import make_boards, read_entries
 from xrealign_bench.results.files import write_text
 
@@ -16,7 +16,8 @@ PAGE_FOLDERS = ("results", "languages")
 
 
 def build(results_root: Path, out_root: Path) -> list[Path]:
-    """Write README.md, leaderboard.csv, languages.csv and leaderboard.json into `out_root/<suite id>`, and pages.
+    """Write README.md, leaderboard.csv, languages.csv and leaderboard.json into `out_root/<suite id>`, and pages; also
+    reported.csv where there are reported means.
 
     Pages are Markdown files of their own, one a result and one a language. The same results give the same bytes. Files
     of suites that have no results are left alone; pages of results that are gone are removed.
@@ -40,8 +41,10 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
             write_text(folder / "languages.csv", render_languages_csv(board)),
             write_text(folder / "leaderboard.json", render_json(board)),
         ]
+        if content.has_reported_means(board):
+            written.append(write_text(folder / "reported.csv", render_reported_csv(board)))
         pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
-        pages |= {language_page(code): render_language(board, code) for code in languages_of(board)}
+        pages |= {content.language_page(code): render_language(board, code) for code in content.languages_of(board)}
         _remove_others(folder, [_write_page(folder / f"{name}.md", page) for name, page in pages.items()])
     return written
 

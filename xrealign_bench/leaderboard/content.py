@@ -12,10 +12,10 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.leaderboard.numbers import NONE, counted, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.numbers import NONE, as_reported, counted, percent, signed, spread, with_interval
 from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.command import command_of, environment_of, remarks_on
-from xrealign_bench.results.schema import BASELINE, Gain, LanguageChange, LanguageRecord, Result
+from xrealign_bench.results.schema import BASELINE, Gain, LanguageChange, LanguageRecord, ReportedMean, Result
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
@@ -57,7 +57,7 @@ def rules(board: Board) -> Facts:
     cuts = board.suite.bands.cuts
     classes = sorted(board.suite.tiers.items(), key=lambda tier: TIERS.index(tier[0]))
     tiers = "; ".join(f"{name} {', '.join(map(str, numbers))}" for name, numbers in classes)
-    return (
+    known = (
         (
             "Scores",
             "percent, the mean over seeds (± std, ddof 0). Gains are percentage points against "
@@ -102,6 +102,19 @@ def rules(board: Board) -> Facts:
             "lacks a part is not shown. Suite versions never share a table.",
         ),
     )
+    return (*known, _REPORTED_MEANS) if has_reported_means(board) else known
+
+
+_REPORTED_MEANS = (
+    "Reported means",
+    "are a publication's own, over seeds and languages as it chose them, without the scores that they are of. They "
+    "stand in tables of their own: nothing is computed from them, they have no rank and are compared with nothing, and "
+    "what the publication does not give (–) is not filled in.",
+)
+
+
+def has_reported_means(board: Board) -> bool:
+    return any(row.reported_means for section in board.sections for row in section.rows)
 
 
 OVERVIEW = (
@@ -134,6 +147,65 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
         Cell(NONE) if memory is None else Cell(f"{memory:,.0f} MiB", memory),
         Cell(NONE) if row.reported else Cell(f"{row.realigned_parameters:,}", row.realigned_parameters),
     )
+
+
+def scored(section: Section) -> list[Row]:
+    """The rows that have scores, and not a publication's means alone."""
+    return [row for row in section.rows if not row.reported_means]
+
+
+def reported_averages(board: Board, section: Section) -> Table:
+    """Recipes x what a publication's averages are over."""
+    rows = [row for row in section.rows if row.reported_means]
+    averages = [{_over(board, mean): mean for mean in row.reported_means if not _of_one(mean)} for row in rows]
+    columns = sorted({over for of_row in averages for over in of_row})
+    lines = [
+        (Cell(row.label, link=row.page, note=row.title), *(_reported(of_row.get(over)) for over in columns))
+        for row, of_row in zip(rows, averages, strict=True)
+    ]
+    return _table(("Recipe", *columns), lines)
+
+
+def reported_languages(section: Section) -> Table:
+    """A publication's means of single languages: language and test set x recipes."""
+    single = {
+        row.page: {
+            (mean.test_set, mean.languages[0]): mean for mean in row.reported_means if mean.languages and _of_one(mean)
+        }
+        for row in section.rows
+    }
+    told = [row for row in section.rows if single[row.page]]
+    named = {code: record for row in told for code, record in row.languages.items()}
+    lines = [
+        (
+            language_cell(named[code]) if code in named else Cell(f"{language_name(code)} ({code})"),
+            Cell(test_set),
+            *(_reported(single[row.page].get((test_set, code))) for row in told),
+        )
+        for test_set, code in sorted({cell for row in told for cell in single[row.page]})
+    ]
+    return _table(("Language", "Test set", *(Cell(row.label, link=row.page) for row in told)), lines, 2)
+
+
+def reported_means(board: Board, row: Row) -> Table:
+    """All means that a publication gives of one recipe."""
+    lines = [(Cell(_over(board, mean)), _reported(mean)) for mean in row.reported_means]
+    return _table(("Test set", "Reported mean"), lines)
+
+
+def _over(board: Board, mean: ReportedMean) -> str:
+    """What a reported mean is over."""
+    if mean.languages is None:
+        return f"{mean.test_set}, languages not known"
+    if _of_one(mean):
+        return f"{mean.test_set}, {mean.languages[0]}"
+    source = board.suite.source_language
+    targets = counted(len(set(mean.languages) - {source}), "target")
+    return f"{mean.test_set}, {targets}" + (f" and {source}" if source in mean.languages else "")
+
+
+def _of_one(mean: ReportedMean) -> bool:
+    return mean.languages is not None and len(mean.languages) == 1
 
 
 def gains(rows: Sequence[Row]) -> Table:
@@ -234,7 +306,7 @@ def result_groups(row: Row) -> Table:
         for task in tasks
     ]
     mean = (Cell("mean over tasks"), _score(row.xr), *(_score(row.groups.get(name)) for name in names))
-    return _table(("Task", "XR", *map(group_title, names)), [*lines, mean])
+    return _table(("Task", "XR", *map(group_title, names)), [*lines, mean] if lines else [])
 
 
 def result_gains(row: Row) -> Table:
@@ -460,6 +532,10 @@ def language_results(board: Board, code: str, task: str) -> Table:
 
 
 # Figures
+
+
+def _reported(mean: ReportedMean | None) -> Cell:
+    return Cell(as_reported(mean), None if mean is None else _points(mean.mean))
 
 
 def _score(value: Value | None) -> Cell:

@@ -29,7 +29,8 @@ def render_markdown(board: Board) -> str:
         f"seeds {', '.join(map(str, suite.seeds))}. {text(suite.description)}".rstrip(),
         "Made by `xrealign-bench leaderboard build` from the results that the rows lead to; don't edit. The "
         "same figures: [leaderboard.csv](leaderboard.csv), [leaderboard.json](leaderboard.json), "
-        "[languages.csv](languages.csv).",
+        "[languages.csv](languages.csv)"
+        + (", [reported.csv](reported.csv)." if content.has_reported_means(board) else "."),
         _rules(board),
         *(part for section in board.sections for part in _render_section(board, section)),
     ]
@@ -61,8 +62,8 @@ def render_result(board: Board, section: Section, row: Row) -> str:
         f"# {text(row.label)}",
         f"{text(row.title)}, with {text(section.checkpoint.id)}. {text(result.recipe.description)}".rstrip(),
         f"Board: [{board.suite.id}]({up}README.md). Stored: [result.json]({up}{quote(row.result)}).",
-        "## Scores",
-        _table(content.result_groups(row), up),
+        *_titled("Reported means", content.reported_means(board, row), up),
+        *_titled("Scores", content.result_groups(row), up),
         *_titled("Gains", content.result_gains(row), up),
         *_titled("Kinds of words", content.result_words(row), up),
     ]
@@ -103,8 +104,8 @@ def _commands(row: Row) -> list[str]:
     return [said, "```sh\n" + "\n".join(commands) + "\n```"]
 
 
-def _titled(title: str, table: Table, up: str) -> list[str]:
-    return [f"## {title}", _table(table, up)] if table.rows else []
+def _titled(title: str, table: Table, up: str, level: str = "##") -> list[str]:
+    return [f"{level} {title}", _table(table, up)] if table.rows else []
 
 
 def _facts(facts: Facts) -> str:
@@ -115,11 +116,16 @@ def _render_section(board: Board, section: Section) -> list[str]:
     parts = [
         f"## {text(section.checkpoint.id)}",
         text(content.checkpoint_identity(section)) + ".",
-        _table(content.overview(section.rows)),
     ]
+    scored = content.scored(section)
+    if scored:
+        parts.append(_table(content.overview(scored)))
+    if len(scored) < len(section.rows):
+        parts += _titled("Reported averages", content.reported_averages(board, section), "", "###")
+        parts += _titled("Reported means of single languages", content.reported_languages(section), "", "###")
     for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
         parts.append(f"**Reported**: {text(said)}")
-    unranked = [row for row in section.rows if row.unranked]
+    unranked = [row for row in scored if row.unranked]
     if unranked:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
     compared = [row for row in section.rows if row.gains]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrealign_bench.results.schema import Gain, Result
+from xrealign_bench.results.schema import Gain, ReportedMean, Result
 from xrealign_bench.scoring.aggregate import Value
 
 NONE = "–"
@@ -63,6 +63,17 @@ def spread(value: Value) -> str:
     if value.std is None or len(value.by_seed) < 2:
         return percent(value.mean)
     return f"{percent(value.mean)} ±{100 * value.std:.1f}"
+
+
+def as_reported(mean: ReportedMean | None) -> str:
+    """A published mean, with as many decimals as publications give.
+
+    >>> as_reported(ReportedMean(test_set="PoS", languages=None, mean=0.6863, std=0.002, ddof=1))
+    '68.63 ±0.20'
+    """
+    if mean is None:
+        return NONE
+    return f"{100 * mean.mean:.2f}" + ("" if mean.std is None else f" ±{100 * mean.std:.2f}")
 
 
 def with_interval(gain: Gain | None) -> str:

@@ -26,14 +26,21 @@ def render_languages_csv(board: Board) -> str:
     return _csv([record for section in board.sections for row in section.rows for record in _languages(section, row)])
 
 
+def render_reported_csv(board: Board) -> str:
+    """One line a reported mean, of averages and of single languages, kept apart from what is computed here."""
+    return _csv([_flat(record) for record in _reported(board)])
+
+
 def render_json(board: Board) -> str:
-    """The rows of `render_csv`, nested, with the reason of every null."""
+    """The rows of `render_csv`, nested, with the reason of every null; and reported means, where there are some."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "suite": board.suite.id,
         "suite_digest": board.suite_digest,
         "rows": list(_rows(board)),
     }
+    if reported := list(_reported(board)):
+        content["reported_means"] = reported
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -93,6 +100,22 @@ def _languages(section: Section, row: Row) -> Iterator[dict[str, Any]]:
                 "one_std": change and change.one_std,
                 "result": row.result,
             }
+
+
+def _reported(board: Board) -> Iterator[dict[str, Any]]:
+    for section in board.sections:
+        for row in section.rows:
+            for mean in row.reported_means:
+                yield {
+                    "checkpoint": section.checkpoint.id,
+                    "recipe": row.recipe,
+                    "test_set": mean.test_set,
+                    "languages": mean.languages,
+                    "reported_mean": _percent(mean.mean),
+                    "reported_std": _percent(mean.std),
+                    "ddof": mean.ddof,
+                    "result": row.result,
+                }
 
 
 def _identity(section: Section, row: Row) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from xrealign_bench.results.schema import (
     Gain,
     LanguageChange,
     LanguageRecord,
+    ReportedMean,
     Result,
     digest_evidence,
 )
@@ -78,6 +79,8 @@ class Row:
     trust: Literal["reported", "rescored"]
     reported: str | None
     """Where reported scores were taken from."""
+    reported_means: list[ReportedMean]
+    """Of a row without scores: shown in tables of their own, and nothing else of it is."""
     result: str
     """Path of result.json, relative to the folder that the table is written to."""
     page: str
@@ -128,13 +131,15 @@ def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
     boards = []
     for suite_id in sorted({entry.result.suite.id for entry in entries}):
         of_suite = [entry for entry in entries if entry.result.suite.id == suite_id]
-        _check_one_digest(suite_id, of_suite)
+        # Reported means are of their publication's own test data, whatever these tasks have become.
+        scored = [entry for entry in of_suite if not entry.result.reported_means] or of_suite
+        _check_one_digest(suite_id, scored)
         keys = sorted({_checkpoint_key(entry.result) for entry in of_suite})
         sections = tuple(
             _section([entry for entry in of_suite if _checkpoint_key(entry.result) == key], slug, out_root / suite_id)
             for key, slug in zip(keys, distinct_slugs(key[0] for key in keys), strict=True)
         )
-        boards.append(Board(of_suite[0].result.suite, of_suite[0].result.suite_digest, sections))
+        boards.append(Board(scored[0].result.suite, scored[0].result.suite_digest, sections))
     return boards
 
 
@@ -210,6 +215,7 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
         trust=result.trust,
         reported=result.reported,
+        reported_means=result.reported_means,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
         page=page,
         entry=Entry(entry.folder, result, comparison),
@@ -217,8 +223,8 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
 
 
 def _comparison_problem(entry: Entry, baselines: set[str]) -> str | None:
-    """Why a result has no comparison that may be shown; None: it has one, or is the baseline."""
-    if entry.result.is_baseline:
+    """Why a result has no comparison that may be shown; None: it has one, is the baseline, or has no scores at all."""
+    if entry.result.is_baseline or entry.result.reported_means:
         return None
     if entry.comparison is None:
         return f"not compared with {BASELINE}"

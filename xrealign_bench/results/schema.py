@@ -12,6 +12,8 @@ from datetime import datetime
 from itertools import product
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from xrealign_bench.specs import Corpus, HubData, Recipe, Spec, Suite, Task
 from xrealign_bench.specs.base import digest
 
@@ -80,6 +82,24 @@ class Score(Spec):
     groups: dict[str, dict[str, float | None]] = {}
     """Group of words -> metrics, `counted` included."""
     reason: str | None = None
+
+
+class ReportedMean(Spec):
+    """A mean over seeds that a publication gives without the scores of the single seeds.
+
+    It is shown as it is: nothing is computed from it, and it is compared with nothing.
+    """
+
+    test_set: str
+    """In the publication's words: it need not be a task of the suite."""
+    languages: list[str] | None
+    """Those that it averages, the source language among them where that is so; null: not known which."""
+    mean: float
+    """In 0..1."""
+    std: float | None
+    """Over the seeds; null: not given."""
+    ddof: Literal[0, 1] | None
+    """Of the std; null: not given."""
 
 
 class RealignmentRecord(Spec):
@@ -153,8 +173,16 @@ class Result(Spec):
     data: list[DataRecord]
     realignment: list[RealignmentRecord] = []
     scores: list[Score]
+    reported_means: list[ReportedMean] = []
+    """Of a publication that gives no scores: such a result has neither tasks of the suite nor scores."""
     predictions: list[PredictionRecord]
     stages: list[StageRecord]
+
+    @model_validator(mode="after")
+    def _means_stand_alone(self) -> Result:
+        if self.reported_means and (self.reported is None or self.tasks or self.scores or self.predictions):
+            raise ValueError("reported_means are of a reported result that has no tasks, scores and predictions")
+        return self
 
     @property
     def trust(self) -> Literal["reported", "rescored"]:
@@ -171,6 +199,8 @@ class Result(Spec):
 
         A language that a task does not have is not asked for.
         """
+        if self.reported_means:
+            return ["means alone are reported, not the scores that they are of"]
         lacking = {
             (t.name, code) for t in self.tasks for code in self.suite.target_languages if code not in t.languages
         }
@@ -293,7 +323,7 @@ def digest_evidence(result: Result) -> str:
     a comparison stays good when its baseline is evaluated again together with the next recipe.
     """
     checkpoint = result.checkpoint
-    reported = {} if result.reported is None else {"scores": result.scores}
+    reported = {} if result.reported is None else {"scores": [*result.scores, *result.reported_means]}
     return digest(
         reported
         | {

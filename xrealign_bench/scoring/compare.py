@@ -51,7 +51,7 @@ def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000,
         1), and Holm's correction multiplies the smallest by the number of languages: 47 of them need at least
         1,880. seed: of the bootstrap's random generator; the same seed gives the same comparison.
 
-    Raises: UserError: the two can't be compared (another suite, checkpoint, limit, seeds or test data), the
+    Raises: UserError: the two can't be compared (another suite, checkpoint, limit, seeds or test data; no scores), the
         predictions are not those that the scores were computed from, or the resamples are too few for any
         language to pass.
     """
@@ -127,6 +127,8 @@ class _System:
     @staticmethod
     def read(folder: Path) -> _System:
         result = read_result(folder)
+        if result.reported_means:
+            raise UserError(f"{folder}: means alone are reported, without their scores; they are compared with nothing")
         return _System(folder, result, {name: task.languages for name, task in summarise(result).tasks.items()})
 
 

@@ -19,7 +19,7 @@ from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.chart import COLOURS, TIER_STYLES, points_of
 from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
-from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv
+from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv, render_reported_csv
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.table import Board, Row, Section, make_boards, read_entries
 from xrealign_bench.results.files import COMPARISON, RESULT
@@ -131,14 +131,21 @@ class _Pages:
 def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
     suite = board.suite.id
     rows = [(section, row) for section in board.sections for row in section.rows]
-    shown: dict[str, Any] = {"board": board, "rules": content.rules(board)}
+    shown: dict[str, Any] = {
+        "board": board,
+        "rules": content.rules(board),
+        "has_reported_means": content.has_reported_means(board),
+    }
     languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
     names = sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1])
-    yield pages.write(f"{suite}/index", "board.html", table=_overview(board), languages=names, **shown)
+    reported = [(section, content.reported_averages(board, section)) for section in board.sections]
+    overview = _overview(board)
+    yield pages.write(f"{suite}/index", "board.html", table=overview, reported=reported, languages=names, **shown)
     for name, text in (
         ("leaderboard.csv", render_csv(board)),
         ("leaderboard.json", render_json(board)),
         ("languages.csv", render_languages_csv(board)),
+        *([("reported.csv", render_reported_csv(board))] if content.has_reported_means(board) else []),
     ):
         (pages.folder / suite / name).write_text(text, encoding="utf-8")
     for section in board.sections:
@@ -157,9 +164,10 @@ def _overview(board: Board) -> Table:
     """The Markdown board's table, of all checkpoints together, with what rows lack."""
     lines: list[tuple[Cell, ...]] = []
     for section in board.sections:
-        table = content.overview(section.rows)
+        scored = content.scored(section)
+        table = content.overview(scored)
         checkpoint = Cell(section.checkpoint.id, link=checkpoint_page(section))
-        for row, line in zip(section.rows, table.rows, strict=True):
+        for row, line in zip(scored, table.rows, strict=True):
             lines.append((*line[:2], checkpoint, *line[2:], Cell("; ".join(row.unranked))))
     head = (*table.head[:2], Cell("Checkpoint"), *table.head[2:], Cell("Not ranked because"))
     return Table(head, tuple(lines), table.left + 1)
@@ -198,6 +206,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             legend=list(zip(COLOURS, (result.recipe.name for result, _ in shown[:BARS]), strict=False)),
             bars_at_most=BARS,
             left_out=len(compared) - len(shown[:BARS]),
+            reported=content.reported_languages(section) if first else None,
             drawn={task: _task_charts(best, task) for task in heat if first and (best := _first_in(recipes, task))},
         )
 
@@ -235,6 +244,7 @@ def _result(board: Board, row: Row) -> dict[str, Any]:
     result = row.entry.result
     return {
         "figures": dict(zip(content.OVERVIEW, content.overview([row]).rows[0], strict=True)),
+        "means": content.reported_means(board, row),
         "groups": content.result_groups(row),
         "gains": content.result_gains(row),
         "words": content.result_words(row),
