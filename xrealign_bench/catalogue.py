@@ -238,11 +238,12 @@ def published_rows() -> list[dict[str, Any]]:
 
 def _kind_of(path: Path) -> type[BaseModel]:
     """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    try:  # not constructed: merge keys of a few lines can make a billion values
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return Recipe  # loading it says what is wrong
-    fields = set(content) if isinstance(content, dict) else set()
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    fields = {key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)}
     models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)
     return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 

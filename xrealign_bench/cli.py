@@ -766,7 +766,7 @@ def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
     from xrealign_bench import submit as job
 
     submission = job.check(file, results)
-    written = job.write(submission, file, results, output)
+    written = job.write(submission, file, output)
     for path in written:
         click.echo(str(path))
     for task, licence in submission.licences.items():

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from xrealign_bench.catalogue import validate_file
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import capped
+from xrealign_bench.results.collect import describe_language
 from xrealign_bench.results.files import COMPARISON, RESULT, find_results, read_comparison, read_result
 from xrealign_bench.results.rescore import rescore
-from xrealign_bench.results.schema import BASELINE, Result
+from xrealign_bench.results.schema import BASELINE, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import (
+    Corpus,
     DataSource,
     HubData,
     Recipe,
@@ -25,6 +33,16 @@ from xrealign_bench.specs import (
     load_spec,
     shipped_names,
 )
+
+LARGEST_RECIPE = 16 * 2**10
+"""Bytes: seven times a shipped one; time to read YAML goes with the square of its depth."""
+LARGEST_FILE = 50 * 2**20
+"""Bytes: forty times the largest file of a shipped result."""
+LARGEST_VALUES = 10**8
+"""In a table of predictions, which may be far smaller on disk."""
+HTML = re.compile(r"<\s*[/!?a-zA-Z]")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,7 @@ class Submission:
 
 
 def check(file: Path, results: Path) -> Submission:
-    """Check a recipe and its results as a review would.
+    """Check a recipe and its results as a review would. What others made is parsed and never run.
 
     Args:
         file: the recipe's YAML.
@@ -48,62 +66,74 @@ def check(file: Path, results: Path) -> Submission:
     Raises:
         UserError: everything that is wrong or missing, one line each.
     """
-    problems: list[str] = []
-
-    def attempt(step: Callable[[], object]) -> None:
-        try:
-            step()
-        except UserError as error:
-            problems.append(str(error))
-
-    attempt(lambda: validate_file(file))
+    problems = Problems()
+    problems.add(_file_problems(file, LARGEST_RECIPE))
+    if not problems:
+        problems.attempt(lambda: validate_file(file))
     if problems:
-        raise UserError(problems[0])
+        raise UserError(str(problems))
     recipe = load_spec(file, Recipe)
-    problems += _name_problems(recipe, file)
-    mine = [(folder, read_result(folder)) for folder in find_results(results)]
-    mine = [(folder, result) for folder, result in mine if result.recipe.name == recipe.name]
-    if not mine:
-        problems.append(f"{results}: no result of the recipe '{recipe.name}' in it or below; evaluate it first")
+    problems.add(_recipe_problems(recipe, file))
+    mine = list(_results_of(recipe, results, problems))
+    if not mine and not problems:
+        problems.add([f"{results}: no result of the recipe '{recipe.name}' in it or below; evaluate it first"])
+    places = [_place(folder) for folder, _ in mine]
+    problems.add(f"{place}: is twice below {results}" for place in places if places.count(place) > 1)
     folders: list[Path] = []
     for folder, result in mine:
-        problems += [f"{folder}: {problem}" for problem in _result_problems(result, recipe)]
-        attempt(lambda folder=folder: rescore(folder))  # type: ignore[misc]
-        folders.append(folder)
-        if result.is_baseline:
-            continue
-        baseline = _baseline_of(folder)
-        if baseline is None:
-            problems.append(f"{folder}: no {COMPARISON} with a {BASELINE} result that is there; evaluate it again")
-            continue
-        folders.append(baseline)
-        attempt(lambda baseline=baseline: rescore(baseline))  # type: ignore[misc]
-        if not problems:  # what it is made from is good
-            attempt(lambda pair=(folder, baseline): _check_comparison(*pair))  # type: ignore[misc]
+        folders += _check_pair(folder, result, recipe, problems)
     if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+        raise UserError(str(problems))
     licences = {task.name: task.licence for _, result in mine for task in result.tasks}
     return Submission(recipe, list(dict.fromkeys(folders)), licences)
 
 
-def write(submission: Submission, file: Path, results: Path, out: Path) -> list[Path]:
-    """Copy recipe and results to where they belong in the repository, below `out`.
+class Problems:
+    """What is wrong, each once, in the order in which it was found."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
+
+    def add(self, lines: Iterable[str]) -> bool:
+        """Add problems; return whether there were none."""
+        before = len(self._lines)
+        self._lines.update(dict.fromkeys(lines))
+        return len(self._lines) == before
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """Do something, and note what it complains of; then return None."""
+        try:
+            return step()
+        except UserError as error:
+            self.add(str(error).splitlines())
+            return None
+
+
+def write(submission: Submission, file: Path, out: Path) -> list[Path]:
+    """Copy recipe and results to where they belong in the repository, below `out`: all of them or none.
 
     Raises:
         UserError: `out` holds something already.
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: is not empty; name another folder with --output")
-    target = out / "submissions" / f"{submission.recipe.name}.yaml"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, target)
-    written = [target]
-    for folder in submission.folders:
-        suite, checkpoint = folder.resolve().parts[-3:-1]
-        place = out / "leaderboard" / "results" / suite / checkpoint / folder.name
-        shutil.copytree(folder, place)
-        written.append(place)
-    return written
+    recipe = Path("submissions", f"{submission.recipe.name}.yaml")
+    places = [(folder, Path("leaderboard", "results", _place(folder))) for folder in submission.folders]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+        whole = Path(temporary, "whole")
+        (whole / recipe).parent.mkdir(parents=True)
+        shutil.copyfile(file, whole / recipe)
+        for folder, place in places:
+            shutil.copytree(folder, whole / place)
+        whole.replace(out)
+    return [out / recipe, *(out / place for _, place in places)]
 
 
 def push(folder: Path, repo: str, title: str) -> str:
@@ -131,21 +161,134 @@ def push(folder: Path, repo: str, title: str) -> str:
     return str(commit.pr_url)
 
 
-def _name_problems(recipe: Recipe, file: Path) -> Iterator[str]:
+def _recipe_problems(recipe: Recipe, file: Path) -> Iterator[str]:
     if file.stem != recipe.name:
         yield f"{file}: its name is '{recipe.name}'; call the file {recipe.name}.yaml"
-    if not recipe.citation:
-        yield f"{file}: names no citation; write the paper or page that the recipe comes from"
-    if recipe.name in shipped_names(Recipe) and digest(find_spec(recipe.name, Recipe)) != digest(recipe):
-        yield f"{file}: the name '{recipe.name}' is another recipe's already; give it one of its own"
+    taken = recipe.name in shipped_names(Recipe)
+    if not taken or digest(find_spec(recipe.name, Recipe)) != digest(recipe):
+        if not recipe.citation:
+            yield f"{file}: names no citation; write the paper or page that the recipe comes from"
+        if taken:
+            yield f"{file}: the name '{recipe.name}' is another recipe's already; give it one of its own"
+    yield from (f"{file}: {problem}" for problem in _markup(recipe.model_dump(mode="json")))
+
+
+def _results_of(recipe: Recipe, results: Path, problems: Problems) -> Iterator[tuple[Path, Result]]:
+    """The recipe's results below a folder; of others only what can't be read is noted."""
+    links = [path for path in sorted(results.rglob("*")) if path.is_symlink()]
+    if not problems.add(_said_of_link(path) for path in links):
+        return
+    for folder in find_results(results):
+        result = problems.attempt(partial(_read_plain, folder))
+        if result is not None and result.recipe.name == recipe.name:
+            yield folder, result
+
+
+def _read_plain(folder: Path) -> Result:
+    for problem in _file_problems(folder / RESULT, LARGEST_FILE):
+        raise UserError(problem)
+    return read_result(folder)
+
+
+def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems) -> list[Path]:
+    """Note what is wrong with a result, with its baseline, and with how they are compared; return both folders."""
+    good = _check_result(folder, result, recipe, problems)
+    if result.is_baseline:
+        return [folder]
+    baseline = folder.parent / BASELINE
+    if not (folder / COMPARISON).is_file() or not (baseline / RESULT).is_file():
+        problems.add([f"{folder}: no {COMPARISON} with a {BASELINE} result that is there; evaluate it again"])
+        return [folder]
+    read = problems.attempt(partial(_read_plain, baseline))
+    if read is not None and _check_result(baseline, read, find_spec(BASELINE, Recipe), problems) and good:
+        problems.attempt(partial(_check_comparison, folder, baseline))
+    return [folder, baseline]
+
+
+def _check_result(folder: Path, result: Result, recipe: Recipe, problems: Problems) -> bool:
+    """Note everything that is wrong with one result; return whether it is good."""
+    plain = problems.add(_folder_problems(folder, result))
+    good = problems.add(f"{folder}: {problem}" for problem in _result_problems(result, recipe))
+    if not plain:  # what lies there is not opened
+        return False
+    comparison = problems.attempt(partial(read_comparison, folder))
+    if comparison is not None:
+        told = [*_markup(comparison.model_dump(mode="json"))]
+        if comparison.baseline != f"../{BASELINE}":
+            told.append(f"is with '{comparison.baseline}' and not with ../{BASELINE} beside it")
+        good &= problems.add(f"{folder / COMPARISON}: {problem}" for problem in told)
+    return (problems.attempt(partial(rescore, folder)) is not None) and good
+
+
+def _folder_problems(folder: Path, result: Result) -> Iterator[str]:
+    """What is wrong with the files of a result before any of them but `result.json` is opened."""
+    checkpoint = result.checkpoint
+    name = checkpoint.id.replace("/", "--")
+    right = [
+        f"{result.suite.id}/{place}/{result.recipe.name}" for place in (name, f"{name}-{checkpoint.weights_sha256[:8]}")
+    ]
+    if _place(folder) not in right and not result.missing:
+        yield f"{folder}: belongs in a folder {right[-1]}"
+    parts = {RESULT, COMPARISON, *(record.file for record in result.predictions)}
+    for path in sorted(folder.iterdir()):
+        if path.name not in parts or not path.is_file():
+            yield f"{path}: is no part of a result; remove it"
+        elif told := list(_file_problems(path, LARGEST_FILE)):
+            yield from told
+        elif path.suffix == ".parquet" and (values := _values(path)) > LARGEST_VALUES:
+            yield f"{path}: has {values:,} values, more than the {LARGEST_VALUES:,} that it may have"
+
+
+def _file_problems(path: Path, largest: int) -> Iterator[str]:
+    """What is wrong with a file before it is opened."""
+    if path.is_symlink():
+        yield _said_of_link(path)
+    elif path.is_file() and path.stat().st_size > largest:
+        yield f"{path}: has {path.stat().st_size:,} bytes, more than the {largest:,} that it may have"
+
+
+def _said_of_link(path: Path) -> str:
+    return f"{path}: is a link; put what it leads to there"
+
+
+def _place(folder: Path) -> str:
+    """The last three names of a folder's path: suite, checkpoint and recipe."""
+    return "/".join(Path(os.path.abspath(folder)).parts[-3:])
+
+
+def _values(path: Path) -> int:
+    """How many values a table holds by its metadata; 0 of what can't be read, of which reading it says more."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowException, OSError):
+        return 0
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+
+
+def _markup(content: Any, where: str = "") -> Iterator[str]:
+    """The texts in JSON content, names of fields among them, that hold HTML."""
+    if isinstance(content, str) and HTML.search(content):
+        yield f"{where}: has HTML in it ({content[:60]!r}); write it without"
+    elif isinstance(content, list):
+        for number, item in enumerate(content):
+            yield from _markup(item, f"{where}.{number}")
+    elif isinstance(content, dict):
+        for key, item in content.items():
+            yield from _markup(key, where)
+            yield from _markup(item, f"{where}.{key}".removeprefix("."))
 
 
 def _result_problems(result: Result, recipe: Recipe) -> Iterator[str]:
     if result.reported is not None:
         yield "its scores are reported ones; only what was computed can be submitted"
-    if result.recipe_digest != digest(recipe):
+    if result.recipe_digest != digest(recipe) or digest(result.recipe) != digest(recipe):
         yield "was computed by another version of the recipe; evaluate it again"
     yield from result.missing
+    yield from _markup(result.model_dump(mode="json"))
     name = result.suite.name
     if name not in shipped_names(Suite):
         yield f"its suite '{name}' is none of this installation"
@@ -155,10 +298,31 @@ def _result_problems(result: Result, recipe: Recipe) -> Iterator[str]:
         yield f"its suite is {result.suite.id} and the one of this installation {suite.id}; evaluate it again"
     elif suite != result.suite:
         yield f"its suite {suite.id} is not the one of this installation; evaluate it with that"
+    elif changed := [task.name for task in result.tasks if not _is_shipped(task, suite)]:
+        yield f"its tasks {', '.join(changed)} are not those of this installation; evaluate it with them"
     else:
-        changed = [task.name for task in result.tasks if not _is_shipped(task, suite)]
-        if changed:
-            yield f"its tasks {', '.join(changed)} are not those of this installation; evaluate it with them"
+        yield from _suite_problems(result, suite)
+
+
+def _suite_problems(result: Result, suite: Suite) -> Iterator[str]:
+    """What a result that names the right suite and tasks makes of them."""
+    corpora = {corpus: find_spec(corpus, Corpus) for corpus in suite.parallel.corpora}
+    names = [task.name for task in result.tasks]
+    if sorted(names) == sorted(suite.tasks) and digest_suite(suite, result.tasks, corpora) != result.suite_digest:
+        yield f"its suite's digest is {result.suite_digest[:12]}, which is not that of {suite.id}; evaluate it again"
+    if result.seeds != suite.seeds:
+        yield f"its seeds are {_listed(result.seeds)}, those of {suite.id} {_listed(suite.seeds)}; evaluate these"
+    codes = suite.target_languages
+    if result.languages != [describe_language(suite, code, result.checkpoint.id) for code in codes]:
+        yield f"its languages are not those of {suite.id} as this installation describes them; evaluate it again"
+    asked = set(product(suite.tasks, [suite.source_language, *codes], suite.seeds))
+    foreign = [f"{s.task} {s.language} {s.seed}" for s in result.scores if (s.task, s.language, s.seed) not in asked]
+    if foreign:
+        yield f"has scores that {suite.id} does not ask for: {_listed(foreign)}"
+
+
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names))
 
 
 def _is_shipped(task: Task, suite: Suite) -> bool:
@@ -174,13 +338,6 @@ def _at_any_revision(task: Task) -> Task:
 
 def _unpinned(source: DataSource) -> DataSource:
     return source.model_copy(update={"revision": None}) if isinstance(source, HubData) else source
-
-
-def _baseline_of(folder: Path) -> Path | None:
-    comparison = read_comparison(folder)
-    if comparison is None or not (folder / comparison.baseline / RESULT).is_file():
-        return None
-    return (folder / comparison.baseline).resolve()
 
 
 def _check_comparison(folder: Path, baseline: Path) -> None:

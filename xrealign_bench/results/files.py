@@ -82,8 +82,9 @@ def read_predictions(folder: Path, record: PredictionRecord) -> pa.Table:
         A table with the columns that `results.schema` describes, one row a (language, seed, example).
 
     Raises:
-        UserError: the file is missing, or is not the one that the result was computed from.
+        UserError: the file is missing, is not the one that the result was computed from, or is no such table.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = folder / record.file
@@ -95,7 +96,13 @@ def read_predictions(folder: Path, record: PredictionRecord) -> pa.Table:
             f"{path}: its sha256 is {found[:12]}..., the result says {record.sha256[:12]}...; "
             "this is not the file that the scores were computed from: restore it or evaluate again"
         )
-    return pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: can't be read as Parquet: {' '.join(str(error).split())}") from None
+    if table.num_rows != record.rows:
+        raise UserError(f"{path}: has {table.num_rows} rows and not the {record.rows} that the result says")
+    return table
 
 
 def find_results(root: Path) -> list[Path]:
@@ -121,7 +128,7 @@ def _write_model(path: Path, model: Result | Comparison) -> Path:
 
 def _read_model(path: Path, model: type[Stored]) -> Stored:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise UserError(
             f"{path.parent}: no {path.name} in it; results lie below OUTPUT/results/SUITE/CHECKPOINT"
@@ -130,6 +137,8 @@ def _read_model(path: Path, model: type[Stored]) -> Stored:
         raise UserError(f"{path}: can't be read: {error}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is no JSON that can be read: {error}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -139,6 +148,10 @@ def _read_model(path: Path, model: type[Stored]) -> Stored:
         return model.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(f"{path}: {line}" for line in _sentences(error))) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from xrealign_bench.specs import Corpus, HubData, Recipe, Spec, Suite, Task
 from xrealign_bench.specs.base import digest
@@ -142,7 +142,8 @@ class StageRecord(Spec):
 
 class PredictionRecord(Spec):
     task: str
-    file: str
+    file: Annotated[str, Field(pattern=r"^predictions-[a-z0-9.-]+\.parquet$")]
+    """Beside `result.json`, and nowhere else."""
     sha256: str
     rows: int
 

@@ -55,6 +55,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise UserError(f"{path}:{line}: is not YAML: {error.reason}") from None
+    except RecursionError:
+        raise UserError(f"{path}: is nested too deeply to be read") from None
     except ValueError as error:  # 2026-13-45
         raise UserError(f"{path}: has a date or a number that is none ({error}); put it in quotes") from None
     if not isinstance(content, dict):
