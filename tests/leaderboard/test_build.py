@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -193,3 +194,11 @@ def test_building_needs_no_heavy_library(page: Path) -> None:
     arguments = [str(page.parents[2] / "results"), str(page.parents[1])]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_link_of_the_boards_in_the_repository_leads_somewhere() -> None:
+    pages = sorted((Path(__file__).parents[2] / "leaderboard").rglob("*.md"))
+    assert len(pages) > 300
+    for page in pages:
+        for link in set(re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))):
+            assert link.startswith("https://") or (page.parent / unquote(link)).is_file(), f"{page}: {link}"

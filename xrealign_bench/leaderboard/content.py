@@ -166,7 +166,7 @@ def reported_averages(board: Board, section: Section) -> Table:
     return _table(("Recipe", *columns), lines)
 
 
-def reported_languages(section: Section) -> Table:
+def reported_languages(board: Board, section: Section) -> Table:
     """A publication's means of single languages: language and test set x recipes."""
     single = {
         row.page: {
@@ -175,10 +175,13 @@ def reported_languages(section: Section) -> Table:
         for row in section.rows
     }
     told = [row for row in section.rows if single[row.page]]
+    with_page = languages_of(board)
     named = {code: record for row in told for code, record in row.languages.items()}
     lines = [
         (
-            language_cell(named[code]) if code in named else Cell(f"{language_name(code)} ({code})"),
+            language_cell(named[code])
+            if code in with_page and code in named
+            else Cell(f"{language_name(code)} ({code})"),
             Cell(test_set),
             *(_reported(single[row.page].get((test_set, code))) for row in told),
         )
@@ -486,6 +489,7 @@ def languages_of(board: Board) -> list[str]:
     """The languages that have a score or a gap on a board, the source language first."""
     rows = [row for section in board.sections for row in section.rows]
     shown = {code for row in rows for task in row.summary.tasks.values() for code in task.languages}
+    shown |= {mean.languages[0] for row in rows for mean in row.reported_means if mean.languages and _of_one(mean)}
     return [code for code in (board.suite.source_language, *board.suite.target_languages) if code in shown]
 
 
@@ -512,6 +516,18 @@ def describe_language(board: Board, code: str) -> tuple[str, Facts]:
         ("Tier", record.tier),
         (distance[0].upper() + distance[1:], f"{FACTS['Distance'](record).text}, {record.band}"),
     ]
+
+
+def language_means(board: Board, code: str) -> Table:
+    """What publications give of a language as means alone."""
+    lines = [
+        (Cell(row.label, link=row.page), Cell(section.checkpoint.id), Cell(mean.test_set), _reported(mean))
+        for section in board.sections
+        for row in section.rows
+        for mean in row.reported_means
+        if mean.languages == [code]
+    ]
+    return _table(("Recipe", "Checkpoint", "Test set", "Reported mean"), lines, 3)
 
 
 def language_results(board: Board, code: str, task: str) -> Table:

@@ -93,6 +93,7 @@ def render_language(board: Board, code: str) -> str:
     ]
     for task in board.suite.tasks:
         parts += _titled(text(task), content.language_results(board, code, task), up)
+    parts += _titled("Reported means", content.language_means(board, code), up)
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,7 +123,7 @@ def _render_section(board: Board, section: Section) -> list[str]:
         parts.append(_table(content.overview(scored)))
     if len(scored) < len(section.rows):
         parts += _titled("Reported averages", content.reported_averages(board, section), "", "###")
-        parts += _titled("Reported means of single languages", content.reported_languages(section), "", "###")
+        parts += _titled("Reported means of single languages", content.reported_languages(board, section), "", "###")
     for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
         parts.append(f"**Reported**: {text(said)}")
     unranked = [row for row in scored if row.unranked]

@@ -156,8 +156,9 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
         _copy_evidence(row, pages.folder / page)
     for code, (name, facts) in languages.items():
         tables = {task: content.language_results(board, code, task) for task in board.suite.tasks}
+        means = content.language_means(board, code)
         page = f"{suite}/{content.language_page(code)}"
-        yield pages.write(page, "language.html", code=code, name=name, facts=facts, tables=tables, **shown)
+        yield pages.write(page, "language.html", code=code, name=name, facts=facts, tables=tables, means=means, **shown)
 
 
 def _overview(board: Board) -> Table:
@@ -206,7 +207,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             legend=list(zip(COLOURS, (result.recipe.name for result, _ in shown[:BARS]), strict=False)),
             bars_at_most=BARS,
             left_out=len(compared) - len(shown[:BARS]),
-            reported=content.reported_languages(section) if first else None,
+            reported=content.reported_languages(board, section) if first else None,
             drawn={task: _task_charts(best, task) for task in heat if first and (best := _first_in(recipes, task))},
         )
 
