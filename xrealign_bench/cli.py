@@ -597,6 +597,42 @@ def leaderboard_serve(results: Path, output: Path | None, port: int, open_browse
         serve(folder, port, ready)
 
 
+@leaderboard.command("withdraw")
+@result_argument
+@click.option("--reason", required=True, help="What is wrong with it; it stands on the board.")
+def leaderboard_withdraw(result: Path, reason: str) -> None:
+    """Take a result's rank away, and say why.
+
+    RESULT is its folder. It stays where it is, and so do its scores; what was compared with it has no rank either.
+
+    \b
+    Example:
+      xrealign-bench leaderboard withdraw leaderboard/results/demo-1.0/xrealign-mini/mine --reason "wrong corpus"
+    """
+    from xrealign_bench.results.history import withdraw
+
+    withdraw(result, reason)
+
+
+@leaderboard.command("correct")
+@result_argument
+@click.argument("by", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--reason", required=True, help="What was wrong; it stands on the board.")
+def leaderboard_correct(result: Path, by: Path, reason: str) -> None:
+    """Replace a result, and say why.
+
+    RESULT is the folder of the wrong one, BY that of the right one: of the same recipe, checkpoint, suite and seeds.
+
+    \b
+    Example:
+      xrealign-bench leaderboard correct leaderboard/results/demo-1.0/xrealign-mini/mine \\
+          xrealign-output/results/demo-1.0/xrealign-mini/mine --reason "computed with a faulty driver"
+    """
+    from xrealign_bench.results.history import correct
+
+    correct(result, by, reason)
+
+
 @cli.command()
 @result_argument
 def rescore(result: Path) -> None:
@@ -688,11 +724,14 @@ def reproduce(result: Path) -> None:
     show_default=True,
     help="Folder for the stages; what is found there is not computed again.",
 )
+@click.option("--record", is_flag=True, help="Note beside RESULT that it held: boards then show it as rerun.")
 @device_option
 @offline_option
 @code_option
 @pickle_option
-def verify(result: Path, seed: int | None, tolerance: float, store: Path, device: str | None, **options: Any) -> None:
+def verify(
+    result: Path, seed: int | None, tolerance: float, store: Path, record: bool, device: str | None, **options: Any
+) -> None:
     """Compute one seed of a result again and compare.
 
     RESULT is its folder. Everything is computed from the checkpoint and the data, in a store of its own. On the same
@@ -732,6 +771,8 @@ def verify(result: Path, seed: int | None, tolerance: float, store: Path, device
     if not verification.holds:
         raise UserError(f"{result}: seed {plan.request.seeds[0]} computed again is not what is stored")
     click.echo("equal" if verification.same_numerics else f"within {tolerance} points")
+    if record:
+        job.record(result, stored, plan.request.seeds[0], verification)
 
 
 @cli.command()

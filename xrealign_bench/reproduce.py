@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,15 @@ import numpy as np
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, sources_of
 from xrealign_bench.evaluate import prepare as prepare_evaluation
+from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
+from xrealign_bench.results.history import add_event
 from xrealign_bench.results.rescore import check_computed
-from xrealign_bench.results.schema import BASELINE, Result, digest_suite
-
-TOLERANCE = 1.0
-"""Percentage points that the mean of a task may differ by on another machine."""
+from xrealign_bench.results.schema import BASELINE, HistoryEvent, Result, digest_evidence, digest_suite
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,21 @@ class Verification:
         return all(100 * abs(task.difference) <= self.tolerance for task in self.tasks) and (
             not self.same_numerics or all(task.worst_difference == 0 for task in self.tasks)
         )
+
+
+def record(folder: Path, result: Result, seed: int, verification: Verification) -> None:
+    """Note beside a result that a seed was computed again and held, so that boards show it as rerun."""
+    if not processes.is_first():
+        return
+    event = HistoryEvent(
+        what="rerun",
+        on=date.today(),
+        evidence=digest_evidence(result),
+        seed=seed,
+        largest_difference=max(100 * abs(task.difference) for task in verification.tasks),
+        same_numerics=verification.same_numerics,
+    )
+    add_event(folder, event)
 
 
 def read_computed(folder: Path) -> Result:

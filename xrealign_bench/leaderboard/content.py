@@ -15,7 +15,16 @@ from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.numbers import NONE, as_reported, counted, percent, signed, spread, with_interval
 from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.command import command_of, environment_of, remarks_on
-from xrealign_bench.results.schema import BASELINE, Gain, LanguageChange, LanguageRecord, ReportedMean, Result
+from xrealign_bench.results.schema import (
+    BASELINE,
+    Gain,
+    HistoryEvent,
+    LanguageChange,
+    LanguageRecord,
+    ReportedMean,
+    Result,
+    Trust,
+)
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
@@ -93,8 +102,12 @@ def rules(board: Board) -> Facts:
         (
             "Reported",
             "rows are taken from a publication: nothing was computed here, and their intervals are over seeds alone, "
-            "so too narrow. All others are rescored: `xrealign-bench rescore` computes each score from stored "
-            "predictions.",
+            "so too narrow.",
+        ),
+        (
+            "Rescored",
+            "rows have all predictions stored: `xrealign-bench rescore` computes each score from them. Of rerun ones a "
+            "seed was computed again from checkpoint and data, too (`xrealign-bench verify`), and agreed.",
         ),
         (
             "No rank",
@@ -131,7 +144,7 @@ def overview(rows: Iterable[Row]) -> Table:
 def _overview_line(row: Row) -> tuple[Cell, ...]:
     memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 2**20
     return (
-        Cell(str(row.rank) if row.rank is not None else "partial" if row.partial else NONE, row.rank),
+        Cell(_rank(row), row.rank),
         Cell(row.label, link=row.page, note=row.title),
         Cell(row.trust),
         Cell(str(row.seeds), row.seeds),
@@ -147,6 +160,25 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
         Cell(NONE) if memory is None else Cell(f"{memory:,.0f} MiB", memory),
         Cell(NONE) if row.reported else Cell(f"{row.realigned_parameters:,}", row.realigned_parameters),
     )
+
+
+def _rank(row: Row) -> str:
+    if row.rank is not None:
+        return str(row.rank)
+    withdrawn = any(event.what == "withdrawn" for event in row.events)
+    return "withdrawn" if withdrawn else "partial" if row.partial else NONE
+
+
+def said_of(event: HistoryEvent) -> str:
+    """What happened to a result, as a sentence without its end."""
+    if event.what != "rerun":
+        return f"{event.what} on {event.on}: {event.reason}"
+    agreed = (
+        "every score equal"
+        if event.same_numerics
+        else f"a task's mean at most {event.largest_difference:.2f} points off"
+    )
+    return f"seed {event.seed} computed again on {event.on}: {agreed}"
 
 
 def scored(section: Section) -> list[Row]:
@@ -352,12 +384,20 @@ def result_languages(board: Board, row: Row, task: str, facts: Sequence[str]) ->
     return _table(("Language", *facts, *CHANGE), lines, 1 + len(facts))
 
 
+_TRUSTED: Mapping[Trust, str] = {
+    "reported": "taken from a publication",
+    "rescored": "each score from stored predictions",
+    "rerun": "each score from stored predictions, and a seed computed again",
+}
+
+
 def provenance(row: Row) -> Facts:
     """What a result says of how it came about."""
     result, suite = row.entry.result, row.entry.result.suite
     checkpoint, recipe = result.checkpoint, result.recipe
     facts = [
-        ("Trust", "reported: taken from a publication" if row.reported else "rescored: each from stored predictions"),
+        ("Trust", f"{row.trust}: {_TRUSTED[row.trust]}"),
+        *(("Since published", said_of(event)) for event in row.events),
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),
         ("Not ranked", "; ".join(row.unranked)),

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from xrealign_bench.leaderboard.content import said_of
 from xrealign_bench.leaderboard.table import Board, Row, Section
 from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
@@ -53,6 +54,7 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
                 **_identity(section, row),
                 "title": row.title,
                 "trust": row.trust,
+                "history": [said_of(event) for event in row.events],
                 "seeds": row.seeds,
                 "xr": _value(row.xr),
                 **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},

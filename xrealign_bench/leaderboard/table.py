@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
-from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_result
+from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_history, read_result
 from xrealign_bench.results.schema import (
     BASELINE,
     CheckpointRecord,
     Comparison,
     Gain,
+    History,
+    HistoryEvent,
     LanguageChange,
     LanguageRecord,
     ReportedMean,
     Result,
+    Trust,
     digest_evidence,
+    trust_in,
 )
 from xrealign_bench.scoring.aggregate import Summary, Value, summarise
 from xrealign_bench.specs import Suite
@@ -35,6 +38,7 @@ class Entry:
     folder: Path
     result: Result
     comparison: Comparison | None
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class Row:
     """Of all stages behind the result, those shared with other results included."""
     peak_memory_bytes: int | None
     realigned_parameters: int
-    trust: Literal["reported", "rescored"]
+    trust: Trust
+    events: tuple[HistoryEvent, ...]
+    """What happened to it since it was published."""
     reported: str | None
     """Where reported scores were taken from."""
     reported_means: list[ReportedMean]
@@ -119,7 +125,10 @@ def read_entries(root: Path) -> list[Entry]:
     Raises:
         UserError: one of them can't be read.
     """
-    return [Entry(folder, read_result(folder), read_comparison(folder)) for folder in find_results(root)]
+    return [
+        Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
+        for folder in find_results(root)
+    ]
 
 
 def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
@@ -176,7 +185,8 @@ def distinct_slugs(names: Iterable[str]) -> list[str]:
 
 
 def _section(entries: Sequence[Entry], slug: str, out: Path) -> Section:
-    baselines = {digest_evidence(e.result) for e in entries if e.result.is_baseline}
+    standing = (entry for entry in entries if entry.history.withdrawn is None)
+    baselines = {digest_evidence(e.result) for e in standing if e.result.is_baseline}
     pages = distinct_slugs(entry.folder.name for entry in entries)
     rows = [_row(entry, baselines, f"results/{slug}/{page}", out) for entry, page in zip(entries, pages, strict=True)]
     return Section(entries[0].result.checkpoint, slug, tuple(rank(rows)))
@@ -188,6 +198,8 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
     comparison = entry.comparison if problem is None else None
     changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
     unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
+    if (withdrawn := entry.history.withdrawn) is not None:
+        unranked.insert(0, f"withdrawn on {withdrawn.on}: {withdrawn.reason}")
     if problem is not None:
         unranked.append(problem)
     elif comparison is not None and not unranked and comparison.gains["xr"].low is None:
@@ -213,7 +225,8 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         seconds=sum(stage.seconds for stage in result.stages),
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
-        trust=result.trust,
+        trust=trust_in(result, entry.history),
+        events=tuple(entry.history.events),
         reported=result.reported,
         reported_means=result.reported_means,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),

@@ -18,15 +18,16 @@ from pydantic import ValidationError
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
-from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, PredictionRecord, Result
+from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, History, PredictionRecord, Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 RESULT = "result.json"
 COMPARISON = "comparison.json"
+HISTORY = "history.json"
 
-Stored = TypeVar("Stored", Result, Comparison)
+Stored = TypeVar("Stored", Result, Comparison, History)
 
 
 def write_predictions(folder: Path, task: str, table: pa.Table) -> PredictionRecord:
@@ -75,6 +76,21 @@ def read_comparison(folder: Path) -> Comparison | None:
     return _read_model(path, Comparison) if path.exists() else None
 
 
+def write_history(folder: Path, history: History) -> Path:
+    """Write `history.json` beside the result that it is about."""
+    return _write_model(folder / HISTORY, history)
+
+
+def read_history(folder: Path) -> History:
+    """Read the `history.json` of a folder; nothing has happened where there is none.
+
+    Raises:
+        UserError: as for `read_result`.
+    """
+    path = folder / HISTORY
+    return _read_model(path, History) if path.exists() else History()
+
+
 def read_predictions(folder: Path, record: PredictionRecord) -> pa.Table:
     """Read the predictions of one task, checked against the digest that the result gives for them.
 
@@ -121,7 +137,7 @@ def write_text(path: Path, text: str) -> Path:
     return write_whole(path, text.encode())
 
 
-def _write_model(path: Path, model: Result | Comparison) -> Path:
+def _write_model(path: Path, model: Result | Comparison | History) -> Path:
     content = model.model_dump(mode="json")
     return write_text(path, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
 

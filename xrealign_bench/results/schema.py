@@ -8,7 +8,7 @@ itself, `comparison.json`. Predictions hold numbers and no text: columns languag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -66,6 +66,9 @@ class LanguageRecord(Spec):
     band: str
     seen: bool | None
     """In the checkpoint's pre-training; null: not known."""
+
+
+Trust = Literal["reported", "rescored", "rerun"]
 
 
 class Score(Spec):
@@ -184,11 +187,6 @@ class Result(Spec):
         if self.reported_means and (self.reported is None or self.tasks or self.scores or self.predictions):
             raise ValueError("reported_means are of a reported result that has no tasks, scores and predictions")
         return self
-
-    @property
-    def trust(self) -> Literal["reported", "rescored"]:
-        """How far scores can be checked: `rescored`, each from stored predictions; `reported`, not at all."""
-        return "rescored" if self.reported is None else "reported"
 
     @property
     def is_baseline(self) -> bool:
@@ -315,6 +313,52 @@ def _at_any_commit(corpus: Corpus) -> Corpus:
     if not isinstance(corpus.source, HubData):
         return corpus
     return corpus.model_copy(update={"source": corpus.source.model_copy(update={"revision": None})})
+
+
+class HistoryEvent(Spec):
+    """What happened to a published result."""
+
+    what: Literal["rerun", "corrected", "withdrawn"]
+    on: date
+    evidence: str
+    """`digest_evidence` of the result: of a corrected one, as it was before."""
+    reason: str = ""
+    """Of a correction or withdrawal."""
+    seed: int | None = None
+    """The one that was computed again from checkpoint and data."""
+    largest_difference: float | None = None
+    """Of a rerun: percentage points between the means of a task, over the tasks."""
+    same_numerics: bool | None = None
+    """Of a rerun: on the same kind of device, with the same versions, so that every score had to be equal."""
+
+    @model_validator(mode="after")
+    def _says_what_it_must(self) -> HistoryEvent:
+        if self.what == "rerun" and None in (self.seed, self.largest_difference, self.same_numerics):
+            raise ValueError("a rerun says seed, largest_difference and same_numerics")
+        if self.what != "rerun" and not self.reason.strip():
+            raise ValueError(f"what is {self.what} needs a reason")
+        return self
+
+
+class History(Spec):
+    """What happened to a result since it was published, the earliest first."""
+
+    schema_version: Literal[1] = 1
+    events: list[HistoryEvent] = []
+
+    @property
+    def withdrawn(self) -> HistoryEvent | None:
+        return next((event for event in self.events if event.what == "withdrawn"), None)
+
+
+def trust_in(result: Result, history: History) -> Trust:
+    """How far scores can be checked: `reported`, not at all; `rescored`, each from stored predictions; `rerun`, and a
+    seed was computed again and agreed."""
+    if result.reported is not None:
+        return "reported"
+    evidence = digest_evidence(result)
+    again = any(event.what == "rerun" and event.evidence == evidence for event in history.events)
+    return "rerun" if again else "rescored"
 
 
 def digest_evidence(result: Result) -> str:

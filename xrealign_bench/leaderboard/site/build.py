@@ -139,8 +139,21 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
     languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
     names = sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1])
     reported = [(section, content.reported_averages(board, section)) for section in board.sections]
-    overview = _overview(board)
-    yield pages.write(f"{suite}/index", "board.html", table=overview, reported=reported, languages=names, **shown)
+    corrections = [
+        f"{row.label} ({section.checkpoint.id}): {content.said_of(event)}"
+        for section, row in rows
+        for event in row.events
+        if event.what == "corrected"
+    ]
+    yield pages.write(
+        f"{suite}/index",
+        "board.html",
+        table=_overview(board),
+        reported=reported,
+        corrections=corrections,
+        languages=names,
+        **shown,
+    )
     for name, text in (
         ("leaderboard.csv", render_csv(board)),
         ("leaderboard.json", render_json(board)),
