@@ -627,7 +627,7 @@ def test_rescore_of_nothing(tmp_path: Path) -> None:
 
 def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -> None:
     world = finished[0]
-    ran = command("leaderboard", "build", world.output / "results", "--out", tmp_path / "board")
+    ran = command("leaderboard", "build", world.output / "results", "--output", tmp_path / "board")
     assert (ran.status, ran.err) == (0, "")
     paths = [Path(line) for line in ran.out.splitlines()]
     assert [path.name for path in paths] == ["README.md", "leaderboard.csv", "languages.csv", "leaderboard.json"]

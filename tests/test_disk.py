@@ -153,7 +153,7 @@ def test_a_full_disk_in_another_command(new_world: WorldMaker, monkeypatch: pyte
     assert world.evaluate().status == 0
     out = world.folder / "board"
     with files_of_at_most(100):
-        ran = command("leaderboard", "build", world.output / "results", "--out", out)
+        ran = command("leaderboard", "build", world.output / "results", "--output", out)
     assert is_bad_input(ran, "^error: File too large")
     assert [path for path in out.rglob("*") if path.is_file()] == []
     assert board.build(world.output / "results", out)

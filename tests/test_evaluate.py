@@ -496,7 +496,8 @@ def test_a_lower_precision_is_another_computation_and_recorded(new_world: WorldM
     plain = read_result(world.result("finetune-only"))
     ran = world.evaluate("--precision", precision, "--gradient-checkpointing")
     assert ran.status == 0, ran.err
-    result = read_result(world.result("finetune-only"))
+    assert read_result(world.result("finetune-only")) == plain  # both stand side by side
+    result = read_result(world.result(f"finetune-only--{precision}"))
     assert result.numerics == plain.numerics | {
         "dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision],
         "gradient_checkpointing": True,

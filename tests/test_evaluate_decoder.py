@@ -127,9 +127,9 @@ def test_the_harm_to_the_language_model_is_compared(world: World) -> None:
 LORA = RECIPE | {"name": "lora", "adapter": {"r": 2}, "schedule": {"batch_size": 4, "learning_rate": 0.01}}
 
 
-def with_adapter(world: World, whole: Any) -> tuple[Any, Path]:
+def with_adapter(world: World, whole: Any, result: str = "lora") -> tuple[Any, Path]:
     """A language model with the adapter that the first seed's realignment left, put on it by PEFT."""
-    stages = [stage for stage in read_result(world.result("lora")).stages if stage.kind == "realign"]
+    stages = [stage for stage in read_result(world.result(result)).stages if stage.kind == "realign"]
     folder = Store(world.store).read("realign", stages[0].key).folder
     whole.model = PeftModel.from_pretrained(whole.model, folder / "adapter")
     return whole.eval(), folder
@@ -160,13 +160,13 @@ def test_an_adapter_is_realigned_beside_quantised_weights(world: World, tmp_path
     whole = LlamaForCausalLM.from_pretrained(world.checkpoint, quantization_config=bits8, dtype=torch.float32)
     assert whole.model.layers[0].mlp.up_proj.weight.dtype == torch.int8
     bits, _, size = bits_and_tokens(world, whole.eval())
-    assert scored(quantised, "finetune-only") == pytest.approx(dict.fromkeys(SEEDS, bits / size), rel=1e-4)
-    bits, _, size = bits_and_tokens(world, with_adapter(quantised, whole)[0])
-    assert scored(quantised, "lora")[SEEDS[0]] == pytest.approx(bits / size, rel=1e-4)
+    assert scored(quantised, "finetune-only--8bit") == pytest.approx(dict.fromkeys(SEEDS, bits / size), rel=1e-4)
+    bits, _, size = bits_and_tokens(world, with_adapter(quantised, whole, "lora--8bit")[0])
+    assert scored(quantised, "lora--8bit")[SEEDS[0]] == pytest.approx(bits / size, rel=1e-4)
     # Rounding moves the score, a little.
-    assert 0 < abs(scored(quantised, "finetune-only")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
-    result = read_result(quantised.result("lora"))
-    assert result.numerics["quantised"] == "8bit" and "bitsandbytes" in result.numerics
+    assert 0 < abs(scored(quantised, "finetune-only--8bit")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
+    result = read_result(quantised.result("lora--8bit"))
+    assert result.numerics["quantised"] == "8bit" and "bitsandbytes" in result.packages
     assert "--quantise 8bit" in command_of(result)
 
 

@@ -124,4 +124,4 @@ def test_a_recipe_of_ones_own_is_named(new_world: Callable[..., World]) -> None:
     world = new_world()
     assert world.evaluate("--recipe", write_recipe(world.folder)).status == 0
     ran = command("reproduce", world.result("mine"))
-    assert "# recipe mine: not the one shipped here under that name; it stands in result.json" in ran.out
+    assert "# recipe mine: not the one shipped here under that name; write the 'recipe' of result.json into" in ran.out

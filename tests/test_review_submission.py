@@ -35,7 +35,9 @@ def submitted(tmp_path: Path) -> Path:
         for name in names:
             (tmp_path / side / "submissions").mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "submissions" / f"{name}.yaml", tmp_path / side / "submissions")
-            shutil.copytree(SHIPPED / name, tmp_path / side / PLACE / name)
+            shutil.copytree(
+                SHIPPED / name, tmp_path / side / PLACE / name, ignore=shutil.ignore_patterns("history.json")
+            )
     return tmp_path / "submitted"
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import asdict
@@ -101,7 +102,7 @@ def default_store() -> Path:
 
 
 EVALUATION_OPTIONS = (
-    click.option("--checkpoint", help="Hub id or folder of an encoder.  [default: the suite's, else xrealign-mini]"),
+    click.option("--checkpoint", help="Hub id or folder.  [default: the suite's, else xrealign-mini]"),
     click.option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
     click.option("--suite", default="demo", show_default=True, help="Name or YAML file."),
     click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated."),
@@ -520,9 +521,9 @@ results_argument = click.argument(
 @leaderboard.command("build")
 @results_argument
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
 )
-def leaderboard_build(results: Path, out: Path | None) -> None:
+def leaderboard_build(results: Path, output: Path | None) -> None:
     """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
 
     \b
@@ -531,7 +532,7 @@ def leaderboard_build(results: Path, out: Path | None) -> None:
     """
     from xrealign_bench.leaderboard.build import build
 
-    for path in build(results, out or results.parent):
+    for path in build(results, output or results.parent):
         click.echo(path)
 
 
@@ -1021,6 +1022,9 @@ def _quiet_libraries(offline: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    # PEFT asks transformers by a name of old, and bitsandbytes for a kernel of 4 bits that 8 bits have no use for.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def _join(device: str | None) -> None:

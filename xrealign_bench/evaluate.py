@@ -24,6 +24,7 @@ from xrealign_bench.models.device import (
     Quantised,
     check_precision,
     check_quantised,
+    how_computed,
     numeric_settings,
     pick_device,
 )
@@ -177,7 +178,8 @@ def sources_of(request: Request, device: str | None) -> Sources:
 
 
 def part_of_suite(request: Request) -> str:
-    """Which part of the suite is asked for, as the end of a folder's name: `--de-sw--limit64`; empty for all of it.
+    """Which part of the suite is asked for, and in what precision if not in fp32, as the end of a folder's name:
+    `--de-sw--limit64`, `--bf16`; empty for all of it.
 
     Parts that differ have ends that differ. A long list is told by its length and a digest.
     """
@@ -191,6 +193,7 @@ def part_of_suite(request: Request) -> str:
         parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
     if request.limit is not None:
         parts.append(f"limit{request.limit}")
+    parts += how_computed(request.numerics)
     return "".join(f"--{part}" for part in parts)
 
 

@@ -82,7 +82,7 @@ def rules(board: Board) -> Facts:
             f"{board.suite.bands.distance} distance to `{board.suite.source_language}`; "
             f"close ≤ {cuts[0]:g} < middle ≤ {cuts[1]:g} < distant.",
         ),
-        ("Seen", "in the checkpoint's pre-training."),
+        ("Seen", f"in the checkpoint's pre-training; {NONE} where that is not known."),
         (
             "[ ]",
             "the 95 % interval of a paired bootstrap over seeds and test examples. With one seed it says nothing about "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
+from xrealign_bench.models.device import how_computed
 from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_history, read_result
 from xrealign_bench.results.schema import (
     BASELINE,
@@ -96,8 +97,10 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The recipe's name; of a partial result its folder's, which says which part it is."""
-        return self.entry.folder.name if self.partial else self.recipe
+        """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
+        if self.partial:
+            return self.entry.folder.name
+        return "--".join([self.recipe, *how_computed({"dtype": "float32"} | self.entry.result.numerics)])
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,9 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
     problem = _comparison_problem(entry, baselines)
     comparison = entry.comparison if problem is None else None
     changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
+    several = len(result.seeds) > 1  # one seed has no standard deviation that a rule could go by
+    if not several:
+        changes = tuple(change.model_copy(update={"one_std": "same"}) for change in changes)
     unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
     if (withdrawn := entry.history.withdrawn) is not None:
         unranked.insert(0, f"withdrawn on {withdrawn.on}: {withdrawn.reason}")
@@ -217,7 +223,7 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         groups=summary.groups,
         gains=comparison.gains if comparison else {},
         tested=_verdicts([change.verdict for change in changes]) if comparison else None,
-        one_std=_verdicts([change.one_std for change in changes]) if comparison else None,
+        one_std=_verdicts([change.one_std for change in changes]) if comparison and several else None,
         worst=min(changes, key=lambda change: change.gain, default=None),
         changes=changes,
         summary=summary,

@@ -107,6 +107,16 @@ def numeric_settings(
     }
 
 
+def how_computed(numerics: Mapping[str, Any]) -> list[str]:
+    """Names of what makes the same recipe another row: a precision that is not fp32, and weights of few bits.
+
+    >>> how_computed({"dtype": "bfloat16", "quantised": "8bit"}), how_computed({"dtype": "float32"})
+    (['bf16', '8bit'], [])
+    """
+    short = next((name for name, full in PRECISIONS.items() if full == numerics["dtype"] != "float32"), None)
+    return [name for name in (short, numerics.get("quantised")) if name]
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python's, numpy's and torch's generators, on all devices."""
     import random

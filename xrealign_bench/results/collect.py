@@ -34,6 +34,10 @@ PACKAGES = (
 """Their versions can move a score."""
 
 
+def _packages(plan: Plan) -> list[str]:
+    return [*PACKAGES, *(["bitsandbytes"] if "quantised" in plan.request.numerics else [])]
+
+
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
     """Write the result folder of one recipe from its stages' outputs.
 
@@ -68,7 +72,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
         limit=request.limit,
         numerics=request.numerics,
-        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        packages={name: importlib.metadata.version(name) for name in _packages(plan)},
         data=_data_records(plan, run, store),
         realignment=_realignment_records(run, store),
         scores=_scores(run, store),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.models.device import PRECISIONS
 from xrealign_bench.results.schema import Result
-from xrealign_bench.specs import Recipe, digest, find_spec, shipped_names
+from xrealign_bench.specs import HubData, Recipe, digest, find_spec, shipped_names
 
 
 def environment_of(result: Result) -> str:
@@ -26,7 +27,7 @@ def command_of(result: Result) -> str:
     words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
-    if len(tasks) < len(result.tasks):
+    if len(tasks) < len(result.suite.tasks):
         words += [part for name in tasks for part in ("--task", name)]
     if len(targets) < len(result.suite.target_languages):
         words += [part for code in targets for part in ("--language", code)]
@@ -45,9 +46,15 @@ def remarks_on(result: Result) -> list[str]:
     """What the command alone does not say: which checkpoint is meant, and what differs from what is shipped here."""
     checkpoint, recipe = result.checkpoint, result.recipe
     said = []
-    if checkpoint.revision is None:
+    of_the_hub = {task.name for task in result.tasks if isinstance(task.source, HubData)}
+    if any(record.name in of_the_hub and record.revision is None for record in result.data):
+        said.append("data: from a local copy where no revision of the Hub is told; name its folder with --data-root")
+    if checkpoint.revision is None and checkpoint.id != EMBEDDED:
         said.append(f"checkpoint {checkpoint.id}: the folder with weights of sha256 {checkpoint.weights_sha256}")
     shipped = find_spec(recipe.name, Recipe) if recipe.name in shipped_names(Recipe) else None
     if shipped is None or digest(shipped) != result.recipe_digest:
-        said.append(f"recipe {recipe.name}: not the one shipped here under that name; it stands in result.json")
+        said.append(
+            f"recipe {recipe.name}: not the one shipped here under that name; write the 'recipe' of result.json into a "
+            f"file {recipe.name}.yaml and name that"
+        )
     return said

@@ -164,12 +164,15 @@ def _check_comparable(ours: _System, theirs: _System) -> None:
     changed = sorted(
         f"{task} {code}" for task, code in mine.keys() & other.keys() if mine[task, code] != other[task, code]
     )
+    codes = [{language.code for language in each.languages} for each in (result, baseline)]
+    if alone := sorted(codes[0] ^ codes[1]):
+        problems.append(f"languages ({', '.join(alone[:5])}{' and more' if len(alone) > 5 else ''} in one alone)")
     if changed:
         problems.append(f"test data ({', '.join(changed)})")
     if problems:
         raise UserError(
-            f"{theirs.folder} is no baseline for {ours.folder}, they differ in: {'; '.join(problems)}. "
-            "Evaluate both with the same suite, checkpoint, seeds and limit"
+            f"{ours.folder} and {theirs.folder} can't be compared, they differ in: {'; '.join(problems)}. "
+            "Evaluate both with the same suite, checkpoint, languages, seeds and limit"
         )
 
 
