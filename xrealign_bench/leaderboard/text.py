@@ -52,7 +52,7 @@ def render_languages(results: Sequence[Result], comparisons: Sequence[Comparison
         for start in range(0, len(results), RECIPES_ABREAST):
             part = slice(start, start + RECIPES_ABREAST)
             blocks.append(f"{task}\n{_language_table(task, results[part], summaries[part], comparisons[part])}")
-    key = "percent; in brackets the gain over the first; +/- after it: helped/harmed (corrected test at 5 %)"
+    key = "percent; in brackets the gain over the first column; +/- after it: helped/harmed (corrected test at 5 %)"
     return "\n\n".join([*blocks, key])
 
 
