@@ -1,0 +1,264 @@
+"""Time, peak memory and losses of each phase, the harness's and those of `plain.py`, side by side on one machine.
+
+Both do the same steps on the same batches from the same weights, without dropout, each in a process of its own, one
+after the other, several times; medians are shown, and the share of this machine's matrix products (float32, measured
+in the same run) that each reaches. Reading, tokenising and aligning are done before by the harness and not counted.
+
+    python benchmarks/against_plain.py --checkpoint ./encoder --data-root ./hub --store ./store --steps 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import plain
+import torch
+from tabulate import tabulate
+
+from xrealign_bench.evaluate import Options, prepare, sources_of
+from xrealign_bench.models.blocks import find_blocks
+from xrealign_bench.models.device import seed_everything
+from xrealign_bench.models.heads import TokenClassifier
+from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.text import windows_of
+from xrealign_bench.models.training import shuffled
+from xrealign_bench.pipeline.executor import run_serially
+from xrealign_bench.pipeline.files import read_rows
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.progress import Progress
+from xrealign_bench.realignment.batches import draw_batches
+from xrealign_bench.realignment.objectives import projection_head
+from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
+from xrealign_bench.realignment.trainer import realign
+from xrealign_bench.specs import Freeze, Objective, Recipe, Schedule, find_spec
+from xrealign_bench.tasks import token_classification
+
+PHASES, SIDES = ("realign", "finetune", "predict"), ("plain", "harness")
+SEED, PAIRS_A_STEP = 31, 16
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Given:
+    """What both sides start from."""
+
+    plan: Plan
+    store: Store
+    steps: int
+
+    @property
+    def pad_id(self) -> int:
+        return load_tokenizer(self.plan.request.checkpoint).pad_token_id or 0
+
+    @property
+    def length(self) -> int:
+        return self.plan.request.suite.finetuning.max_length
+
+    def encoder(self) -> Any:
+        encoder = load_encoder(self.plan.request.checkpoint, seed=SEED)
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+            if hasattr(module, "dropout_prob"):
+                module.dropout_prob = 0.0
+        return encoder
+
+    def model(self) -> TokenClassifier:
+        encoder = self.encoder()
+        seed_everything(SEED)
+        return TokenClassifier(encoder, len(self.plan.request.tasks[0].labels), dropout=0.0)
+
+    def folder(self, label: str) -> Path:
+        ref = next(ref for ref, stage in self.plan.stages.items() if stage.label.startswith(label))
+        return self.store.read(ref.kind, ref.key).folder
+
+    def tables(self, label: str) -> dict[str, Any]:
+        return {name: read_rows(self.folder(label) / f"{name}.parquet") for name in ("windows", "sentences")}
+
+    def pairs(self) -> dict[str, EncodedPairs]:
+        read = {}
+        for language in self.plan.runs[-1].align:
+            folder = self.folder(f"encode pairs {language}")
+            source, target = (windows_of(read_rows(folder / f"{side}.parquet")) for side in ("source", "target"))
+            read[language] = pair_up(source, target, read_rows(folder / "links.parquet")["links"])
+        return read
+
+
+def nothing(done: int, total: int, note: str) -> None:
+    pass
+
+
+def realign_plain(given: Given) -> Callable[[], list[float]]:
+    encoder, pairs = given.encoder(), given.pairs()
+    layer = len(find_blocks(encoder)) - 2
+    seed_everything(SEED)
+    head = projection_head(encoder.config.hidden_size, 128)
+    sizes = {language: len(encoded.pairs) for language, encoded in pairs.items()}
+    batches = [
+        [pairs[language].pairs[number] for language, number in chosen]
+        for chosen in draw_batches("round_robin", sizes, PAIRS_A_STEP, given.steps, SEED)
+    ]
+    settings = {"layer": layer, "length": given.length, "pad_id": given.pad_id, "rate": 1e-5}
+    return partial(plain.realign, encoder, head, batches, **settings)
+
+
+def realign_harness(given: Given) -> Callable[[], list[float]]:
+    schedule = Schedule(steps=given.steps, learning_rate=1e-5, batch_size=PAIRS_A_STEP)
+    run = partial(
+        realign, given.encoder(), given.pad_id, given.pairs(), method="word_contrastive", mixing="round_robin",
+        freezing=Freeze(), objective=Objective(), schedule=schedule, seed=SEED, device=CPU, progress=nothing,
+    )  # fmt: skip
+    return lambda: run().losses
+
+
+def finetune_plain(given: Given) -> Callable[[], list[float]]:
+    tables, finetuning = given.tables("tokenise udpos-lite en train"), given.plan.request.suite.finetuning
+    labels = tables["sentences"]["labels"]
+    data = [(w, labels[w.sentence][w.first_word : w.first_word + len(w.starts)]) for w in windows_of(tables["windows"])]
+    data = [(window, own) for window, own in data if any(label != -100 for label in own)]
+    batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), finetuning.batch_size, given.steps, SEED)]
+    rates = [1e-5] * given.steps
+    return partial(plain.finetune, given.model(), batches, length=given.length, pad_id=given.pad_id, rates=rates)
+
+
+def finetune_harness(given: Given) -> Callable[[], list[float]]:
+    same = {"steps": given.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
+    finetuning = given.plan.request.suite.finetuning.model_copy(update=same)
+    run = partial(
+        token_classification.train, given.model(), given.pad_id, given.tables("tokenise udpos-lite en train"),
+        finetuning, seed=SEED, device=CPU, progress=nothing,
+    )  # fmt: skip
+    return lambda: run().losses
+
+
+def tests(given: Given) -> Iterator[dict[str, Any]]:
+    for language in given.plan.request.languages:
+        yield given.tables(f"tokenise udpos-lite {language} test")
+
+
+def predict_plain(given: Given) -> Callable[[], list[float]]:
+    model, tables, pad_id = given.model(), list(tests(given)), given.pad_id
+
+    def run() -> list[float]:
+        found = [plain.tag(model, windows_of(t["windows"]), length=given.length, pad_id=pad_id) for t in tables]
+        return [float(label) for of_language in found for window in of_language for label in window]
+
+    return run
+
+
+def predict_harness(given: Given) -> Callable[[], list[float]]:
+    model, tables, pad_id = given.model(), list(tests(given)), given.pad_id
+
+    def run() -> list[float]:
+        found = [
+            token_classification.tag(
+                model, pad_id, windows_of(t["windows"]), [len(g) for g in t["sentences"]["labels"]], device=CPU
+            )
+            for t in tables
+        ]
+        return [float(label) for of_language in found for sentence in of_language for label in sentence]
+
+    return run
+
+
+def measure_one(given: Given, phase: str, side: str) -> dict[str, Any]:
+    run = globals()[f"{phase}_{side}"](given)
+    before = time.perf_counter()
+    values = run()
+    seconds = time.perf_counter() - before
+    return {"seconds": seconds, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "values": values}
+
+
+def matrix_peak() -> float:
+    """Float operations a second of a large matrix product, the best of ten."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    times = []
+    for _ in range(10):
+        before = time.perf_counter()
+        a @ b
+        times.append(time.perf_counter() - before)
+    return 2 * 2048**3 / min(times)
+
+
+def useful_flops(given: Given, phase: str) -> float:
+    """Six a parameter of the blocks and a token that is no padding in training, two in prediction."""
+    encoder = given.encoder()
+    if phase == "realign":
+        pairs = given.pairs()
+        sizes = {language: len(encoded.pairs) for language, encoded in pairs.items()}
+        chosen = [pairs[c].pairs[n] for b in draw_batches("round_robin", sizes, 16, given.steps, SEED) for c, n in b]
+        tokens = sum(len(pair.source.input_ids) + len(pair.target.input_ids) for pair in chosen)
+    elif phase == "finetune":
+        windows = windows_of(given.tables("tokenise udpos-lite en train")["windows"])
+        batches = shuffled(len(windows), given.plan.request.suite.finetuning.batch_size, given.steps, SEED)
+        tokens = sum(len(windows[n].input_ids) for batch in batches for n in batch)
+    else:
+        tokens = sum(len(ids) for t in tests(given) for ids in t["windows"]["input_ids"])
+    return (2 if phase == "predict" else 6) * tokens * encoder.num_parameters(exclude_embeddings=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--languages", nargs="+", default=["de", "ar", "zh", "yo", "th", "hi", "fi", "tr"])
+    parser.add_argument("--sentences", type=int, default=160, help="a language")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--one", nargs=2, metavar=("PHASE", "SIDE"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
+    full = find_spec("alignfreeze-full", Recipe)
+    recipe = full.model_copy(update={"parallel": full.parallel.model_copy(update={"languages": asked.languages})})
+    plan = prepare(
+        Options(
+            checkpoint=asked.checkpoint, suite="pos-lite", recipes=[recipe], languages=asked.languages,
+            seeds=[SEED], limit=asked.sentences, data_root=asked.data_root, offline=True,
+        )
+    )  # fmt: skip
+    given = Given(plan, Store(asked.store), asked.steps)
+    if asked.one:
+        print(json.dumps(measure_one(given, *asked.one)))
+        return
+    before = {ref: stage for ref, stage in plan.stages.items() if ref.kind in ("tokenise", "align", "encode")}
+    with Progress(len(before)) as progress:
+        run_serially(Plan(plan.request, before), given.store, sources_of(plan.request, "cpu"), progress)
+    peak, rows = matrix_peak(), []
+    for phase in PHASES:
+        runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+        for _ in range(asked.repeat):
+            for side in SIDES:
+                out = subprocess.run([sys.executable, *sys.argv, "--one", phase, side], check=True, capture_output=True)
+                runs[side].append(json.loads(out.stdout))
+        first, second = (runs[side][0]["values"] for side in SIDES)
+        apart = max(abs(a - b) for a, b in zip(first, second, strict=True))
+        seconds = {side: statistics.median(run["seconds"] for run in runs[side]) for side in SIDES}
+        flops = useful_flops(given, phase)
+        rows.append(
+            [phase, *(f"{seconds[side]:.1f}" for side in SIDES), f"{seconds['plain'] / seconds['harness']:.2f}x",
+             *(f"{max(run['bytes'] for run in runs[side]) / 2**30:.2f}" for side in SIDES),
+             *(f"{100 * flops / seconds[side] / peak:.0f} %" for side in SIDES), f"{apart:.1e}"]
+        )  # fmt: skip
+    print(f"{torch.get_num_threads()} threads; matrix products {peak / 1e9:.0f} Gflop/s")
+    head = ["phase", "plain s", "harness s", "faster", "plain GiB", "harness GiB", "plain of peak", "harness of peak"]
+    print(tabulate(rows, [*head, "losses or labels apart"], disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()
