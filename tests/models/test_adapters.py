@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
+from peft import (
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    OFTConfig,
+    PeftConfig,
+    PeftModel,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+)
 from transformers import AutoConfig, AutoModel
 
 from tests.models.conftest import language_model
@@ -56,6 +67,27 @@ def test_it_is_merged_as_peft_merges_it(
     assert (adapted.id, adapted.adapter, adapted.folder) == ("adapter", folder, base.folder)
     assert adapted.weights_sha256 != base.weights_sha256 and adapted.config_sha256 != base.config_sha256
     assert adapted.tokenizer_sha256 == base.tokenizer_sha256
+
+
+LINEAR = {"target_modules": ["query", "value"]}
+OTHERS = [
+    LoHaConfig(r=2, init_weights=False, **LINEAR),
+    LoKrConfig(r=2, init_weights=False, **LINEAR),
+    IA3Config(feedforward_modules=[], init_ia3_weights=False, **LINEAR),
+    VeraConfig(r=2, init_weights=False, **LINEAR),
+    OFTConfig(oft_block_size=4, init_weights=False, **LINEAR),
+]
+
+
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: str(config.peft_type.value))
+def test_other_kinds_are_merged_too(checkpoints: dict[str, Checkpoint], config: PeftConfig, tmp_path: Path) -> None:
+    base = checkpoints["bert"]
+    torch.manual_seed(4)
+    get_peft_model(trained_on(base.folder, True), config).save_pretrained(tmp_path / "adapter")
+    whole = PeftModel.from_pretrained(trained_on(base.folder, True), tmp_path / "adapter").merge_and_unload().eval()
+    found = states(load_encoder(resolve_checkpoint(str(tmp_path / "adapter")), seed=0))
+    assert torch.allclose(found, states(getattr(whole, whole.base_model_prefix)), atol=1e-5)
+    assert not torch.allclose(found, states(load_encoder(base, seed=0)), atol=1e-3)
 
 
 def test_a_base_model_beside_the_adapter_is_found(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:

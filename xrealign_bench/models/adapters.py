@@ -76,7 +76,8 @@ def load_adapter(model: Any, folder: Path, what: str) -> Any:
     config.base_model_name_or_path = None  # whose vocabulary would be asked of the Hub
     given = {_without_prefix(name, model): tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()}
     children = {name for name, _ in model.named_children()}
-    given = {name: tensor for name, tensor in given.items() if name.split(".")[2] in children}
+    # What all layers share (VeRA) stands beside the model.
+    given = {name: t for name, t in given.items() if name.count(".") < 2 or name.split(".")[2] in children}
     try:
         adapted = PeftModel(model, config)
         expected = get_peft_model_state_dict(adapted)
