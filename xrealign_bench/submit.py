@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from xrealign_bench.catalogue import validate_file
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import capped
+from xrealign_bench.models.device import how_computed
 from xrealign_bench.results.collect import describe_language
 from xrealign_bench.results.files import COMPARISON, RESULT, find_results, read_comparison, read_result
 from xrealign_bench.results.rescore import rescore
@@ -195,9 +196,9 @@ def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems
     good = _check_result(folder, result, recipe, problems)
     if result.is_baseline:
         return [folder]
-    baseline = folder.parent / BASELINE
+    baseline = folder.parent / _named(BASELINE, result)
     if not (folder / COMPARISON).is_file() or not (baseline / RESULT).is_file():
-        problems.add([f"{folder}: no {COMPARISON} with a {BASELINE} result that is there; evaluate it again"])
+        problems.add([f"{folder}: no {COMPARISON} with a {baseline.name} result that is there; evaluate it again"])
         return [folder]
     read = problems.attempt(partial(_read_plain, baseline))
     if read is not None and _check_result(baseline, read, find_spec(BASELINE, Recipe), problems) and good:
@@ -214,8 +215,8 @@ def _check_result(folder: Path, result: Result, recipe: Recipe, problems: Proble
     comparison = problems.attempt(partial(read_comparison, folder))
     if comparison is not None:
         told = [*_markup(comparison.model_dump(mode="json"))]
-        if comparison.baseline != f"../{BASELINE}":
-            told.append(f"is with '{comparison.baseline}' and not with ../{BASELINE} beside it")
+        if comparison.baseline != f"../{_named(BASELINE, result)}":
+            told.append(f"is with '{comparison.baseline}' and not with ../{_named(BASELINE, result)} beside it")
         good &= problems.add(f"{folder / COMPARISON}: {problem}" for problem in told)
     return (problems.attempt(partial(rescore, folder)) is not None) and good
 
@@ -225,7 +226,8 @@ def _folder_problems(folder: Path, result: Result) -> Iterator[str]:
     checkpoint = result.checkpoint
     name = checkpoint.id.replace("/", "--")
     right = [
-        f"{result.suite.id}/{place}/{result.recipe.name}" for place in (name, f"{name}-{checkpoint.weights_sha256[:8]}")
+        f"{result.suite.id}/{place}/{_named(result.recipe.name, result)}"
+        for place in (name, f"{name}-{checkpoint.weights_sha256[:8]}")
     ]
     if _place(folder) not in right and not result.missing:
         yield f"{folder}: belongs in a folder {right[-1]}"
@@ -254,6 +256,11 @@ def _said_of_link(path: Path) -> str:
 def _place(folder: Path) -> str:
     """The last three names of a folder's path: suite, checkpoint and recipe."""
     return "/".join(Path(os.path.abspath(folder)).parts[-3:])
+
+
+def _named(recipe: str, result: Result) -> str:
+    """The folder of a recipe that was computed as this result was."""
+    return "--".join([recipe, *how_computed(result.numerics)])
 
 
 def _values(path: Path) -> int:

@@ -100,7 +100,7 @@ class Row:
         """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
         if self.partial:
             return self.entry.folder.name
-        return "--".join([self.recipe, *how_computed({"dtype": "float32"} | self.entry.result.numerics)])
+        return "--".join([self.recipe, *how_computed(self.entry.result.numerics)])
 
 
 @dataclass(frozen=True)

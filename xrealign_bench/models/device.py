@@ -113,7 +113,8 @@ def how_computed(numerics: Mapping[str, Any]) -> list[str]:
     >>> how_computed({"dtype": "bfloat16", "quantised": "8bit"}), how_computed({"dtype": "float32"})
     (['bf16', '8bit'], [])
     """
-    short = next((name for name, full in PRECISIONS.items() if full == numerics["dtype"] != "float32"), None)
+    dtype = numerics.get("dtype", "float32")  # of reported results nothing is known
+    short = next((name for name, full in PRECISIONS.items() if full == dtype != "float32"), None)
     return [name for name in (short, numerics.get("quantised")) if name]
 
 
