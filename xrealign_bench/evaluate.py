@@ -193,8 +193,7 @@ def part_of_suite(request: Request) -> str:
         parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
     if request.limit is not None:
         parts.append(f"limit{request.limit}")
-    parts += how_computed(request.numerics)
-    return "".join(f"--{part}" for part in parts)
+    return "".join(f"--{part}" for part in parts) + how_computed(request.numerics)
 
 
 def _listed(before: str, between: str, names: list[str], what: str) -> str:

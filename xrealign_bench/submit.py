@@ -196,7 +196,7 @@ def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems
     good = _check_result(folder, result, recipe, problems)
     if result.is_baseline:
         return [folder]
-    baseline = folder.parent / _named(BASELINE, result)
+    baseline = folder.parent / (BASELINE + how_computed(result.numerics))
     if not (folder / COMPARISON).is_file() or not (baseline / RESULT).is_file():
         problems.add([f"{folder}: no {COMPARISON} with a {baseline.name} result that is there; evaluate it again"])
         return [folder]
@@ -215,8 +215,9 @@ def _check_result(folder: Path, result: Result, recipe: Recipe, problems: Proble
     comparison = problems.attempt(partial(read_comparison, folder))
     if comparison is not None:
         told = [*_markup(comparison.model_dump(mode="json"))]
-        if comparison.baseline != f"../{_named(BASELINE, result)}":
-            told.append(f"is with '{comparison.baseline}' and not with ../{_named(BASELINE, result)} beside it")
+        beside = f"../{BASELINE}{how_computed(result.numerics)}"
+        if comparison.baseline != beside:
+            told.append(f"is with '{comparison.baseline}' and not with {beside} beside it")
         good &= problems.add(f"{folder / COMPARISON}: {problem}" for problem in told)
     return (problems.attempt(partial(rescore, folder)) is not None) and good
 
@@ -226,7 +227,7 @@ def _folder_problems(folder: Path, result: Result) -> Iterator[str]:
     checkpoint = result.checkpoint
     name = checkpoint.id.replace("/", "--")
     right = [
-        f"{result.suite.id}/{place}/{_named(result.recipe.name, result)}"
+        f"{result.suite.id}/{place}/{result.recipe.name}{how_computed(result.numerics)}"
         for place in (name, f"{name}-{checkpoint.weights_sha256[:8]}")
     ]
     if _place(folder) not in right and not result.missing:
@@ -256,11 +257,6 @@ def _said_of_link(path: Path) -> str:
 def _place(folder: Path) -> str:
     """The last three names of a folder's path: suite, checkpoint and recipe."""
     return "/".join(Path(os.path.abspath(folder)).parts[-3:])
-
-
-def _named(recipe: str, result: Result) -> str:
-    """The folder of a recipe that was computed as this result was."""
-    return "--".join([recipe, *how_computed(result.numerics)])
 
 
 def _values(path: Path) -> int:

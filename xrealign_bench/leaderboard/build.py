@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
-from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv, render_reported_csv
-from xrealign_bench.leaderboard.table import make_boards, read_entries
+from xrealign_bench.leaderboard.records import render_files
+from xrealign_bench.leaderboard.table import make_boards, read_some_entries
 from xrealign_bench.results.files import write_text
 
 PAGE_FOLDERS = ("results", "languages")
@@ -28,21 +27,13 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
     Raises:
         UserError: there is no result, one can't be read, or two suites share a name and version.
     """
-    entries = read_entries(results_root)
-    if not entries:
-        raise UserError(f"{results_root}: no result.json in it or below; evaluate a recipe first")
+    entries = read_some_entries(results_root)
     written = []
     for board in make_boards(entries, out_root):
         folder = out_root / board.suite.id
         remove_leftovers(folder)
-        written += [
-            write_text(folder / "README.md", render_markdown(board)),
-            write_text(folder / "leaderboard.csv", render_csv(board)),
-            write_text(folder / "languages.csv", render_languages_csv(board)),
-            write_text(folder / "leaderboard.json", render_json(board)),
-        ]
-        if content.has_reported_means(board):
-            written.append(write_text(folder / "reported.csv", render_reported_csv(board)))
+        files = {"README.md": render_markdown(board)} | render_files(board)
+        written += [write_text(folder / name, text) for name, text in files.items()]
         pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
         pages |= {content.language_page(code): render_language(board, code) for code in content.languages_of(board)}
         _remove_others(folder, [_write_page(folder / f"{name}.md", page) for name, page in pages.items()])

@@ -165,8 +165,7 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
 def _rank(row: Row) -> str:
     if row.rank is not None:
         return str(row.rank)
-    withdrawn = any(event.what == "withdrawn" for event in row.events)
-    return "withdrawn" if withdrawn else "partial" if row.partial else NONE
+    return "withdrawn" if row.entry.history.withdrawn else "partial" if row.partial else NONE
 
 
 def said_of(event: HistoryEvent) -> str:
@@ -179,6 +178,11 @@ def said_of(event: HistoryEvent) -> str:
         else f"a task's mean at most {event.largest_difference:.2f} points off"
     )
     return f"seed {event.seed} computed again on {event.on}: {agreed}"
+
+
+def corrections(section: Section) -> list[tuple[Row, str]]:
+    """The rows that were corrected since they were published, and what is said of it."""
+    return [(row, said_of(e)) for row in section.rows for e in row.entry.history.events if e.what == "corrected"]
 
 
 def scored(section: Section) -> list[Row]:
@@ -397,7 +401,7 @@ def provenance(row: Row) -> Facts:
     checkpoint, recipe = result.checkpoint, result.recipe
     facts = [
         ("Trust", f"{row.trust}: {_TRUSTED[row.trust]}"),
-        *(("Since published", said_of(event)) for event in row.events),
+        *(("Since published", said_of(event)) for event in row.entry.history.events),
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),
         ("Not ranked", "; ".join(row.unranked)),

@@ -129,10 +129,8 @@ def _render_section(board: Board, section: Section) -> list[str]:
     unranked = [row for row in scored if row.unranked]
     if unranked:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
-    if told := [(row, event) for row in scored for event in row.events if event.what == "corrected"]:
-        lines = [
-            f"- {_cell(Cell(row.label, link=row.page), '')}: {text(content.said_of(event))}" for row, event in told
-        ]
+    if told := content.corrections(section):
+        lines = [f"- {_cell(Cell(row.label, link=row.page), '')}: {text(said)}" for row, said in told]
         parts.append("Corrected:\n\n" + "\n".join(lines))
     compared = [row for row in section.rows if row.gains]
     if compared:

@@ -8,13 +8,23 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from xrealign_bench.leaderboard.content import said_of
+from xrealign_bench.leaderboard.content import has_reported_means, said_of
 from xrealign_bench.leaderboard.table import Board, Row, Section
 from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
 
 SCHEMA_VERSION = 1
 GROUPS = ("all", *TIERS, *BANDS, *SEEN, "source")
+
+
+def render_files(board: Board) -> dict[str, str]:
+    """The files of figures that lie beside a board, by name."""
+    files = {
+        "leaderboard.csv": render_csv(board),
+        "languages.csv": render_languages_csv(board),
+        "leaderboard.json": render_json(board),
+    }
+    return files | ({"reported.csv": render_reported_csv(board)} if has_reported_means(board) else {})
 
 
 def render_csv(board: Board) -> str:
@@ -54,7 +64,7 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
                 **_identity(section, row),
                 "title": row.title,
                 "trust": row.trust,
-                "history": [said_of(event) for event in row.events],
+                "history": [said_of(event) for event in row.entry.history.events],
                 "seeds": row.seeds,
                 "xr": _value(row.xr),
                 **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},

@@ -19,7 +19,6 @@ from xrealign_bench.results.schema import (
     Comparison,
     Gain,
     History,
-    HistoryEvent,
     LanguageChange,
     LanguageRecord,
     ReportedMean,
@@ -82,8 +81,6 @@ class Row:
     peak_memory_bytes: int | None
     realigned_parameters: int
     trust: Trust
-    events: tuple[HistoryEvent, ...]
-    """What happened to it since it was published."""
     reported: str | None
     """Where reported scores were taken from."""
     reported_means: list[ReportedMean]
@@ -100,7 +97,7 @@ class Row:
         """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
         if self.partial:
             return self.entry.folder.name
-        return "--".join([self.recipe, *how_computed(self.entry.result.numerics)])
+        return self.recipe + how_computed(self.entry.result.numerics)
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,18 @@ def read_entries(root: Path) -> list[Entry]:
         Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
         for folder in find_results(root)
     ]
+
+
+def read_some_entries(root: Path) -> list[Entry]:
+    """As `read_entries`, but there must be a result.
+
+    Raises:
+        UserError: there is none, or one can't be read.
+    """
+    entries = read_entries(root)
+    if not entries:
+        raise UserError(f"{root}: no result.json in it or below; evaluate a recipe first")
+    return entries
 
 
 def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
@@ -200,9 +209,6 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
     problem = _comparison_problem(entry, baselines)
     comparison = entry.comparison if problem is None else None
     changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
-    several = len(result.seeds) > 1  # one seed has no standard deviation that a rule could go by
-    if not several:
-        changes = tuple(change.model_copy(update={"one_std": "same"}) for change in changes)
     unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
     if (withdrawn := entry.history.withdrawn) is not None:
         unranked.insert(0, f"withdrawn on {withdrawn.on}: {withdrawn.reason}")
@@ -223,7 +229,7 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         groups=summary.groups,
         gains=comparison.gains if comparison else {},
         tested=_verdicts([change.verdict for change in changes]) if comparison else None,
-        one_std=_verdicts([change.one_std for change in changes]) if comparison and several else None,
+        one_std=_verdicts([change.one_std for change in changes]) if comparison and len(result.seeds) > 1 else None,
         worst=min(changes, key=lambda change: change.gain, default=None),
         changes=changes,
         summary=summary,
@@ -232,12 +238,11 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
         trust=trust_in(result, entry.history),
-        events=tuple(entry.history.events),
         reported=result.reported,
         reported_means=result.reported_means,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
         page=page,
-        entry=Entry(entry.folder, result, comparison),
+        entry=replace(entry, comparison=comparison),
     )
 
 

@@ -286,7 +286,7 @@ def _changes(task: Task, gains: Mapping[str, Floats], ours: _System, theirs: _Sy
     tested = [code for code, p in raw.items() if p is not None]
     corrected = dict(zip(tested, holm([p for p in raw.values() if p is not None]), strict=True))
     one_std = improved_by_one_std(*([numbers[code][n] for code in gains] for n in (0, 2, 3)))
-    if not task.finetunes:  # the checkpoint as it is: every seed the same
+    if not task.finetunes or len(ours.result.seeds) == 1:  # no standard deviation that the rule could go by
         one_std = ["same"] * len(one_std)
     changes = []
     for code, by_one_std in zip(gains, one_std, strict=True):

@@ -19,9 +19,9 @@ from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.chart import COLOURS, TIER_STYLES, points_of
 from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
-from xrealign_bench.leaderboard.records import render_csv, render_json, render_languages_csv, render_reported_csv
+from xrealign_bench.leaderboard.records import render_files
 from xrealign_bench.leaderboard.site import charts
-from xrealign_bench.leaderboard.table import Board, Row, Section, make_boards, read_entries
+from xrealign_bench.leaderboard.table import Board, Row, Section, make_boards, read_some_entries
 from xrealign_bench.results.files import COMPARISON, RESULT
 from xrealign_bench.results.schema import TaskComparison
 from xrealign_bench.scoring.regression import Line, regress
@@ -60,9 +60,7 @@ def build_site(results_root: Path, folder: Path) -> list[Path]:
         UserError: there is no result, one can't be read, two suites share a name and version, or the folder holds
             something else.
     """
-    entries = read_entries(results_root)
-    if not entries:
-        raise UserError(f"{results_root}: no result.json in it or below; evaluate a recipe first")
+    entries = read_some_entries(results_root)
     boards = [_with_evidence_beside(board) for board in make_boards(entries, folder)]
     _make_room(folder)
     assets = folder / "assets"
@@ -139,12 +137,7 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
     languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
     names = sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1])
     reported = [(section, content.reported_averages(board, section)) for section in board.sections]
-    corrections = [
-        f"{row.label} ({section.checkpoint.id}): {content.said_of(event)}"
-        for section, row in rows
-        for event in row.events
-        if event.what == "corrected"
-    ]
+    corrections = [(section, told) for section in board.sections for told in content.corrections(section)]
     yield pages.write(
         f"{suite}/index",
         "board.html",
@@ -154,12 +147,7 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
         languages=names,
         **shown,
     )
-    for name, text in (
-        ("leaderboard.csv", render_csv(board)),
-        ("leaderboard.json", render_json(board)),
-        ("languages.csv", render_languages_csv(board)),
-        *([("reported.csv", render_reported_csv(board))] if content.has_reported_means(board) else []),
-    ):
+    for name, text in render_files(board).items():
         (pages.folder / suite / name).write_text(text, encoding="utf-8")
     for section in board.sections:
         yield from _write_checkpoint(pages, board, section)
