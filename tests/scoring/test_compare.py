@@ -86,6 +86,17 @@ def test_one_std_rule_is_strict_after_rounding_and_has_a_mirror_image() -> None:
     assert improved_by_one_std(means, [0.809] * 4, [0.002] * 4) == ["same", "helped", "same", "harmed"]
 
 
+def test_one_seed_has_no_standard_deviation_to_go_by(tmp_path: Path) -> None:
+    """Differences of 50 points, all above a deviation of zero."""
+    folders = [tmp_path / name for name in ("finetune-only", "full")]
+    for folder, chance in zip(folders, (0.2, 0.7), strict=True):
+        right = {("tags", code, 1): coin_flips(np.random.default_rng(1), chance, 60) for code in CODES}
+        write_system(folder, right, seeds=[1], recipe=folder.name)
+    (task,) = compare(folders[1], folders[0], resamples=500).tasks
+    assert [change.one_std for change in task.languages] == ["same"] * 4
+    assert all(change.gain > 0.3 for change in task.languages)
+
+
 def test_gains_verdicts_and_provenance(tmp_path: Path) -> None:
     chances = {"en": 0.9, "de": 0.5, "fr": 0.5, "th": 0.2, "sw": 0.8}
     theirs = _system(tmp_path / "finetune-only", chances | {"th": 0.7, "sw": 0.3})
