@@ -27,6 +27,7 @@ from xrealign_bench.models.device import PRECISIONS, Quantised, pick_device
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
+    from xrealign_bench.pipeline.executor import Execute
     from xrealign_bench.pipeline.plan import Plan
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.results.schema import Result
@@ -101,6 +102,29 @@ def default_store() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "xrealign-bench", "store")
 
 
+EXECUTOR_OPTIONS = (
+    click.option(
+        "--executor",
+        type=click.Choice(["serial", "ray"]),
+        default="serial",
+        show_default=True,
+        help="One stage after the other, or as many at once as a Ray cluster has room for.",
+    ),
+    click.option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster that this machine belongs to: auto or HOST:PORT.  [default: one is started here]",
+    ),
+    click.option(
+        "--gpus-per-stage",
+        type=click.FloatRange(min=0, min_open=True, max=1),
+        default=1.0,
+        show_default=True,
+        help="Share of a GPU that a stage takes on a Ray cluster, if it computes on one.",
+    ),
+)
+"""For what runs a plan."""
+
 EVALUATION_OPTIONS = (
     click.option("--checkpoint", help="Hub id or folder.  [default: the suite's, else xrealign-mini]"),
     click.option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
@@ -141,6 +165,7 @@ EVALUATION_OPTIONS = (
     offline_option,
     code_option,
     pickle_option,
+    *EXECUTOR_OPTIONS,
     click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost."),
     json_option,
 )
@@ -148,7 +173,15 @@ EVALUATION_OPTIONS = (
 
 def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
     """What `evaluate` and `freeze-search` take alike, in this order."""
-    return reduce(lambda decorated, option: option(decorated), reversed(EVALUATION_OPTIONS), command)
+    return _with_options(command, EVALUATION_OPTIONS)
+
+
+def executor_options(command: Callable[..., None]) -> Callable[..., None]:
+    return _with_options(command, EXECUTOR_OPTIONS)
+
+
+def _with_options(command: Callable[..., None], options: Sequence[Callable[..., Any]]) -> Callable[..., None]:
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 @cli.command()
@@ -176,12 +209,14 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
       xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
       xrealign-bench evaluate --language sw --language th --limit 20 --json
+      xrealign-bench evaluate --executor ray --address auto --suite pos-lite --store /shared/store
     """
     _quiet_libraries(options["offline"])
     _join(options["device"])
     from xrealign_bench.evaluate import Options
 
-    _evaluate(Options(**options), store, output, dry_run, as_json)
+    execute = _executor(options)
+    _evaluate(Options(**options), execute, store, output, dry_run, as_json)
 
 
 @cli.command("freeze-search")
@@ -213,16 +248,33 @@ def freeze_search_(
     from xrealign_bench import freeze_search as search
     from xrealign_bench.evaluate import Options
 
+    execute = _executor(options)
     asked = Options(**options)
     found = processes.from_first(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
-    evaluation = _evaluate(found.options, store, output, dry_run, as_json)
+    evaluation = _evaluate(found.options, execute, store, output, dry_run, as_json)
     if evaluation is not None:
         write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
         for path in processes.from_first(write):
             _say(str(path))
 
 
-def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_json: bool) -> Evaluation | None:
+def _executor(options: dict[str, Any]) -> Execute:
+    """What runs a plan, by its options, which are taken out of a command's."""
+    name, address, gpus_per_stage = (options.pop(option) for option in ("executor", "address", "gpus_per_stage"))
+    if name == "ray":
+        from xrealign_bench.pipeline.ray_executor import on_ray
+
+        return on_ray(address, gpus_per_stage)
+    if address is not None:
+        raise UserError(f"--address {address} is that of a Ray cluster; add --executor ray")
+    from xrealign_bench.pipeline.executor import run_serially
+
+    return run_serially
+
+
+def _evaluate(
+    options: Options, execute: Execute, store: Path, output: Path, dry_run: bool, as_json: bool
+) -> Evaluation | None:
     """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
     from xrealign_bench.leaderboard.numbers import counted
@@ -239,7 +291,7 @@ def _evaluate(options: Options, store: Path, output: Path, dry_run: bool, as_jso
     for line in (_announcement(plan, stages), *_said_of(plan)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
-        outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress)
+        outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
     _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
@@ -730,6 +782,7 @@ def reproduce(result: Path) -> None:
 @offline_option
 @code_option
 @pickle_option
+@executor_options
 def verify(
     result: Path, seed: int | None, tolerance: float, store: Path, record: bool, device: str | None, **options: Any
 ) -> None:
@@ -752,10 +805,11 @@ def verify(
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
+    execute = _executor(options)
     stored, plan = processes.from_first(partial(job.prepare, result, Options(device=device, **options), seed))
     stages = Store(store)
     with Progress(len(plan.stages)) as progress:
-        outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress)
+        outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress, execute)
     _say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if verification is None:
         raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))

@@ -29,7 +29,7 @@ from xrealign_bench.models.device import (
     pick_device,
 )
 from xrealign_bench.models.freeze import select_blocks
-from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
+from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.collect import collect
@@ -129,6 +129,7 @@ def run(
     device: str | None,
     command: Sequence[str],
     on_event: Callable[[Event], None],
+    execute: Execute = run_serially,
 ) -> tuple[Outcome, Evaluation | None]:
     """Run a plan and write what comes of it below `output`, after `check_output`; no evaluation where a stage failed.
 
@@ -137,7 +138,7 @@ def run(
     Raises:
         UserError: bad data, or a disk that is full or gone. No file is half-written then.
     """
-    outcome = run_serially(plan, store, sources_of(plan.request, device), on_event)
+    outcome = execute(plan, store, sources_of(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
     return outcome, processes.from_first(partial(_write, plan, store, output, command))

@@ -1,4 +1,4 @@
-"""Progress bars on stderr: one for the plan, one for the stage at work."""
+"""Progress bars on stderr: one for the plan, one for each stage at work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from xrealign_bench.pipeline.executor import Event
+from xrealign_bench.pipeline.plan import StageRef
 
 
 class Progress:
@@ -17,10 +18,13 @@ class Progress:
 
     LONG = ("realign", "finetune")
     SECONDS_BETWEEN_LINES = 60.0
+    BARS = 4
+    """Of stages, at most; of the others at work only the number is shown."""
 
     def __init__(self, stages: int) -> None:
         self._plan = self._bar(stages, "stages", "stage")
-        self._stage: tqdm[Any] | None = None
+        self._at_work: dict[StageRef, str] = {}
+        self._stages: dict[StageRef, tqdm[Any]] = {}
         self._said = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -29,37 +33,53 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close_stage()
+        for bar in self._stages.values():
+            bar.close()
         self._plan.close()
 
     def __call__(self, event: Event) -> None:
+        ref = event.stage.ref
         if event.what == "start":
-            self._plan.set_postfix_str(event.stage.label)
+            self._at_work[ref] = event.stage.label
+            self._show_what_is_at_work()
         elif event.what == "progress":
-            self._step(event)
+            self._step(event, ref)
         else:
-            self._close_stage()
-            self._plan.update()
-            if event.what == "failed":
-                self._plan.write(f"failed: {event.stage.label}: {event.note}", file=sys.stderr)
-            elif event.what == "done" and event.stage.kind in self.LONG:
-                self._plan.write(f"done: {event.stage.label}", file=sys.stderr)
+            self._end(event, ref)
 
-    def _step(self, event: Event) -> None:
-        if self._stage is None:
-            self._stage = self._bar(event.total, event.stage.label, "step")
-        self._stage.set_postfix_str(event.note, refresh=False)
-        self._stage.update(event.done - self._stage.n)
-        if self._stage.disable and time.monotonic() - self._said >= self.SECONDS_BETWEEN_LINES:
+    def _end(self, event: Event, ref: StageRef) -> None:
+        self._at_work.pop(ref, None)
+        if (bar := self._stages.pop(ref, None)) is not None:
+            bar.close()
+        if event.what == "again":
+            self._plan.write(f"{event.note}; to be run again: {event.stage.label}", file=sys.stderr)
+            return
+        if len(self._at_work) > 0:
+            self._show_what_is_at_work()
+        self._plan.update()
+        if event.what == "failed":
+            self._plan.write(f"failed: {event.stage.label}: {event.note}", file=sys.stderr)
+        elif event.what == "done" and event.stage.kind in self.LONG:
+            self._plan.write(f"done: {event.stage.label}", file=sys.stderr)
+
+    def _show_what_is_at_work(self) -> None:
+        labels = list(self._at_work.values())
+        others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        self._plan.set_postfix_str(labels[0] + others)
+
+    def _step(self, event: Event, ref: StageRef) -> None:
+        if ref not in self._stages and len(self._stages) < self.BARS:
+            self._stages[ref] = self._bar(event.total, event.stage.label, "step")
+        if (bar := self._stages.get(ref)) is not None:
+            bar.set_postfix_str(event.note, refresh=False)
+            bar.update(event.done - bar.n)
+        if self._plan.disable and time.monotonic() - self._said >= self.SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            print(f"{event.stage.label}: step {event.done} of {event.total}, {event.note}", file=sys.stderr, flush=True)
+            others = f" ({len(self._at_work) - 1} more at work)" if len(self._at_work) > 1 else ""
+            said = f"{event.stage.label}: step {event.done} of {event.total}, {event.note}{others}"
+            print(said, file=sys.stderr, flush=True)
 
     @staticmethod
     def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
         """`disable=None`: not drawn where stderr is no terminal."""
         return tqdm(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
-
-    def _close_stage(self) -> None:
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None

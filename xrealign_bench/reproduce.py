@@ -15,7 +15,7 @@ from xrealign_bench.evaluate import Options, sources_of
 from xrealign_bench.evaluate import prepare as prepare_evaluation
 from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import EMBEDDED
-from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
+from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
@@ -152,6 +152,7 @@ def verify(
     device: str | None,
     tolerance: float,
     on_event: Callable[[Event], None],
+    execute: Execute = run_serially,
 ) -> tuple[Outcome, Verification | None]:
     """Run a plan of `prepare` and compare its scores with the result's; no verification where a stage failed.
 
@@ -162,7 +163,7 @@ def verify(
     Raises:
         UserError: bad data, or a disk that is full or gone.
     """
-    outcome = run_serially(plan, store, sources_of(plan.request, device), on_event)
+    outcome = execute(plan, store, sources_of(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
     here, then = plan.request.numerics, result.numerics

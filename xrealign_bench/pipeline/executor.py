@@ -20,7 +20,8 @@ from xrealign_bench.pipeline.store import Store
 class Event(NamedTuple):
     """What an executor tells while it works."""
 
-    what: Literal["stored", "start", "progress", "done", "failed", "skipped"]
+    what: Literal["stored", "start", "progress", "again", "done", "failed", "skipped"]
+    """`again`: what computed the stage was lost, and it will be started once more."""
     stage: Stage
     done: int = 0
     """Of `total` steps, in a `progress` event."""
@@ -39,6 +40,10 @@ class Outcome:
     """Stage -> why."""
     skipped: set[StageRef] = field(default_factory=set)
     """Not run because something that they need failed."""
+
+
+Execute = Callable[[Plan, Store, Sources, Callable[[Event], None]], Outcome]
+"""A way to run a plan, such as `run_serially`."""
 
 
 def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[[Event], None]) -> Outcome:

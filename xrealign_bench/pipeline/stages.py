@@ -321,6 +321,12 @@ def _as_it_is(
     return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
+def forget_models() -> None:
+    """Let go of the models that are kept for the next language."""
+    for kept in (_trained, _as_it_is):
+        kept.cache_clear()
+
+
 def _without_language(task: Task) -> Task:
     """The task as the model knows it, so that one model serves all languages."""
     nowhere = {"source": EmbeddedData(kind="embedded"), "configs": {}, "columns": Columns(), "label_map": {}}

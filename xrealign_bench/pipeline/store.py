@@ -22,6 +22,7 @@ import re
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -94,10 +95,14 @@ class Store:
 
     def has(self, kind: str, key: str) -> bool:
         """Is the entry there, with all files in their sizes? Their bytes are not read: `open` does that."""
+        return self.look(kind, key) is not None
+
+    def look(self, kind: str, key: str) -> Entry | None:
+        """The entry, unread as by `has`; None if it is absent or looks damaged."""
         try:
-            return self._look(kind, key) is not None
+            return self._look(kind, key)
         except DamagedError:
-            return False
+            return None
 
     def open(self, kind: str, key: str) -> Entry | None:
         """The entry, or None if it is absent.
@@ -207,6 +212,17 @@ class Store:
     @property
     def _works(self) -> Path:
         return self.root / ".work"
+
+    @contextmanager
+    def mark(self) -> Iterator[Path]:
+        """A file below the root that is locked meanwhile: for others to find out whether they see it, and its lock."""
+        name = f"run-{uuid.uuid4().hex}"
+        path = self._locks / f"{name}.lock"
+        with self._lock_name(name, wait=True):
+            try:
+                yield path
+            finally:
+                path.unlink()
 
     def _folder(self, kind: str, key: str) -> Path:
         if not _KIND.fullmatch(kind) or not _KEY.fullmatch(key):

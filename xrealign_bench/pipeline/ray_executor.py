@@ -1,0 +1,615 @@
+"""Run the stages of a plan as tasks of a Ray cluster, all of whose nodes see the store on a shared file system.
+
+The driver, which holds the plan, submits a stage when what it needs is stored; a worker computes it and stores it as
+any other process would. What is stored is the truth: a worker or a node that is lost costs the stages that it was at,
+which are submitted again, and a driver that is killed costs nothing. Events only say how far things are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import importlib.util
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from xrealign_bench import __version__
+from xrealign_bench.errors import TrainingError, UserError, reason, system_errors
+from xrealign_bench.models import processes
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.device import numeric_settings, pick_device
+from xrealign_bench.pipeline.executor import Event, Execute, Outcome
+from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
+from xrealign_bench.pipeline.store import Store
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+_log = logging.getLogger(__name__)
+
+STARTS = 4
+"""How often a stage is begun before it fails for good because its worker was lost each time."""
+TOGETHER = 32
+"""Predictions with one model that one worker makes one after the other, loading it once."""
+GIB = 2**30
+_GRAIN = GIB // 4
+"""Memory is reserved in times of this, because Ray looks for a worker anew for each other size."""
+_ROOM = 1.2
+"""Memory that is reserved, in times of what a stage of the kind was seen to need."""
+_SECONDS_BETWEEN_LOOKS = 0.3
+_SECONDS_TO_APPEAR = 90.0
+"""How long a network file system may hide from a node what another one has made (NFS caches for up to a minute)."""
+_SECONDS_TO_CANCEL = 5.0
+_PACKAGES = ("tokenizers", "transformers", "torch", "peft", "eflomal", "icu4py")
+"""What moves a key or a number, and must be the same on all nodes."""
+
+
+class _Said(NamedTuple):
+    """What a worker tells the driver of a stage."""
+
+    what: Literal["start", "progress", "done", "failed", "refused", "warning"]
+    ref: StageRef
+    done: int = 0
+    total: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a worker must find on its node."""
+
+    store: Path
+    mark: Path
+    """A file of the store that the driver keeps locked."""
+    sources: Sources
+    software: tuple[tuple[str, str], ...]
+    """Package and version."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """Stages that one worker runs one after the other; none needs another one."""
+
+    number: int
+    refs: list[StageRef]
+    needs: int = 0
+    """Stages of other jobs that are not settled yet."""
+    lost: int = 0
+    """How many workers died over the first of the stages."""
+
+    def __lt__(self, other: _Job) -> bool:
+        return self.number < other.number
+
+
+def on_ray(address: str | None, gpus_per_stage: float) -> Execute:
+    """`run_on_ray`, ready to be given a plan.
+
+    Raises:
+        UserError: Ray is not installed, there are several processes already, or no cluster at that address.
+    """
+    if processes.count() > 1:
+        raise UserError("--executor ray starts its own processes; leave the launcher out")
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("--executor ray needs Ray; pip install 'xrealign-bench[ray]'")
+    if address not in (None, "auto"):
+        _check_reachable(address)
+    return partial(run_on_ray, address=address, gpus_per_stage=gpus_per_stage)
+
+
+def run_on_ray(
+    plan: Plan,
+    store: Store,
+    sources: Sources,
+    on_event: Callable[[Event], None],
+    *,
+    address: str | None = None,
+    gpus_per_stage: float = 1.0,
+) -> Outcome:
+    """Run what the store does not hold yet on a Ray cluster; the same contract as `run_serially`.
+
+    Besides a failed training, a stage fails for good whose worker was lost `STARTS` times. Stored stages are looked at,
+    not read: whoever reads one verifies it.
+
+    Args:
+        address: of the cluster of which this machine is a node: `auto` or `HOST:PORT`; None: one is started here.
+        gpus_per_stage: share of a GPU that a stage takes which computes on one.
+
+    Raises:
+        UserError: there is no such cluster; no node has what a stage needs; a node does not see
+            the store, or would compute other numbers than the plan says; and as `run_serially`.
+    """
+    if sources.device not in ("cpu", "cuda"):
+        raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {sources.device}")
+    with _connected(address), store.mark() as mark:
+        place = _Place(store.root, mark, _anywhere(sources), _software())
+        return _Driver(plan, store, place, on_event, gpus_per_stage).run()
+
+
+class _Driver:
+    def __init__(
+        self, plan: Plan, store: Store, place: _Place, on_event: Callable[[Event], None], gpus_per_stage: float
+    ) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._plan, self._store, self._place, self._on_event = plan, store, place, on_event
+        self._gpus = gpus_per_stage if place.sources.device.startswith("cuda") else 0.0
+        self._outcome = Outcome()
+        self._peaks: dict[StageKind, int] = {}
+        self._started: set[StageRef] = set()
+        self._users: dict[StageRef, list[_Job]] = {}
+        self._ready: list[_Job] = []
+        """A heap, in the order of the plan."""
+        self._running: dict[ObjectRef[Any], _Job] = {}
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        ear: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Ear)
+        self._ear = ear.options(scheduling_strategy=here).remote()
+        # By default Ray keeps a worker that computed on the CPU, and ends one that holds memory of a GPU.
+        self._work: Any = ray.remote(max_retries=0)(_work)
+        self._work_on_gpu: Any = ray.remote(max_retries=0, num_gpus=self._gpus, max_calls=1)(_work)
+
+    def run(self) -> Outcome:
+        self._lay_out()
+        self._check_fits()
+        try:
+            while self._ready or self._running:
+                self._submit()
+                ended = self._wait()
+                self._listen()
+                for task in ended:
+                    self._take(self._running.pop(task), task)
+        except BaseException:  # Ctrl-C too
+            self._cancel()
+            raise
+        for ref in self._outcome.done:
+            _wait_until_seen(self._store, ref)
+        return self._outcome
+
+    def _lay_out(self) -> None:
+        jobs: dict[StageRef, _Job] = {}
+        for number, refs in enumerate(_jobs(self._plan, self._find_stored())):
+            job = _Job(number, refs)
+            jobs |= dict.fromkeys(refs, job)
+        for job in dict.fromkeys(jobs.values()):
+            for need in {need for ref in job.refs for need in self._plan.stages[ref].inputs.values() if need in jobs}:
+                job.needs += 1
+                self._users.setdefault(need, []).append(job)
+            if job.needs == 0:
+                heapq.heappush(self._ready, job)
+
+    def _find_stored(self) -> list[StageRef]:
+        """Tell which stages are stored, and return the others."""
+        others = []
+        for ref, stage in self._plan.stages.items():
+            if self._look(ref):
+                self._outcome.stored.add(ref)
+                self._on_event(Event("stored", stage))
+            else:
+                others.append(ref)
+        return others
+
+    def _look(self, ref: StageRef) -> bool:
+        """Is it stored? Learns what memory its kind needs."""
+        if (entry := self._store.look(ref.kind, ref.key)) is None:
+            return False
+        self._peaks[ref.kind] = max(self._peaks.get(ref.kind, 0), entry.manifest.peak_memory_bytes or 0)
+        return True
+
+    def _submit(self) -> None:
+        """As much as keeps the cluster busy, so that Ray's own queue stays short."""
+        nodes = _nodes() if self._ready else []
+        most = 16 + 2 * int(sum(node.get("CPU", 0) for node in nodes))
+        while self._ready and len(self._running) < most:
+            job = heapq.heappop(self._ready)
+            for ref in [ref for ref in job.refs if self._lacks(ref)]:
+                job.refs.remove(ref)
+                self._outcome.skipped.add(ref)
+                self._settle(Event("skipped", self._plan.stages[ref]))
+            if job.refs:
+                stages = [self._plan.stages[ref] for ref in job.refs]
+                on_gpu = self._gpus > 0 and _computes(stages[0])
+                task = (self._work_on_gpu if on_gpu else self._work).options(
+                    name=stages[0].label, num_cpus=self._cpus(stages[0]), memory=self._memory(stages[0], nodes)
+                )
+                self._running[task.remote(stages, self._place, self._ear)] = job
+
+    def _lacks(self, ref: StageRef) -> bool:
+        needs = self._plan.stages[ref].inputs.values()
+        return any(need in self._outcome.failed or need in self._outcome.skipped for need in needs)
+
+    def _wait(self) -> list[ObjectRef[Any]]:
+        import ray
+
+        tasks = list(self._running)
+        if tasks and ray.wait(tasks, timeout=_SECONDS_BETWEEN_LOOKS, fetch_local=False)[0]:
+            return ray.wait(tasks, num_returns=len(tasks), timeout=0, fetch_local=False)[0]
+        return []
+
+    def _listen(self) -> None:
+        import ray
+        from ray.exceptions import RayActorError
+
+        with suppress(RayActorError):  # it is started again; only what it was told is lost
+            for said in ray.get(self._ear.take.remote()):
+                self._hear(said)
+
+    def _take(self, job: _Job, task: ObjectRef[Any]) -> None:
+        """What came of a job that ended."""
+        import ray
+        from ray.exceptions import RayError, RaySystemError, RayTaskError
+
+        try:
+            for said in ray.get(task):
+                self._hear(said)
+        except RayTaskError as error:
+            if isinstance(error.cause, RaySystemError):
+                said_so = str(error.cause).splitlines()[0]
+                raise UserError(f"a node can't run xrealign-bench ({said_so}); install the same everywhere") from None
+            raise  # a mistake in the code
+        except RayError as error:
+            self._lose(job, error)
+
+    def _hear(self, said: _Said) -> None:
+        if said.what == "warning":
+            _log.warning("%s", said.note)
+        elif said.what == "refused":
+            raise UserError(said.note)
+        elif said.ref in self._outcome.done or said.ref in self._outcome.failed:
+            pass  # told already
+        elif said.what == "start":
+            self._start(said.ref)
+        elif said.what == "done":
+            self._finish(said.ref)
+        elif said.what == "failed":
+            self._fail(said.ref, said.note)
+        else:
+            self._start(said.ref)
+            self._on_event(Event("progress", self._plan.stages[said.ref], said.done, said.total, said.note))
+
+    def _start(self, ref: StageRef) -> None:
+        """Tell it once each time; what came of a stage may be heard before its start is."""
+        if ref not in self._started:
+            self._started.add(ref)
+            self._on_event(Event("start", self._plan.stages[ref]))
+
+    def _lose(self, job: _Job, error: Exception) -> None:
+        """Submit again what a worker that died had not stored; what killed its worker too often fails."""
+        before = job.refs[0]
+        job.refs = [ref for ref in job.refs if ref not in self._outcome.done and ref not in self._outcome.failed]
+        for ref in [ref for ref in job.refs if self._look(ref)]:
+            job.refs.remove(ref)
+            self._finish(ref)
+        if not job.refs:
+            return
+        at_work = job.refs[0]
+        job.lost = job.lost + 1 if at_work == before else 1
+        if job.lost == STARTS:
+            job.lost = 0
+            job.refs.remove(at_work)
+            self._fail(at_work, f"its worker was lost {STARTS} times, the last time because {_why(error)}")
+        else:
+            self._started.discard(at_work)
+            self._on_event(Event("again", self._plan.stages[at_work], note=_why(error)))
+            if lacking := self._lacking(self._plan.stages[at_work], _nodes()):
+                _log.warning("%s any more; waiting for one", lacking)
+        if job.refs:
+            heapq.heappush(self._ready, job)
+
+    def _finish(self, ref: StageRef) -> None:
+        self._start(ref)
+        self._look(ref)
+        self._outcome.done.add(ref)
+        self._settle(Event("done", self._plan.stages[ref]))
+
+    def _fail(self, ref: StageRef, why: str) -> None:
+        self._start(ref)
+        self._outcome.failed[ref] = why
+        self._settle(Event("failed", self._plan.stages[ref], note=why))
+
+    def _settle(self, event: Event) -> None:
+        """Tell what came of a stage, and let those go that waited for it alone."""
+        for job in self._users.pop(event.stage.ref, []):
+            job.needs -= 1
+            if job.needs == 0:
+                heapq.heappush(self._ready, job)
+        self._on_event(event)
+
+    def _cancel(self) -> None:
+        """End what is running, and give it a moment to tidy up."""
+        import ray
+        from ray.exceptions import RayError
+
+        with suppress(RayError, KeyboardInterrupt):
+            for task in self._running:
+                ray.cancel(task)
+            ray.wait(list(self._running), num_returns=len(self._running), timeout=_SECONDS_TO_CANCEL)
+
+    def _check_fits(self) -> None:
+        """Refuse a plan with a stage that would wait for ever."""
+        nodes = _nodes()
+        waiting = {*self._ready, *(job for jobs in self._users.values() for job in jobs)}
+        for stage in (self._plan.stages[job.refs[0]] for job in sorted(waiting)):
+            if lacking := self._lacking(stage, nodes):
+                raise UserError(f"{lacking}; add one that has")
+
+    def _lacking(self, stage: Stage, nodes: list[dict[str, float]]) -> str:
+        """What no node has, in words; empty if the stage can be run."""
+        cpus, gpus = self._cpus(stage), self._gpus if _computes(stage) else 0.0
+        if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+            return ""
+        wanted = f"{gpus:g} GPUs and {cpus} CPUs" if gpus else f"{cpus} CPUs, as many as the plan has threads,"
+        return f"no node of the Ray cluster has the {wanted} that '{stage.label}' takes"
+
+    def _cpus(self, stage: Stage) -> int:
+        on_cpu = _computes(stage) and not self._gpus
+        return int(stage.settings["numerics"]["threads"]) if on_cpu else 1
+
+    def _memory(self, stage: Stage, nodes: list[dict[str, float]]) -> int:
+        """Bytes to reserve: what its kind was seen to need, else a guess; never more than the largest node has."""
+        seen = self._peaks.get(stage.kind, 0)
+        wanted = int(seen * _ROOM) or _guessed_memory(stage, self._plan.request.checkpoint, on_gpu=self._gpus > 0)
+        few_sizes = -(-wanted // _GRAIN) * _GRAIN
+        return min(few_sizes, int(max((node.get("memory", 0) for node in nodes), default=few_sizes)))
+
+
+def _jobs(plan: Plan, refs: Iterable[StageRef]) -> Iterator[list[StageRef]]:
+    """The stages by twos and threes where they predict with one model, else one by one."""
+    alike: dict[Hashable, list[StageRef]] = {}
+    for ref in refs:
+        alike.setdefault(_model_of(plan.stages[ref]) if ref.kind == "predict" else ref, []).append(ref)
+    for together in alike.values():
+        yield from (together[start : start + TOGETHER] for start in range(0, len(together), TOGETHER))
+
+
+def _model_of(stage: Stage) -> Hashable:
+    """What stages of prediction have in common that one loaded model serves."""
+    settings = stage.settings
+    inputs = [ref for role, ref in stage.inputs.items() if role != "test"]
+    return (settings["task"].name, *(settings.get(name) for name in ("initialisation", "seed", "attention")), *inputs)
+
+
+def _computes(stage: Stage) -> bool:
+    """Does it run a model?"""
+    return "numerics" in stage.settings
+
+
+def _guessed_memory(stage: Stage, checkpoint: Checkpoint, *, on_gpu: bool) -> int:
+    """Before anything is known: the libraries, the weights, and in training on the CPU gradients and two moments."""
+    if not _computes(stage):
+        return GIB
+    weights = sum(
+        file.stat().st_size for file in checkpoint.folder.glob("*") if file.suffix in (".safetensors", ".bin")
+    )
+    return 2 * GIB + weights * (4 if stage.kind in TRAINING and not on_gpu else 1)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node that is alive has."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _why(error: Exception) -> str:
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
+
+    if isinstance(error, OutOfMemoryError):
+        return "its node ran out of memory"
+    if isinstance(error, NodeDiedError):
+        return "its node was lost"
+    if isinstance(error, WorkerCrashedError):
+        return "its process was killed, as the system does where memory runs out"
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+# The connection.
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise UserError(
+            f"--address {address}: write auto or HOST:PORT, on a machine that is a node of the cluster: the command "
+            "reads and writes the store itself"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(f"no Ray cluster at --address {address}: {reason(error)}") from None
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Be the driver of a cluster, of one's own if there is no address."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    given: dict[str, Any] = {"address": address}
+    if address is None:  # what stages pass on goes through the store
+        given = {"address": "local", "include_dashboard": False, "object_store_memory": 128 * 2**20}
+    already = ray.is_initialized()
+    try:
+        if not already:
+            ray.init(**given, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"no Ray cluster at --address {address}: {said}") from None
+    try:
+        yield
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def _anywhere(sources: Sources) -> Sources:
+    """With places that don't depend on the folder a process is in."""
+    checkpoint = replace(sources.checkpoint, folder=sources.checkpoint.folder.absolute())
+    if checkpoint.adapter is not None:
+        checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())
+    root = sources.data_root
+    return replace(sources, checkpoint=checkpoint, data_root=None if root is None else root.absolute())
+
+
+def _software() -> tuple[tuple[str, str], ...]:
+    return (("xrealign-bench", __version__), *((package, version(package)) for package in _PACKAGES))
+
+
+# In the workers.
+
+
+class _Ear:
+    """An actor beside the driver that keeps what workers tell until it asks."""
+
+    def __init__(self) -> None:
+        self._told: list[_Said] = []
+
+    def tell(self, said: _Said) -> None:
+        self._told.append(said)
+
+    def take(self) -> list[_Said]:
+        told, self._told = self._told, []
+        return told
+
+
+class _Voice(logging.Handler):
+    """Tells the driver what stages and store say, and that at most every half second of a stage's steps."""
+
+    SECONDS_BETWEEN_STEPS = 0.5
+
+    def __init__(self, ear: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._ear = ear
+        self._stepped = 0.0
+        self.ref: StageRef | None = None
+
+    def begin(self, stage: Stage) -> None:
+        self.ref, self._stepped = stage.ref, 0.0
+        self.tell(_Said("start", self.ref))
+
+    def tell(self, said: _Said) -> None:
+        self._ear.tell.remote(said)
+
+    def step(self, ref: StageRef, done: int, total: int, note: str) -> None:
+        if time.monotonic() - self._stepped >= self.SECONDS_BETWEEN_STEPS:
+            self._stepped = time.monotonic()
+            self.tell(_Said("progress", ref, done, total, note))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.ref is not None:
+            self.tell(_Said("warning", self.ref, note=f"{_node()}: {record.getMessage()}"))
+
+
+def _work(stages: Sequence[Stage], place: _Place, ear: Any) -> list[_Said]:
+    """Run stages in a worker; what came of each is told at once, and returned for where that was not heard."""
+    voice = _Voice(ear)
+    log = logging.getLogger("xrealign_bench")
+    log.addHandler(voice)
+    came: list[_Said] = []
+    try:
+        for stage in stages:
+            voice.begin(stage)
+            came.append(_run(stage, place, partial(voice.step, stage.ref)))
+            voice.tell(came[-1])
+            if came[-1].what == "refused":
+                break
+    finally:
+        log.removeHandler(voice)
+        _forget_models()
+    return came
+
+
+def _run(stage: Stage, place: _Place, progress: Callable[[int, int, str], None]) -> _Said:
+    from xrealign_bench.pipeline.stages import run_stage
+
+    ref = stage.ref
+    try:
+        _check_place(place)
+        _check_numerics(stage, place.sources)
+        remedy = "when that is mended, the same command goes on from what is stored"
+        with system_errors(f"{stage.label} on {_node()}", remedy):
+            store = _store(place.store)
+            for need in stage.inputs.values():
+                _wait_until_seen(store, need)
+            run_stage(stage, store, place.sources, progress)
+    except TrainingError as error:
+        return _Said("failed", ref, note=str(error))
+    except UserError as error:
+        return _Said("refused", ref, note=str(error))
+    return _Said("done", ref)
+
+
+def _forget_models() -> None:
+    """A worker that waits for its next stage holds no model."""
+    from xrealign_bench.pipeline.stages import forget_models
+
+    forget_models()
+
+
+@cache
+def _store(root: Path) -> Store:
+    """Kept by a worker, with what it has verified."""
+    return Store(root)
+
+
+@cache
+def _check_place(place: _Place) -> None:
+    """Refuse a node that does not share the store, its locks or the versions; once a worker."""
+    if not place.mark.exists():
+        raise UserError(
+            f"{_node()} does not see the store {place.store}; put it on a file system that all nodes have under this "
+            "path"
+        )
+    try:
+        with suppress(NotImplementedError), FileLock(place.mark, timeout=0, fallback_to_soft=False):
+            pass
+        raise UserError(
+            f"{_node()} does not see the locks of the store {place.store}; mount its file system with locks that hold "
+            "for all nodes, or choose another one"
+        )
+    except Timeout:
+        pass  # as it should be
+    for (name, here), (_, there) in zip(_software(), place.software, strict=True):
+        if here != there:
+            raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
+
+
+def _check_numerics(stage: Stage, sources: Sources) -> None:
+    """Set the threads that the stage's key names; refuse where other numbers would come out than the key says."""
+    if not _computes(stage):
+        return
+    import torch
+
+    planned = stage.settings["numerics"]
+    torch.set_num_threads(planned["threads"])
+    here = numeric_settings(
+        pick_device(sources.device), sources.precision, sources.gradient_checkpointing, sources.quantised
+    )
+    if differing := [name for name in sorted({*planned, *here}) if planned.get(name) != here.get(name)]:
+        name = differing[0]
+        raise UserError(
+            f"{_node()} would compute other numbers than the plan says: {name} is {here.get(name)} there and "
+            f"{planned.get(name)} in the plan; run on nodes of one kind, with the driver on one of them"
+        )
+
+
+def _wait_until_seen(store: Store, ref: StageRef) -> None:
+    """Wait for what another node has stored to be seen on this one; whoever reads it says if it never is."""
+    end = time.monotonic() + _SECONDS_TO_APPEAR
+    while not store.has(ref.kind, ref.key) and time.monotonic() < end:
+        time.sleep(1.0)
+
+
+def _node() -> str:
+    return f"node {os.uname().nodename}"
