@@ -144,7 +144,7 @@ def test_the_board_shows_ranks_figures_and_what_is_missing(site: Path) -> None:
     assert [row[0] for row in (good, equal, baseline, part)] == ["1", "1", "3", "partial"]
     # (0.85 + 0.65) / 2, 0.55 and 0.25, each 5 points above the baseline's; in the comparison sw loses 3.
     assert good[3:11] == ["rescored", "2", "51.7 ±0.0", "+5.0 [+4.0, +6.0]", "75.0", "55.0", "25.0", "95.0"]
-    assert good[11:14] == ["3 / 1", "0 / 1", "sw -3.0"]
+    assert good[11:14] == ["3 / 1", "0 [0, 2] / 1 [1, 3]", "sw -3.0"]
     assert baseline[6] == "baseline" and baseline[11:14] == ["–", "–", "–"]
     assert part[-1] == "limited to 5 examples" and good[-1] == ""
 

@@ -10,8 +10,10 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.table import Entry, Row, make_boards, rank
 from xrealign_bench.results.schema import (
     Comparison,
+    Count,
     Gain,
     LanguageChange,
+    OneStd,
     Result,
     StageRecord,
     TaskComparison,
@@ -34,6 +36,7 @@ def comparison_of(result: Result, baseline: Result, low: float, high: float, **f
         )
         for code, gain in (("de", 0.01), ("fr", 0.02), ("th", 0.01), ("sw", -0.03))
     ]  # fmt: skip
+    one_std = OneStd(helped=Count(count=0, low=0, high=2), harmed=Count(count=1, low=1, high=3))
     comparison = Comparison(
         result_digest=digest_evidence(result),
         baseline_digest=digest_evidence(baseline),
@@ -41,7 +44,8 @@ def comparison_of(result: Result, baseline: Result, low: float, high: float, **f
         resamples=1000,
         seed=0,
         gains=gains,
-        tasks=[TaskComparison(task="tags", metric="accuracy", gains=gains, languages=changes)],
+        one_std=one_std,
+        tasks=[TaskComparison(task="tags", metric="accuracy", gains=gains, languages=changes, one_std=one_std)],
     )
     return comparison.model_copy(update=fields)
 
@@ -131,7 +135,7 @@ def test_counts_worst_language_and_cost() -> None:
     ]
     row = rows_of(BASELINE, entry("full", 0.1, 0.09, 0.11, stages=stages, realignment=[realignment(1)]))["full"]
     assert row.tested is not None and (row.tested.helped, row.tested.harmed) == (3, 1)
-    assert row.one_std is not None and (row.one_std.helped, row.one_std.harmed) == (0, 1)
+    assert row.one_std is not None and (row.one_std.helped.count, row.one_std.harmed.count) == (0, 1)
     assert row.worst is not None and (row.worst.language, row.worst.gain) == ("sw", -0.03)
     assert (row.seconds, row.peak_memory_bytes, row.realigned_parameters) == (7.5, 7, 600)
 

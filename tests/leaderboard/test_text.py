@@ -18,9 +18,9 @@ def test_figures_of_a_task() -> None:
     full = entry("full", 0.05, 0.04, 0.06)
     text = render_evaluation([BASELINE.result, full.result], [None, full.comparison])
     assert _line(text, "finetune-only") == _words("finetune-only 52.5 ±0.0 70.0 50.0 20.0 70.0 50.0 20.0 90.0")
-    assert _line(text, "full ") == (
-        _words("full 57.5 ±0.0 75.0 55.0 25.0 75.0 55.0 25.0 95.0 +5.0 [+4.0, +6.0] 3/1 0/1")
-    )
+    assert _line(text, "full ") == (_words("full 57.5 ±0.0 75.0 55.0 25.0 75.0 55.0 25.0 95.0 +5.0 [+4.0, +6.0] 3/1"))
+    by_one_std = text.partition("tags, languages changed by more than one standard deviation of the first row")[2]
+    assert _line(by_one_std, "full ") == _words("full 0 [0, 2] 1 [1, 3]")
     assert "mean over 2 seeds ± std" in text and "featural distance to en" in text
     assert "finetune-only  46.7 ±0.0" in text  # (70 + 50 + 20) / 3
 

@@ -54,6 +54,19 @@ def test_unknown_schema_version_is_refused_by_name(tmp_path: Path) -> None:
         read_result(tmp_path)
 
 
+def test_a_comparison_of_an_older_version_is_refused_and_told_how_to_renew(tmp_path: Path) -> None:
+    for name in ("finetune-only", "full"):
+        write_system(tmp_path / name, RIGHT, recipe=name)
+    path = write_comparison(tmp_path / "full", compare(tmp_path / "full", tmp_path / "finetune-only", resamples=200))
+    old = json.loads(path.read_text()) | {"schema_version": 1}
+    del old["one_std"]
+    path.write_text(json.dumps(old))
+    with pytest.raises(
+        UserError, match=r"comparison\.json: schema_version is 1; .* reads version 2 only; remove it"
+    ):
+        read_comparison(tmp_path / "full")
+
+
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{\n "suite": ,\n}')
     with pytest.raises(UserError, match=r"result\.json:2: is not JSON"):

@@ -1,5 +1,7 @@
 """Truth: normal approximations and exact moments of the bootstrap, and cases that can be worked out by hand."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from xrealign_bench.scoring.bootstrap import (
     holm,
     interval,
     p_value,
-    resampled_gains,
+    resample,
     seed_shares,
 )
 
@@ -18,7 +20,8 @@ from xrealign_bench.scoring.bootstrap import (
 def _gains(languages: dict[str, Counts], resamples: int = 4000, seed: int = 0) -> dict[str, Floats]:
     rng = np.random.default_rng(seed)
     seeds = next(iter(languages.values())).earned.shape[1]
-    return resampled_gains(languages, seed_shares(seeds, resamples, rng), rng)
+    drawn = resample(languages, seed_shares(seeds, resamples, rng), rng)
+    return {code: each.gains for code, each in drawn.items()}
 
 
 def _counts(difference: np.ndarray, first: int = 0) -> Counts:
@@ -125,3 +128,19 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.6]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_seeds_moved_apart_spread_on_average_as_measured() -> None:
+    """Truth: all 4^4 draws of four seeds, each once, against the textbook's estimates."""
+    scores = np.array([[0.5, 0.7, 0.2, 0.9], [0.3, 0.35, 0.8, 0.6]])
+    counts = Counts((0,), scores[:, :, None], np.ones((2, 4, 1)))
+    draws = np.array(list(product(range(4), repeat=4)))
+    shares = np.vstack([np.full(4, 0.25), [[(draw == seed).mean() for seed in range(4)] for draw in draws]])
+    drawn = resample({"de": counts}, shares, np.random.default_rng(0))["de"]
+    assert (drawn.ours[0], drawn.theirs[0]) == pytest.approx(scores.mean(axis=1))
+    assert drawn.their_std[0] == pytest.approx(scores[1].std())
+    assert (drawn.their_std[1:] ** 2).mean() == pytest.approx(scores[1].var())
+    assert drawn.theirs[1:].mean() == pytest.approx(scores[1].mean())
+    assert drawn.theirs[1:].var() == pytest.approx(scores[1].var(ddof=1) / 4)
+    # As drawn, without being moved, the gain's variance falls short by 3/4.
+    assert drawn.gains[1:].var() == pytest.approx(0.75 * (scores[0] - scores[1]).var(ddof=1) / 4)

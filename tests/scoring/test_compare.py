@@ -3,14 +3,14 @@
 import csv
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.scoring.builder import LANGUAGES, coin_flips, make_suite, make_task, write_system
+from tests.scoring.builder import LANGUAGES, coin_flips, make_result, make_suite, make_task, write_system
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_result, write_result
 from xrealign_bench.results.schema import DataRecord
@@ -77,13 +77,13 @@ def test_published_means_and_the_languages_helped(
         means, [statistics.fmean(each) for each in baseline], [statistics.pstdev(each) for each in baseline]
     )
     if helped is not None:
-        assert verdicts.count("helped") == helped
+        assert verdicts.tolist().count(1) == helped
 
 
 def test_one_std_rule_is_strict_after_rounding_and_has_a_mirror_image() -> None:
     # 80.9 ± 0.2: 81.1 is not more than 81.1 and 80.7 not less than 80.7.
     means = [0.811, 0.8115001, 0.807, 0.8064999]
-    assert improved_by_one_std(means, [0.809] * 4, [0.002] * 4) == ["same", "helped", "same", "harmed"]
+    assert improved_by_one_std(means, [0.809] * 4, [0.002] * 4).tolist() == [0, 1, 0, -1]
 
 
 def test_one_seed_has_no_standard_deviation_to_go_by(tmp_path: Path) -> None:
@@ -94,7 +94,49 @@ def test_one_seed_has_no_standard_deviation_to_go_by(tmp_path: Path) -> None:
         write_system(folder, right, seeds=[1], recipe=folder.name)
     (task,) = compare(folders[1], folders[0], resamples=500).tasks
     assert [change.one_std for change in task.languages] == ["same"] * 4
+    assert task.one_std is None
     assert all(change.gain > 0.3 for change in task.languages)
+
+
+def _write_reported(folder: Path, scores: Mapping[str, Sequence[float]]) -> Path:
+    by_cell = {
+        ("tags", code, seed): value for code, of in scores.items() for seed, value in zip((1, 2), of, strict=True)
+    }
+    write_result(folder, make_result(by_cell, recipe=folder.name, reported="a publication"))
+    return folder
+
+
+def test_the_interval_of_one_std_counts_is_that_of_all_draws(tmp_path: Path) -> None:
+    """Two seeds can be drawn in four ways, each a quarter of the resamples, so the interval spans the four counts.
+
+    Truth: the rule worked out for each, with seeds moved apart from their mean by the square root of two.
+    """
+    theirs = {"en": (0.9, 0.9), "de": (0.28, 0.34), "fr": (0.56, 0.51), "th": (0.74, 0.72), "sw": (0.71, 0.66)}
+    ours = {"en": (0.9, 0.9), "de": (0.29, 0.40), "fr": (0.57, 0.52), "th": (0.78, 0.72), "sw": (0.77, 0.63)}
+    comparison = compare(
+        _write_reported(tmp_path / "full", ours), _write_reported(tmp_path / "finetune-only", theirs), resamples=500
+    )
+
+    def apart(scores: Sequence[float], drawn: Sequence[int]) -> tuple[float, float]:
+        centre = statistics.fmean(scores)
+        moved = [centre + math.sqrt(2) * (scores[place] - centre) for place in drawn]
+        return statistics.fmean(moved), statistics.pstdev(moved)
+
+    counts = []
+    for drawn in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        signs = []
+        for code in ("de", "fr", "th", "sw"):
+            (mean, _), (baseline, std) = apart(ours[code], drawn), apart(theirs[code], drawn)
+            of = [round(100 * each, 1) for each in (mean, baseline, std)]
+            signs.append((of[0] > round(of[1] + of[2], 1)) - (of[0] < round(of[1] - of[2], 1)))
+        counts.append((signs.count(1), signs.count(-1)))
+    assert len(set(counts)) > 2
+    found = comparison.one_std
+    assert found is not None and comparison.tasks[0].one_std == found
+    # As measured: 34.5 is more than 31.0 + 3.0 and 75.0 more than 73.0 + 1.0; 54.5 not than 53.5 + 2.5.
+    assert (found.helped.count, found.harmed.count) == (2, 0)
+    assert (found.helped.low, found.helped.high) == (min(c[0] for c in counts), max(c[0] for c in counts))
+    assert (found.harmed.low, found.harmed.high) == (min(c[1] for c in counts), max(c[1] for c in counts))
 
 
 def test_gains_verdicts_and_provenance(tmp_path: Path) -> None:
@@ -252,4 +294,7 @@ def test_gains_over_tasks_are_means_of_the_tasks(tmp_path: Path) -> None:
     for name in ("xr", "all", "low", "source"):
         expected = statistics.fmean(task.gains[name].mean or 0.0 for task in comparison.tasks)
         assert comparison.gains[name].mean == pytest.approx(expected)
+    together, apart = comparison.one_std, [task.one_std for task in comparison.tasks]
+    assert together is not None
+    assert together.helped.count == sum(each.helped.count for each in apart if each is not None) == 8
     assert comparison.gains["all"].languages == 8

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.leaderboard.numbers import NONE, as_reported, counted, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.numbers import (
+    NONE,
+    as_reported,
+    count_with_interval,
+    counted,
+    percent,
+    signed,
+    spread,
+    with_interval,
+)
 from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.command import command_of, environment_of, remarks_on
 from xrealign_bench.results.schema import (
@@ -21,6 +30,7 @@ from xrealign_bench.results.schema import (
     HistoryEvent,
     LanguageChange,
     LanguageRecord,
+    OneStd,
     ReportedMean,
     Result,
     Trust,
@@ -92,7 +102,8 @@ def rules(board: Board) -> Facts:
         (
             "†",
             "changed by AlignFreeze's rule; round(mean, 1) > round(baseline mean, 1) + round(baseline std, 1), or the "
-            "mirror image. It is fragile, above all with few seeds.",
+            "mirror image. It is fragile, above all with few seeds: the interval of its counts is from the same "
+            "bootstrap, with the rule applied to each resample.",
         ),
         (
             "Rank",
@@ -151,8 +162,8 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
         _score(row.xr),
         Cell("baseline", 0.0) if row.is_baseline else _gain(row.gains.get("xr")),
         *(_mean(row.groups.get(name)) for name in (*TIERS, "source")),
-        _both(row.tested),
-        _both(row.one_std),
+        _tested(row.tested),
+        _one_std(row.one_std),
         Cell(NONE)
         if row.worst is None
         else Cell(f"{row.worst.language} {signed(row.worst.gain)}", _points(row.worst.gain)),
@@ -355,6 +366,17 @@ def result_gains(row: Row) -> Table:
     lines = [(Cell(task.task), *(_gain(task.gains.get(name)) for name in names)) for task in tasks]
     mean = (Cell("mean over tasks"), *(_gain(row.gains.get(name)) for name in names))
     return _table(("Task", *map(group_title, names)), [*lines, mean] if lines else [])
+
+
+def result_counts(row: Row) -> Table:
+    """Tasks: languages helped / harmed by either rule; no lines without a comparison."""
+    tasks = row.entry.comparison.tasks if row.entry.comparison else []
+    lines = [
+        (Cell(task.task), _number(len(task.languages)), _tested(Verdicts.of(task.languages)), _one_std(task.one_std))
+        for task in tasks
+    ]
+    both = (Cell("all tasks"), _number(len(row.changes)), _tested(row.tested), _one_std(row.one_std))
+    return _table(("Task", "Languages", "▲ / ▼", "† + / -"), [*lines, both] if lines else [])
 
 
 def result_words(row: Row) -> Table:
@@ -632,10 +654,21 @@ def _score_and_change(score: Value, change: LanguageChange | None) -> tuple[Cell
     )
 
 
-def _both(verdicts: Verdicts | None) -> Cell:
+def _number(number: int) -> Cell:
+    return Cell(f"{number:,}", number)
+
+
+def _tested(verdicts: Verdicts | None) -> Cell:
     if verdicts is None:
         return Cell(NONE)
     return Cell(f"{verdicts.helped} / {verdicts.harmed}", verdicts.helped - verdicts.harmed)
+
+
+def _one_std(counts: OneStd | None) -> Cell:
+    if counts is None:
+        return Cell(NONE)
+    helped, harmed = counts.helped, counts.harmed
+    return Cell(f"{count_with_interval(helped)} / {count_with_interval(harmed)}", helped.count - harmed.count)
 
 
 def _points(value: float | None) -> float | None:

@@ -14,7 +14,7 @@ from xrealign_bench.leaderboard.table import Board, Row, Section
 
 FACTS = ("Tier", "Distance", "Seen")
 """Of a language, in tables of many."""
-FIGURE = re.compile(r"[-+±–\d., \[\]]+")
+FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
 """What no markup can be made of: the brackets of an interval lead nowhere."""
 
 
@@ -65,6 +65,7 @@ def render_result(board: Board, section: Section, row: Row) -> str:
         *_titled("Reported means", content.reported_means(board, row), up),
         *_titled("Scores", content.result_groups(row), up),
         *_titled("Gains", content.result_gains(row), up),
+        *_titled("Languages helped and harmed", content.result_counts(row), up),
         *_titled("Kinds of words", content.result_words(row), up),
     ]
     for task in row.summary.tasks:

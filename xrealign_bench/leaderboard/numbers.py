@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrealign_bench.results.schema import Gain, ReportedMean, Result
+from xrealign_bench.results.schema import Count, Gain, ReportedMean, Result
 from xrealign_bench.scoring.aggregate import Value
 
 NONE = "–"
@@ -87,3 +87,12 @@ def with_interval(gain: Gain | None) -> str:
     if gain.low is None or gain.high is None:
         return signed(gain.mean)
     return f"{signed(gain.mean)} [{signed(gain.low)}, {signed(gain.high)}]"
+
+
+def count_with_interval(count: Count) -> str:
+    """A number of languages with its 95 % interval.
+
+    >>> count_with_interval(Count(count=17, low=15, high=24)), count_with_interval(Count(count=3, low=None, high=None))
+    ('17 [15, 24]', '3')
+    """
+    return f"{count.count}" if count.low is None else f"{count.count} [{count.low}, {count.high}]"

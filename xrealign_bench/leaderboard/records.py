@@ -71,8 +71,7 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
                 **{f"gain_{name}": _gain(row.gains[name]) for name in ("xr", *GROUPS) if name in row.gains},
                 "helped": row.tested and row.tested.helped,
                 "harmed": row.tested and row.tested.harmed,
-                "helped_one_std": row.one_std and row.one_std.helped,
-                "harmed_one_std": row.one_std and row.one_std.harmed,
+                **_one_std(row),
                 "worst_task": row.worst and row.worst.task,
                 "worst_language": row.worst and row.worst.language,
                 "worst_gain": row.worst and _percent(row.worst.gain),
@@ -112,6 +111,18 @@ def _languages(section: Section, row: Row) -> Iterator[dict[str, Any]]:
                 "one_std": change and change.one_std,
                 "result": row.result,
             }
+
+
+def _one_std(row: Row) -> dict[str, int | None]:
+    """The counts by AlignFreeze's rule, with their intervals."""
+    record: dict[str, int | None] = {}
+    for name in ("helped", "harmed"):
+        count = None if row.one_std is None else getattr(row.one_std, name)
+        record |= {
+            f"{name}_one_std{end}": None if count is None else getattr(count, field)
+            for end, field in (("", "count"), ("_low", "low"), ("_high", "high"))
+        }
+    return record
 
 
 def _reported(board: Board) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from xrealign_bench.results.schema import (
     History,
     LanguageChange,
     LanguageRecord,
+    OneStd,
     ReportedMean,
     Result,
     Trust,
@@ -43,10 +44,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Of how many (task, language) pairs a recipe is better or worse than the baseline."""
+    """Of how many (task, language) pairs a recipe is better or worse than the baseline, by the corrected test."""
 
     helped: int
     harmed: int
+
+    @staticmethod
+    def of(changes: Iterable[LanguageChange]) -> Verdicts:
+        verdicts = [change.verdict for change in changes]
+        return Verdicts(verdicts.count("helped"), verdicts.count("harmed"))
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,7 @@ class Row:
     gains: dict[str, Gain]
     """Against the same checkpoint fine-tuned only; empty for the baseline, and without a good comparison."""
     tested: Verdicts | None
-    """By the corrected test."""
-    one_std: Verdicts | None
-    """By AlignFreeze's rule."""
+    one_std: OneStd | None
     worst: LanguageChange | None
     changes: tuple[LanguageChange, ...]
     summary: Summary
@@ -228,8 +232,8 @@ def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
         xr=summary.xr,
         groups=summary.groups,
         gains=comparison.gains if comparison else {},
-        tested=_verdicts([change.verdict for change in changes]) if comparison else None,
-        one_std=_verdicts([change.one_std for change in changes]) if comparison and len(result.seeds) > 1 else None,
+        tested=Verdicts.of(changes) if comparison else None,
+        one_std=comparison.one_std if comparison else None,
         worst=min(changes, key=lambda change: change.gain, default=None),
         changes=changes,
         summary=summary,
@@ -257,10 +261,6 @@ def _comparison_problem(entry: Entry, baselines: set[str]) -> str | None:
     if entry.comparison.baseline_digest not in baselines:
         return f"the {BASELINE} result that it was compared with is not here; evaluate it again"
     return None
-
-
-def _verdicts(verdicts: Sequence[str]) -> Verdicts:
-    return Verdicts(verdicts.count("helped"), verdicts.count("harmed"))
 
 
 def rank(rows: Iterable[Row]) -> list[Row]:

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from xrealign_bench.leaderboard.numbers import NONE, gaps, percent, signed, spread, with_interval
+from xrealign_bench.leaderboard.numbers import (
+    NONE,
+    count_with_interval,
+    gaps,
+    percent,
+    signed,
+    spread,
+    with_interval,
+)
 from xrealign_bench.results.schema import Comparison, LanguageChange, Result, TaskComparison
 from xrealign_bench.scoring.aggregate import BANDS, TIERS, Summary, Value, summarise
 
@@ -29,6 +37,10 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     blocks = [_heading(first)]
     for task in (name for name in first.suite.tasks if name in summaries[0].tasks):
         blocks.append(f"{task}\n{_task_table(task, results, summaries, comparisons)}")
+        if by_one_std := _one_std_table(task, results, comparisons):
+            blocks.append(
+                f"{task}, languages changed by more than one standard deviation of the first row\n{by_one_std}"
+            )
         if any(value.mean is not None for value in summaries[0].tasks[task].word_groups.values()):
             blocks.append(f"{task}, by kind of word, mean over all targets\n{_words_table(task, results, summaries)}")
     xr = _xr_table(results, summaries, comparisons)
@@ -64,7 +76,7 @@ def _heading(result: Result) -> str:
         f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
         f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval (paired bootstrap over "
         + ("seeds and examples)" if seeds > 1 else "examples of one seed)"),
-        "+/-: languages helped / harmed, Holm-corrected test at 5 %; 1 std: the same by AlignFreeze's rule.",
+        "+/-: languages helped / harmed, Holm-corrected test at 5 %.",
     ]
     if result.missing:
         lines.append(f"Partial, so not ranked: {'; '.join(gaps(result))}.")
@@ -79,7 +91,6 @@ def _task_table(
 ) -> str:
     body = []
     columns = [name for name in (*TIERS, *BANDS, "source") if name in summaries[0].tasks[task].groups]
-    several = len(results[0].seeds) > 1  # one seed has no std, so that any change would count
     for result, summary, comparison in zip(results, summaries, comparisons, strict=True):
         groups, compared = summary.tasks[task].groups, _of_task(comparison, task)
         body.append(
@@ -89,12 +100,21 @@ def _task_table(
                 *(percent(groups[name].mean) for name in columns),
                 with_interval(compared.gains.get("all")) if compared else "",
                 _counts(change.verdict for change in compared.languages) if compared else "",
-                _counts(change.one_std for change in compared.languages) if compared and several else "",
             ]
         )
     named = [results[0].suite.source_language if name == "source" else name for name in columns]
-    head = ["recipe", "all", *named, "gain", "+/-", "1 std"]
-    return _table(body, head)
+    return _table(body, ["recipe", "all", *named, "gain", "+/-"])
+
+
+def _one_std_table(task: str, results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
+    """AlignFreeze's counts; empty where none can be made."""
+    tasks = [_of_task(comparison, task) for comparison in comparisons]
+    body = [
+        [_narrow(result.recipe.name, 24), count_with_interval(by.helped), count_with_interval(by.harmed)]
+        for result, compared in zip(results, tasks, strict=True)
+        if compared is not None and (by := compared.one_std) is not None
+    ]
+    return _table(body, ["recipe", "helped [95 %]", "harmed [95 %]"]) if body else ""
 
 
 def _words_table(task: str, results: Sequence[Result], summaries: Sequence[Summary]) -> str:

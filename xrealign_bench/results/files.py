@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
-from xrealign_bench.results.schema import SCHEMA_VERSION, Comparison, History, PredictionRecord, Result
+from xrealign_bench.results.schema import Comparison, History, PredictionRecord, Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,9 +156,11 @@ def _read_model(path: Path, model: type[Stored]) -> Stored:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is no JSON that can be read: {error}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
+    known = model.model_fields["schema_version"].default
+    if version != known:
+        anew = "; remove it: the command that evaluated the result compares anew" if model is Comparison else ""
         raise UserError(
-            f"{path}: schema_version is {version!r}; xrealign-bench {__version__} reads version {SCHEMA_VERSION} only"
+            f"{path}: schema_version is {version!r}; xrealign-bench {__version__} reads version {known} only{anew}"
         )
     try:
         return model.model_validate(content)

@@ -17,8 +17,6 @@ from pydantic import Field, model_validator
 from xrealign_bench.specs import Corpus, HubData, Recipe, Spec, Suite, Task
 from xrealign_bench.specs.base import digest
 
-SCHEMA_VERSION = 1
-
 
 class CheckpointRecord(Spec):
     """Of a reported result the digests are empty and the parameters null: a publication names a checkpoint alone."""
@@ -262,6 +260,27 @@ class LanguageChange(Spec):
     Always `same` in retrieval, where the baseline has no spread."""
 
 
+class Count(Spec):
+    """How many languages (of several tasks: language and task together), with its 95 % interval."""
+
+    count: int
+    low: int | None
+    high: int | None
+    """Null: too little to resample."""
+
+
+class OneStd(Spec):
+    """What AlignFreeze's rule says of the languages (see `LanguageChange.one_std`).
+
+    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn ones spread as much
+    as the measured ones: in simulated studies (benchmarks/one_std_interval.py) such an interval holds the count that
+    fresh seeds give on average more often than the range over leaving out a seed, the other honest candidate.
+    """
+
+    helped: Count
+    harmed: Count
+
+
 class TaskComparison(Spec):
     task: str
     metric: str
@@ -270,14 +289,19 @@ class TaskComparison(Spec):
     `unseen`, `source`: those that have languages."""
     languages: list[LanguageChange]
     """Target languages; the source language's change is in `gains`."""
+    one_std: OneStd | None
+    """Null: there is no standard deviation to go by, with one seed or without fine-tuning."""
     not_compared: dict[str, str] = {}
     """Language -> why it has no change."""
 
 
 class Comparison(Spec):
-    """A result against its baseline: derived from the two results' predictions, and so recomputable."""
+    """A result against its baseline: derived from the two results' predictions, and so recomputable.
 
-    schema_version: Literal[1] = 1
+    Since version 2 with the intervals of `one_std`.
+    """
+
+    schema_version: Literal[2] = 2
     result_digest: str
     """What `digest_evidence` gives for the result."""
     baseline_digest: str
@@ -288,6 +312,8 @@ class Comparison(Spec):
     """Of the resampling, not of the training."""
     gains: dict[str, Gain]
     """The keys of the tasks' gains, each the mean over the suite's tasks; `xr` is the gain in XR score."""
+    one_std: OneStd | None
+    """Over the tasks that have it; null: none has."""
     tasks: list[TaskComparison]
 
 

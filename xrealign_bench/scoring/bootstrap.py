@@ -10,12 +10,18 @@ sets have nothing to do with one another, sharing changes nothing on average.
 With a single seed only examples are resampled: the interval then says nothing about what another seed would
 change. With k seeds the variance between seeds is estimated as (k-1)/k of what it is, so intervals over few
 seeds are somewhat too narrow.
+
+A rule that goes by the standard deviation itself needs better: of k drawn seeds some come twice, so their deviation
+shrinks by the same (k-1)/k, and a rule that asks for more than one of it would be met too often. For rules, seeds are
+therefore moved apart from their mean by sqrt(k / (k-1)) (Davison and Hinkley, Bootstrap Methods, 1997, section 2.3):
+then the variance of their mean is the unbiased estimate, and their own variance (ddof 0) on average the measured one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +47,22 @@ class Counts:
     finds belong to it."""
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """What was drawn of one language: (1 + resamples,) each, first the measurement.
+
+    NaN: nothing that was drawn counts, or there is nothing to draw from (one seed and one example).
+    """
+
+    gains: Floats
+    """Means over the drawn seeds."""
+    ours: Floats
+    theirs: Floats
+    """Means over the drawn seeds, moved apart."""
+    their_std: Floats
+    """Over the drawn seeds, moved apart; ddof 0."""
+
+
 def seed_shares(seeds: int, resamples: int, rng: np.random.Generator) -> Floats:
     """Draw seeds with replacement: how often each was drawn, as a fraction.
 
@@ -52,37 +74,49 @@ def seed_shares(seeds: int, resamples: int, rng: np.random.Generator) -> Floats:
     return np.vstack([np.full((1, seeds), 1 / seeds), shares])
 
 
-def resampled_gains(languages: Mapping[str, Counts], shares: Floats, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw examples with replacement and compute each language's mean gain over the drawn seeds.
+def resample(languages: Mapping[str, Counts], shares: Floats, rng: np.random.Generator) -> dict[str, Resampled]:
+    """Draw examples with replacement and compute each language's means over the drawn seeds.
 
     Args:
         languages: code -> counts.
         shares: (1 + resamples, seeds), from `seed_shares`.
-
-    Returns: Code -> (1 + resamples,) gains; the first is the measured one. NaN: nothing that was drawn counts, or
-        there is nothing to draw from (one seed and one example).
     """
     together: dict[tuple[int, ...], list[str]] = {}
     for code, counts in languages.items():
         together.setdefault(counts.examples, []).append(code)
-    gains = {code: np.empty(len(shares)) for code in languages}
+    drawn_of = {code: np.empty((4, len(shares))) for code in languages}
     for examples, codes in together.items():
         step = max(1, CHUNK // len(examples))
         for start in range(0, len(shares), step):
             share = shares[start : start + step]
             drawn = _draw(len(share), len(examples), rng)
+            apart = np.full(len(share), _apart(share.shape[1]))
             if start == 0:
-                drawn[0] = 1
+                drawn[0] = apart[0] = 1
             for code in codes:
                 counts = languages[code]
-                earned, possible = (drawn @ each.swapaxes(1, 2) for each in (counts.earned, counts.possible))
                 with np.errstate(invalid="ignore"):
-                    ours, theirs = earned / possible
-                gains[code][start : start + step] = ((ours - theirs) * share).sum(axis=1)
+                    scores = (drawn @ counts.earned.swapaxes(1, 2)) / (drawn @ counts.possible.swapaxes(1, 2))
+                drawn_of[code][:, start : start + step] = _over_seeds(scores, share, apart)
         if len(examples) == 1 and shares.shape[1] == 1:
             for code in codes:
-                gains[code][1:] = np.nan
-    return {code: gains[code] for code in languages}
+                drawn_of[code][:, 1:] = np.nan
+    return {code: Resampled(*drawn_of[code]) for code in languages}
+
+
+def _apart(seeds: int) -> float:
+    """By what seeds are moved away from their mean; a single one is its mean."""
+    return float(np.sqrt(seeds / (seeds - 1))) if seeds > 1 else 1.0
+
+
+def _over_seeds(scores: Floats, share: Floats, apart: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The fields of `Resampled`, from scores (2, resamples, seeds), shares (resamples, seeds) and (resamples,)."""
+    gains = ((scores[0] - scores[1]) * share).sum(axis=1)
+    centres = scores.mean(axis=2)
+    means = (scores * share).sum(axis=2)
+    std = np.sqrt(((scores[1] - means[1][:, None]) ** 2 * share).sum(axis=1))
+    ours, theirs = centres + apart * (means - centres)
+    return gains, ours, theirs, apart * std
 
 
 def _draw(resamples: int, examples: int, rng: np.random.Generator) -> Floats:
@@ -92,11 +126,15 @@ def _draw(resamples: int, examples: int, rng: np.random.Generator) -> Floats:
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
-def interval(gains: Floats) -> tuple[float | None, float | None]:
-    """The central 95 % of `gains` without its first element, the measurement; null if one is undefined."""
-    if len(gains) < 2 or np.isnan(gains).any():
+def interval(drawn: Floats, method: Literal["linear", "inverted_cdf"] = "linear") -> tuple[float | None, float | None]:
+    """The central 95 % of `drawn` without its first element, the measurement; null if one is undefined.
+
+    Args:
+        method: of numpy's quantiles; `inverted_cdf` gives values that were drawn, as for counts.
+    """
+    if len(drawn) < 2 or np.isnan(drawn).any():
         return None, None
-    low, high = np.quantile(gains[1:], [LEVEL / 2, 1 - LEVEL / 2])
+    low, high = np.quantile(drawn[1:], [LEVEL / 2, 1 - LEVEL / 2], method=method)
     return float(low), float(high)
 
 

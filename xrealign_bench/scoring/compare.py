@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import RESULT, read_predictions, read_result
 from xrealign_bench.results.schema import (
     Comparison,
+    Count,
     Gain,
     LanguageChange,
+    OneStd,
     Result,
     TaskComparison,
     digest_evidence,
@@ -25,11 +28,12 @@ from xrealign_bench.scoring.bootstrap import (
     LEVEL,
     Counts,
     Floats,
+    Resampled,
     holm,
     interval,
     least_resamples,
     p_value,
-    resampled_gains,
+    resample,
     seed_shares,
 )
 from xrealign_bench.specs import Task
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Verdict = Literal["helped", "harmed", "same"]
+VERDICTS: Mapping[int, Verdict] = {1: "helped", -1: "harmed", 0: "same"}
 
 
 def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000, seed: int = 0) -> Comparison:
@@ -61,7 +66,7 @@ def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000,
     rng = np.random.default_rng(seed)
     # The same seeds for all tasks: where one realignment serves several, its luck is theirs together.
     shares = seed_shares(len(result.seeds), resamples, rng)
-    comparisons, tracks = [], []
+    comparisons, tracks, judged = [], [], []
     for task in sorted(result.tasks, key=lambda task: result.suite.tasks.index(task.name)):
         counts, missing = (_count_reported if result.reported else _count)(task, *systems)
         targets = [code for code in counts if code != result.suite.source_language]
@@ -70,15 +75,21 @@ def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000,
                 f"{resamples} resamples are too few to test {len(targets)} languages together; "
                 f"use at least {least_resamples(len(targets))}"
             )
-        gains = resampled_gains(counts, shares, rng)
+        resampled = resample(counts, shares, rng)
+        gains = {code: each.gains for code, each in resampled.items()}
         grouped = _group(groups_of(result, task), gains, missing)
         tracks.append(grouped)
+        changes = _changes(task, {code: gains[code] for code in targets}, *systems)
+        with_std = _has_std(task, result) and bool(targets)
+        by_one_std = [(changes, _signs(resampled[code] for code in targets))] if with_std else []
+        judged += by_one_std
         comparisons.append(
             TaskComparison(
                 task=task.name,
                 metric=task.metric,
                 gains={name: track.gain() for name, track in grouped.items()},
-                languages=_changes(task, {code: gains[code] for code in targets}, *systems),
+                languages=changes,
+                one_std=_counted(by_one_std),
                 not_compared=missing,
             )
         )
@@ -89,32 +100,34 @@ def compare(result_folder: Path, baseline_folder: Path, resamples: int = 10_000,
         resamples=resamples,
         seed=seed,
         gains={name: track.gain() for name, track in _over_tasks(result, tracks).items()},
+        one_std=_counted(judged),
         tasks=comparisons,
     )
 
 
-def improved_by_one_std(
-    means: Sequence[float], baseline_means: Sequence[float], baseline_stds: Sequence[float]
-) -> list[Verdict]:
-    """AlignFreeze's rule: by language, do rounded means differ by more than the baseline's rounded std?
+def improved_by_one_std(means: ArrayLike, baseline_means: ArrayLike, baseline_stds: ArrayLike) -> Floats:
+    """AlignFreeze's rule: do rounded means differ by more than the baseline's rounded std?
 
     A language is helped if round(100 mean, 1) > round(100 baseline mean, 1) + round(100 baseline std, 1), and
     harmed in the mirror image. The rule is fragile: a seed more or less moves its counts by several
     languages.
 
     Args:
-        means, baseline_means: on the 0..1 scale, one a language.
+        means, baseline_means: on the 0..1 scale, one a language (or of any other shape).
         baseline_stds: over seeds, ddof 0, on the same scale.
 
-    >>> improved_by_one_std([0.812, 0.811, 0.806], [0.809] * 3, [0.002] * 3)
-    ['helped', 'same', 'harmed']
+    Returns:
+        1 where it is helped, -1 where it is harmed, else 0; NaN where a figure is.
+
+    >>> improved_by_one_std([0.812, 0.811, 0.806], [0.809] * 3, [0.002] * 3).tolist()
+    [1.0, 0.0, -1.0]
     """
-    verdicts: list[Verdict] = []
-    for triple in zip(means, baseline_means, baseline_stds, strict=True):
-        # In whole tenths of a percent: as floats, 80.9 + 0.2 is not 81.1.
-        mean, baseline, std = (round(10 * round(100 * value, 1)) for value in triple)
-        verdicts.append("helped" if mean > baseline + std else "harmed" if mean < baseline - std else "same")
-    return verdicts
+    # In whole tenths of a percent: as floats, 80.9 + 0.2 is not 81.1.
+    mean, baseline, std = (
+        np.round(10 * np.round(100 * np.asarray(each), 1)) for each in (means, baseline_means, baseline_stds)
+    )
+    change = mean - baseline
+    return np.where(np.isnan(change + std), np.nan, np.sign(change) * (abs(change) > std))
 
 
 @dataclass(frozen=True)
@@ -276,6 +289,32 @@ def _mean(tracks: Sequence[_Track]) -> _Track:
     return _Track(np.mean(gains, axis=0), languages)
 
 
+def _has_std(task: Task, result: Result) -> bool:
+    """Whether the baseline has a standard deviation that AlignFreeze's rule could go by."""
+    return task.finetunes and len(result.seeds) > 1
+
+
+def _signs(languages: Iterable[Resampled]) -> Floats:
+    """AlignFreeze's rule in every resample, the measurement first: (languages, 1 + resamples)."""
+    return np.array([improved_by_one_std(each.ours, each.theirs, each.their_std) for each in languages])
+
+
+def _counted(tasks: Sequence[tuple[Sequence[LanguageChange], Floats]]) -> OneStd | None:
+    """The languages that are helped and harmed by AlignFreeze's rule in all tasks, from their changes and signs."""
+    if not tasks:
+        return None
+    verdicts = [change.one_std for changes, _ in tasks for change in changes]
+    signs = np.concatenate([of_task for _, of_task in tasks])
+    unknown = np.isnan(signs).any(axis=0)
+
+    def count(sign: int) -> Count:
+        drawn = np.where(unknown, np.nan, (signs == sign).sum(axis=0))
+        low, high = (None if end is None else round(end) for end in interval(drawn, "inverted_cdf"))
+        return Count(count=verdicts.count(VERDICTS[sign]), low=low, high=high)
+
+    return OneStd(helped=count(1), harmed=count(-1))
+
+
 def _changes(task: Task, gains: Mapping[str, Floats], ours: _System, theirs: _System) -> list[LanguageChange]:
     scores = {code: (ours.languages[task.name][code], theirs.languages[task.name][code]) for code in gains}
     numbers = {
@@ -285,9 +324,8 @@ def _changes(task: Task, gains: Mapping[str, Floats], ours: _System, theirs: _Sy
     raw = {code: p_value(each) for code, each in gains.items()}
     tested = [code for code, p in raw.items() if p is not None]
     corrected = dict(zip(tested, holm([p for p in raw.values() if p is not None]), strict=True))
-    one_std = improved_by_one_std(*([numbers[code][n] for code in gains] for n in (0, 2, 3)))
-    if not task.finetunes or len(ours.result.seeds) == 1:  # no standard deviation that the rule could go by
-        one_std = ["same"] * len(one_std)
+    signs = improved_by_one_std(*([numbers[code][n] for code in gains] for n in (0, 2, 3)))
+    one_std = [VERDICTS[int(sign)] if _has_std(task, ours.result) else "same" for sign in signs]
     changes = []
     for code, by_one_std in zip(gains, one_std, strict=True):
         score, std, baseline, baseline_std = numbers[code]

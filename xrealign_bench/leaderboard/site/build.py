@@ -249,6 +249,7 @@ def _result(board: Board, row: Row) -> dict[str, Any]:
         "means": content.reported_means(board, row),
         "groups": content.result_groups(row),
         "gains": content.result_gains(row),
+        "counts": content.result_counts(row),
         "words": content.result_words(row),
         "tasks": [
             (content.result_languages(board, row, task, FACTS), _task_charts(row, task)) for task in row.summary.tasks
