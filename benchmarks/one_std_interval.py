@@ -22,7 +22,7 @@ from xrealign_bench.scoring.bootstrap import Floats, interval
 from xrealign_bench.scoring.compare import compare, improved_by_one_std
 
 TASK = "udpos-alignfreeze"
-PLACE = Path("alignfreeze-1.0", "FacebookAI--xlm-roberta-base")
+PLACE = Path("alignfreeze-1.0", "FacebookAI--xlm-roberta-base--published")
 STUDIES, FRESH, RESAMPLES = 500, 2000, 500
 
 

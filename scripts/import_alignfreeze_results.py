@@ -65,7 +65,8 @@ def main() -> None:
     count = 0
     for checkpoint in CHECKPOINTS:
         methods = read_methods(given.folder, checkpoint)
-        place = given.results / f"{SUITE}-1.0" / CHECKPOINTS[checkpoint][0].replace("/", "--")
+        name = CHECKPOINTS[checkpoint][0].replace("/", "--")
+        place = given.results / f"{SUITE}-1.0" / f"{name}--published"  # no evaluation's place
         baselines = {}
         for tasks in sorted({tuple(rows) for rows in methods.values()}, key=len):  # of parts of speech, then of all
             of_tasks = {task: methods["baseline"][task] for task in tasks}

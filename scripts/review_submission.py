@@ -125,7 +125,7 @@ def by_checkpoint(suite: str, results: Path) -> dict[str, dict[str, Row]]:
     boards: list[Board] = make_boards(read_entries(results / suite), results)
     named: dict[str, dict[str, Row]] = {}
     for section in (section for board in boards for section in board.sections):
-        checkpoint = f"{section.checkpoint.id} {section.checkpoint.weights_sha256[:12]}".strip()
+        checkpoint = f"{section.name} {section.checkpoint.weights_sha256[:12]}".strip()
         named[checkpoint] = {row.label: row for row in section.rows}
     return named
 

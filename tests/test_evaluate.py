@@ -39,7 +39,7 @@ from xrealign_bench.evaluate import Options, part_of_suite, prepare
 from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_result
+from xrealign_bench.results.files import read_result, write_result
 from xrealign_bench.scoring.aggregate import summarise
 
 Finished = tuple[World, Ran]
@@ -341,6 +341,22 @@ def test_a_changed_suite_of_the_same_version_is_refused_before_any_compute(new_w
     # With the recipe whose result stood in the way, every result is replaced.
     ran = world.evaluate("--recipe", "alignfreeze-full", "--recipe", "alignfreeze-front")
     assert ran.status == 0
+
+
+def test_a_reported_result_of_another_digest_stands_in_no_ones_way(new_world: WorldMaker) -> None:
+    world = new_world()
+    assert world.evaluate().status == 0
+    computed = read_result(world.result("finetune-only"))
+    published = world.output / "results" / "small-1.0" / "published" / "finetune-only"
+    published.mkdir(parents=True)
+    reported = {"reported": "a publication", "predictions": [], "stages": [], "suite_digest": "0" * 64}
+    write_result(published, computed.model_copy(update=reported))
+    assert world.evaluate("--recipe", "alignfreeze-full").status == 0
+    board = json.loads((world.output / "small-1.0" / "leaderboard.json").read_text())
+    assert board["suite_digest"] == computed.suite_digest
+    assert [row["trust"] for row in board["rows"]].count("reported") == 1
+    ran = command("compare", world.result("alignfreeze-front"), published)
+    assert ran.status == 2 and "suite digest" in ran.err and "what they are (computed against reported)" in ran.err
 
 
 @pytest.mark.parametrize(("most", "read"), [(None, 12), (5, 5), (50, 12)])

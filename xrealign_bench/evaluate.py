@@ -33,7 +33,7 @@ from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serial
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.collect import collect
-from xrealign_bench.results.files import find_results, read_result, write_comparison
+from xrealign_bench.results.files import find_results, read_comparison, read_result, write_comparison
 from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
@@ -240,7 +240,10 @@ def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
     request = plan.request
     suite, ours = request.suite, digest_suite(request.suite, request.suite_tasks, request.corpora)
     for folder in find_results(results_root):
-        if folder not in own and (other := read_result(folder)).suite.id == suite.id and other.suite_digest != ours:
+        if folder in own:
+            continue
+        other, _ = read_result(folder), read_comparison(folder)
+        if other.reported is None and other.suite.id == suite.id and other.suite_digest != ours:
             raise UserError(
                 f"{folder}: is a result of another suite called {suite.id}; raise the version of the "
                 "suite that was changed, or choose another --output"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.scoring.builder import make_result
 from tests.small import command
-from xrealign_bench.results.files import find_results, read_comparison, read_result
+from xrealign_bench.leaderboard.build import build
+from xrealign_bench.results.files import find_results, read_comparison, read_result, write_result
 from xrealign_bench.results.schema import Count, digest_suite
 from xrealign_bench.scoring.compare import improved_by_one_std
 from xrealign_bench.specs import Corpus, Suite, Task, find_spec
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results" / "alignfreeze-1.0"
-XLMR = RESULTS / "FacebookAI--xlm-roberta-base"
+XLMR = RESULTS / "FacebookAI--xlm-roberta-base--published"
+FILES = Path(__file__).parents[3] / "shared" / "reference" / "alignfreeze_results"
 RECIPES = ["finetune-only", *(f"alignfreeze-{part}-lexicon-published" for part in ("full", "front", "back"))]
 
 
@@ -59,7 +67,8 @@ def test_without_one_of_the_seeds_seven_more_would_be_five_to_nine() -> None:
     for seed in range(5):
         theirs = np.delete(baseline, seed, axis=1)
         helped = [
-            improved_by_one_std(np.delete(ours, seed, axis=1).mean(axis=1), theirs.mean(axis=1), theirs.std(axis=1)) == 1
+            improved_by_one_std(np.delete(ours, seed, axis=1).mean(axis=1), theirs.mean(axis=1), theirs.std(axis=1))
+            == 1
             for ours in (front, full)
         ]
         more.append(int(helped[0].sum() - helped[1].sum()))
@@ -82,6 +91,57 @@ def test_they_are_of_the_suite_that_is_shipped() -> None:
     tasks = [find_spec(name, Task) for name in suite.tasks]
     expected = digest_suite(suite, tasks, {suite.parallel.corpus: find_spec(suite.parallel.corpus, Corpus)})
     assert {read_result(folder).suite_digest for folder in find_results(RESULTS)} == {expected}
+
+
+def test_a_computed_baseline_stands_beside_them(tmp_path: Path) -> None:
+    """Its data are pinned, so that its suite has another digest; its checkpoint has their name and its weights."""
+    shutil.copytree(XLMR, tmp_path / "results" / "alignfreeze-1.0" / XLMR.name)
+    suite = find_spec("alignfreeze", Suite)
+    tasks = [find_spec(name, Task) for name in suite.tasks]
+    tasks = [
+        task.model_copy(update={"source": task.source.model_copy(update={"revision": "0" * 40})}) for task in tasks
+    ]
+    published = read_result(XLMR / "finetune-only")
+    fields: dict[str, Any] = {"suite": suite, "tasks": tasks, "seeds": suite.seeds}
+    computed = make_result({}, **fields)
+    computed = computed.model_copy(
+        update={
+            "checkpoint": computed.checkpoint.model_copy(update={"id": published.checkpoint.id}),
+            "languages": published.languages,
+            "scores": [
+                score.model_copy(update={"metrics": dict.fromkeys(score.metrics, 0.5)}) for score in published.scores
+            ],
+        }
+    )
+    assert computed.suite_digest != published.suite_digest
+    folder = tmp_path / "results" / "alignfreeze-1.0" / "FacebookAI--xlm-roberta-base" / "finetune-only"
+    folder.mkdir(parents=True)
+    write_result(folder, computed)
+    build(tmp_path / "results", tmp_path / "out")
+    board = json.loads((tmp_path / "out" / "alignfreeze-1.0" / "leaderboard.json").read_text())
+    assert board["suite_digest"] == computed.suite_digest
+    (alone,) = [row for row in board["rows"] if row["trust"] == "rescored"]
+    assert (alone["rank"], alone["xr"]["mean"]) == (1, 50.0)
+    shipped = json.loads((RESULTS.parents[1] / "alignfreeze-1.0" / "leaderboard.json").read_text())["rows"]
+
+    def without_paths(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"result": None} for row in rows if row["checkpoint"] == published.checkpoint.id]
+
+    assert without_paths([row for row in board["rows"] if row != alone]) == without_paths(shipped)
+    page = (tmp_path / "out" / "alignfreeze-1.0" / "README.md").read_text()
+    assert "## FacebookAI/xlm-roberta-base\n" in page and "## FacebookAI/xlm-roberta-base, as published\n" in page
+    assert "results/FacebookAI--xlm-roberta-base/finetune-only.md" in page
+    assert "results/FacebookAI--xlm-roberta-base--published/finetune-only.md" in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FILES.is_dir(), reason="no ../shared/reference beside the repository")
+def test_the_script_writes_the_shipped_bytes(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "import_alignfreeze_results.py"
+    subprocess.run([sys.executable, script, FILES, "--results", tmp_path], check=True)
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
+    assert len(made) == 54 + 48
+    assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in RESULTS.rglob("*.json")}
 
 
 def test_nothing_can_be_computed_from_them() -> None:

@@ -61,9 +61,7 @@ def test_a_comparison_of_an_older_version_is_refused_and_told_how_to_renew(tmp_p
     old = json.loads(path.read_text()) | {"schema_version": 1}
     del old["one_std"]
     path.write_text(json.dumps(old))
-    with pytest.raises(
-        UserError, match=r"comparison\.json: schema_version is 1; .* reads version 2 only; remove it"
-    ):
+    with pytest.raises(UserError, match=r"comparison\.json: schema_version is 1; .* reads version 2 only; remove it"):
         read_comparison(tmp_path / "full")
 
 

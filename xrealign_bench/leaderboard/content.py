@@ -113,7 +113,8 @@ def rules(board: Board) -> Facts:
         (
             "Reported",
             "rows are taken from a publication: nothing was computed here, and their intervals are over seeds alone, "
-            "so too narrow.",
+            "so too narrow. They are of other code and other copies of the data: they have sections of their own and "
+            "are compared with one another alone.",
         ),
         (
             "Rescored",
@@ -587,7 +588,7 @@ def describe_language(board: Board, code: str) -> tuple[str, Facts]:
 def language_means(board: Board, code: str) -> Table:
     """What publications give of a language as means alone."""
     lines = [
-        (Cell(row.label, link=row.page), Cell(section.checkpoint.id), Cell(mean.test_set), _reported(mean))
+        (Cell(row.label, link=row.page), Cell(section.name), Cell(mean.test_set), _reported(mean))
         for section in board.sections
         for row in section.rows
         for mean in row.reported_means
@@ -607,9 +608,7 @@ def language_results(board: Board, code: str, task: str) -> Table:
             change = next((c for c in row.changes if (c.task, c.language) == (task, code)), None)
             seen = FACTS["Seen"](row.languages[code]) if code in row.languages else Cell(NONE)
             recipe = Cell(row.label, link=row.page)
-            lines.append(
-                (recipe, Cell(section.checkpoint.id), Cell(row.trust), seen, *_score_and_change(score, change))
-            )
+            lines.append((recipe, Cell(section.name), Cell(row.trust), seen, *_score_and_change(score, change)))
     return _table(("Recipe", "Checkpoint", "Trust", "Seen", *CHANGE), lines, 4)
 
 

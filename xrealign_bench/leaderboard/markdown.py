@@ -60,7 +60,7 @@ def render_result(board: Board, section: Section, row: Row) -> str:
     result = row.entry.result
     parts = [
         f"# {text(row.label)}",
-        f"{text(row.title)}, with {text(section.checkpoint.id)}. {text(result.recipe.description)}".rstrip(),
+        f"{text(row.title)}, with {text(section.name)}. {text(result.recipe.description)}".rstrip(),
         f"Board: [{board.suite.id}]({up}README.md). Stored: [result.json]({up}{quote(row.result)}).",
         *_titled("Reported means", content.reported_means(board, row), up),
         *_titled("Scores", content.result_groups(row), up),
@@ -116,7 +116,7 @@ def _facts(facts: Facts) -> str:
 
 def _render_section(board: Board, section: Section) -> list[str]:
     parts = [
-        f"## {text(section.checkpoint.id)}",
+        f"## {text(section.name)}",
         text(content.checkpoint_identity(section)) + ".",
     ]
     scored = content.scored(section)

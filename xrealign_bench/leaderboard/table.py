@@ -106,12 +106,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """All rows of one checkpoint: the baseline is among them, and ranks are within it."""
+    """All rows of one checkpoint: the baseline is among them, and ranks are within it.
+
+    What is reported of a checkpoint is a section of its own, beside that of what is computed with it.
+    """
 
     checkpoint: CheckpointRecord
+    reported: bool
     slug: str
     """Of its pages: no other checkpoint of the board has it."""
     rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        return self.checkpoint.id + (", as published" if self.reported else "")
 
 
 @dataclass(frozen=True)
@@ -156,15 +164,16 @@ def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
     boards = []
     for suite_id in sorted({entry.result.suite.id for entry in entries}):
         of_suite = [entry for entry in entries if entry.result.suite.id == suite_id]
-        # Reported means are of their publication's own test data, whatever these tasks have become.
-        scored = [entry for entry in of_suite if not entry.result.reported_means] or of_suite
-        _check_one_digest(suite_id, scored)
-        keys = sorted({_checkpoint_key(entry.result) for entry in of_suite})
+        # What is reported is of its publication's own data and code: it has no part in what the suite is here.
+        computed = [entry for entry in of_suite if entry.result.reported is None] or of_suite
+        _check_one_digest(suite_id, computed)
+        keys = sorted({_section_key(entry.result) for entry in of_suite})
+        slugs = distinct_slugs(name + "--published" * reported for name, reported, *_ in keys)
         sections = tuple(
-            _section([entry for entry in of_suite if _checkpoint_key(entry.result) == key], slug, out_root / suite_id)
-            for key, slug in zip(keys, distinct_slugs(key[0] for key in keys), strict=True)
+            _section([entry for entry in of_suite if _section_key(entry.result) == key], slug, out_root / suite_id)
+            for key, slug in zip(keys, slugs, strict=True)
         )
-        boards.append(Board(scored[0].result.suite, scored[0].result.suite_digest, sections))
+        boards.append(Board(computed[0].result.suite, computed[0].result.suite_digest, sections))
     return boards
 
 
@@ -180,9 +189,10 @@ def _check_one_digest(suite_id: str, entries: Sequence[Entry]) -> None:
         )
 
 
-def _checkpoint_key(result: Result) -> tuple[str, ...]:
+def _section_key(result: Result) -> tuple[str, bool, str, str, str]:
     checkpoint = result.checkpoint
-    return checkpoint.id, checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256
+    digests = checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256
+    return checkpoint.id, result.reported is not None, *digests
 
 
 def distinct_slugs(names: Iterable[str]) -> list[str]:
@@ -205,7 +215,8 @@ def _section(entries: Sequence[Entry], slug: str, out: Path) -> Section:
     baselines = {digest_evidence(e.result) for e in standing if e.result.is_baseline}
     pages = distinct_slugs(entry.folder.name for entry in entries)
     rows = [_row(entry, baselines, f"results/{slug}/{page}", out) for entry, page in zip(entries, pages, strict=True)]
-    return Section(entries[0].result.checkpoint, slug, tuple(rank(rows)))
+    first = entries[0].result
+    return Section(first.checkpoint, first.reported is not None, slug, tuple(rank(rows)))
 
 
 def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:

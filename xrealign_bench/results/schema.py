@@ -272,9 +272,9 @@ class Count(Spec):
 class OneStd(Spec):
     """What AlignFreeze's rule says of the languages (see `LanguageChange.one_std`).
 
-    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn ones spread as much
-    as the measured ones: in simulated studies (benchmarks/one_std_interval.py) such an interval holds the count that
-    fresh seeds give on average more often than the range over leaving out a seed, the other honest candidate.
+    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn ones spread as
+    much as the measured ones: in simulated studies (benchmarks/one_std_interval.py) such an interval holds the count
+    that fresh seeds give on average more often than the range over leaving out a seed, the other honest candidate.
     """
 
     helped: Count

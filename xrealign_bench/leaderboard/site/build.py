@@ -168,7 +168,7 @@ def _overview(board: Board) -> Table:
     for section in board.sections:
         scored = content.scored(section)
         table = content.overview(scored)
-        checkpoint = Cell(section.checkpoint.id, link=checkpoint_page(section))
+        checkpoint = Cell(section.name, link=checkpoint_page(section))
         for row, line in zip(scored, table.rows, strict=True):
             lines.append((*line[:2], checkpoint, *line[2:], Cell("; ".join(row.unranked))))
     head = (*table.head[:2], Cell("Checkpoint"), *table.head[2:], Cell("Not ranked because"))
