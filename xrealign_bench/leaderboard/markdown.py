@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from tabulate import DataRow, TableFormat, tabulate
+
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.content import Cell, Facts, Table
 from xrealign_bench.leaderboard.numbers import counted
@@ -16,6 +18,7 @@ FACTS = ("Tier", "Distance", "Seen")
 """Of a language, in tables of many."""
 FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
 """What no markup can be made of: the brackets of an interval lead nowhere."""
+CELLS = DataRow("|", "|", "|")
 
 
 def render_markdown(board: Board) -> str:
@@ -161,9 +164,10 @@ def _table(table: Table, up: str = "") -> str:
     Args:
         up: from the page to the board's folder.
     """
-    align = [":--"] * table.left + ["--:"] * (len(table.head) - table.left)
-    lines = [[_cell(cell, up) for cell in line] for line in (table.head, *table.rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (lines[0], align, *lines[1:]))
+    align = " | ".join([":--"] * table.left + ["--:"] * (len(table.head) - table.left))
+    unpadded = TableFormat(None, lambda *_: f"| {align} |", None, None, CELLS, CELLS, padding=1, with_header_hide=None)
+    head, *rows = [[_cell(cell, up) for cell in line] for line in (table.head, *table.rows)]
+    return tabulate(rows, head, tablefmt=unpadded, stralign=None, disable_numparse=True)
 
 
 def _cell(cell: Cell, up: str) -> str:
