@@ -7,6 +7,7 @@ import csv
 import importlib.util
 import json
 import re
+import shutil
 from math import fsum
 from pathlib import Path
 from types import ModuleType
@@ -198,6 +199,18 @@ def test_they_change_nothing_that_is_computed(tmp_path: Path) -> None:
     assert alone[2].read_bytes() == both[2].read_bytes()
     assert [path.name for path in both][4:] == ["reported.csv"] and len(alone) == 4
     assert ranking(alone[0]) == ranking(both[0]) and "99.00 ±1.00" in both[0].read_text()
+
+
+def test_a_table_of_means_that_are_gone_goes_too(tmp_path: Path) -> None:
+    good = entry("good", 0.05, 0.04, 0.06)
+    results = store(tmp_path, BASELINE, good, Entry(Path("results/published"), means_of(good.result), None))
+    board = build(results, tmp_path / "out")[0].parent
+    (board / "mine.csv").write_text("my own")
+    assert (board / "reported.csv").is_file()
+    shutil.rmtree(results / "published")
+    build(results, tmp_path / "out")
+    left = {path.name for path in board.iterdir() if path.is_file()}
+    assert left == {"README.md", "leaderboard.csv", "languages.csv", "leaderboard.json", "mine.csv"}
 
 
 def ranking(page: Path) -> list[str]:

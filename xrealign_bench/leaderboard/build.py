@@ -7,7 +7,7 @@ from pathlib import Path
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
-from xrealign_bench.leaderboard.records import render_files
+from xrealign_bench.leaderboard.records import REPORTED, render_files
 from xrealign_bench.leaderboard.table import make_boards, read_some_entries
 from xrealign_bench.results.files import write_text
 
@@ -19,7 +19,7 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
     reported.csv where there are reported means.
 
     Pages are Markdown files of their own, one a result and one a language. The same results give the same bytes. Files
-    of suites that have no results are left alone; pages of results that are gone are removed.
+    of suites that have no results are left alone; what a build wrote of results that are gone is removed.
 
     Returns:
         The boards' files, each suite's README.md first; the pages, which these lead to, are not among them.
@@ -33,10 +33,12 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
         folder = out_root / board.suite.id
         remove_leftovers(folder)
         files = {"README.md": render_markdown(board)} | render_files(board)
-        written += [write_text(folder / name, text) for name, text in files.items()]
+        tables = [write_text(folder / name, text) for name, text in files.items()]
         pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
         pages |= {content.language_page(code): render_language(board, code) for code in content.languages_of(board)}
-        _remove_others(folder, [_write_page(folder / f"{name}.md", page) for name, page in pages.items()])
+        written_pages = [_write_page(folder / f"{name}.md", page) for name, page in pages.items()]
+        _remove_others(folder, {*tables, *written_pages})
+        written += tables
     return written
 
 
@@ -47,8 +49,8 @@ def _write_page(path: Path, page: str) -> Path:
     return path
 
 
-def _remove_others(folder: Path, paths: list[Path]) -> None:
-    """Remove pages that are not among `paths`: of results and languages that are gone."""
-    for kind in PAGE_FOLDERS:
-        for page in set((folder / kind).rglob("*.md")) - set(paths):
-            page.unlink()
+def _remove_others(folder: Path, paths: set[Path]) -> None:
+    """Remove what an earlier build wrote and this one did not: of results, languages and means that are gone."""
+    pages = {page for kind in PAGE_FOLDERS for page in (folder / kind).rglob("*.md")}
+    for gone in (pages | {folder / REPORTED}) - paths:
+        gone.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
 
 SCHEMA_VERSION = 1
+REPORTED = "reported.csv"
+"""The one file that not every board has."""
 GROUPS = ("all", *TIERS, *BANDS, *SEEN, "source")
 
 
@@ -24,7 +26,7 @@ def render_files(board: Board) -> dict[str, str]:
         "languages.csv": render_languages_csv(board),
         "leaderboard.json": render_json(board),
     }
-    return files | ({"reported.csv": render_reported_csv(board)} if has_reported_means(board) else {})
+    return files | ({REPORTED: render_reported_csv(board)} if has_reported_means(board) else {})
 
 
 def render_csv(board: Board) -> str:
