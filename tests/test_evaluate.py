@@ -436,8 +436,9 @@ def test_what_several_recipes_leave_out_is_told_once(new_world: WorldMaker) -> N
 def test_the_run_is_announced(finished: Finished, new_world: WorldMaker, tmp_path: Path) -> None:
     announced = finished[1].err.splitlines()[0]
     assert re.fullmatch(
-        r"33 stages over 2 seeds \(3, 7\); 0 stored; the rest takes roughly \d+ s; "
-        r"no timing yet for tokenise, align, encode; less with --seed 3",
+        r"33 stages over 2 seeds \(3, 7\); 0 stored; "
+        r"no timing yet for tokenise, finetune, predict, align, encode, realign \(--dry-run measures\); "
+        r"less with --seed 3",
         announced,
     )
     world = copy_of(finished[0], tmp_path)

@@ -27,8 +27,9 @@ from xrealign_bench.models.device import PRECISIONS, Quantised, pick_device
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
+    from xrealign_bench.pipeline.estimate import Row, Total
     from xrealign_bench.pipeline.executor import Execute
-    from xrealign_bench.pipeline.plan import Plan
+    from xrealign_bench.pipeline.plan import Plan, Sources
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.results.schema import Result
 
@@ -285,10 +286,10 @@ def _evaluate(
     stages = Store(store)
     plan = processes.from_first(partial(job.prepare, options))
     if dry_run:
-        _print_plan(plan, stages, as_json)
+        _print_plan(plan, stages, job.sources_of(plan.request, options.device), as_json)
         return None
     processes.from_first(partial(job.check_output, plan, output))
-    for line in (_announcement(plan, stages), *_said_of(plan)):
+    for line in (_announcement(plan, stages), *_said_of(plan), *_short_of_room(plan, stages)):
         _say(line)
     with Progress(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
@@ -959,17 +960,22 @@ def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
         click.echo(tabulate(findings.items(), tablefmt="plain"))
 
 
-def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
+def _print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:
     from xrealign_bench.leaderboard.numbers import counted
-    from xrealign_bench.pipeline.estimate import estimate, total
+    from xrealign_bench.pipeline.estimate import estimate, free_bytes
+    from xrealign_bench.progress import measuring
 
-    rows = estimate(plan, store)
+    with measuring() as tell:
+        found = estimate(plan, store, sources, tell)
+    whole, free = found.total, free_bytes(store)
     if as_json:
         stages = [
             {"kind": ref.kind, "key": ref.key, "label": stage.label, "stored": store.has(ref.kind, ref.key)}
             for ref, stage in plan.stages.items()
         ]
-        _print_json({"stages": stages, "estimate": [asdict(row) for row in rows], "total": asdict(total(rows))})
+        rows = [asdict(row) for row in found.rows]
+        estimated = {"estimate": rows, "total": asdict(whole), "unmeasured": found.unmeasured, "free_disk_bytes": free}
+        _print_json({"stages": stages, **estimated})
         return
     request = plan.request
     recipes = ", ".join(recipe.name for recipe in request.recipes)
@@ -977,23 +983,26 @@ def _print_plan(plan: Plan, store: Store, as_json: bool) -> None:
     tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
     tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
     click.echo(f"tasks {tasks}; {counted(len(tested), 'target language')}; seeds {seeds}\n")
-    table = [[row.kind, row.stages, row.stored, _about(row.seconds)] for row in rows]
-    whole = total(rows)
-    table.append(
-        ["total", whole.stages, whole.stored, _about(whole.seconds) + " and more" * bool(whole.without_timing)]
-    )
-    click.echo(tabulate(table, headers=["stage", "in the plan", "stored", "roughly takes"]))
-    for line in _said_of(plan):
+    table = [[row.kind, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
+    more = " and more" * bool(whole.without_timing)
+    table.append(["total", whole.stages, whole.stored, _about(whole.seconds) + more, *_room(whole)])
+    headers = ["stage", "in the plan", "stored", "roughly takes", "memory", "disk", "GPU memory"]
+    if whole.gpu_memory_bytes is None:
+        headers, table = headers[:-1], [row[:-1] for row in table]
+    click.echo(tabulate(table, headers=headers, colalign=("left", *["right"] * (len(headers) - 1))))
+    for line in (*(f"no timing: {why}" for why in found.unmeasured), *_said_of(plan)):
         click.echo(f"\n{line}")
-    click.echo(f"\nstore {store.root}; nothing was run")
+    click.echo(f"\nstore {store.root}, {_bytes(free)} free; nothing was run")
+    if whole.disk_bytes > free:
+        _say(f"warning: this does not fit; choose a --store on a disk with {_bytes(whole.disk_bytes)} free")
 
 
 def _announcement(plan: Plan, store: Store) -> str:
     """What is about to be run, in one line."""
     from xrealign_bench.leaderboard.numbers import counted
-    from xrealign_bench.pipeline.estimate import estimate, total
+    from xrealign_bench.pipeline.estimate import estimate
 
-    seeds, whole = plan.request.seeds, total(estimate(plan, store))
+    seeds, whole = plan.request.seeds, estimate(plan, store).total
     parts = [
         f"{counted(whole.stages, 'stage')} over {counted(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
         f"{whole.stored} stored",
@@ -1001,10 +1010,23 @@ def _announcement(plan: Plan, store: Store) -> str:
     if whole.seconds:
         parts.append(f"the rest takes roughly {_about(whole.seconds)}")
     if whole.without_timing:
-        parts.append(f"no timing yet for {', '.join(whole.without_timing)}")
+        parts.append(f"no timing yet for {', '.join(whole.without_timing)} (--dry-run measures)")
     if len(seeds) > 1 and whole.stored < whole.stages:
         parts.append(f"less with --seed {seeds[0]}")
     return "; ".join(parts)
+
+
+def _short_of_room(plan: Plan, store: Store) -> list[str]:
+    """A warning where the weights that are still to be trained don't fit on the store's disk."""
+    from xrealign_bench.pipeline.estimate import free_bytes, weights_bytes
+
+    needed, free = weights_bytes(plan, store), free_bytes(store)
+    if needed <= free:
+        return []
+    return [
+        f"warning: the weights alone will take {_bytes(needed)} in the store {store.root}, where {_bytes(free)} are "
+        "free; what is finished till the disk is full stays stored"
+    ]
 
 
 def _dropped(results: Sequence[Result]) -> list[str]:
@@ -1049,6 +1071,17 @@ def _about(seconds: float | None) -> str:
     if seconds is None:
         return "no timing yet"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _room(cost: Row | Total) -> list[str]:
+    """Memory, room on the disk, memory of the GPU."""
+    return [
+        "" if size is None else _bytes(size) for size in (cost.memory_bytes, cost.disk_bytes, cost.gpu_memory_bytes)
+    ]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
 
 
 def _print_json(value: Any) -> None:

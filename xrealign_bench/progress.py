@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -83,3 +85,16 @@ class Progress:
     def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
         """`disable=None`: not drawn where stderr is no terminal."""
         return tqdm(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[str], None]]:
+    """Gives a function that is told what is measured next; without a terminal each is a line."""
+    with tqdm(bar_format="measuring: {desc} [{elapsed}]", file=sys.stderr, leave=False, disable=None) as bar:
+
+        def tell(what: str) -> None:
+            if bar.disable:
+                print(f"measuring: {what}", file=sys.stderr, flush=True)
+            bar.set_description_str(what)
+
+        yield tell

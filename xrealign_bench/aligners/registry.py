@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from xrealign_bench.aligners.dictionary import align_lexicon
 from xrealign_bench.aligners.links import Alignment, usable_links
 from xrealign_bench.aligners.similarity import WordVectors, align_similarity
-from xrealign_bench.aligners.statistical import align_eflomal
+from xrealign_bench.aligners.statistical import align_eflomal, eflomal_work
 from xrealign_bench.data import Lexicon, Links, ParallelText
 from xrealign_bench.errors import UserError, unknown
 
@@ -43,6 +43,8 @@ class Aligner:
     """Its links depend on the checkpoint, through `Resources.vectors`."""
     package: str | None = None
     """The package that computes the links, whose version can change them."""
+    work: Callable[[int], float] = float
+    """Pairs -> what its time grows with."""
 
 
 def align(name: str, text: ParallelText, resources: Resources = _NOTHING) -> Alignment:
@@ -83,6 +85,6 @@ def _similarity(text: ParallelText, resources: Resources) -> list[Links]:
 ALIGNERS: Mapping[str, Aligner] = {
     "gold": Aligner("the corpus's own links", _gold, needs_gold=True),
     "lexicon": Aligner("words that a bilingual lexicon pairs, where there is no doubt", _lexicon, needs_lexicon=True),
-    "eflomal": Aligner("statistical, both directions intersected", _eflomal, package="eflomal"),
+    "eflomal": Aligner("statistical, both directions intersected", _eflomal, package="eflomal", work=eflomal_work),
     "similarity": Aligner("mutually nearest word vectors of the checkpoint", _similarity, needs_checkpoint=True),
 }

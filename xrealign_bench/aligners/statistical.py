@@ -44,7 +44,9 @@ def align_eflomal(text: ParallelText) -> list[Links]:
         _write_text(folder / "source", text.source_words)
         _write_text(folder / "target", text.target_words)
         command = [program, "-q", "-m", "3", "-s", "source", "-t", "target"]
-        command += ["-n", str(SAMPLERS), "-N", str(NULL_PRIOR), *_iterations(len(text.source_words))]
+        command += ["-n", str(SAMPLERS), "-N", str(NULL_PRIOR)]
+        for model, count in enumerate(_iterations(len(text.source_words)), start=1):
+            command += [f"-{model}", str(count)]
         runs = [_start([*command, option, out], folder) for option, out in (("-f", "forward"), ("-r", "reverse"))]
         for run in runs:
             _, complaint = run.communicate()
@@ -72,11 +74,16 @@ def _seeded_program(folder: Path) -> str:
     return str(copy)
 
 
-def _iterations(pairs: int) -> list[str]:
-    """Options for the iterations of IBM 1, the HMM and the fertility model, as eflomal chooses them."""
+def eflomal_work(pairs: int) -> float:
+    """What its time grows with: how many pairs it reads in all iterations, which are fewer for more pairs."""
+    return float(pairs * sum(_iterations(pairs)))
+
+
+def _iterations(pairs: int) -> tuple[int, int, int]:
+    """Those of IBM 1, the HMM and the fertility model, as eflomal chooses them."""
     full = max(2, round(5000 / math.sqrt(pairs)))
     quarter = max(1, full // 4)
-    return ["-1", str(max(2, quarter)), "-2", str(quarter), "-3", str(full)]
+    return max(2, quarter), quarter, full
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[str]:

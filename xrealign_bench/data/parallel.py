@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.rows import column_names, pick_column, read_rows
+from xrealign_bench.data.rows import column_names, count_rows, pick_column, read_rows
 from xrealign_bench.data.sources import Located, locate, open_data_set
 from xrealign_bench.data.words import split_words
 from xrealign_bench.demo import phrases
@@ -90,6 +90,23 @@ def locate_pairs(corpus: Corpus, source: str, target: str, data_root: Path | Non
     return locate(corpus.source, configs[0], corpus.split, data_root, offline)
 
 
+def count_pairs(
+    corpus: Corpus, source: str, target: str, limit: int | None, data_root: Path | None, offline: bool
+) -> int:
+    """How many pairs of two languages are read, before rules drop any; no row is read.
+
+    Raises:
+        UserError: the corpus is not there, or has no end.
+    """
+    wanted = _pairs_to_read(corpus, limit)
+    if not isinstance(corpus.source, HubData):
+        if wanted is None:
+            raise _without_end(corpus)
+        return wanted
+    there = count_rows(locate_pairs(corpus, source, target, data_root, offline), offline)
+    return there if wanted is None else min(there, wanted)
+
+
 def load_pairs(
     corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> ParallelText:
@@ -104,7 +121,7 @@ def load_pairs(
         UserError: no such language or column, or no pair left.
     """
     located = locate_pairs(corpus, source, target, data_root, offline)
-    size = min((n for n in (limit, corpus.pairs) if n is not None), default=None)
+    size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
     if isinstance(corpus.source, HubData):
         left, right = _read(corpus, source, target, located, size, offline)
@@ -114,7 +131,7 @@ def load_pairs(
         )
     else:
         if size is None:
-            raise UserError(f"corpus '{corpus.name}': embedded data have no end; set 'pairs'")
+            raise _without_end(corpus)
         rows = phrases.parallel_rows(source, target, size)
         sides = [row.source_words for row in rows], [row.target_words for row in rows]
         links = [row.links for row in rows]
@@ -139,6 +156,15 @@ def load_pairs(
         dropped=dict(dropped),
         located=located,
     )
+
+
+def _pairs_to_read(corpus: Corpus, limit: int | None) -> int | None:
+    """At most so many; None: all."""
+    return min((n for n in (limit, corpus.pairs) if n is not None), default=None)
+
+
+def _without_end(corpus: Corpus) -> UserError:
+    return UserError(f"corpus '{corpus.name}': embedded data have no end; set 'pairs'")
 
 
 def _read(

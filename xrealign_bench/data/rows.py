@@ -29,6 +29,21 @@ def column_names(located: Located, offline: bool) -> list[str]:
     return names
 
 
+def count_rows(located: Located, offline: bool) -> int:
+    """How many rows a split has, by the footers of its files.
+
+    Raises:
+        UserError: a file that can't be read, or is not on this machine and not to be fetched.
+    """
+    import pyarrow.parquet as pq
+
+    paths = fetch(located, offline)
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in paths)
+    except (OSError, ValueError) as error:
+        raise _unreadable(located, paths, error) from error
+
+
 def pick_column(written: str, there: Sequence[str], located: Located) -> str:
     """The column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
 

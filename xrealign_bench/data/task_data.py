@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from xrealign_bench.data.rows import read_rows
+from xrealign_bench.data.rows import count_rows, read_rows
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs import Task
+from xrealign_bench.specs import HubData, Task
 
 NOT_LABELLED = -100
 """Label of a word that neither trains nor counts."""
@@ -48,6 +48,23 @@ def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
     """At most so many; None: all."""
     allowed = task.train_examples if split == "train" else task.test_examples
     return min((n for n in (limit, allowed) if n is not None), default=None)
+
+
+def count_examples(
+    task: Task, language: str, split: Split, limit: int | None, data_root: Path | None, offline: bool
+) -> int:
+    """How many examples of a task are read, before rules drop any; no row is read.
+
+    Raises:
+        UserError: the data are not there, or have no end.
+    """
+    wanted = examples_to_read(task, split, limit)
+    if not isinstance(task.part(language).source, HubData):
+        if wanted is None:
+            raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
+        return wanted
+    there = max(0, count_rows(locate_task(task, language, split, data_root, offline), offline) - task.skip_examples)
+    return there if wanted is None else min(there, wanted)
 
 
 def read_examples(

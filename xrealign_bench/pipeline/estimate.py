@@ -1,42 +1,45 @@
-"""What the stages of a plan that are not stored yet will roughly cost."""
+"""What the stages of a plan that are not stored yet will cost: time, memory and room on the disk."""
 
 from __future__ import annotations
 
-import time
+import math
+import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
+from xrealign_bench.data import count_examples, count_pairs
+from xrealign_bench.errors import TrainingError, UserError
+from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline.plan import Plan, StageKind
+from xrealign_bench.pipeline.calibrate import Calibration, Cost, steps_of
+from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs.base import canonical_json
 
-TOKENS_A_SENTENCE = 25
-"""Sub-words of a sentence while nothing is known: about the mean of Universal Dependencies in XLM-R's vocabulary."""
-SENTENCES = 600
-"""Test sentences of a language where the task does not say."""
-EFFICIENCY = 0.3
-"""Share of a large matrix product's speed that short batches reach on a CPU."""
-
 OF_ONE_STAGE = {"language", "target", "data", "lexicon", "seed"}
 """Settings in which stages of about equal cost differ."""
-READ_THROUGH = ("pairs", "test")
-"""Inputs whose size makes the cost."""
+NOT_READ_THROUGH = ("encoder", "model")
+"""Inputs that are weights; the others' size makes the cost."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """The stages of one kind."""
+    """The stages of one kind; `start` is what a process loads before the first one."""
 
-    kind: StageKind
+    kind: StageKind | Literal["start"]
     stages: int
     stored: int
     seconds: float | None
     """For those that are not stored; None: there is no timing yet for one of them."""
+    memory_bytes: int | None = None
+    """Highest resident memory meanwhile; None: not known, or all are stored."""
+    gpu_memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    """What they add to the store; None: not known of one of them."""
 
 
 @dataclass(frozen=True)
@@ -47,116 +50,263 @@ class Total:
     stored: int
     seconds: float
     """For those kinds that have timings."""
-    without_timing: list[StageKind]
+    memory_bytes: int | None
+    gpu_memory_bytes: int | None
+    disk_bytes: int
+    """For those kinds of which it is known."""
+    without_timing: list[str]
 
 
-def total(rows: Sequence[Row]) -> Total:
-    """The rows of `estimate` together."""
-    return Total(
-        stages=sum(row.stages for row in rows),
-        stored=sum(row.stored for row in rows),
-        seconds=sum(row.seconds for row in rows if row.seconds is not None),
-        without_timing=[row.kind for row in rows if row.seconds is None],
+@dataclass(frozen=True)
+class Estimate:
+    rows: list[Row]
+    unmeasured: list[str] = field(default_factory=list)
+    """Why there is no timing for some stages."""
+
+    @property
+    def total(self) -> Total:
+        rows = self.rows
+        return Total(
+            stages=sum(row.stages for row in rows),
+            stored=sum(row.stored for row in rows),
+            seconds=sum(row.seconds for row in rows if row.seconds is not None),
+            memory_bytes=_highest([row.memory_bytes for row in rows]),
+            gpu_memory_bytes=_highest([row.gpu_memory_bytes for row in rows]),
+            disk_bytes=sum(row.disk_bytes for row in rows if row.disk_bytes is not None),
+            without_timing=[row.kind for row in rows if row.seconds is None],
+        )
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What one stage costs."""
+
+    seconds: float | None
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    disk_bytes: int | None = None
+
+
+_STORED = _Stage(0.0, disk_bytes=0)
+
+
+@dataclass
+class _Measured:
+    """What was found out in miniature."""
+
+    costs: dict[StageRef, _Stage] = field(default_factory=dict)
+    start: float | None = None
+    failures: list[str] = field(default_factory=list)
+
+
+def estimate(
+    plan: Plan, store: Store, sources: Sources | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Estimate:
+    """One row a kind of stage, in the order of the plan.
+
+    A stage costs what its like in the store did on average: the same task or corpus, aligner, limit, model, training
+    and device, in whatever language and with whatever seed. What has no like there is measured in miniature, where
+    `sources` say with what; that takes some seconds a kind of work and leaves nothing in the store.
+
+    Args:
+        plan: what is to be run.
+        store: where.
+        sources: of the plan's stages; None: nothing is measured.
+        tell: told the label of what is measured next.
+    """
+    alike = _Alike({ref.key: stage.model_dump(mode="json") for ref, stage in plan.stages.items()})
+    costs: dict[StageRef, _Stage] = {}
+    known = cache(lambda: _costs_in(store))
+    unknown: dict[str, list[StageRef]] = defaultdict(list)
+    for ref in plan.stages:
+        if store.has(ref.kind, ref.key):
+            costs[ref] = _STORED
+        elif like := known().get(alike.name(ref.key)):
+            costs[ref] = _mean(like)
+        else:
+            unknown[alike.name(ref.key)].append(ref)
+    measured = _measure(unknown.values(), plan, store, sources, tell) if unknown and sources else _Measured()
+    rows = _rows(plan, costs | measured.costs)
+    if measured.start is not None:
+        rows.insert(0, Row("start", 0, 0, measured.start, disk_bytes=0))
+    return Estimate(rows, measured.failures)
+
+
+def free_bytes(store: Store) -> int:
+    """On the store's disk."""
+    return shutil.disk_usage(store.root).free
+
+
+def weights_bytes(plan: Plan, store: Store) -> int:
+    """What the weights alone will add to the store, by the checkpoint's size: nothing is measured."""
+    trained = [
+        stage
+        for ref, stage in plan.stages.items()
+        if ref.kind in TRAINING and "adapter_alone" not in stage.settings and not store.has(ref.kind, ref.key)
+    ]
+    return len(trained) * 4 * _parameters(plan.request.checkpoint) if trained else 0
+
+
+def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
+    by_kind: dict[StageKind, list[_Stage]] = defaultdict(list)
+    for ref in plan.stages:
+        by_kind[ref.kind].append(costs.get(ref, _Stage(None)))
+    return [
+        Row(
+            kind=kind,
+            stages=len(each),
+            stored=sum(one is _STORED for one in each),
+            seconds=_sum([one.seconds for one in each]),
+            memory_bytes=_highest([one.memory_bytes for one in each]),
+            gpu_memory_bytes=_highest([one.gpu_memory_bytes for one in each]),
+            disk_bytes=None if (room := _sum([one.disk_bytes for one in each])) is None else math.ceil(room),
+        )
+        for kind, each in by_kind.items()
+    ]
+
+
+def _measure(
+    unknown: Iterable[Sequence[StageRef]], plan: Plan, store: Store, sources: Sources, tell: Callable[[str], None]
+) -> _Measured:
+    """The costs of stages, each sequence of which are alike."""
+    measured = _Measured()
+    if processes.count() > 1:
+        measured.failures.append("what several processes compute together can't be measured in one")
+        return measured
+    with store.scratch() as folder, Calibration(plan, sources, folder, tell) as calibration:
+        measured.start = calibration.start()
+        for refs in unknown:
+            stages = [plan.stages[ref] for ref in refs]
+            try:
+                sizes = [_size(stage, plan, sources) for stage in stages]
+                cost = calibration.measure(stages, sizes)
+            except (UserError, TrainingError) as error:
+                if str(error) not in measured.failures:
+                    measured.failures.append(str(error))
+                continue
+            models = set()
+            for ref, stage, size in zip(refs, stages, sizes, strict=True):
+                model = _model(stage)
+                measured.costs[ref] = _cost_of(cost, size, first=model not in models)
+                models.add(model)
+    return measured
+
+
+def _cost_of(cost: Cost, size: int, *, first: bool) -> _Stage:
+    return _Stage(
+        seconds=cost.seconds.at(cost.work(size)) + cost.once * first,
+        memory_bytes=cost.memory_bytes,
+        gpu_memory_bytes=cost.gpu_memory_bytes,
+        disk_bytes=math.ceil(cost.disk_bytes.at(size)),
     )
 
 
-def estimate(plan: Plan, store: Store) -> list[Row]:
-    """One row a kind of stage, in the order of the plan.
+def _size(stage: Stage, plan: Plan, sources: Sources) -> int:
+    """Examples that a stage reads; of a training its steps."""
+    settings = stage.settings
+    where = sources.data_root, True
+    if stage.kind in TRAINING:
+        return steps_of(stage)
+    if stage.kind == "tokenise":
+        return count_examples(settings["task"], settings["language"], settings["split"], settings["limit"], *where)
+    if stage.kind == "align":
+        return count_pairs(settings["corpus"], settings["source"], settings["target"], settings["limit"], *where)
+    read = stage.inputs["pairs" if stage.kind == "encode" else "test"]
+    return _size(plan.stages[read], plan, sources)
 
-    A stage takes as long as its like in the store took on average: the same task or corpus, aligner, limit, model,
-    training and device, in whatever language and with whatever seed. What trains or runs a model on the CPU and has
-    no like there is estimated by its floating-point operations and the speed of a matrix product, measured now:
-    within a factor of two or three. Anything else has no timing yet.
+
+def _model(stage: Stage) -> object:
+    """What is loaded once for the stages that share it."""
+    weights = [stage.inputs[role].key for role in NOT_READ_THROUGH if role in stage.inputs]
+    return *weights, stage.settings.get("initialisation"), stage.settings.get("seed")
+
+
+class _Alike:
+    """Which stages cost about the same.
+
+    Args:
+        dumps: key -> stage as plain JSON.
     """
-    dumps = {ref.key: stage.model_dump(mode="json") for ref, stage in plan.stages.items()}
-    timings = cache(lambda: _timings(store))
-    seconds_a_product = cache(lambda: _block_parameters(plan.request.checkpoint) / (_flops_a_second() * EFFICIENCY))
-    on_cpu = plan.request.numerics["device"] == "cpu"
-    seconds: dict[StageKind, list[float | None]] = defaultdict(list)
-    stored: dict[StageKind, int] = defaultdict(int)
-    for ref in plan.stages:
-        if store.has(ref.kind, ref.key):
-            stored[ref.kind] += 1
-            seconds[ref.kind].append(0.0)
-        elif known := timings().get(_like(dumps[ref.key], dumps)):
-            seconds[ref.kind].append(fmean(known))
-        else:
-            products = _products(dumps[ref.key], dumps)
-            seconds[ref.kind].append(products * seconds_a_product() if products and on_cpu else None)
-    return [Row(kind, len(each), stored[kind], _sum(each)) for kind, each in seconds.items()]
+
+    def __init__(self, dumps: Mapping[str, Mapping[str, Any]]) -> None:
+        self._dumps = dumps
+        self._names: dict[str, str] = {}
+
+    def name(self, key: str) -> str:
+        """What a stage has in common with those that cost about the same.
+
+        Raises:
+            KeyError: it, or something that it reads, is not known.
+        """
+        if key not in self._names:
+            self._names[key] = self._name(self._dumps[key])
+        return self._names[key]
+
+    def _name(self, stage: Mapping[str, Any]) -> str:
+        settings = {name: _essence(name, value) for name, value in stage["settings"].items()}
+        reads = {self.name(ref["key"]) for role, ref in stage["inputs"].items() if role not in NOT_READ_THROUGH}
+        kept = {name: value for name, value in settings.items() if name not in OF_ONE_STAGE}
+        return canonical_json([stage["kind"], kept, sorted(reads)])
 
 
-def _sum(seconds: Sequence[float | None]) -> float | None:
-    known = [one for one in seconds if one is not None]
-    return sum(known) if len(known) == len(seconds) else None
+def _essence(name: str, value: Any) -> Any:
+    """Of a setting, what makes the cost."""
+    if name == "task":
+        return [value["name"], value["train_examples"], value["test_examples"]]
+    if name == "corpus":
+        return [value["name"], value["pairs"]]
+    # Weights from the store are loaded like the checkpoint's.
+    return "checkpoint" if (name, value) == ("initialisation", "realigned") else value
 
 
-def _timings(store: Store) -> dict[str, list[float]]:
-    """What stages that are alike took, each in seconds."""
-    manifests = [entry.manifest for entry in store.entries()]
-    dumps = {manifest.key: manifest.description for manifest in manifests}
-    timings: dict[str, list[float]] = defaultdict(list)
-    for manifest in manifests:
-        if all(dumps.get(key) for key in _read(manifest.description).values()):  # else pruned
-            timings[_like(manifest.description, dumps)].append(manifest.seconds)
-    return timings
+def _costs_in(store: Store) -> dict[str, list[_Stage]]:
+    """What stored stages cost, by what they have in common."""
+    entries = store.entries()
+    alike = _Alike({entry.manifest.key: entry.manifest.description for entry in entries})
+    costs: dict[str, list[_Stage]] = defaultdict(list)
+    for entry in entries:
+        manifest = entry.manifest
+        on_gpu = manifest.costs.get("gpu_memory_bytes")
+        try:
+            name = alike.name(manifest.key)
+        except KeyError:  # pruned
+            continue
+        costs[name].append(
+            _Stage(
+                manifest.seconds,
+                manifest.peak_memory_bytes,
+                None if on_gpu is None else int(on_gpu),
+                entry.size,
+            )
+        )
+    return costs
 
 
-def _like(stage: Mapping[str, Any], dumps: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a stage has in common with those that cost about the same."""
-    settings = {
-        name: value["name"] if name in ("task", "corpus") else value
-        for name, value in stage["settings"].items()
-        if name not in OF_ONE_STAGE
-    }
-    reads = {role: _like(dumps[key], dumps) for role, key in _read(stage).items()}
-    return canonical_json([stage["kind"], settings, reads])
+def _mean(costs: Sequence[_Stage]) -> _Stage:
+    """The mean of their time and room, the highest of their memory."""
+    return _Stage(
+        seconds=fmean(cost.seconds for cost in costs if cost.seconds is not None),
+        memory_bytes=_highest([cost.memory_bytes for cost in costs]),
+        gpu_memory_bytes=_highest([cost.gpu_memory_bytes for cost in costs]),
+        disk_bytes=math.ceil(fmean(cost.disk_bytes for cost in costs if cost.disk_bytes is not None)),
+    )
 
 
-def _read(stage: Mapping[str, Any]) -> dict[str, str]:
-    """Role -> key of the inputs that a stage reads from end to end."""
-    return {role: ref["key"] for role, ref in stage["inputs"].items() if role in READ_THROUGH}
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
-def _products(stage: Mapping[str, Any], dumps: Mapping[str, Mapping[str, Any]]) -> float:
-    """Sub-words times the operations that each costs a parameter; 0 for stages that don't run a model."""
-    settings = stage["settings"]
-    sentences, products = 0, 0.0
-    if stage["kind"] == "realign":
-        sentences, products = 2 * settings["steps"] * settings["batch_size"], 6.0
-    elif stage["kind"] == "finetune":
-        steps = settings["finetuning"]["steps"]
-        sentences, products = steps * settings["finetuning"]["batch_size"], 6.0
-        if "joint" in settings:
-            sentences += 2 * steps * settings["joint"]["batch_size"]
-    elif stage["kind"] == "predict":
-        test = dumps[stage["inputs"]["test"]["key"]]["settings"]
-        sentences, products = test["limit"] or test["task"]["test_examples"] or SENTENCES, 2.0
-    return products * sentences * TOKENS_A_SENTENCE
+def _highest(values: Sequence[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
 
 
-def _block_parameters(checkpoint: Checkpoint) -> int:
-    """Parameters outside the embeddings, from the headers of the weights."""
+def _parameters(checkpoint: Checkpoint) -> int:
+    """Of the weights, from their headers."""
     from safetensors import safe_open
 
     total = 0
     for path in checkpoint.folder.glob("*.safetensors"):
         with safe_open(path, "np") as file:
-            for name in file.keys():  # noqa: SIM118  (no dict)
-                if "embedding" not in name:
-                    size = 1
-                    for length in file.get_slice(name).get_shape():
-                        size *= length
-                    total += size
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  (no dict)
     return total
-
-
-def _flops_a_second(size: int = 1024) -> float:
-    import torch
-
-    square = torch.ones(size, size)
-    square @ square  # the first one also starts threads
-    started = time.perf_counter()
-    for _ in range(5):
-        square @ square
-    return 5 * 2 * size**3 / (time.perf_counter() - started)

@@ -13,7 +13,8 @@ score.json (without `finetune` also log.json) |
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
@@ -66,7 +68,9 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
 
     def make(folder: Path) -> Costs:
         inputs = {role: store.read(ref.kind, ref.key).folder for role, ref in stage.inputs.items()}
-        return _RUNNERS[stage.kind](stage.settings, inputs, folder, sources, progress)
+        with _gpu_memory(sources) as on_gpu:
+            costs = _RUNNERS[stage.kind](stage.settings, inputs, folder, sources, progress)
+        return {**costs, **on_gpu}
 
     if stage.kind not in TRAINING:
         store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make)
@@ -91,6 +95,19 @@ def _lead(stage: Stage, store: Store, make: Callable[[Path], Costs]) -> None:
     store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make_together)
     if not begun:
         processes.exchange(False)
+
+
+@contextmanager
+def _gpu_memory(sources: Sources) -> Iterator[dict[str, int]]:
+    """Costs to which the highest memory that was taken of a GPU is added at the end."""
+    costs: dict[str, int] = {}
+    device = pick_device(sources.device)
+    if device.type != "cuda":
+        yield costs
+        return
+    torch.cuda.reset_peak_memory_stats(device)
+    yield costs
+    costs["gpu_memory_bytes"] = torch.cuda.max_memory_reserved(device)
 
 
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:

@@ -205,6 +205,18 @@ class Store:
                 removed.append(entry)
         return removed
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the store's disk for this process alone, empty at first and removed afterwards."""
+        work = self._works / f"scratch-{uuid.uuid4().hex}"
+        with self._lock_name(work.name, wait=True):
+            work.mkdir()
+            try:
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)  # what stays is removed by the next store on this root
+                (self._locks / f"{work.name}.lock").unlink()  # nobody else waits for this name
+
     @property
     def _locks(self) -> Path:
         return self.root / ".locks"
@@ -370,5 +382,17 @@ def _reset_peak_memory() -> bool:
 
 
 def _peak_memory() -> int:
+    return _status("VmHWM")
+
+
+def resident_memory() -> int | None:
+    """Bytes of memory that this process has now; None: the system won't say."""
+    try:
+        return _status("VmRSS")
+    except OSError:
+        return None
+
+
+def _status(field: str) -> int:
     status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    return int(status.split(f"{field}:")[1].split()[0]) * 1024

@@ -1,0 +1,124 @@
+"""What `evaluate --dry-run` predicts, beside what the run then takes.
+
+Each argument holds the options of one evaluation. It is predicted and run with a store of its own that is empty at
+first, one right after the other; then their time, peak memory and room on the disk are compared, in all and by kind of
+stage. The processors' share says whether the machine was free for the run: with one thread it is then near 1.
+
+    OMP_NUM_THREADS=1 python benchmarks/estimate_accuracy.py "--seed 31" \
+        "--suite pos-lite --seed 31 --checkpoint ./encoder --data-root ./hub --language sw --language th"
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from xrealign_bench.pipeline.store import Store
+
+
+class Costs(NamedTuple):
+    seconds: float
+    memory_bytes: int
+    disk_bytes: int
+
+
+class Ran(NamedTuple):
+    """A process and what it printed."""
+
+    out: str
+    seconds: float
+    processors: float
+    """How many it had, on average."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("evaluations", nargs="+", help="options of `evaluate`, in one argument each")
+    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk that the stores are to be on")
+    options = parser.parse_args()
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    rows = []
+    for evaluation in options.evaluations:
+        with TemporaryDirectory(dir=options.folder, prefix="estimate-") as folder:
+            rows.append(compare(shlex.split(evaluation), Path(folder)))
+            print(f"{evaluation}\n{rows[-1].pop()}\n", flush=True)
+            rows[-1].insert(0, evaluation)
+    headers = ["evaluate", "calibration", "time", "took", "ratio", "memory", "took", "ratio", "disk", "took", "ratio"]
+    print(tabulate([row[:-1] for row in rows], headers, tablefmt="github", disable_numparse=True))
+    print("processors' share: " + ", ".join(row[-1] for row in rows))
+
+
+def compare(arguments: list[str], folder: Path) -> list[str]:
+    """One row of the table, the run's processors, and the table by kind."""
+    where = ["--store", str(folder / "store"), "--output", str(folder / "output")]
+    told = run([*arguments, *where, "--dry-run", "--json"])
+    ran = run([*arguments, *where])
+    content = json.loads(told.out)
+    measured = stored_costs(folder / "store")
+    by_kind = [
+        [row["kind"], *beside(of_row(row), measured[row["kind"]])]
+        for row in content["estimate"]
+        if row["kind"] in measured
+    ]
+    whole = Costs(
+        ran.seconds, max(cost.memory_bytes for cost in measured.values()), sum(c.disk_bytes for c in measured.values())
+    )
+    table = tabulate(
+        by_kind,
+        ["stage", "time", "took", "ratio", "memory", "took", "ratio", "disk", "took", "ratio"],
+        tablefmt="github",
+        disable_numparse=True,
+    )
+    row = [f"{told.seconds:.0f} s", *beside(of_row(content["total"]), whole)]
+    return [*row, f"{ran.processors:.2f}", table]
+
+
+def run(arguments: list[str]) -> Ran:
+    before, began = getrusage(RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, "-m", "xrealign_bench", "evaluate", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)} ended with status {done.returncode}")
+    seconds, after = time.perf_counter() - began, getrusage(RUSAGE_CHILDREN)
+    computed = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Ran(done.stdout, seconds, computed / seconds)
+
+
+def stored_costs(root: Path) -> dict[str, Costs]:
+    """Kind -> what its stages took."""
+    costs: dict[str, Costs] = {}
+    for entry in Store(root).entries():
+        manifest, so_far = entry.manifest, costs.get(entry.manifest.kind, Costs(0.0, 0, 0))
+        costs[manifest.kind] = Costs(
+            so_far.seconds + manifest.seconds,
+            max(so_far.memory_bytes, manifest.peak_memory_bytes or 0),
+            so_far.disk_bytes + entry.size,
+        )
+    return costs
+
+
+def of_row(row: dict[str, Any]) -> Costs:
+    return Costs(row["seconds"] or 0.0, row["memory_bytes"] or 0, row["disk_bytes"] or 0)
+
+
+def beside(told: Costs, took: Costs) -> list[str]:
+    """Predicted, measured and their ratio: time, memory, disk."""
+    cells = []
+    for one, other, scale, unit in zip(told, took, (1, 1e6, 1e6), ("s", "MB", "MB"), strict=True):
+        cells += [f"{one / scale:.1f} {unit}", f"{other / scale:.1f} {unit}", f"{one / other:.2f}" if other else ""]
+    return cells
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,364 @@
+"""What each kind of work costs on this machine now, measured on the stages' own code in miniature.
+
+A miniature is a stage of the plan with few examples, or few steps on them. A child process runs it in a store of its
+own, so that its memory is that of a run and nothing is left behind. Of stages that are alike but for their language
+some are measured, with more and more examples while that is quick; a line through their costs says what so many
+examples cost. Of a training a step and the rest are told apart.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import fmean
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from xrealign_bench.aligners import ALIGNERS
+from xrealign_bench.errors import UserError, reason
+from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Plan, Sources, Stage, StageKind, StageRef
+from xrealign_bench.pipeline.store import Store, resident_memory
+
+Item = TypeVar("Item")
+
+LANGUAGES = 3
+"""Of stages that are alike in all else, so many languages are measured, evenly spread over the plan."""
+FIRST_SIZE: Mapping[StageKind, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8}
+"""Examples of the first miniature of a language."""
+LOADING: Collection[StageKind] = ("tokenise", "predict")
+"""Of these the first one takes longer: it loads the tokenizer, or the model."""
+GROWTH = 4
+"""The next one has so many times as many, ..."""
+QUICK = 0.5
+"""... while the last one took fewer seconds."""
+TRAINING_EXAMPLES = 512
+"""Batches are drawn from so many, so that their lengths are about those of all data."""
+FIRST_STEPS = 3
+"""The first of them warms up."""
+LONG_ENOUGH = 2.0
+"""Seconds: where the first steps took less, more are measured."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Of one miniature."""
+
+    seconds: float
+    """With checksums and writing to the disk."""
+    step_seconds: list[float]
+    """Of a training: without the first step."""
+    memory_bytes: int | None
+    gpu_memory_bytes: int | None
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """What so much work costs."""
+
+    fixed: float
+    each: float
+
+    def at(self, work: float) -> float:
+        return self.fixed + self.each * work
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of stages that are alike: of one, by its size, which is its examples or steps."""
+
+    seconds: Line
+    """By the work that so many examples or steps make."""
+    work: Callable[[int], float]
+    disk_bytes: Line
+    memory_bytes: int | None
+    gpu_memory_bytes: int | None
+    once: float
+    """Seconds more for the first one, and for each that is the first one of a model."""
+
+
+def line(points: Sequence[tuple[float, float]]) -> Line:
+    """The line of least squares, neither falling nor below zero; through zero where all points have the same place.
+
+    >>> line([(10, 3.0), (30, 7.0)]), line([(5, 2.0), (5, 4.0)])
+    (Line(fixed=1.0, each=0.2), Line(fixed=0.0, each=0.6))
+    """
+    places, values = np.array(points, dtype=np.float64).T
+    proportional = Line(0.0, float(values @ places / (places @ places)))
+    if len(set(places)) == 1:
+        return proportional
+    each, fixed = (round(float(number), 12) for number in np.polyfit(places, values, 1))
+    if each < 0:
+        return Line(float(values.mean()), 0.0)
+    return Line(fixed, each) if fixed >= 0 else proportional
+
+
+def spread(items: Sequence[Item], wanted: int) -> list[Item]:
+    """So many of them, evenly spread and off the ends.
+
+    >>> spread("abcdefghi", 3), spread("ab", 3)
+    (['b', 'e', 'h'], ['a', 'b'])
+    """
+    if wanted >= len(items):
+        return list(items)
+    return [items[(2 * place + 1) * len(items) // (2 * wanted)] for place in range(wanted)]
+
+
+class Calibration:
+    """Measures stages of a plan in miniature; a context, in which a child process stands ready.
+
+    Args:
+        plan: what is to be run.
+        sources: of its stages. Nothing is fetched from the Hub.
+        folder: empty, on the disk of the store that the plan is to be run on.
+        tell: told the label of what is about to be measured.
+    """
+
+    def __init__(self, plan: Plan, sources: Sources, folder: Path, tell: Callable[[str], None]) -> None:
+        self._plan, self._tell = plan, tell
+        self._stages: dict[StageRef, Stage] = {}
+        self._done: dict[StageRef, Measurement] = {}
+        self._largest: dict[StageRef, int] = {}
+        """How many examples the largest miniature of a stage has."""
+        self._more_memory = 0
+        """What this process, which has loaded more, takes above the child's."""
+        context = multiprocessing.get_context("spawn")
+        self._child, self._theirs = context.Pipe()
+        serving = self._theirs, folder, replace(sources, offline=True)
+        self._process = context.Process(target=_serve, args=serving, daemon=True)
+
+    def __enter__(self) -> Calibration:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.close()
+        if self._process.pid is None:
+            return
+        if error is not None:
+            self._process.terminate()
+        self._process.join()
+
+    def start(self) -> float:
+        """Seconds until a process has loaded what a run needs."""
+        self._tell("what a process loads")
+        began = time.perf_counter()
+        self._process.start()
+        self._theirs.close()  # the child is the only one that holds it, and its end is noticed
+        there = self._ask(_resident_when_loaded)
+        seconds = time.perf_counter() - began
+        here = _resident_when_loaded()
+        if there is not None and here is not None:
+            self._more_memory = here - there
+        return seconds
+
+    def measure(self, alike: Sequence[Stage], sizes: Sequence[int]) -> Cost:
+        """What stages that are alike but for language and seed cost.
+
+        Args:
+            alike: the stages.
+            sizes: of each, its examples; of a training its steps.
+
+        Raises:
+            UserError: one of them can't be run here, as for want of its data.
+            TrainingError: or fails.
+        """
+        self._tell(alike[0].label)
+        if alike[0].kind in TRAINING:
+            return self._measure_training(alike[0], max(sizes))
+        return self._measure_examples(spread(list(zip(alike, sizes, strict=True)), LANGUAGES))
+
+    def _measure_examples(self, chosen: Sequence[tuple[Stage, int]]) -> Cost:
+        first, its_size = chosen[0]
+        smallest, work = FIRST_SIZE[first.kind], _work_of(first)
+        warm_up = min(smallest - 1, its_size)
+        cold = self._run(self._in_miniature(first, warm_up)).seconds if first.kind in LOADING else None
+        found = [measured for stage, size in chosen for measured in self._measure_growing(stage, smallest, size)]
+        seconds = line([(work(size), each.seconds) for size, each in found])
+        return Cost(
+            seconds=seconds,
+            work=work,
+            disk_bytes=line([(size, each.disk_bytes) for size, each in found]),
+            memory_bytes=_highest([each.memory_bytes for _, each in found]),
+            gpu_memory_bytes=_highest([each.gpu_memory_bytes for _, each in found]),
+            once=0.0 if cold is None else max(0.0, cold - seconds.at(work(warm_up))),
+        )
+
+    def _measure_growing(self, stage: Stage, smallest: int, whole: int) -> Iterator[tuple[int, Measurement]]:
+        """Miniatures of a stage, the next one larger while they are quick, up to the whole of it."""
+        size = min(smallest, whole)
+        while True:
+            found = self._run(self._in_miniature(stage, size))
+            yield size, found
+            self._largest[stage.ref] = size
+            if found.seconds >= QUICK or size == whole:
+                return
+            size = min(GROWTH * size, whole)
+
+    def _measure_training(self, stage: Stage, steps: int) -> Cost:
+        self._ask(_forget_weights)
+        measured = min(FIRST_STEPS, steps)
+        found = self._run(self._in_miniature(stage, measured))
+        if found.step_seconds and sum(found.step_seconds) < LONG_ENOUGH and measured < steps:
+            measured = min(steps, 1 + math.ceil(LONG_ENOUGH / fmean(found.step_seconds)))
+            found = self._run(self._in_miniature(stage, measured))
+        step = fmean(found.step_seconds) if found.step_seconds else 0.0
+        return Cost(
+            seconds=Line(max(0.0, found.seconds - measured * step), step),
+            work=float,
+            disk_bytes=Line(found.disk_bytes, 0.0),
+            memory_bytes=found.memory_bytes,
+            gpu_memory_bytes=found.gpu_memory_bytes,
+            once=0.0,
+        )
+
+    def _in_miniature(self, stage: Stage, size: int) -> Stage:
+        """The stage with so many examples, or steps; its inputs likewise. Alike ones have the same miniature, unless
+        it is of data of their own."""
+        settings, inputs = dict(stage.settings), dict(stage.inputs)
+        if stage.kind in ("tokenise", "align"):
+            settings["limit"] = size
+        elif stage.kind == "encode":
+            inputs = self._inputs(inputs, ["pairs"], size)
+        else:
+            # Weights from the store are loaded like the checkpoint's.
+            if settings.get("initialisation") == "realigned":
+                settings["initialisation"] = "checkpoint"
+            if "seed" in settings:
+                settings["seed"] = 0
+            if stage.kind == "predict":
+                inputs = self._inputs(inputs, ["test"], size) | self._inputs(inputs, ["model"], FIRST_STEPS)
+            else:
+                pairs = [role for role in inputs if stage.kind == "realign" or role.startswith(PAIRS_OF)]
+                train = self._inputs(inputs, ["train"], TRAINING_EXAMPLES)
+                inputs = train | self._inputs(inputs, spread(pairs, LANGUAGES), None)
+        if stage.kind == "realign":
+            settings["steps"] = size
+        elif stage.kind == "finetune":
+            settings["finetuning"] = settings["finetuning"].model_copy(update={"steps": size})
+        made = Stage(kind=stage.kind, label=stage.label, settings=settings, inputs=inputs)
+        self._stages[made.ref] = made
+        return made
+
+    def _inputs(self, inputs: Mapping[str, StageRef], roles: Sequence[str], size: int | None) -> dict[str, StageRef]:
+        """Miniatures of some inputs; None: as large as they were measured."""
+        made = {}
+        for role in roles:
+            if role in inputs:
+                stage = self._plan.stages[inputs[role]]
+                own = self._largest.get(stage.ref, FIRST_SIZE["encode"]) if size is None else size
+                made[role] = self._in_miniature(stage, min(own, steps_of(stage)) if stage.kind in TRAINING else own).ref
+        return made
+
+    def _run(self, stage: Stage) -> Measurement:
+        """Run a miniature after what it needs; one that was run before is not measured again."""
+        for ref in stage.inputs.values():
+            self._run(self._stages[ref])
+        measured: Measurement | None = self._ask(_run, stage)
+        if measured is not None:
+            memory = measured.memory_bytes
+            own = None if memory is None else memory + self._more_memory
+            self._done.setdefault(stage.ref, replace(measured, memory_bytes=own))
+        return self._done[stage.ref]
+
+    def _ask(self, job: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            self._child.send((job, arguments))
+            result, error = self._child.recv()
+        except (EOFError, ConnectionError):
+            raise UserError(
+                "the process that measures was ended by the system, as where memory is short; the run would be too"
+            ) from None
+        if isinstance(error, OSError):
+            raise UserError(f"{reason(error)}; when that is mended, the estimate can be made")
+        if error is not None:
+            raise error
+        return result
+
+
+def steps_of(stage: Stage) -> int:
+    """Of a training."""
+    steps: int = stage.settings["steps"] if stage.kind == "realign" else stage.settings["finetuning"].steps
+    return steps
+
+
+def _work_of(stage: Stage) -> Callable[[int], float]:
+    """Examples of a stage -> what its time grows with."""
+    aligner = stage.settings["aligner"] if stage.kind == "align" else None
+    return float if aligner is None else ALIGNERS[aligner].work
+
+
+def _highest(values: Sequence[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+# In the child process.
+
+_here: tuple[Store, Sources] | None = None
+
+
+def _serve(connection: Connection, folder: Path, sources: Sources) -> None:
+    """Do what is asked, till the one who asks is gone."""
+    global _here
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the one who asks says that it was interrupted
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    _here = Store(folder), sources
+    while True:
+        try:
+            job, arguments = connection.recv()
+        except EOFError:
+            return
+        answer: tuple[Any, Exception | None]
+        try:
+            answer = job(*arguments), None
+        except Exception as error:
+            answer = None, error
+        connection.send(answer)
+
+
+def _resident_when_loaded() -> int | None:
+    """Bytes of memory of a process that has loaded the stages; None: the system won't say."""
+    import xrealign_bench.pipeline.stages  # noqa: F401
+
+    return resident_memory()
+
+
+def _run(stage: Stage) -> Measurement | None:
+    """Run one stage; None: it was stored already."""
+    from xrealign_bench.pipeline.stages import run_stage
+
+    assert _here is not None
+    store, sources = _here
+    if store.has(stage.kind, stage.key):
+        return None
+    ticks: list[float] = []
+    began = time.perf_counter()
+    run_stage(stage, store, sources, lambda *_: ticks.append(time.perf_counter()))
+    seconds = time.perf_counter() - began
+    entry = store.read(stage.kind, stage.key)
+    on_gpu = entry.manifest.costs.get("gpu_memory_bytes")
+    return Measurement(
+        seconds=seconds,
+        step_seconds=[after - before for before, after in pairwise(ticks)],
+        memory_bytes=entry.manifest.peak_memory_bytes,
+        gpu_memory_bytes=None if on_gpu is None else int(on_gpu),
+        disk_bytes=entry.size,
+    )
+
+
+def _forget_weights() -> None:
+    """Those that were trained so far: of a large model a few take much of a disk."""
+    assert _here is not None
+    entries = _here[0].entries()
+    _here[0].prune(keep={(e.manifest.kind, e.manifest.key) for e in entries if e.manifest.kind not in TRAINING})
