@@ -3,6 +3,8 @@
 Needs playwright (pip), a Chromium, and axe.min.js of axe-core (`npm pack axe-core`):
 
     xrealign-bench leaderboard site && python benchmarks/site_in_browser.py site axe.min.js /usr/bin/chromium
+
+A folder as a fourth argument gets a picture of each: KIND-WIDTH-SCHEME.png.
 """
 
 from __future__ import annotations
@@ -13,7 +15,16 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-KINDS = ("index.html", "*/index.html", "*/checkpoints/*/index.html", "*/results/*/*.html", "*/languages/*.html")
+KINDS = {
+    "index": "index.html",
+    "board": "*/index.html",
+    "checkpoint": "*/checkpoints/*/index.html",
+    "result": "*/results/*/*.html",
+    "language": "*/languages/*.html",
+}
+HEIGHTS = {1400: 900, 390: 844}
+TALLEST = 1500
+"""Pixels of a page that a picture shows."""
 TIMED = """async (what) => {
   const start = performance.now();
   what();
@@ -29,15 +40,18 @@ FILTER = """() => {
 }"""
 
 
-def look(browser: Browser, page: Path, axe: str, width: int, scheme: str) -> bool:
+def look(browser: Browser, page: Path, axe: str, width: int, scheme: str, picture: Path | None) -> bool:
     """Print one line a page and one a violation; True: none is serious."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme)
     tab = context.new_page()
     fetched: list[str] = []
     tab.on("request", lambda request: fetched.append(request.url))
     tab.goto(page.as_uri(), timeout=120_000)
     loaded = tab.evaluate("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)")
     size = sum(Path(url.removeprefix("file://")).stat().st_size for url in set(fetched) if url.startswith("file:"))
+    if picture is not None:
+        height = min(TALLEST, tab.evaluate("document.documentElement.scrollHeight"))
+        tab.screenshot(path=picture, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     times = {
         name: tab.evaluate(f"({TIMED})({action})")
         for name, action in (("sort", SORT), ("filter", FILTER))
@@ -57,15 +71,17 @@ def look(browser: Browser, page: Path, axe: str, width: int, scheme: str) -> boo
     return not elsewhere and not any(violation["impact"] in ("serious", "critical") for violation in found)
 
 
-def main(site: str, axe: str, chromium: str) -> int:
+def main(site: str, axe: str, chromium: str, pictures: str | None = None) -> int:
     root = Path(site).resolve()
     # Of each kind the largest page.
-    pages = [max(root.glob(kind), key=lambda path: path.stat().st_size) for kind in KINDS]
+    pages = {kind: max(root.glob(like), key=lambda path: path.stat().st_size) for kind, like in KINDS.items()}
     script = Path(axe).read_text(encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        ways = itertools.product(pages, (1400, 390), ("light", "dark"))
-        good = [look(browser, page, script, width, scheme) for page, width, scheme in ways]
+        good = []
+        for (kind, page), width, scheme in itertools.product(pages.items(), HEIGHTS, ("light", "dark")):
+            picture = Path(pictures, f"{kind}-{width}-{scheme}.png") if pictures else None
+            good.append(look(browser, page, script, width, scheme, picture))
     return 0 if all(good) else 1
 
 

@@ -16,6 +16,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.table import Entry
 from xrealign_bench.results.files import write_comparison, write_result
+from xrealign_bench.results.schema import Gain
 
 NASTY = "a | b <script>alert(1)</script> [x](y) `c`\nd"
 
@@ -142,6 +143,20 @@ def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:
         borders = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(borders) == 1
     assert text.count("a \\| b &lt;script&gt;") == 2
+
+
+def test_gains_are_told_once_and_not_of_rows_that_have_none(tmp_path: Path) -> None:
+    good, bare = entry("good", 0.05, 0.04, 0.06), entry("bare", 0.05, 0.04, 0.06)
+    assert bare.comparison is not None
+    none = {name: Gain(mean=None, low=None, high=None, languages=4, reason="x") for name in bare.comparison.gains}
+    bare = Entry(bare.folder, bare.result, bare.comparison.model_copy(update={"gains": none}))
+    page = build(store(tmp_path, BASELINE, good, bare), tmp_path / "out")[0]
+    gains = page.read_text().partition("### Gains by tier and band")[2].partition("###")[0]
+    assert "[good]" in gains and "[bare]" not in gains
+    # One task: no line of all tasks beside it.
+    result = (page.parent / "results" / "mini" / "good.md").read_text()
+    assert "mean over tasks" not in result and "all tasks" not in result
+    assert "| tags | 4 | 3 / 1 | 0 [0, 2] / 1 [1, 3] |" in result
 
 
 def test_rules_say_how_ranks_come_about(page: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tests.leaderboard.test_table import BASELINE, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, flat, make_result, make_suite
-from xrealign_bench.leaderboard.chart import draw_chart
+from xrealign_bench.leaderboard.chart import draw_chart, draw_languages
 from xrealign_bench.results.schema import Comparison, Gain, Result
 
 
@@ -136,3 +136,13 @@ def test_no_global_state_of_pyplot_is_touched(tmp_path: Path) -> None:
     full = entry("full", 0.1, 0.0, 0.2)
     draw_chart([BASELINE.result, full.result], [None, full.comparison], tmp_path / "chart.png")
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_codes_do_not_lie_over_one_another() -> None:
+    """Of three points in one place the first code stands; the others lie further apart than a code is wide."""
+    axes = Figure(figsize=(5, 4)).add_subplot()
+    points = [(0.5, 1.0, "low", code) for code in ("aa", "bb", "cc")]
+    points += [(0.1, -3.0, "low", "dd"), (0.9, 7.0, "high", "ee")]
+    draw_languages(axes, BASELINE.result, points)
+    codes = [text.get_text() for text in axes.texts]
+    assert sorted(codes) == ["aa", "dd", "ee"]

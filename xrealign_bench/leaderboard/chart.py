@@ -29,6 +29,8 @@ LEGEND: dict[str, Any] = {
 """Below the axes, where it can't hide a bar."""
 LABELS = 5
 """How many of the best and of the worst languages have their code beside them."""
+LABEL_SIZE = (18, 9)
+"""Of a code, in points: width and height."""
 
 
 def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | None], path: Path) -> Path | None:
@@ -143,12 +145,22 @@ def draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
                 xs, ys, s=46, marker=marker, color=colour, edgecolors="white", linewidths=0.6, label=f"{tier} tier"
             )
             drawn.set_urls([f"{code} {gain:+.1f}" for _, gain, _, code in of_tier])
-    by_gain = sorted(points, key=lambda point: point[1])
-    for x, y, _, code in dict.fromkeys([*by_gain[:LABELS], *by_gain[-LABELS:]]):
-        axes.annotate(code, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9, color="#333333")
+    _label(axes, points)
     for cut in suite.bands.cuts:
         axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")
     axes.legend(**LEGEND, ncols=4)
+
+
+def _label(axes: Axes, points: Sequence[Point]) -> None:
+    """The codes of the best and the worst, from the ends inwards, but for those that would lie over one another."""
+    by_gain = sorted(points, key=lambda point: point[1])
+    unit = axes.figure.dpi / 72
+    taken: list[tuple[float, float]] = []
+    for x, y, _, code in dict.fromkeys([*by_gain[:LABELS], *by_gain[: -LABELS - 1 : -1]]):
+        across, up = axes.transData.transform((x, y)) / unit
+        if all(abs(across - left) > LABEL_SIZE[0] or abs(up - low) > LABEL_SIZE[1] for left, low in taken):
+            axes.annotate(code, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9, color="#333333")
+            taken.append((across, up))
 
 
 def _mean_gain(pair: tuple[Result, Comparison]) -> float:

@@ -260,7 +260,8 @@ def _of_one(mean: ReportedMean) -> bool:
 
 
 def gains(rows: Sequence[Row]) -> Table:
-    """Recipes x groups: gains with their intervals."""
+    """Recipes x groups: gains with their intervals; without recipes that lack a part of each of them."""
+    rows = [row for row in rows if any(gain.mean is not None for gain in row.gains.values())]
     names = [name for name in GROUPS if any(name in row.gains for row in rows)]
     lines = [(Cell(row.label, link=row.page), *(_gain(row.gains.get(name)) for name in names)) for row in rows]
     return _table(("Recipe", *map(group_title, names)), lines)
@@ -357,7 +358,12 @@ def result_groups(row: Row) -> Table:
         for task in tasks
     ]
     mean = (Cell("mean over tasks"), _score(row.xr), *(_score(row.groups.get(name)) for name in names))
-    return _table(("Task", "XR", *map(group_title, names)), [*lines, mean] if lines else [])
+    return _table(("Task", "XR", *map(group_title, names)), _with_all(row, lines, mean))
+
+
+def _with_all(row: Row, lines: Sequence[tuple[Cell, ...]], together: tuple[Cell, ...]) -> Sequence[tuple[Cell, ...]]:
+    """The lines of tasks and one of all of them, where the suite has several."""
+    return [*lines, together] if lines and len(row.entry.result.suite.tasks) > 1 else lines
 
 
 def result_gains(row: Row) -> Table:
@@ -366,7 +372,7 @@ def result_gains(row: Row) -> Table:
     names = [name for name in GROUPS if name in row.gains]
     lines = [(Cell(task.task), *(_gain(task.gains.get(name)) for name in names)) for task in tasks]
     mean = (Cell("mean over tasks"), *(_gain(row.gains.get(name)) for name in names))
-    return _table(("Task", *map(group_title, names)), [*lines, mean] if lines else [])
+    return _table(("Task", *map(group_title, names)), _with_all(row, lines, mean))
 
 
 def result_counts(row: Row) -> Table:
@@ -377,7 +383,7 @@ def result_counts(row: Row) -> Table:
         for task in tasks
     ]
     both = (Cell("all tasks"), _number(len(row.changes)), _tested(row.tested), _one_std(row.one_std))
-    return _table(("Task", "Languages", "▲ / ▼", "† + / -"), [*lines, both] if lines else [])
+    return _table(("Task", "Languages", "▲ / ▼", "† + / -"), _with_all(row, lines, both))
 
 
 def result_words(row: Row) -> Table:

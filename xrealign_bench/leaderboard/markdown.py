@@ -136,9 +136,7 @@ def _render_section(board: Board, section: Section) -> list[str]:
     if told := content.corrections(section):
         lines = [f"- {_cell(Cell(row.label, link=row.page), '')}: {text(said)}" for row, said in told]
         parts.append("Corrected:\n\n" + "\n".join(lines))
-    compared = [row for row in section.rows if row.gains]
-    if compared:
-        parts += ["### Gains by tier and band", _table(content.gains(compared))]
+    parts += _titled("Gains by tier and band", content.gains(section.rows), "", "###")
     for task in board.suite.tasks:
         compared = content.compared_in(section, task)
         table = content.languages_by_recipe(board, section, task, compared, FACTS)
