@@ -120,7 +120,8 @@ def test_the_loss_is_the_mean_over_examples(typed: bool) -> None:
     losses = []
     for _, ids, types, label in zip(*tables["examples"].values(), strict=True):  # each by itself, without any padding
         own = torch.tensor([types]) if typed else None
-        logits = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), own)
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), own)
         losses.append(functional.cross_entropy(logits, torch.tensor([label])))
     log = fit(model, tables, steps=1, batch_size=6)
     assert log.losses[0] == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)

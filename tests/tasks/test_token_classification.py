@@ -98,11 +98,9 @@ def test_the_loss_is_the_mean_over_labelled_words() -> None:
     labels[2][0] = -100
     losses: list[Tensor] = []
     for window, row in zip(windows, labels, strict=True):  # each by itself, without any padding
-        logits = model(
-            torch.tensor([window.input_ids]),
-            torch.ones(1, len(window.input_ids), dtype=torch.long),
-            torch.tensor([window.starts]),
-        )[0]
+        ids = torch.tensor([window.input_ids])
+        with torch.no_grad():
+            logits = model(ids, torch.ones_like(ids), torch.tensor([window.starts]))[0]
         losses += [
             functional.cross_entropy(logits[w], torch.tensor(label)) for w, label in enumerate(row) if label != -100
         ]

@@ -17,6 +17,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Quantised = Literal["8bit", "4bit"]
 PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The command line's names of what an encoder computes in."""
+ARITHMETIC = 2
+"""Raised when models add up or draw dropout in another order than before. 2: batches are read by length."""
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -101,6 +103,7 @@ def numeric_settings(
         "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        "arithmetic": ARITHMETIC,
         **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
         **({"quantised": quantised, "bitsandbytes": version("bitsandbytes")} if quantised else {}),
         **({"processes": processes.count()} if processes.count() > 1 else {}),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length, output_width
 from xrealign_bench.models.family import TEXT_POOLING, family_of
+from xrealign_bench.models.lengths import read_by_length
 from xrealign_bench.models.text import pool_words
 
 
@@ -38,8 +39,7 @@ class TokenClassifier(nn.Module):
 
         Where starts is -1 there is no word and the logits mean nothing.
         """
-        check_length(self.encoder, input_ids)
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = _read(self.encoder, input_ids, attention_mask, None)
         logits: Tensor = self.classifier(self.dropout(pool_words(hidden, starts, starts, "first_subword")))
         return logits
 
@@ -72,7 +72,7 @@ class SequenceClassifier(nn.Module):
         Raises:
             UserError: more tokens or more token types than the model has.
         """
-        hidden = _read_segments(self.encoder, input_ids, attention_mask, token_type_ids)
+        hidden = _read(self.encoder, input_ids, attention_mask, token_type_ids)
         logits: Tensor = self.classifier(self.dropout(self._pool(hidden, attention_mask)))
         return logits
 
@@ -107,7 +107,7 @@ class SpanClassifier(nn.Module):
         Raises:
             UserError: more tokens or more token types than the model has.
         """
-        hidden = _read_segments(self.encoder, input_ids, attention_mask, token_type_ids)
+        hidden = _read(self.encoder, input_ids, attention_mask, token_type_ids)
         logits: Tensor = self.classifier(self.dropout(hidden))
         return logits
 
@@ -118,25 +118,28 @@ def token_types(encoder: nn.Module) -> int:
     return int(getattr(encoder.config, "type_vocab_size", 0) or 0) if takes else 0
 
 
-def _read_segments(
-    encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
-) -> Tensor:
+def _read(encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
     """Hidden states (batch, tokens, dim).
 
     Segments are told to encoders that tell them apart, as BERT does since its pre-training on pairs; to others
     (DistilBERT, ModernBERT; XLM-R with its single type) they are not.
     """
     check_length(encoder, input_ids)
-    given = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if token_type_ids is not None and (known := token_types(encoder)) > 1:
-        if (highest := int(token_type_ids.max())) >= known:
-            raise UserError(
-                f"the tokenizer numbers token types up to {highest}, but the model has only {known}; "
-                "use the tokenizer that the model was trained with"
-            )
-        given["token_type_ids"] = token_type_ids
-    hidden: Tensor = encoder(**given).last_hidden_state
-    return hidden
+    known = token_types(encoder)
+    if known < 2:
+        token_type_ids = None
+    if token_type_ids is not None and (highest := int(token_type_ids.max())) >= known:
+        raise UserError(
+            f"the tokenizer numbers token types up to {highest}, but the model has only {known}; "
+            "use the tokenizer that the model was trained with"
+        )
+
+    def read(ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        typed = {} if types is None else {"token_type_ids": types}
+        hidden: Tensor = encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
+        return hidden
+
+    return read_by_length(encoder, read, input_ids, attention_mask, token_type_ids)
 
 
 def _linear(encoder: nn.Module, n_labels: int) -> nn.Linear:

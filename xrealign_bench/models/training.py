@@ -54,10 +54,12 @@ class JointLoss:
     """Its own, which the first loss does not reach; they are trained too."""
     frozen: Sequence[nn.Parameter]
     """Parameters of the first loss that this one leaves alone: it gives them no gradient."""
+    texts: Iterable[Sequence[int]]
+    """Sub-words of all that it reads."""
     history: list[float] = field(default_factory=list)
     """Its value in each step so far, before the weight."""
-    reached: int = 0
-    """How many numbers of the first loss's parameters it gives a gradient."""
+    reached: Sequence[nn.Parameter] = ()
+    """The first loss's parameters that it gives a gradient."""
 
 
 def optimise(
@@ -180,7 +182,7 @@ def _add_gradients_of(
 ) -> float:
     """`_add_gradients` of a second loss, whose frozen parameters are constants to it."""
     value = _add_gradients(parts, scaler, joint.history, "realignment loss", where, joint.weight, joint.frozen)
-    joint.reached = sum(parameter.numel() for parameter in trained if parameter.grad is not None)
+    joint.reached = [parameter for parameter in trained if parameter.grad is not None]
     return value
 
 

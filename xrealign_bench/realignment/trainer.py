@@ -17,7 +17,9 @@ from xrealign_bench.models.adapters import adapter_parameters
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import generator_states, restore_generators, seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
+from xrealign_bench.models.lengths import read_by_length
 from xrealign_bench.models.precision import loss_scaler
+from xrealign_bench.models.rows import only_rows_of
 from xrealign_bench.models.text import WindowBatch, pool_sentences, pool_words
 from xrealign_bench.models.training import JointLoss, Progress, StepLoss, TrainingLog, optimise
 from xrealign_bench.realignment.batches import Mixing, draw_batches
@@ -80,19 +82,21 @@ def realign(
         raise ValueError("the schedule's steps and learning rate must be numbers")
     losses = _Losses(encoder, pad_id, pairs, method, freezing, objective, seed, device, adapted)
     model = nn.ModuleList([encoder, losses.head]).train()
-    log = optimise(
-        model.parameters(),
-        losses.draw(mixing, schedule.batch_size, schedule.steps, seed),
-        steps=schedule.steps,
-        batch_size=schedule.batch_size,
-        learning_rate=schedule.learning_rate,
-        schedule=schedule.lr_schedule,
-        warmup=0.0,
-        progress=progress,
-        scaler=loss_scaler(encoder, device),
-    )
-    trained = sum(p.numel() for p in encoder.parameters() if p.grad is not None)
-    encoder.zero_grad(set_to_none=True)
+    with only_rows_of(encoder, losses.texts()):
+        log = optimise(
+            model.to(device).parameters(),
+            losses.draw(mixing, schedule.batch_size, schedule.steps, seed),
+            steps=schedule.steps,
+            batch_size=schedule.batch_size,
+            learning_rate=schedule.learning_rate,
+            schedule=schedule.lr_schedule,
+            warmup=0.0,
+            progress=progress,
+            scaler=loss_scaler(encoder, device),
+        )
+        reached = [parameter for parameter in encoder.parameters() if parameter.grad is not None]
+        encoder.zero_grad(set_to_none=True)
+    trained = sum(parameter.numel() for parameter in reached)
     if adapted is None:
         encoder.requires_grad_(True)
     encoder.eval()
@@ -138,6 +142,7 @@ class JointRealignment:
             weight=weight,
             parameters=list(self._losses.head.parameters()),
             frozen=frozen,
+            texts=self._losses.texts(),
         )
 
     def log(self, batch_parts: int) -> RealignmentLog:
@@ -147,7 +152,8 @@ class JointRealignment:
             batch_parts: those of the fine-tuning.
         """
         own = self._losses
-        return RealignmentLog(self.loss.history, batch_parts, own.frozen, self.loss.reached, own.seen, own.tokens)
+        trained = sum(parameter.numel() for parameter in self.loss.reached)
+        return RealignmentLog(self.loss.history, batch_parts, own.frozen, trained, own.seen, own.tokens)
 
 
 class _Losses:
@@ -180,11 +186,17 @@ class _Losses:
         self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
         self.head.to(device)
         self.seen, self.tokens = dict.fromkeys(sorted(pairs), 0), 0
-        encoder.to(device)
         # As it is before the first step; without dropout, so that the pull is towards one point.
-        initial = copy.deepcopy(encoder).eval().requires_grad_(False) if objective.regularisation else None
+        initial = copy.deepcopy(encoder).to(device).eval().requires_grad_(False) if objective.regularisation else None
         self._loss = partial(loss_in_parts, encoder, self.head, objective=objective, method=method, initial=initial)
         self._pairs, self._pad_id, self._device = pairs, pad_id, device
+
+    def texts(self) -> Iterator[list[int]]:
+        """The sub-words of all that may be read."""
+        yield [self._pad_id]
+        for encoded in self._pairs.values():
+            for pair in encoded.pairs:
+                yield from (pair.source.input_ids, pair.target.input_ids)
 
     def draw(self, mixing: Mixing, batch_size: int, steps: int, seed: int) -> Iterator[StepLoss]:
         """The loss of each step."""
@@ -279,7 +291,7 @@ def _read(
     ids, mask, starts, ends = (
         part[rows] for part in (windows.input_ids, windows.attention_mask, windows.starts, windows.ends)
     )
-    hidden = block_output(encoder, objective.layer, ids, mask)
+    hidden = read_by_length(encoder, partial(block_output, encoder, objective.layer), ids, mask)
     if method == "sentence_contrastive":
         vectors = pool_sentences(hidden, starts, ends, objective.sentence_pooling)
     else:
@@ -288,7 +300,8 @@ def _read(
     sources = len(range(*rows.indices(len(windows.input_ids) // 2)))  # they come first
     if objective.regularisation is not None and initial is not None and sources:
         with torch.no_grad():
-            before = block_output(initial, objective.layer, ids[:sources], mask[:sources])
+            read_initial = partial(block_output, initial, objective.layer)
+            before = read_by_length(initial, read_initial, ids[:sources], mask[:sources])
         read, of_all = mask[:sources].sum(), windows.attention_mask[: len(windows.input_ids) // 2].sum()
         share = objective.regularisation.weight * read / of_all
         pull = share * drift(hidden[:sources], before, mask[:sources])

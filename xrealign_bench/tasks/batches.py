@@ -1,10 +1,11 @@
-"""Batches of examples: in random order to fine-tune on, of about equal length to predict."""
+"""Batches of examples to fine-tune on, in random order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from xrealign_bench.models import processes
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.precision import loss_scaler
+from xrealign_bench.models.rows import only_rows_of
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, StepLoss, optimise, shuffled
 from xrealign_bench.specs import Finetuning
 
@@ -32,7 +34,8 @@ class Batch:
 
 def finetune(
     model: Any,
-    size: int,
+    texts: Sequence[Sequence[int]],
+    pad_id: int,
     read: Callable[[list[int]], Batch],
     finetuning: Finetuning,
     *,
@@ -45,8 +48,9 @@ def finetune(
 
     Args:
         model: a fresh one, its `encoder` realigned or not.
-        size: how many examples (of words: windows) there are.
-        read: numbers of some of them -> a batch of them.
+        texts: the sub-words of each example (of words: of each window).
+        pad_id: the tokenizer's padding token.
+        read: numbers of some examples -> a batch of them.
         finetuning: steps, batch size and the schedule of the learning rate, of which `default` is taken.
         seed: of the examples' order and of dropout.
         device: where to compute.
@@ -56,29 +60,31 @@ def finetune(
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    model.to(device).train().requires_grad_(True)
     seed_everything(seed)
     tokens = 0
 
     def losses() -> Iterator[StepLoss]:
         nonlocal tokens
-        for chosen in shuffled(size, finetuning.batch_size, finetuning.steps, seed):
+        for chosen in shuffled(len(texts), finetuning.batch_size, finetuning.steps, seed):
             batch = read(chosen)
             tokens += batch.tokens
             yield partial(_in_parts, read, chosen, batch)
 
-    log = optimise(
-        model.parameters(),
-        losses(),
-        steps=finetuning.steps,
-        batch_size=finetuning.batch_size,
-        learning_rate=finetuning.learning_rate["default"],
-        schedule=finetuning.lr_schedule,
-        warmup=finetuning.warmup,
-        progress=progress,
-        joint=joint,
-        scaler=loss_scaler(model.encoder, device),
-    )
+    model.train().requires_grad_(True)
+    with only_rows_of(model.encoder, chain([[pad_id]], texts, () if joint is None else joint.texts)):
+        model.to(device)
+        log = optimise(
+            model.parameters(),
+            losses(),
+            steps=finetuning.steps,
+            batch_size=finetuning.batch_size,
+            learning_rate=finetuning.learning_rate["default"],
+            schedule=finetuning.lr_schedule,
+            warmup=finetuning.warmup,
+            progress=progress,
+            joint=joint,
+            scaler=loss_scaler(model.encoder, device),
+        )
     model.eval()
     return FinetuningLog(log.losses, log.batch_parts, tokens)
 
@@ -91,23 +97,3 @@ def _in_parts(read: Callable[[list[int]], Batch], chosen: list[int], whole: Batc
     for piece in processes.own(np.array_split(chosen, min(parts, len(chosen)))):
         batch = read(piece.tolist())
         yield batch.loss() * (batch.counted / whole.counted)
-
-
-def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Numbers of examples of about equal length, the longest first, so that memory is short at once or never.
-
-    Args:
-        lengths: sub-words of each example.
-        tokens: of a batch at most, padding included; a longer example is a batch of its own.
-
-    >>> list(by_length([3, 9, 4, 4], 8))
-    [[1], [2, 3], [0]]
-    """
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda n: -lengths[n]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch

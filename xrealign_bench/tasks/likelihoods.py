@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from xrealign_bench.models.language_model import LanguageModel
+from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.sequences import collate_texts
-from xrealign_bench.tasks.batches import by_length
 
 TOKENS_PER_BATCH = 1024
 """Padding included: with 256,000 tokens to choose from, their probabilities take 1 GB."""

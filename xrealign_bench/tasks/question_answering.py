@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import QuestionData, load_questions
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import SpanClassifier
+from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.passages import (
     SpanBatch,
     SpanWindow,
@@ -29,7 +30,7 @@ from xrealign_bench.models.passages import (
 )
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
-from xrealign_bench.tasks.batches import Batch, by_length, finetune
+from xrealign_bench.tasks.batches import Batch, finetune
 from xrealign_bench.tasks.metrics.answers import hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
@@ -122,7 +123,8 @@ def train(
         gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
         return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
-    return finetune(model, len(windows), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
+    texts = [window.input_ids for window in windows]
+    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(

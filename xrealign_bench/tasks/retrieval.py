@@ -21,9 +21,9 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TranslationData, load_translations
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
+from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.text import Window, collate, pool_words, room_for_text, windows_of, windows_table
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.batches import by_length
 
 _PAIRS = pa.schema({"example": pa.int32()})
 _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backward": pa.int32()})

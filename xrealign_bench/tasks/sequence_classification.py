@@ -16,10 +16,11 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TextData, load_texts
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import SequenceClassifier
+from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.batches import Batch, by_length, finetune
+from xrealign_bench.tasks.batches import Batch, finetune
 
 _EXAMPLES = pa.schema(
     {
@@ -91,9 +92,8 @@ def train(
         gold = torch.tensor([examples["label"][number] for number in chosen], device=device)
         return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
-    return finetune(
-        model, len(examples["label"]), read, finetuning, seed=seed, device=device, progress=progress, joint=joint
-    )
+    texts = examples["input_ids"]
+    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import NOT_LABELLED, WordData, load_words
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import TokenClassifier
+from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.text import (
     Window,
     WindowBatch,
@@ -27,7 +28,7 @@ from xrealign_bench.models.text import (
 )
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.batches import Batch, by_length, finetune
+from xrealign_bench.tasks.batches import Batch, finetune
 from xrealign_bench.tasks.metrics.words import scored_mask
 
 _SENTENCES = pa.schema(
@@ -111,7 +112,8 @@ def train(
         labelled_words = int((gold != NOT_LABELLED).sum())  # before a GPU would be waited for
         return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold.to(device)))
 
-    return finetune(model, len(labelled), read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
+    texts = [window.input_ids for window, _ in labelled]
+    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(
