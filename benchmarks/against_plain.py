@@ -19,19 +19,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import plain
 import torch
 from tabulate import tabulate
+from torch.profiler import ProfilerActivity, profile
 
 from xrealign_bench.evaluate import Options, prepare, sources_of
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.text import windows_of
+from xrealign_bench.models.text import Window, windows_of
 from xrealign_bench.models.training import shuffled
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_rows
@@ -46,7 +48,17 @@ from xrealign_bench.specs import Freeze, Objective, Recipe, Schedule, find_spec
 from xrealign_bench.tasks import token_classification
 
 PHASES, SIDES = ("realign", "finetune", "predict"), ("plain", "harness")
-SEED, PAIRS_A_STEP = 31, 16
+SEED, PAIRS_A_STEP, FULL_TOKENS = 31, 16, 48
+PARTS = {
+    "matrix products": ("mm", "matmul", "scaled_dot_product"),
+    "dropout's draws": ("bernoulli",),
+    "activations, norms": ("gelu", "norm", "softmax", "relu", "tanh"),
+    "optimiser": ("adam", "Optimizer"),
+    "filling, copying": ("fill_", "zero_", "copy_", "cat", "index", "embedding", "gather", "scatter", "clone", "_to"),
+    "other operations": (),
+    "Python": (),
+}
+"""Part of the time -> what the names of its operations contain; the first one that fits."""
 CPU = torch.device("cpu")
 
 
@@ -123,23 +135,49 @@ def realign_harness(given: Given) -> Callable[[], list[float]]:
     return lambda: run().losses
 
 
-def finetune_plain(given: Given) -> Callable[[], list[float]]:
-    tables, finetuning = given.tables("tokenise udpos-lite en train"), given.plan.request.suite.finetuning
+def windows_with_labels(tables: dict[str, Any]) -> list[tuple[Window, list[int]]]:
+    """Of the training data, those that have a label."""
     labels = tables["sentences"]["labels"]
     data = [(w, labels[w.sentence][w.first_word : w.first_word + len(w.starts)]) for w in windows_of(tables["windows"])]
-    data = [(window, own) for window, own in data if any(label != -100 for label in own)]
+    return [(window, own) for window, own in data if any(label != -100 for label in own)]
+
+
+def finetune_plain(given: Given) -> Callable[[], list[float]]:
+    tables, finetuning = given.tables("tokenise udpos-lite en train"), given.plan.request.suite.finetuning
+    data = windows_with_labels(tables)
     batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), finetuning.batch_size, given.steps, SEED)]
     rates = [1e-5] * given.steps
     return partial(plain.finetune, given.model(), batches, length=given.length, pad_id=given.pad_id, rates=rates)
 
 
 def finetune_harness(given: Given) -> Callable[[], list[float]]:
+    return trained(given, given.model(), given.tables("tokenise udpos-lite en train"))
+
+
+def full_harness(given: Given) -> Callable[[], list[float]]:
+    """Fine-tuning, dropout on, on full batches: the sentences one after the other, cut every so often."""
+    tables = given.tables("tokenise udpos-lite en train")
+    ids = list(chain.from_iterable(tables["windows"]["input_ids"]))
+    texts = [ids[begin : begin + FULL_TOKENS] for begin in range(0, len(ids) - FULL_TOKENS, FULL_TOKENS)]
+    numbers, nothing_special = range(len(texts)), [0] * len(texts)
+    ends = [list(range(1, FULL_TOKENS + 1))] * len(texts)
+    windows = {
+        "sentence": numbers, "first_word": nothing_special, "input_ids": texts,
+        "starts": [[end - 1 for end in own] for own in ends], "ends": ends,
+        "without_token": nothing_special, "shortened": nothing_special,
+    }  # fmt: skip
+    labels = len(given.plan.request.tasks[0].labels)
+    sentences = {"labels": [[number % labels for number in own] for own in texts]}
+    encoder = load_encoder(given.plan.request.checkpoint, seed=SEED)
+    return trained(given, TokenClassifier(encoder, labels), {"windows": windows, "sentences": sentences})
+
+
+def trained(given: Given, model: TokenClassifier, tables: dict[str, Any]) -> Callable[[], list[float]]:
     same = {"steps": given.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
     finetuning = given.plan.request.suite.finetuning.model_copy(update=same)
     run = partial(
-        token_classification.train, given.model(), given.pad_id, given.tables("tokenise udpos-lite en train"),
-        finetuning, seed=SEED, device=CPU, progress=nothing,
-    )  # fmt: skip
+        token_classification.train, model, given.pad_id, tables, finetuning, seed=SEED, device=CPU, progress=nothing
+    )
     return lambda: run().losses
 
 
@@ -171,6 +209,28 @@ def predict_harness(given: Given) -> Callable[[], list[float]]:
         return [float(label) for of_language in found for sentence in of_language for label in sentence]
 
     return run
+
+
+def profile_one(given: Given, phase: str, side: str) -> dict[str, float]:
+    """Where -> its share of the time; what runs in no operation of torch is Python and waiting."""
+    run = globals()[f"{phase}_{side}"](given)
+    before = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        run()
+    microseconds = 1e6 * (time.perf_counter() - before)
+    spent = dict.fromkeys(PARTS, 0.0)
+    for operation in profiled.key_averages():
+        part = next((part for part, names in PARTS.items() if any(n in operation.key for n in names)), None)
+        spent[part or "other operations"] += operation.self_cpu_time_total
+    spent["Python"] = microseconds - sum(spent.values())
+    return {part: own / microseconds for part, own in spent.items()}
+
+
+def print_profile(repeat: Callable[[str, str], dict[str, Any]]) -> None:
+    columns = [(phase, side) for phase in PHASES for side in SIDES]
+    found = [repeat(*column) for column in columns]
+    rows = [[part, *(f"{100 * shares[part]:.0f} %" for shares in found)] for part in PARTS]
+    print(tabulate(rows, ["time in", *(f"{phase}, {side}" for phase, side in columns)], disable_numparse=True))
 
 
 def measure_one(given: Given, phase: str, side: str) -> dict[str, Any]:
@@ -218,6 +278,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--languages", nargs="+", default=["de", "ar", "zh", "yo", "th", "hi", "fi", "tr"])
     parser.add_argument("--sentences", type=int, default=160, help="a language")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--profile", action="store_true", help="where the time goes, once, instead of how long it takes"
+    )
     parser.add_argument("--one", nargs=2, metavar=("PHASE", "SIDE"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -234,18 +297,25 @@ def main() -> None:
     )  # fmt: skip
     given = Given(plan, Store(asked.store), asked.steps)
     if asked.one:
-        print(json.dumps(measure_one(given, *asked.one)))
+        print(json.dumps((profile_one if asked.profile else measure_one)(given, *asked.one)))
         return
     before = {ref: stage for ref, stage in plan.stages.items() if ref.kind in ("tokenise", "align", "encode")}
     with Progress(len(before)) as progress:
         run_serially(Plan(plan.request, before), given.store, sources_of(plan.request, "cpu"), progress)
+
+    def repeat(phase: str, side: str) -> dict[str, Any]:
+        command = [sys.executable, *sys.argv, "--one", phase, side]
+        return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+    if asked.profile:
+        print_profile(repeat)
+        return
     peak, rows = matrix_peak(), []
     for phase in PHASES:
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
         for _ in range(asked.repeat):
             for side in SIDES:
-                out = subprocess.run([sys.executable, *sys.argv, "--one", phase, side], check=True, capture_output=True)
-                runs[side].append(json.loads(out.stdout))
+                runs[side].append(repeat(phase, side))
         first, second = (runs[side][0]["values"] for side in SIDES)
         apart = max(abs(a - b) for a, b in zip(first, second, strict=True))
         seconds = {side: statistics.median(run["seconds"] for run in runs[side]) for side in SIDES}
@@ -256,6 +326,10 @@ def main() -> None:
              *(f"{100 * flops / seconds[side] / peak:.0f} %" for side in SIDES), f"{apart:.1e}"]
         )  # fmt: skip
     print(f"{torch.get_num_threads()} threads; matrix products {peak / 1e9:.0f} Gflop/s")
+    full = statistics.median(repeat("full", "harness")["seconds"] for _ in range(asked.repeat))
+    tokens = asked.steps * plan.request.suite.finetuning.batch_size * FULL_TOKENS
+    share = 6 * tokens * given.encoder().num_parameters(exclude_embeddings=True) / full / peak
+    print(f"fine-tuning on full batches of {tokens // asked.steps} tokens, dropout on: {100 * share:.0f} % of that")
     head = ["phase", "plain s", "harness s", "faster", "plain GiB", "harness GiB", "plain of peak", "harness of peak"]
     print(tabulate(rows, [*head, "losses or labels apart"], disable_numparse=True))
 
