@@ -40,6 +40,9 @@ class Progress:
         self._plan.close()
 
     def __call__(self, event: Event) -> None:
+        if event.what in ("stored", "skipped"):
+            self._plan.update()
+            return
         ref = event.stage.ref
         if event.what == "start":
             self._at_work[ref] = event.stage.label

@@ -230,7 +230,7 @@ def test_sentences_need_no_aligner() -> None:
 
 def test_the_key_of_a_realignment_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, every store loses its realignments: never by accident."""
-    monkeypatch.setattr(planning.importlib.metadata, "version", lambda package: "1.0")
+    monkeypatch.setattr(planning, "_version", lambda package: "1.0")
     monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
     ref = make_plan(request()).runs[1].realign["phrases", 3]
     assert ref.key == "8c5451cfe723fb2dbe867c5b7b52ced1ec62a1c065d3219bef51c89ec87df238"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -55,6 +56,9 @@ PAIRS_OF = "pairs-"
 class StageRef(Spec):
     kind: StageKind
     key: str
+
+    def __hash__(self) -> int:
+        return hash(self.key)  # that of a spec is of its JSON, too slow for what is looked up so often
 
 
 class Stage(Spec):
@@ -119,6 +123,8 @@ class Run:
     recipe: Recipe
     align: dict[str, StageRef] = field(default_factory=dict)
     """Language -> its word alignment."""
+    encode: dict[str, StageRef] = field(default_factory=dict)
+    """Language -> its pairs as the model reads them, for all tasks: sentences are as long whatever they serve."""
     without_data: list[str] = field(default_factory=list)
     """Languages that the recipe asks for and the corpus lacks."""
     realign: dict[tuple[str, int], StageRef] = field(default_factory=dict)
@@ -284,6 +290,7 @@ def _plan_run(plan: Plan, recipe: Recipe) -> Run:
     if recipe.realigns:
         _plan_parallel_data(plan, run)
         _check_not_realigned_on_test(plan, run)
+        _plan_encoding(plan, run)
     for task in plan.request.tasks:
         for seed in plan.request.seeds:
             _plan_training(plan, run, task, seed)
@@ -425,7 +432,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     if name is None:
         return Stage(kind="align", label=f"read pairs {source}-{language}", settings=settings)
     if (package := ALIGNERS[name].package) is not None:
-        settings["package"] = [package, importlib.metadata.version(package)]
+        settings["package"] = [package, _version(package)]
     if ALIGNERS[name].needs_lexicon:
         settings["lexicon"] = lexicon_fingerprint(corpus, source, language, *where)
     if ALIGNERS[name].needs_checkpoint:
@@ -435,17 +442,13 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     return Stage(kind="align", label=f"align {source}-{language} ({name})", settings=settings)
 
 
-def _encode(plan: Plan, run: Run) -> dict[str, StageRef]:
-    """Language -> its pairs as the model reads them, for all tasks: sentences are as long whatever they serve."""
+def _plan_encoding(plan: Plan, run: Run) -> None:
     given = run.recipe.schedule.max_length
     max_length = plan.request.suite.finetuning.max_length if given == "match_finetuning" else given
     settings = {"tokenizer": _tokenizer(plan.request.checkpoint), "max_length": max_length}
-    return {
-        language: plan.add(
-            Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
-        )
-        for language, align in run.align.items()
-    }
+    for language, align in run.align.items():
+        encode = Stage(kind="encode", label=f"encode pairs {language}", settings=settings, inputs={"pairs": align})
+        run.encode[language] = plan.add(encode)
 
 
 def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
@@ -459,7 +462,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             "leave one of them out"
         )
     if joint:
-        weights = {f"{PAIRS_OF}{language}": ref for language, ref in _encode(plan, run).items()}
+        weights = {f"{PAIRS_OF}{language}": ref for language, ref in run.encode.items()}
     elif recipe.realigns:
         weights["encoder"] = plan.add(_realign(plan, run, task, seed))
         run.realign[task.name, seed] = weights["encoder"]
@@ -565,9 +568,9 @@ def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
         **_attention(recipe),
     }
     if recipe.adapter is not None:
-        settings |= {"adapter_alone": recipe.adapter, "peft": importlib.metadata.version("peft")}
+        settings |= {"adapter_alone": recipe.adapter, "peft": _version("peft")}
     label = f"realign with {recipe.name}, seed {seed}"
-    return Stage(kind="realign", label=label, settings=settings, inputs=_encode(plan, run))
+    return Stage(kind="realign", label=label, settings=settings, inputs=run.encode)
 
 
 def _what_is_read(spec: DataSpec, **only: Any) -> DataSpec:
@@ -584,9 +587,15 @@ def _as_read(task: Task, language: str, split: Split) -> Task:
     return _what_is_read(task, also=[], **{**own, **unread})
 
 
+@cache
+def _version(package: str) -> str:
+    """Of an installed package; read once a process, since that takes milliseconds."""
+    return importlib.metadata.version(package)
+
+
 def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:
     """What determines how words become sub-words."""
-    versions = {package: importlib.metadata.version(package) for package in ("tokenizers", "transformers")}
+    versions = {package: _version(package) for package in ("tokenizers", "transformers")}
     return {"files": checkpoint.tokenizer_sha256, **versions}
 
 
