@@ -299,12 +299,22 @@ def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Pat
 
 
 def test_predictions_with_one_model_are_made_by_one_worker(plan: Plan) -> None:
-    jobs = list(ray_executor._jobs(plan, plan.stages))
+    jobs = list(ray_executor.jobs_of(plan, plan.stages))
     assert [ref for refs in jobs for ref in refs if len(refs) == 1] == [r for r in plan.stages if r.kind != "predict"]
     together = [[plan.stages[ref] for ref in refs] for refs in jobs if len(refs) > 1]
     assert len(together) == len(RECIPES)
     for stages in together:
         assert len({stage.inputs["model"] for stage in stages}) == 1 and len(stages) == 3  # en, de, sw
+
+
+def test_memory_that_is_reserved_before_any_is_known(plan: Plan, world: World) -> None:
+    weights = (world.checkpoint / "model.safetensors").stat().st_size
+    guess = ray_executor._guessed_memory
+    first = {ref.kind: stage for ref, stage in reversed(plan.stages.items())}
+    here = plan.request.checkpoint
+    assert guess(first["tokenise"], here, on_gpu=False) == 2**30
+    assert guess(first["predict"], here, on_gpu=False) == guess(first["finetune"], here, on_gpu=True) == 2**31 + weights
+    assert guess(first["finetune"], here, on_gpu=False) == 2**31 + 4 * weights
 
 
 @pytest.mark.parametrize(

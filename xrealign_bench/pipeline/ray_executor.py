@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 
 STARTS = 4
 """How often a stage is begun before it fails for good because its worker was lost each time."""
-TOGETHER = 32
-"""Predictions with one model that one worker makes one after the other, loading it once."""
+TOGETHER = 128
+"""Predictions with one model, at most, that one worker makes one after the other, loading it once."""
 GIB = 2**30
 _GRAIN = GIB // 4
 """Memory is reserved in times of this, because Ray looks for a worker anew for each other size."""
@@ -177,7 +177,7 @@ class _Driver:
 
     def _lay_out(self) -> None:
         jobs: dict[StageRef, _Job] = {}
-        for number, refs in enumerate(_jobs(self._plan, self._find_stored())):
+        for number, refs in enumerate(jobs_of(self._plan, self._find_stored())):
             job = _Job(number, refs)
             jobs |= dict.fromkeys(refs, job)
         for job in dict.fromkeys(jobs.values()):
@@ -362,13 +362,13 @@ class _Driver:
         return min(few_sizes, int(max((node.get("memory", 0) for node in nodes), default=few_sizes)))
 
 
-def _jobs(plan: Plan, refs: Iterable[StageRef]) -> Iterator[list[StageRef]]:
-    """The stages by twos and threes where they predict with one model, else one by one."""
+def jobs_of(plan: Plan, refs: Iterable[StageRef], together: int = TOGETHER) -> Iterator[list[StageRef]]:
+    """What one worker runs: up to so many predictions with one model, else a single stage."""
     alike: dict[Hashable, list[StageRef]] = {}
     for ref in refs:
         alike.setdefault(_model_of(plan.stages[ref]) if ref.kind == "predict" else ref, []).append(ref)
-    for together in alike.values():
-        yield from (together[start : start + TOGETHER] for start in range(0, len(together), TOGETHER))
+    for same in alike.values():
+        yield from (same[start : start + together] for start in range(0, len(same), together))
 
 
 def _model_of(stage: Stage) -> Hashable:

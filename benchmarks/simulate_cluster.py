@@ -1,0 +1,407 @@
+"""A comparison of 20 checkpoints x 30 recipes x 5 seeds x 6 tasks x 100 languages on a cluster, before it is run.
+
+The plan of one checkpoint is real: laid out by the harness from specs and tiny data files, measured while it is, and
+repeated for the others. What the harness itself costs (a stage's share of planning, storing, looking and Ray) is
+measured here. How long stages compute is assumed, as printed; a simulation then gives each stage a GPU or a core in
+the order of the plan, as the executor does.
+
+    python benchmarks/simulate_cluster.py --gpus 8 64 256
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from tabulate import tabulate
+
+from xrealign_bench.evaluate import Options, prepare, sources_of
+from xrealign_bench.pipeline.executor import Event, run_serially
+from xrealign_bench.pipeline.plan import Plan, Stage
+from xrealign_bench.pipeline.ray_executor import TOGETHER, jobs_of, run_on_ray
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.specs import Suite, find_spec
+
+GB = 1e9
+
+# What is assumed: XLM-R-base in bf16 on one A100.
+BLOCK_PARAMETERS = 85.6e6
+WEIGHTS_BYTES = 4 * 278.0e6
+FLOPS = 0.2 * 312e12
+"""A fifth of an A100's dense bf16 peak: batches of short sentences."""
+STEP_FLOOR = 0.04
+"""Seconds that a training step takes however small its batch, for kernels to start and the optimiser to pass over all
+weights."""
+INODES = 5
+"""Of an entry: its folder, two files, the manifest, the lock."""
+EXTRA = ("lb", "gl", "sq", "mk", "be")
+"""Languages, to make a hundred."""
+START = 15.0
+"""Seconds for a process to import its libraries and open the GPU: a GPU's worker is a new process each time."""
+READ = 1 * GB
+"""Bytes a second of a shared file system, to load and to store a model."""
+PAIR_TOKENS = 2 * 30
+CPU_SECONDS: Mapping[str, float] = {"tokenise": 1.0, "align": 120.0, "encode": 5.0}
+CORES_A_GPU = 12
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task of the comparison."""
+
+    name: str
+    columns: Mapping[str, Any]
+    kind: str
+    tokens: int
+    """Sub-words of an example."""
+    examples: int
+    """Test examples of a language."""
+    more: Mapping[str, Any]
+
+
+WORDS = {"words": "tokens", "labels": "tags"}
+LABELS = {"labels": ["a", "b", "c"]}
+TASKS = (
+    Kind("pos", WORDS, "token_classification", 30, 1000, LABELS),
+    Kind("entities", WORDS, "token_classification", 30, 1000, {"labels": ["O", "B-X", "I-X"], "metric": "entity_f1"}),
+    Kind("inference", {"text": "a", "text_pair": "b", "label": "y"}, "sequence_classification", 50, 5010, LABELS),
+    Kind("topics", {"text": "a", "label": "y"}, "sequence_classification", 40, 204, LABELS),
+    Kind(
+        "questions", {"question": "q", "context": "c", "answers": "a"}, "question_answering", 300, 1190,
+        {"metric": "f1"},
+    ),
+    Kind("retrieval", {}, "retrieval", 2 * 40, 997, {"text_language": "en"}),
+)  # fmt: skip
+TASK = {task.name: task for task in TASKS}
+
+
+def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) -> Options:
+    """A suite as the headline one but for its tasks, with a file of a row for each language and task."""
+    root = folder / "data"
+    for task in TASKS:
+        columns: dict[str, Any] = dict(task.columns)
+        configs = {code: code for code in ["en", *languages]}
+        if task.kind == "retrieval":
+            columns = {"text": "en", "text_pair": {code: code for code in languages}}
+            configs.pop("en")
+        for code in configs:
+            for split in ("test",) if code != "en" else ("train", "test"):
+                path = root / "bench" / task.name / code / f"{split}.parquet"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                texts = {"a": [f"{code} {split}", "text"], "b": ["more", "text"], "y": ["a", "b"]}
+                pq.write_table(pa.table(texts | {"row": [task.name, task.name]}), path)
+        spec = {
+            "name": task.name, "title": task.name, "licence": "CC0", "kind": task.kind,
+            "source": {"kind": "hub", "dataset": f"bench/{task.name}"}, "configs": configs, "columns": columns,
+            **task.more,
+        }  # fmt: skip
+        write_yaml(folder / f"{task.name}.yaml", spec)
+    pairs = root / "bench" / "pairs" / "default" / "train.parquet"
+    pairs.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"row": ["pairs"]}), pairs)
+    corpus = {
+        "name": "pairs", "title": "pairs", "licence": "CC0", "source": {"kind": "hub", "dataset": "bench/pairs"},
+        "columns": {code: code for code in ["en", *languages]},
+    }  # fmt: skip
+    write_yaml(folder / "pairs.yaml", corpus)
+    headline = find_spec("xrealign", Suite).finetuning.model_dump()
+    suite = {
+        "name": "comparison", "version": "1.0", "title": "comparison", "source_language": "en",
+        "target_languages": languages, "tasks": list(TASK), "seeds": list(range(1, seeds + 1)),
+        "finetuning": headline | {"learning_rate": {"default": 2e-5}},
+        "finetuning_by_task": {
+            "inference": {"steps": 12000}, "topics": {"steps": 500, "batch_size": 16},
+            "questions": {"steps": 8000, "max_length": 384, "batch_size": 24},
+        },
+        "parallel": {"corpus": "pairs", "aligner": "eflomal"}, "realignment_matches": "suite",
+        "bands": {"cuts": [0.487670, 0.546253]},
+    }  # fmt: skip
+    write_yaml(folder / "suite.yaml", suite)
+    asked = []
+    for number in range(recipes - 1):  # fine-tuning only is one of them
+        recipe = {
+            "name": f"recipe-{number}", "title": "one of many", "method": "word_contrastive",
+            "objective": {"temperature": 0.05 + 0.01 * number},
+        }  # fmt: skip
+        write_yaml(folder / f"recipe-{number}.yaml", recipe)
+        asked.append(str(folder / f"recipe-{number}.yaml"))
+    return Options(suite=str(folder / "suite.yaml"), recipes=asked, data_root=root, device="cpu", offline=True)
+
+
+def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(dict(content), allow_unicode=True))
+
+
+# How long a stage takes.
+
+
+def seconds(stage: Stage) -> float:
+    """Of computing, without starting a process or loading a model."""
+    settings = stage.settings
+    if stage.kind in CPU_SECONDS:
+        return CPU_SECONDS[stage.kind]
+    if stage.kind == "realign":
+        return training(settings["steps"], settings["batch_size"] * PAIR_TOKENS)
+    task = TASK[settings["task"].name]
+    if stage.kind == "finetune":
+        finetuning = settings["finetuning"]
+        return training(finetuning.steps, finetuning.batch_size * task.tokens)
+    return 2 * BLOCK_PARAMETERS * task.examples * task.tokens / FLOPS
+
+
+def training(steps: int, tokens: int) -> float:
+    return steps * max(STEP_FLOOR, 6 * BLOCK_PARAMETERS * tokens / FLOPS)
+
+
+def overhead(stage: Stage) -> float:
+    """Of a job that computes on a GPU: its process, and its model read and written."""
+    return START + WEIGHTS_BYTES / READ * (1 if stage.kind == "predict" else 2)
+
+
+# The simulation.
+
+
+@dataclass
+class Job:
+    seconds: float
+    on_gpu: bool
+    needs: set[int]
+
+
+def lay_out(plan: Plan, a_stage: float, together: int) -> list[Job]:
+    """The executor's jobs of a plan, each with what the harness adds to its stages."""
+    refs = [list(each) for each in jobs_of(plan, plan.stages, together)]
+    job_of = {ref: number for number, each in enumerate(refs) for ref in each}
+    jobs = []
+    for number, each in enumerate(refs):
+        stages = [plan.stages[ref] for ref in each]
+        on_gpu = "numerics" in stages[0].settings
+        total = sum(seconds(stage) + a_stage for stage in stages) + (overhead(stages[0]) if on_gpu else 0.0)
+        needs = {job_of[need] for stage in stages for need in stage.inputs.values()} - {number}
+        jobs.append(Job(total, on_gpu, needs))
+    return jobs
+
+
+def simulate(jobs: list[Job], gpus: int, cores: int, a_job: float) -> tuple[float, float]:
+    """Seconds until all is done, and the share of them that a GPU is busy; a driver hands out a job in `a_job`.
+
+    Ready jobs are taken in the order of the plan.
+    """
+    users: dict[int, list[int]] = defaultdict(list)
+    missing = [len(job.needs) for job in jobs]
+    for number, job in enumerate(jobs):
+        for need in job.needs:
+            users[need].append(number)
+    ready: dict[bool, list[int]] = {True: [], False: []}
+    for number, count in enumerate(missing):
+        if count == 0:
+            heapq.heappush(ready[jobs[number].on_gpu], number)
+    free = {True: gpus, False: cores}
+    now = handed_out = busy = 0.0
+    running: list[tuple[float, int]] = []
+    while running or ready[True] or ready[False]:
+        for on_gpu in (True, False):
+            while free[on_gpu] and ready[on_gpu]:
+                number = heapq.heappop(ready[on_gpu])
+                handed_out = max(handed_out, now) + a_job
+                heapq.heappush(running, (handed_out + jobs[number].seconds, number))
+                free[on_gpu] -= 1
+                busy += jobs[number].seconds if on_gpu else 0.0
+        now, number = heapq.heappop(running)
+        free[jobs[number].on_gpu] += 1
+        for user in users[number]:
+            missing[user] -= 1
+            if missing[user] == 0:
+                heapq.heappush(ready[jobs[user].on_gpu], user)
+    return now, busy / (gpus * now)
+
+
+def critical_path(jobs: list[Job]) -> float:
+    """Seconds with as many machines as one likes."""
+    ends: list[float] = []
+    for job in jobs:  # needs come before
+        ends.append(job.seconds + max((ends[need] for need in job.needs), default=0.0))
+    return max(ends)
+
+
+def repeated(jobs: list[Job], times: int) -> list[Job]:
+    """Those of other checkpoints beside each other: nothing is shared between them."""
+    size = len(jobs)
+    return [Job(j.seconds, j.on_gpu, {n + r * size for n in j.needs}) for r in range(times) for j in jobs]
+
+
+# What the harness costs.
+
+
+def memory() -> float:
+    """Bytes that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.perf_counter()
+    done = work()
+    return done, time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class StoreCosts:
+    """Seconds an entry."""
+
+    produce: float
+    has: float
+    open: float
+    new: float
+
+
+def store_costs(root: Path, stages: Iterable[Stage]) -> StoreCosts:
+    """Of entries as predictions leave them: two small files, with what their key was made of."""
+    store = Store(root)
+    stages = list(stages)
+
+    def make(folder: Path) -> None:
+        (folder / "predictions.parquet").write_bytes(bytes(1500))
+        (folder / "score.json").write_bytes(bytes(300))
+
+    def each(act: Callable[[Stage], Any]) -> float:
+        return statistics.median(timed(partial(act, stage))[1] for stage in stages)
+
+    produce = each(lambda s: store.produce(s.kind, s.key, s.model_dump(mode="json"), make))
+    again = Store(root)
+    has = each(lambda s: again.has(s.kind, s.key))
+    return StoreCosts(produce, has, each(lambda s: again.open(s.kind, s.key)), timed(lambda: Store(root))[1])
+
+
+@dataclass(frozen=True)
+class RayCosts:
+    """Seconds."""
+
+    stages: int
+    serial: float
+    """A stage, by the serial executor."""
+    on_ray: float
+    """A stage, between the first that is done and the last."""
+    driver: float
+    """A stage, of the driver's own CPU time."""
+    start: float
+    """Until the first is done: the cluster, and a worker with its libraries."""
+
+
+def ray_costs(plan: Plan, folder: Path) -> RayCosts:
+    """Of the smallest stages there are: texts of two rows, tokenised."""
+    small = {ref: stage for ref, stage in plan.stages.items() if ref.kind == "tokenise" and small_task(stage)}
+    some, sources = Plan(plan.request, small), sources_of(plan.request, "cpu")
+    run_serially(Plan(plan.request, dict(list(small.items())[:3])), Store(folder / "warm"), sources, lambda event: None)
+    _, serial = timed(lambda: run_serially(some, Store(folder / "serial"), sources, lambda event: None))
+    ended: list[tuple[float, float]] = []
+
+    def hear(event: Event) -> None:
+        if event.what == "done":
+            ended.append((time.perf_counter(), time.process_time()))
+
+    started = time.perf_counter()
+    run_on_ray(some, Store(folder / "ray"), sources, hear)
+    (first, first_cpu), (last, last_cpu) = ended[0], ended[-1]
+    n = len(small)
+    return RayCosts(n, serial / n, (last - first) / (n - 1), (last_cpu - first_cpu) / (n - 1), first - started)
+
+
+def small_task(stage: Stage) -> bool:
+    return stage.settings["task"].name in ("topics", "inference")
+
+
+# The report.
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("checkpoints", 20), ("recipes", 30), ("seeds", 5), ("languages", 100)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--gpus", type=int, nargs="+", default=[8, 64, 256])
+    parser.add_argument("--predictions-bytes", type=int, default=3000, help="Of an entry's files, as stores have them.")
+    parser.add_argument("--without-ray", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        report(given, Path(name))
+
+
+def report(given: argparse.Namespace, folder: Path) -> None:
+    languages = [code for code in find_spec("xrealign", Suite).target_languages if code != "en"]
+    languages = [*languages, *(code for code in EXTRA if code not in languages)][: given.languages]
+    options = write_specs(folder, languages, given.recipes, given.seeds)
+    held = memory()
+    plan, planning = timed(lambda: prepare(options))
+    held = memory() - held
+    n = len(plan.stages)
+    kinds = Counter(ref.kind for ref in plan.stages)
+    print(f"one checkpoint: {n:,} stages, {', '.join(f'{count:,} {kind}' for kind, count in kinds.items())}")
+    print(f"planned in {planning:.1f} s ({1e6 * planning / n:.0f} us a stage), {held / GB:.2f} GB held by the plan")
+
+    predictions = [stage for ref, stage in plan.stages.items() if ref.kind == "predict"][:500]
+    store = store_costs(folder / "store", predictions)
+    print(
+        f"an entry of the store on this disk: produced in {1e3 * store.produce:.1f} ms, looked at in "
+        f"{1e3 * store.has:.2f} ms, opened with its checksums in {1e3 * store.open:.2f} ms; looking at all of one "
+        f"checkpoint's: {store.has * n:.0f} s"
+    )
+    driver = 0.005
+    if not given.without_ray:
+        ray = ray_costs(plan, folder)
+        driver = ray.driver
+        print(
+            f"{ray.stages} stages that do next to nothing: serially {1e3 * ray.serial:.1f} ms each; on Ray, "
+            f"{os.cpu_count()} cores, {1e3 * ray.on_ray:.1f} ms each, {1e3 * ray.driver:.1f} ms of them the driver's "
+            f"CPU time, after {ray.start:.0f} s until the first is done"
+        )
+
+    print()
+    for together in (1, 32, TOGETHER):
+        on_gpus = [job.seconds for job in lay_out(plan, store.produce, together) if job.on_gpu]
+        print(
+            f"GPU hours of one checkpoint, up to {together} predictions a job: {sum(on_gpus) / 3600:.0f}, in "
+            f"{len(on_gpus):,} jobs that take {START * len(on_gpus) / 3600:.0f} h to start"
+        )
+    grouped = lay_out(plan, store.produce, TOGETHER)
+    by_kind: Counter[str] = Counter()
+    for stage in plan.stages.values():
+        by_kind[stage.kind] += seconds(stage) * ("numerics" in stage.settings)
+    print(f"  of them computing: {', '.join(f'{k} {v / 3600:.1f}' for k, v in by_kind.items() if v)}")
+    print(f"critical path: {critical_path(grouped) / 3600:.2f} h")
+    every = repeated(grouped, given.checkpoints)
+    whole = sum(job.seconds for job in every if job.on_gpu) / 3600
+    rows = []
+    for gpus in given.gpus:
+        end, busy = simulate(every, gpus, gpus * CORES_A_GPU, driver)
+        rows.append([gpus, end / 3600, end / 86400, 100 * busy, n * given.checkpoints / end, len(every) / end])
+    print(
+        f"\n{given.checkpoints} checkpoints: {n * given.checkpoints:,} stages in {len(every):,} jobs, {whole:,.0f} GPU "
+        "hours"
+    )
+    print(tabulate(rows, ["GPUs", "hours", "days", "GPUs busy %", "entries a s", "jobs a s"], floatfmt=".1f"))
+
+    models = kinds["realign"] + kinds["finetune"]
+    entries = n * given.checkpoints
+    small = (n - models) * given.predictions_bytes
+    print(
+        f"\nstore: {models * WEIGHTS_BYTES * given.checkpoints / 1e12:.1f} TB of weights "
+        f"({models * given.checkpoints:,} models), {small * given.checkpoints / GB:.1f} GB of everything else; "
+        f"{entries:,} entries, {INODES * entries / 1e6:.1f} million inodes"
+    )
+    print(f"of one checkpoint: {models * WEIGHTS_BYTES / 1e12:.2f} TB, {INODES * n / 1e6:.2f} million inodes")
+
+
+if __name__ == "__main__":
+    main()
