@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import ray
+import torch
 from ray.cluster_utils import Cluster
 
 from tests.small import World, command, essence, killed, left_over, write_recipe, write_suite
@@ -37,6 +39,7 @@ def cluster() -> Iterator[Cluster]:
     """A head that computes nothing, and two nodes of a core each; this process is the driver."""
     memory = {"object_store_memory": 80 * 2**20, "memory": 8 * 2**30}
     quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 0}
+    quick["worker_niceness"] = 0
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **memory})
     for _ in range(2):
         started.add_node(num_cpus=1, **memory)
@@ -296,6 +299,18 @@ def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Pat
         with pytest.raises(UserError, match="does not see the locks of the store"):
             ray_executor._check_place(place_of(plan, tmp_path, mark.with_name("unlocked")))
     assert not mark.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_stage_that_runs_no_model_needs_no_gpu(plan: Plan, tmp_path: Path) -> None:
+    first = {ref.kind: stage for ref, stage in reversed(plan.stages.items())}
+    with Store(tmp_path).mark() as mark:
+        place = place_of(plan, tmp_path, mark)
+        place = replace(place, sources=replace(place.sources, device="cuda"))
+        done = ray_executor._run(first["tokenise"], place, lambda done, total, note: None)
+        refused = ray_executor._run(first["finetune"], place, lambda done, total, note: None)
+    assert done.what == "done"
+    assert refused.what == "refused" and "torch finds no cuda device here" in refused.note
 
 
 def test_predictions_with_one_model_are_made_by_one_worker(plan: Plan) -> None:

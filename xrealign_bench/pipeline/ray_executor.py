@@ -433,6 +433,7 @@ def _check_reachable(address: str) -> None:
 def _connected(address: str | None) -> Iterator[None]:
     """Be the driver of a cluster, of one's own if there is no address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by Ray's default workers give way to all else on the machine
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -534,15 +535,17 @@ def _run(stage: Stage, place: _Place, progress: Callable[[int, int, str], None])
     from xrealign_bench.pipeline.stages import run_stage
 
     ref = stage.ref
+    # What runs no model is given no GPU and sees none.
+    sources = place.sources if _computes(stage) else replace(place.sources, device="cpu")
     try:
         _check_place(place)
-        _check_numerics(stage, place.sources)
+        _check_numerics(stage, sources)
         remedy = "when that is mended, the same command goes on from what is stored"
         with system_errors(f"{stage.label} on {_node()}", remedy):
             store = _store(place.store)
             for need in stage.inputs.values():
                 _wait_until_seen(store, need)
-            run_stage(stage, store, place.sources, progress)
+            run_stage(stage, store, sources, progress)
     except TrainingError as error:
         return _Said("failed", ref, note=str(error))
     except UserError as error:
