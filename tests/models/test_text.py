@@ -17,7 +17,15 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.load import load_tokenizer
-from xrealign_bench.models.text import Window, collate, encode_words, pool_sentences, pool_words
+from xrealign_bench.models.text import (
+    Window,
+    Windows,
+    collate,
+    encode_words,
+    pool_sentences,
+    pool_words,
+    windows_table,
+)
 
 KINDS = ["wordpiece", "unigram", "bytes"]
 PIECES = [
@@ -152,6 +160,24 @@ def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: 
     whole = encode_words(tokenizer, sentences, 16)
     monkeypatch.setattr("xrealign_bench.models.text._BATCH", 7)
     assert encode_words(tokenizer, sentences, 16) == whole
+
+
+def test_sentences_may_come_in_parts(tokenizer: PreTrainedTokenizerFast) -> None:
+    sentences = random_sentences(4, 40)
+    parts = [encode_words(tokenizer, sentences[:15], 16), encode_words(tokenizer, sentences[15:], 16, 15)]
+    assert [window for part in parts for window in part] == encode_words(tokenizer, sentences, 16)
+
+
+def test_windows_as_columns_are_the_windows(tokenizer: PreTrainedTokenizerFast) -> None:
+    windows = encode_words(tokenizer, random_sentences(5, 30), 16)
+    columns = Windows(windows_table(windows))
+    assert list(columns) == windows
+    assert (columns[3:9:2], columns[-1]) == (windows[3:9:2], windows[-1])
+    assert list(Windows(windows_table(windows).slice(4, 7))) == windows[4:11]
+    for beyond in (len(windows), -len(windows) - 1):
+        with pytest.raises(IndexError):
+            columns[beyond]
+    assert list(Windows(windows_table([]))) == []
 
 
 def test_words_that_the_tokenizer_drops_become_unknown(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from xrealign_bench.models.text import Window
@@ -39,6 +40,18 @@ def test_a_pair_with_an_empty_side_is_dropped_and_counted() -> None:
     encoded = pair_up([window(1, [1])], [window(0, [1]), window(1, [1])], [[], [(0, 0)]])
     assert len(encoded.pairs) == 1
     assert encoded.dropped == {"pair_without_link": 1}
+
+
+def test_pairs_are_a_sequence() -> None:
+    sides = [window(number, [1] * (1 + number)) for number in range(5)]
+    pairs = pair_up(sides, sides, [[(number, number)] for number in range(5)]).pairs
+    assert [pair.source for pair in pairs] == sides
+    assert [pair.links.tolist() for pair in pairs[1:4:2]] == [[[1, 1]], [[3, 3]]]
+    assert pairs[-1].target == sides[4]
+    for beyond in (5, -6):
+        with pytest.raises(IndexError):
+            pairs[beyond]
+    assert not pair_up(sides, sides, [[]] * 5).pairs
 
 
 def test_a_batch_numbers_its_words_row_by_row() -> None:

@@ -124,10 +124,11 @@ def load_pairs(
     size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
     if isinstance(corpus.source, HubData):
-        left, right = _read(corpus, source, target, located, size, offline)
-        sides = (
-            [split_words(text or "", source) for text in left],
-            [split_words(text or "", target) for text in right],
+        known: dict[str, str] = {}  # a word that comes again is the same object: a sixth of the memory
+        texts = _read(corpus, source, target, located, size, offline)
+        sides = tuple(
+            [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
+            for side, language in zip(texts, (source, target), strict=True)
         )
     else:
         if size is None:

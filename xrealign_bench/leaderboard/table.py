@@ -202,11 +202,12 @@ def distinct_slugs(names: Iterable[str]) -> list[str]:
     ['org--a-b', 'org--a-b-2', 'c']
     """
     slugs: list[str] = []
+    taken: set[str] = set()
     for name in names:
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name.replace("/", "--")).lstrip(".") or "-"
-        taken = {other.lower() for other in slugs}
         ways = (slug if number == 1 else f"{slug}-{number}" for number in count(1))
         slugs.append(next(way for way in ways if way.lower() not in taken))
+        taken.add(slugs[-1].lower())
     return slugs
 
 

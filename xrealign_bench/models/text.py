@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,41 @@ _WINDOWS = pa.schema(
 )
 
 
+class Windows(Sequence[Window]):
+    """Windows as columns of numbers, a tenth of the memory that they take one by one.
+
+    Args:
+        table: from `windows_table`.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        columns = [table.column(name).combine_chunks() for name in _WINDOWS.names]
+        self._columns = [
+            (column.offsets.to_numpy(), column.values.to_numpy()) if column.type == _INTS else (None, column.to_numpy())
+            for column in columns
+        ]
+        self._size = len(table)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, number: int) -> Window: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Window]: ...
+    def __getitem__(self, number: int | slice) -> Window | list[Window]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(self._size))]
+        if not -self._size <= number < self._size:
+            raise IndexError(number)
+        place = number % self._size
+        fields: list[Any] = [
+            int(values[place]) if offsets is None else values[offsets[place] : offsets[place + 1]].tolist()
+            for offsets, values in self._columns
+        ]
+        return Window(*fields)
+
+
 @dataclass(frozen=True)
 class WindowBatch:
     """Windows of a batch, padded: all torch.long."""
@@ -78,7 +113,7 @@ class WindowBatch:
 
 
 def encode_words(
-    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sequence[str]], max_length: int
+    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sequence[str]], max_length: int, first_sentence: int = 0
 ) -> list[Window]:
     """Tokenise sentences that are already split into words.
 
@@ -89,6 +124,7 @@ def encode_words(
         tokenizer: as `load_tokenizer` gives it.
         sentences: their words.
         max_length: sub-words of a window, special ones included.
+        first_sentence: the number of the first one.
 
     Raises:
         UserError: `max_length` is too small for one sub-word or larger than the model takes.
@@ -100,7 +136,7 @@ def encode_words(
     windows: list[Window] = []
     for begin in range(0, len(sentences), _BATCH):
         batch = [[space + word for word in words] for words in sentences[begin : begin + _BATCH]]
-        windows += _encode_batch(tokenizer, batch, begin, room, marker, prefix, suffix)
+        windows += _encode_batch(tokenizer, batch, first_sentence + begin, room, marker, prefix, suffix)
     return windows
 
 

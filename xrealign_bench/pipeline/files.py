@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+_ROWS_IN_MEMORY = 8192
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -19,6 +23,27 @@ def read_rows(path: Path) -> dict[str, list[Any]]:
     """All columns of a Parquet file."""
     columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
     return columns
+
+
+def rows_in_parts(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """Some columns of a Parquet file, so many rows at a time that memory does not grow with the file."""
+    for part in pq.ParquetFile(path).iter_batches(_ROWS_IN_MEMORY, columns=columns):
+        yield part.to_pydict()
+
+
+@contextmanager
+def table_in_parts(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Gives a function that adds rows to a file like `write_table`'s; it must be called once at least."""
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+
+        def add(part: pa.Table) -> None:
+            nonlocal writer
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(path, part.schema, compression="zstd"))
+            writer.write_table(part)
+
+        yield add
 
 
 def write_json(path: Path, value: Any) -> None:

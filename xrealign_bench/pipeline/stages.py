@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
@@ -39,9 +40,9 @@ from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.precision import checkpoint_gradients, compute_in
 from xrealign_bench.models.quantised import quantised_loading
-from xrealign_bench.models.text import encode_words, windows_of, windows_table
+from xrealign_bench.models.text import Windows, encode_words, windows_table
 from xrealign_bench.models.training import Progress, TrainingLog
-from xrealign_bench.pipeline.files import PAIRS, read_rows, write_json, write_table
+from xrealign_bench.pipeline.files import PAIRS, read_rows, rows_in_parts, table_in_parts, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
@@ -149,12 +150,16 @@ def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources
 
 
 def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
-    pairs = read_rows(inputs["pairs"] / "pairs.parquet")
     tokenizer = _tokenizer(sources.checkpoint)
+    given = inputs["pairs"] / "pairs.parquet"
     for side in ("source", "target"):
-        windows = encode_words(tokenizer, pairs[f"{side}_words"], settings["max_length"])
-        write_table(out / f"{side}.parquet", windows_table(windows))
-    write_table(out / "links.parquet", pa.table({"links": pa.array(pairs["links"], PAIRS.field("links").type)}))
+        number, words = 0, f"{side}_words"
+        with table_in_parts(out / f"{side}.parquet") as add:
+            for part in rows_in_parts(given, [words]):
+                windows = encode_words(tokenizer, part[words], settings["max_length"], number)
+                add(windows_table(windows))
+                number += len(part[words])
+    write_table(out / "links.parquet", pq.read_table(given, columns=["links"]))
     return {}
 
 
@@ -397,8 +402,9 @@ def _read_tables(folder: Path) -> dict[str, Rows]:
 
 
 def _read_pairs(folder: Path) -> EncodedPairs:
-    sources, targets = (windows_of(read_rows(folder / f"{side}.parquet")) for side in ("source", "target"))
-    return pair_up(sources, targets, read_rows(folder / "links.parquet")["links"])
+    sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet")) for side in ("source", "target"))
+    links = (row for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
+    return pair_up(sources, targets, links)
 
 
 _RUNNERS: Mapping[StageKind, Callable[[dict[str, Any], Inputs, Path, Sources, Progress], Costs]] = {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import overload
 
 import numpy as np
 import torch
@@ -25,7 +28,7 @@ class EncodedPair:
 class EncodedPairs:
     """The pairs of one language, of an aligned one those that have a link; of a long side the first window is read."""
 
-    pairs: list[EncodedPair]
+    pairs: Sequence[EncodedPair]
     links: int
     dropped: dict[str, int] = field(default_factory=dict)
     """Rule -> how many links (`link_beyond_window`) or pairs (`pair_without_link`, `empty`) it dropped."""
@@ -49,8 +52,45 @@ class PairBatch:
         )
 
 
+class _Kept(Sequence[EncodedPair]):
+    """Pairs that were kept, each made when it is asked for: of a large corpus few are in memory at a time."""
+
+    def __init__(self, sources: Sequence[Window], targets: Sequence[Window]) -> None:
+        self._sides = sources, targets
+        self._places = array("i"), array("i")
+        self._links, self._ends = array("i"), array("q", [0])
+
+    def add(self, source: int, target: int, links: Iterable[tuple[int, int]]) -> None:
+        """A pair of the windows of these numbers."""
+        for places, number in zip(self._places, (source, target), strict=True):
+            places.append(number)
+        self._links.extend(chain.from_iterable(links))
+        self._ends.append(len(self._links))
+
+    @property
+    def links(self) -> int:
+        return len(self._links) // 2
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> EncodedPair: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[EncodedPair]: ...
+    def __getitem__(self, number: int | slice) -> EncodedPair | list[EncodedPair]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        place = number % len(self)
+        source, target = (side[own[place]] for side, own in zip(self._sides, self._places, strict=True))
+        links = self._links[self._ends[place] : self._ends[place + 1]]
+        return EncodedPair(source, target, np.array(links, dtype=np.int64).reshape(-1, 2))
+
+
 def pair_up(
-    sources: Sequence[Window], targets: Sequence[Window], links: Sequence[Sequence[Sequence[int]] | None]
+    sources: Sequence[Window], targets: Sequence[Window], links: Iterable[Sequence[Sequence[int]] | None]
 ) -> EncodedPairs:
     """Bring the windows of both sides together with the word alignment of their sentences.
 
@@ -60,24 +100,37 @@ def pair_up(
         links: for each pair, (source word, target word) counted in the sentences; None where words are not aligned:
             such a pair is kept without links.
     """
-    first = [{w.sentence: w for w in side if w.first_word == 0} for side in (sources, targets)]
-    pairs, dropped = [], {"link_beyond_window": 0, "pair_without_link": 0, "empty": 0}
+    first = [_first_windows(side) for side in (sources, targets)]
+    kept, dropped = _Kept(sources, targets), {"link_beyond_window": 0, "pair_without_link": 0, "empty": 0}
     for number, given in enumerate(links):
         # A sentence without words has no window, and no links either.
-        source, target = first[0].get(number), first[1].get(number)
+        (source, source_words), (target, target_words) = (find(number) for find in first)
+        whole = source >= 0 and target >= 0
         if given is None:
-            if source and target:
-                pairs.append(EncodedPair(source, target, np.empty((0, 2), dtype=np.int64)))
+            if whole:
+                kept.add(source, target, ())
             else:
                 dropped["empty"] += 1
             continue
-        kept = [(s, t) for s, t in given if source and target and s < len(source.starts) and t < len(target.starts)]
-        dropped["link_beyond_window"] += len(given) - len(kept)
-        if source and target and kept:
-            pairs.append(EncodedPair(source, target, np.array(kept, dtype=np.int64)))
+        inside = [(s, t) for s, t in given if s < source_words and t < target_words]
+        dropped["link_beyond_window"] += len(given) - len(inside)
+        if whole and inside:
+            kept.add(source, target, inside)
         else:
             dropped["pair_without_link"] += 1
-    return EncodedPairs(pairs, sum(len(p.links) for p in pairs), {k: n for k, n in dropped.items() if n})
+    return EncodedPairs(kept, kept.links, {k: n for k, n in dropped.items() if n})
+
+
+def _first_windows(windows: Iterable[Window]) -> Callable[[int], tuple[int, int]]:
+    """Number of a sentence -> number of its first window, -1 if it has none, and how many words that has."""
+    places, words = array("i"), array("i")
+    for number, window in enumerate(windows):
+        if window.first_word == 0:
+            missing = window.sentence + 1 - len(places)
+            places.extend([-1] * missing)
+            words.extend([0] * missing)
+            places[window.sentence], words[window.sentence] = number, len(window.starts)
+    return lambda sentence: (places[sentence], words[sentence]) if sentence < len(places) else (-1, 0)
 
 
 def batch_pairs(pairs: Sequence[EncodedPair], pad_id: int) -> PairBatch:
