@@ -2,7 +2,8 @@
 
 Each argument holds the options of one evaluation. It is predicted and run with a store of its own that is empty at
 first, one right after the other; then their time, peak memory and room on the disk are compared, in all and by kind of
-stage. The processors' share says whether the machine was free for the run: with one thread it is then near 1.
+stage. The processors' share says whether the machine was free for the run: with one thread it is then near 1. Where it
+is not, --processor-time compares the time that processors computed for the stages, in prediction and run alike.
 
     OMP_NUM_THREADS=1 python benchmarks/estimate_accuracy.py "--seed 31" \
         "--suite pos-lite --seed 31 --checkpoint ./encoder --data-root ./hub --language sw --language th"
@@ -26,6 +27,20 @@ from tabulate import tabulate
 
 from xrealign_bench.pipeline.store import Store
 
+PROCESSOR_CLOCK = """
+import time
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+
+
+def computed():
+    spent = [getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
+
+
+time.perf_counter = computed
+"""
+"""Python imports it when it starts, as `sitecustomize`."""
+
 
 class Costs(NamedTuple):
     seconds: float
@@ -46,12 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("evaluations", nargs="+", help="options of `evaluate`, in one argument each")
     parser.add_argument("--folder", type=Path, default=Path(), help="on the disk that the stores are to be on")
+    parser.add_argument("--processor-time", action="store_true", help="compare it instead of the wall's")
     options = parser.parse_args()
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     rows = []
     for evaluation in options.evaluations:
         with TemporaryDirectory(dir=options.folder, prefix="estimate-") as folder:
-            rows.append(compare(shlex.split(evaluation), Path(folder)))
+            rows.append(compare(shlex.split(evaluation), Path(folder), options.processor_time))
             print(f"{evaluation}\n{rows[-1].pop()}\n", flush=True)
             rows[-1].insert(0, evaluation)
     headers = ["evaluate", "calibration", "time", "took", "ratio", "memory", "took", "ratio", "disk", "took", "ratio"]
@@ -59,11 +75,15 @@ def main() -> None:
     print("processors' share: " + ", ".join(row[-1] for row in rows))
 
 
-def compare(arguments: list[str], folder: Path) -> list[str]:
+def compare(arguments: list[str], folder: Path, processor_time: bool) -> list[str]:
     """One row of the table, the run's processors, and the table by kind."""
     where = ["--store", str(folder / "store"), "--output", str(folder / "output")]
-    told = run([*arguments, *where, "--dry-run", "--json"])
-    ran = run([*arguments, *where])
+    environment = dict(os.environ)
+    if processor_time:
+        (folder / "sitecustomize.py").write_text(PROCESSOR_CLOCK)
+        environment["PYTHONPATH"] = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
+    told = run([*arguments, *where, "--dry-run", "--json"], environment)
+    ran = run([*arguments, *where], environment)
     content = json.loads(told.out)
     measured = stored_costs(folder / "store")
     by_kind = [
@@ -72,7 +92,9 @@ def compare(arguments: list[str], folder: Path) -> list[str]:
         if row["kind"] in measured
     ]
     whole = Costs(
-        ran.seconds, max(cost.memory_bytes for cost in measured.values()), sum(c.disk_bytes for c in measured.values())
+        sum(cost.seconds for cost in measured.values()) if processor_time else ran.seconds,
+        max(cost.memory_bytes for cost in measured.values()),
+        sum(cost.disk_bytes for cost in measured.values()),
     )
     table = tabulate(
         by_kind,
@@ -84,10 +106,10 @@ def compare(arguments: list[str], folder: Path) -> list[str]:
     return [*row, f"{ran.processors:.2f}", table]
 
 
-def run(arguments: list[str]) -> Ran:
+def run(arguments: list[str], environment: dict[str, str]) -> Ran:
     before, began = getrusage(RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-m", "xrealign_bench", "evaluate", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{shlex.join(command)} ended with status {done.returncode}")
     seconds, after = time.perf_counter() - began, getrusage(RUSAGE_CHILDREN)
