@@ -310,26 +310,28 @@ def main() -> None:
     if asked.profile:
         print_profile(repeat)
         return
-    peak, rows = matrix_peak(), []
-    for phase in PHASES:
-        runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    peak, runs = matrix_peak(), dict[tuple[str, str], list[dict[str, Any]]]()
+    for column in [*((phase, side) for phase in PHASES for side in SIDES), ("full", "harness")]:
+        runs[column] = []
         for _ in range(asked.repeat):
-            for side in SIDES:
-                runs[side].append(repeat(phase, side))
-        first, second = (runs[side][0]["values"] for side in SIDES)
-        apart = max(abs(a - b) for a, b in zip(first, second, strict=True))
-        seconds = {side: statistics.median(run["seconds"] for run in runs[side]) for side in SIDES}
-        flops = useful_flops(given, phase)
-        rows.append(
-            [phase, *(f"{seconds[side]:.1f}" for side in SIDES), f"{seconds['plain'] / seconds['harness']:.2f}x",
-             *(f"{max(run['bytes'] for run in runs[side]) / 2**30:.2f}" for side in SIDES),
-             *(f"{100 * flops / seconds[side] / peak:.0f} %" for side in SIDES), f"{apart:.1e}"]
-        )  # fmt: skip
+            runs[column].append(repeat(*column))
+            peak = max(peak, matrix_peak())  # the machine may be busy at any one moment
+    seconds = {column: statistics.median(run["seconds"] for run in own) for column, own in runs.items()}
     print(f"{torch.get_num_threads()} threads; matrix products {peak / 1e9:.0f} Gflop/s")
-    full = statistics.median(repeat("full", "harness")["seconds"] for _ in range(asked.repeat))
     tokens = asked.steps * plan.request.suite.finetuning.batch_size * FULL_TOKENS
-    share = 6 * tokens * given.encoder().num_parameters(exclude_embeddings=True) / full / peak
+    share = 6 * tokens * given.encoder().num_parameters(exclude_embeddings=True) / seconds["full", "harness"] / peak
     print(f"fine-tuning on full batches of {tokens // asked.steps} tokens, dropout on: {100 * share:.0f} % of that")
+    rows = []
+    for phase in PHASES:
+        own = [seconds[phase, side] for side in SIDES]
+        first, second = (runs[phase, side][0]["values"] for side in SIDES)
+        apart = max(abs(a - b) for a, b in zip(first, second, strict=True))
+        memory = (max(run["bytes"] for run in runs[phase, side]) / 2**30 for side in SIDES)
+        shares = (100 * useful_flops(given, phase) / taken / peak for taken in own)
+        rows.append(
+            [phase, *(f"{taken:.1f}" for taken in own), f"{own[0] / own[1]:.2f}x", *(f"{gib:.2f}" for gib in memory),
+             *(f"{share:.0f} %" for share in shares), f"{apart:.1e}"]
+        )  # fmt: skip
     head = ["phase", "plain s", "harness s", "faster", "plain GiB", "harness GiB", "plain of peak", "harness of peak"]
     print(tabulate(rows, [*head, "losses or labels apart"], disable_numparse=True))
 
