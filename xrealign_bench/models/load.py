@@ -87,7 +87,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 def load_encoder(
     checkpoint: Checkpoint,
     *,
-    initialisation: Literal["checkpoint", "random", "none"] = "checkpoint",
+    initialisation: Literal["checkpoint", "random"] = "checkpoint",
     seed: int,
     weights: Path | None = None,
     quantisation: Mapping[str, Any] = {},
@@ -99,8 +99,7 @@ def load_encoder(
 
     Args:
         checkpoint: what `resolve_checkpoint` found.
-        initialisation: the checkpoint's weights, random ones drawn with the seed, or none: memory as it is, for
-            `load_weights`.
+        initialisation: the checkpoint's weights, or random ones drawn with the seed.
         seed: of whatever is random; torch's own generator is left as it was.
         weights: a file that `save_weights` wrote; its weights are used instead.
         quantisation: what `quantised_loading` says; the checkpoint's linear layers are of so few bits then.
@@ -111,11 +110,10 @@ def load_encoder(
     """
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reach a GPU's generator
-        if weights is not None or initialisation == "none":
+        if weights is not None:
             with no_init_weights():
                 encoder = _from_config(checkpoint)
-            if weights is not None:
-                load_weights(encoder, weights)
+            load_weights(encoder, weights)
         elif initialisation == "random":
             encoder = _from_config(checkpoint)
         else:

@@ -322,7 +322,7 @@ def _load_encoder(sources: Sources, attention: str | None, **which: Any) -> Any:
 @lru_cache(maxsize=1)
 def _trained(weights: Path, attention: str | None, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
-    encoder = _load_encoder(sources, attention, initialisation="none", seed=0)
+    encoder = _load_encoder(sources, attention, initialisation="random", seed=0)
     model = KINDS[task.kind].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
