@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+from tqdm import tqdm
 
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
 from xrealign_bench.leaderboard.records import REPORTED, render_files
-from xrealign_bench.leaderboard.table import make_boards, read_some_entries
+from xrealign_bench.leaderboard.table import Board, read_boards
 from xrealign_bench.results.files import write_text
 
 PAGE_FOLDERS = ("results", "languages")
@@ -27,19 +30,24 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
     Raises:
         UserError: there is no result, one can't be read, or two suites share a name and version.
     """
-    entries = read_some_entries(results_root)
     written = []
-    for board in make_boards(entries, out_root):
+    for board in read_boards(results_root, out_root):
         folder = out_root / board.suite.id
         remove_leftovers(folder)
         files = {"README.md": render_markdown(board)} | render_files(board)
         tables = [write_text(folder / name, text) for name, text in files.items()]
-        pages = {row.page: render_result(board, s, row) for s in board.sections for row in s.rows}
-        pages |= {content.language_page(code): render_language(board, code) for code in content.languages_of(board)}
-        written_pages = [_write_page(folder / f"{name}.md", page) for name, page in pages.items()]
-        _remove_others(folder, {*tables, *written_pages})
+        pages = [_write_page(folder / f"{name}.md", page) for name, page in _render_pages(board)]
+        _remove_others(folder, {*tables, *pages})
         written += tables
     return written
+
+
+def _render_pages(board: Board) -> Iterator[tuple[str, str]]:
+    rows = [(section, row) for section in board.sections for row in section.rows]
+    for section, row in tqdm(rows, f"pages of {board.suite.id}", unit="page", leave=False, disable=None):
+        yield row.page, render_result(board, section, row)
+    for code in content.languages_of(board):
+        yield content.language_page(code), render_language(board, code)
 
 
 def _write_page(path: Path, page: str) -> Path:

@@ -41,7 +41,7 @@ MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
 GROUPS = ("xr", "all", *TIERS, *BANDS, *SEEN, "source")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     text: str
     order: float | None = None
@@ -177,7 +177,7 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
 def _rank(row: Row) -> str:
     if row.rank is not None:
         return str(row.rank)
-    return "withdrawn" if row.entry.history.withdrawn else "partial" if row.partial else NONE
+    return "withdrawn" if row.history.withdrawn else "partial" if row.partial else NONE
 
 
 def said_of(event: HistoryEvent) -> str:
@@ -194,7 +194,7 @@ def said_of(event: HistoryEvent) -> str:
 
 def corrections(section: Section) -> list[tuple[Row, str]]:
     """The rows that were corrected since they were published, and what is said of it."""
-    return [(row, said_of(e)) for row in section.rows for e in row.entry.history.events if e.what == "corrected"]
+    return [(row, said_of(e)) for row in section.rows for e in row.history.events if e.what == "corrected"]
 
 
 def scored(section: Section) -> list[Row]:
@@ -349,7 +349,7 @@ def _in_order(board: Board, rows: Iterable[Row]) -> list[LanguageRecord]:
 # A result
 
 
-def result_groups(row: Row) -> Table:
+def result_groups(board: Board, row: Row) -> Table:
     """Tasks x groups: scores with their std."""
     tasks = row.summary.tasks.values()
     names = [name for name in GROUPS[1:] if any(name in task.groups for task in tasks)]
@@ -358,32 +358,34 @@ def result_groups(row: Row) -> Table:
         for task in tasks
     ]
     mean = (Cell("mean over tasks"), _score(row.xr), *(_score(row.groups.get(name)) for name in names))
-    return _table(("Task", "XR", *map(group_title, names)), _with_all(row, lines, mean))
+    return _table(("Task", "XR", *map(group_title, names)), _with_all(board, lines, mean))
 
 
-def _with_all(row: Row, lines: Sequence[tuple[Cell, ...]], together: tuple[Cell, ...]) -> Sequence[tuple[Cell, ...]]:
+def _with_all(
+    board: Board, lines: Sequence[tuple[Cell, ...]], together: tuple[Cell, ...]
+) -> Sequence[tuple[Cell, ...]]:
     """The lines of tasks and one of all of them, where the suite has several."""
-    return [*lines, together] if lines and len(row.entry.result.suite.tasks) > 1 else lines
+    return [*lines, together] if lines and len(board.suite.tasks) > 1 else lines
 
 
-def result_gains(row: Row) -> Table:
+def result_gains(board: Board, row: Row) -> Table:
     """Tasks x groups: gains over the baseline with their intervals; no lines without a comparison."""
-    tasks = row.entry.comparison.tasks if row.entry.comparison else []
+    tasks = row.comparison.tasks if row.comparison else []
     names = [name for name in GROUPS if name in row.gains]
     lines = [(Cell(task.task), *(_gain(task.gains.get(name)) for name in names)) for task in tasks]
     mean = (Cell("mean over tasks"), *(_gain(row.gains.get(name)) for name in names))
-    return _table(("Task", *map(group_title, names)), _with_all(row, lines, mean))
+    return _table(("Task", *map(group_title, names)), _with_all(board, lines, mean))
 
 
-def result_counts(row: Row) -> Table:
+def result_counts(board: Board, row: Row) -> Table:
     """Tasks: languages helped / harmed by either rule; no lines without a comparison."""
-    tasks = row.entry.comparison.tasks if row.entry.comparison else []
+    tasks = row.comparison.tasks if row.comparison else []
     lines = [
         (Cell(task.task), _number(len(task.languages)), _tested(Verdicts.of(task.languages)), _one_std(task.one_std))
         for task in tasks
     ]
     both = (Cell("all tasks"), _number(len(row.changes)), _tested(row.tested), _one_std(row.one_std))
-    return _table(("Task", "Languages", "▲ / ▼", "† + / -"), _with_all(row, lines, both))
+    return _table(("Task", "Languages", "▲ / ▼", "† + / -"), _with_all(board, lines, both))
 
 
 def result_words(row: Row) -> Table:
@@ -424,13 +426,12 @@ _TRUSTED: Mapping[Trust, str] = {
 }
 
 
-def provenance(row: Row) -> Facts:
+def provenance(row: Row, result: Result) -> Facts:
     """What a result says of how it came about."""
-    result, suite = row.entry.result, row.entry.result.suite
-    checkpoint, recipe = result.checkpoint, result.recipe
+    suite, checkpoint, recipe = result.suite, result.checkpoint, result.recipe
     facts = [
         ("Trust", f"{row.trust}: {_TRUSTED[row.trust]}"),
-        *(("Since published", said_of(event)) for event in row.entry.history.events),
+        *(("Since published", said_of(event)) for event in row.history.events),
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),
         ("Not ranked", "; ".join(row.unranked)),
@@ -455,21 +456,21 @@ def provenance(row: Row) -> Facts:
 
 
 def _bootstrap(row: Row) -> str:
-    comparison = row.entry.comparison
+    comparison = row.comparison
     if comparison is None:
         return ""
     against = Path(comparison.baseline).name
     return f"{comparison.resamples:,} resamples, seed {comparison.seed}, against {against}"
 
 
-def remarks(row: Row) -> list[str]:
+def remarks(result: Result) -> list[str]:
     """What the commands alone do not say."""
-    return [] if row.reported else remarks_on(row.entry.result)
+    return [] if result.reported else remarks_on(result)
 
 
-def commands(row: Row) -> list[str]:
+def commands(result: Result) -> list[str]:
     """The environment and the command that give the result; none for a reported one."""
-    return [] if row.reported else [environment_of(row.entry.result), command_of(row.entry.result)]
+    return [] if result.reported else [environment_of(result), command_of(result)]
 
 
 def data_read(result: Result) -> Table:

@@ -13,6 +13,7 @@ from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.content import Cell, Facts, Table
 from xrealign_bench.leaderboard.numbers import counted
 from xrealign_bench.leaderboard.table import Board, Row, Section
+from xrealign_bench.results.schema import Result
 
 FACTS = ("Tier", "Distance", "Seen")
 """Of a language, in tables of many."""
@@ -60,22 +61,22 @@ def _rules(board: Board) -> str:
 def render_result(board: Board, section: Section, row: Row) -> str:
     """Scores by task, group and language, where they come from, and how to get them again."""
     up = "../" * row.page.count("/")
-    result = row.entry.result
+    result = row.read_result()
     parts = [
         f"# {text(row.label)}",
         f"{text(row.title)}, with {text(section.name)}. {text(result.recipe.description)}".rstrip(),
         f"Board: [{board.suite.id}]({up}README.md). Stored: [result.json]({up}{quote(row.result)}).",
         *_titled("Reported means", content.reported_means(board, row), up),
-        *_titled("Scores", content.result_groups(row), up),
-        *_titled("Gains", content.result_gains(row), up),
-        *_titled("Languages helped and harmed", content.result_counts(row), up),
+        *_titled("Scores", content.result_groups(board, row), up),
+        *_titled("Gains", content.result_gains(board, row), up),
+        *_titled("Languages helped and harmed", content.result_counts(board, row), up),
         *_titled("Kinds of words", content.result_words(row), up),
     ]
     for task in row.summary.tasks:
         parts += [f"## Languages: {text(task)}", _table(content.result_languages(board, row, task, FACTS), up)]
-    parts += ["## Where it comes from", _facts(content.provenance(row))]
-    parts += [f"Note: {text(each)}" for each in content.remarks(row)]
-    parts += _commands(row)
+    parts += ["## Where it comes from", _facts(content.provenance(row, result))]
+    parts += [f"Note: {text(each)}" for each in content.remarks(result)]
+    parts += _commands(result)
     for title, table in (
         ("Realignment", content.realignments(result)),
         ("Data read", content.data_summary(result)),
@@ -101,8 +102,8 @@ def render_language(board: Board, code: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _commands(row: Row) -> list[str]:
-    commands = content.commands(row)
+def _commands(result: Result) -> list[str]:
+    commands = content.commands(result)
     if not commands:
         return ["There is no command that gives a reported result."]
     said = "The environment and the command that give it; `xrealign-bench rescore` and `verify` check what is stored."

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from xrealign_bench.leaderboard.content import has_reported_means, said_of
@@ -31,17 +32,19 @@ def render_files(board: Board) -> dict[str, str]:
 
 def render_csv(board: Board) -> str:
     """One line a result."""
-    return _csv([_flat(record) for record in _rows(board)])
+    return _csv_of_some(_flat(record) for record in _rows(board))
 
 
 def render_languages_csv(board: Board) -> str:
     """One line a result, task and language, the source language included."""
-    return _csv([record for section in board.sections for row in section.rows for record in _languages(section, row)])
+    records = (record for section in board.sections for row in section.rows for record in _languages(section, row))
+    first = next(records, {})
+    return _csv(chain([first] if first else [], records), first)
 
 
 def render_reported_csv(board: Board) -> str:
     """One line a reported mean, of averages and of single languages, kept apart from what is computed here."""
-    return _csv([_flat(record) for record in _reported(board)])
+    return _csv_of_some(_flat(record) for record in _reported(board))
 
 
 def render_json(board: Board) -> str:
@@ -66,7 +69,7 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
                 **_identity(section, row),
                 "title": row.title,
                 "trust": row.trust,
-                "history": [said_of(event) for event in row.entry.history.events],
+                "history": [said_of(event) for event in row.history.events],
                 "seeds": row.seeds,
                 "xr": _value(row.xr),
                 **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},
@@ -183,10 +186,15 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _csv(records: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for record in records for name in record))
+def _csv_of_some(records: Iterable[dict[str, Any]]) -> str:
+    """With the columns that any record has."""
+    known = list(records)
+    return _csv(known, dict.fromkeys(name for record in known for name in record))
+
+
+def _csv(records: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer = csv.DictWriter(buffer, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return buffer.getvalue()

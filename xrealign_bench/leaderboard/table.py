@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+
+from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
@@ -57,8 +60,16 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Row:
-    """One result. Scores and changes are on the 0..1 scale."""
+    """One result: what a board shows of it, without the result itself, since those of a large board fill a memory.
 
+    Scores and changes are on the 0..1 scale.
+    """
+
+    folder: Path
+    """Of the result."""
+    suite_digest: str
+    evidence: str
+    """What `digest_evidence` gives for it."""
     rank: int | None
     """Among the rows of its checkpoint."""
     unranked: tuple[str, ...]
@@ -67,17 +78,15 @@ class Row:
     """A part of the suite, or limited."""
     recipe: str
     title: str
+    numerics: str
+    """What sets it apart from a result of the same recipe: see `models.device.how_computed`."""
     is_baseline: bool
     seeds: int
     xr: Value
     groups: dict[str, Value]
     """Mean over tasks of each tier, band and so on: see `scoring.aggregate.Summary`."""
-    gains: dict[str, Gain]
-    """Against the same checkpoint fine-tuned only; empty for the baseline, and without a good comparison."""
-    tested: Verdicts | None
-    one_std: OneStd | None
-    worst: LanguageChange | None
-    changes: tuple[LanguageChange, ...]
+    comparison: Comparison | None
+    """With the same checkpoint fine-tuned only; None for the baseline, and where there is none that may be shown."""
     summary: Summary
     languages: dict[str, LanguageRecord]
     seconds: float
@@ -85,6 +94,7 @@ class Row:
     peak_memory_bytes: int | None
     realigned_parameters: int
     trust: Trust
+    history: History
     reported: str | None
     """Where reported scores were taken from."""
     reported_means: list[ReportedMean]
@@ -93,15 +103,36 @@ class Row:
     """Path of result.json, relative to the folder that the table is written to."""
     page: str
     """Its own page, without the ending: a path relative to the same folder."""
-    entry: Entry
-    """What all of this was made from, without a comparison that may not be shown."""
 
     @property
     def label(self) -> str:
         """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
-        if self.partial:
-            return self.entry.folder.name
-        return self.recipe + how_computed(self.entry.result.numerics)
+        return self.folder.name if self.partial else self.recipe + self.numerics
+
+    @property
+    def gains(self) -> dict[str, Gain]:
+        return self.comparison.gains if self.comparison else {}
+
+    @cached_property
+    def changes(self) -> tuple[LanguageChange, ...]:
+        """Of all tasks."""
+        return tuple(change for task in self.comparison.tasks for change in task.languages) if self.comparison else ()
+
+    @property
+    def tested(self) -> Verdicts | None:
+        return Verdicts.of(self.changes) if self.comparison else None
+
+    @property
+    def one_std(self) -> OneStd | None:
+        return self.comparison.one_std if self.comparison else None
+
+    @property
+    def worst(self) -> LanguageChange | None:
+        return min(self.changes, key=lambda change: change.gain, default=None)
+
+    def read_result(self) -> Result:
+        """The whole of it, from its folder."""
+        return read_result(self.folder)
 
 
 @dataclass(frozen=True)
@@ -131,65 +162,81 @@ class Board:
     sections: tuple[Section, ...]
 
 
-def read_entries(root: Path) -> list[Entry]:
-    """Every result below `root`.
+_Key = tuple[str, bool, str, str, str]
+"""Of a section: name of the checkpoint, whether it is reported, digests of its weights and so on."""
+
+
+def read_entries(root: Path) -> Iterator[Entry]:
+    """Every result below `root`, each read when it is asked for.
 
     Raises:
         UserError: one of them can't be read.
     """
-    return [
-        Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
-        for folder in find_results(root)
-    ]
+    for folder in tqdm(find_results(root), "reading results", unit="result", leave=False, disable=None):
+        yield Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
 
 
-def read_some_entries(root: Path) -> list[Entry]:
-    """As `read_entries`, but there must be a result.
+def read_boards(root: Path, out_root: Path) -> list[Board]:
+    """The boards of all results below `root`: see `make_boards`.
 
     Raises:
-        UserError: there is none, or one can't be read.
+        UserError: there is none, one can't be read, or two suites share a name and version.
     """
-    entries = read_entries(root)
-    if not entries:
+    boards = make_boards(read_entries(root), out_root)
+    if not boards:
         raise UserError(f"{root}: no result.json in it or below; evaluate a recipe first")
-    return entries
+    return boards
 
 
-def make_boards(entries: Sequence[Entry], out_root: Path) -> list[Board]:
+def make_boards(entries: Iterable[Entry], out_root: Path) -> list[Board]:
     """One board a suite version, for files in the folder `<suite id>` below `out_root`.
+
+    Of an entry no more is kept than its row.
 
     Raises:
         UserError: two results have the same suite name and version, and yet different suites.
     """
+    suites: dict[tuple[str, str], Suite] = {}
+    checkpoints: dict[tuple[str, _Key], CheckpointRecord] = {}
+    rows: dict[str, dict[_Key, list[Row]]] = {}
+    for entry in entries:
+        suite, key = entry.result.suite, _section_key(entry.result)
+        suites.setdefault((suite.id, entry.result.suite_digest), suite)
+        checkpoints.setdefault((suite.id, key), entry.result.checkpoint)
+        alike = rows.setdefault(suite.id, {}).setdefault(key, [])
+        row = _row(entry, out_root / suite.id)
+        # Equal in nearly all rows, and large: once is enough.
+        alike.append(
+            replace(row, languages=alike[0].languages) if alike and row.languages == alike[0].languages else row
+        )
     boards = []
-    for suite_id in sorted({entry.result.suite.id for entry in entries}):
-        of_suite = [entry for entry in entries if entry.result.suite.id == suite_id]
-        # What is reported is of its publication's own data and code: it has no part in what the suite is here.
-        computed = [entry for entry in of_suite if entry.result.reported is None] or of_suite
-        _check_one_digest(suite_id, computed)
-        keys = sorted({_section_key(entry.result) for entry in of_suite})
+    for suite_id, by_key in sorted(rows.items()):
+        digest = _one_digest(suite_id, [row for alike in by_key.values() for row in alike])
+        keys = sorted(by_key)
         slugs = distinct_slugs(name + "--published" * reported for name, reported, *_ in keys)
         sections = tuple(
-            _section([entry for entry in of_suite if _section_key(entry.result) == key], slug, out_root / suite_id)
-            for key, slug in zip(keys, slugs, strict=True)
+            _section(checkpoints[suite_id, key], by_key[key], slug) for key, slug in zip(keys, slugs, strict=True)
         )
-        boards.append(Board(computed[0].result.suite, computed[0].result.suite_digest, sections))
+        boards.append(Board(suites[suite_id, digest], digest, sections))
     return boards
 
 
-def _check_one_digest(suite_id: str, entries: Sequence[Entry]) -> None:
+def _one_digest(suite_id: str, rows: Sequence[Row]) -> str:
+    # What is reported is of its publication's own data and code: it has no part in what the suite is here.
+    computed = [row for row in rows if row.reported is None] or rows
     by_digest: dict[str, list[str]] = {}
-    for entry in entries:
-        by_digest.setdefault(entry.result.suite_digest, []).append(str(entry.folder))
+    for row in computed:
+        by_digest.setdefault(row.suite_digest, []).append(str(row.folder))
     if len(by_digest) > 1:
         lines = [f"  {digest[:12]}: {', '.join(folders)}" for digest, folders in sorted(by_digest.items())]
         raise UserError(
             f"{suite_id} means {len(by_digest)} different suites here; give the changed suite a new version, "
             "or move the results of one away. Digest of the suite with its tasks, and its results:\n" + "\n".join(lines)
         )
+    return computed[0].suite_digest
 
 
-def _section_key(result: Result) -> tuple[str, bool, str, str, str]:
+def _section_key(result: Result) -> _Key:
     checkpoint = result.checkpoint
     digests = checkpoint.weights_sha256, checkpoint.config_sha256, checkpoint.tokenizer_sha256
     return checkpoint.id, result.reported is not None, *digests
@@ -211,66 +258,70 @@ def distinct_slugs(names: Iterable[str]) -> list[str]:
     return slugs
 
 
-def _section(entries: Sequence[Entry], slug: str, out: Path) -> Section:
-    standing = (entry for entry in entries if entry.history.withdrawn is None)
-    baselines = {digest_evidence(e.result) for e in standing if e.result.is_baseline}
-    pages = distinct_slugs(entry.folder.name for entry in entries)
-    rows = [_row(entry, baselines, f"results/{slug}/{page}", out) for entry, page in zip(entries, pages, strict=True)]
-    first = entries[0].result
-    return Section(first.checkpoint, first.reported is not None, slug, tuple(rank(rows)))
+def _section(checkpoint: CheckpointRecord, rows: Sequence[Row], slug: str) -> Section:
+    baselines = {row.evidence for row in rows if row.is_baseline and row.history.withdrawn is None}
+    pages = distinct_slugs(row.folder.name for row in rows)
+    placed = [
+        replace(_with_good_comparison(row, baselines), page=f"results/{slug}/{page}")
+        for row, page in zip(rows, pages, strict=True)
+    ]
+    return Section(checkpoint, rows[0].reported is not None, slug, tuple(rank(placed)))
 
 
-def _row(entry: Entry, baselines: set[str], page: str, out: Path) -> Row:
+def _row(entry: Entry, out: Path) -> Row:
+    """Without what only the rows beside it tell: page and rank, and whether its comparison may be shown."""
     result, summary = entry.result, summarise(entry.result)
-    problem = _comparison_problem(entry, baselines)
-    comparison = entry.comparison if problem is None else None
-    changes = tuple(change for task in comparison.tasks for change in task.languages) if comparison else ()
     unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
     if (withdrawn := entry.history.withdrawn) is not None:
         unranked.insert(0, f"withdrawn on {withdrawn.on}: {withdrawn.reason}")
-    if problem is not None:
-        unranked.append(problem)
-    elif comparison is not None and not unranked and comparison.gains["xr"].low is None:
-        unranked.append("its gain has no interval")
     memory = [stage.peak_memory_bytes for stage in result.stages if stage.peak_memory_bytes is not None]
     return Row(
+        folder=entry.folder,
+        suite_digest=result.suite_digest,
+        evidence=digest_evidence(result),
         rank=None,
         unranked=tuple(unranked),
         partial=bool(result.missing),
         recipe=result.recipe.name,
         title=result.recipe.title,
+        numerics=how_computed(result.numerics),
         is_baseline=result.is_baseline,
         seeds=len(result.seeds),
         xr=summary.xr,
         groups=summary.groups,
-        gains=comparison.gains if comparison else {},
-        tested=Verdicts.of(changes) if comparison else None,
-        one_std=comparison.one_std if comparison else None,
-        worst=min(changes, key=lambda change: change.gain, default=None),
-        changes=changes,
+        comparison=None if result.is_baseline else entry.comparison,
         summary=summary,
         languages={language.code: language for language in result.languages},
         seconds=sum(stage.seconds for stage in result.stages),
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
         trust=trust_in(result, entry.history),
+        history=entry.history,
         reported=result.reported,
         reported_means=result.reported_means,
         result=Path(os.path.relpath((entry.folder / RESULT).resolve(), out.resolve())).as_posix(),
-        page=page,
-        entry=replace(entry, comparison=comparison),
+        page="",
     )
 
 
-def _comparison_problem(entry: Entry, baselines: set[str]) -> str | None:
-    """Why a result has no comparison that may be shown; None: it has one, is the baseline, or has no scores at all."""
-    if entry.result.is_baseline or entry.result.reported_means:
-        return None
-    if entry.comparison is None:
+def _with_good_comparison(row: Row, baselines: set[str]) -> Row:
+    """The row, or without its comparison if that may not be shown."""
+    if row.is_baseline or row.reported_means:
+        return row
+    problem = _comparison_problem(row, baselines)
+    if problem is not None:
+        return replace(row, comparison=None, unranked=(*row.unranked, problem))
+    if not row.unranked and row.gains["xr"].low is None:
+        return replace(row, unranked=("its gain has no interval",))
+    return row
+
+
+def _comparison_problem(row: Row, baselines: set[str]) -> str | None:
+    if row.comparison is None:
         return f"not compared with {BASELINE}"
-    if entry.comparison.result_digest != digest_evidence(entry.result):
+    if row.comparison.result_digest != row.evidence:
         return "its comparison is of an earlier result; evaluate it again"
-    if entry.comparison.baseline_digest not in baselines:
+    if row.comparison.baseline_digest not in baselines:
         return f"the {BASELINE} result that it was compared with is not here; evaluate it again"
     return None
 

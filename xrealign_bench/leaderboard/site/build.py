@@ -21,9 +21,9 @@ from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
 from xrealign_bench.leaderboard.records import render_files
 from xrealign_bench.leaderboard.site import charts
-from xrealign_bench.leaderboard.table import Board, Row, Section, make_boards, read_some_entries
+from xrealign_bench.leaderboard.table import Board, Row, Section, read_boards
 from xrealign_bench.results.files import COMPARISON, RESULT
-from xrealign_bench.results.schema import TaskComparison
+from xrealign_bench.results.schema import Result, TaskComparison
 from xrealign_bench.scoring.regression import Line, regress
 
 FACTS = ("Tier", "Family", "Script", "Band", "Seen", "Distance")
@@ -60,8 +60,7 @@ def build_site(results_root: Path, folder: Path) -> list[Path]:
         UserError: there is no result, one can't be read, two suites share a name and version, or the folder holds
             something else.
     """
-    entries = read_some_entries(results_root)
-    boards = [_with_evidence_beside(board) for board in make_boards(entries, folder)]
+    boards = [_with_evidence_beside(board) for board in read_boards(results_root, folder)]
     _make_room(folder)
     assets = folder / "assets"
     shutil.copytree(str(resources.files(__package__) / "assets"), assets)
@@ -184,9 +183,8 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
     compared = [row for row in section.rows if row.changes]
     batches = [compared[start : start + HEAT_RECIPES] for start in range(0, len(compared), HEAT_RECIPES)] or [[]]
     recipes = [row for row in compared if row.recipe not in board.suite.controls]
-    shown = [
-        (r.entry.result, r.entry.comparison) for r in recipes if r.entry.comparison and r.gains["xr"].mean is not None
-    ]
+    drawn = [row for row in recipes if row.gains["xr"].mean is not None][:BARS]
+    shown = [(row.read_result(), row.comparison) for row in drawn if row.comparison]
     for number, batch in enumerate(batches, start=1):
         heat = {
             task: content.languages_by_recipe(board, section, task, rows, FACTS)
@@ -204,12 +202,16 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             others=[checkpoint_page(section, n) for n in range(1, len(batches) + 1)],
             gains=content.gains(batch),
             heat=heat,
-            bars=charts.tier_bars(shown[:BARS]) if first else None,
-            legend=list(zip(COLOURS, (result.recipe.name for result, _ in shown[:BARS]), strict=False)),
+            bars=charts.tier_bars(shown) if first else None,
+            legend=list(zip(COLOURS, (row.recipe for row in drawn), strict=False)),
             bars_at_most=BARS,
-            left_out=len(compared) - len(shown[:BARS]),
+            left_out=len(compared) - len(shown),
             reported=content.reported_languages(board, section) if first else None,
-            drawn={task: _task_charts(best, task) for task in heat if first and (best := _first_in(recipes, task))},
+            drawn={
+                task: _task_charts(best, best.read_result(), task)
+                for task in heat
+                if first and (best := _first_in(recipes, task))
+            },
         )
 
 
@@ -217,18 +219,18 @@ def _first_in(rows: Sequence[Row], task: str) -> Row | None:
     return next((row for row in rows if any(change.task == task for change in row.changes)), None)
 
 
-def _task_charts(row: Row, task: str) -> TaskCharts:
+def _task_charts(row: Row, result: Result, task: str) -> TaskCharts:
     compared = _comparison(row, task)
     if compared is None:
         return TaskCharts(row, task, None, "", None)
-    points = points_of(row.entry.result, compared)
+    points = points_of(result, compared)
     line = regress([point[0] for point in points], [point[1] / 100 for point in points])
-    scatter = charts.by_distance(row.entry.result, compared, line)
+    scatter = charts.by_distance(result, compared, line)
     return TaskCharts(row, task, scatter, _said_of(line), charts.world_map(compared))
 
 
 def _comparison(row: Row, task: str) -> TaskComparison | None:
-    comparison = row.entry.comparison
+    comparison = row.comparison
     return next((each for each in comparison.tasks if each.task == task), None) if comparison else None
 
 
@@ -243,20 +245,22 @@ def _said_of(line: Line | None) -> str:
 
 
 def _result(board: Board, row: Row) -> dict[str, Any]:
-    result = row.entry.result
+    result = row.read_result()
     return {
         "figures": dict(zip(content.OVERVIEW, content.overview([row]).rows[0], strict=True)),
+        "description": result.recipe.description,
         "means": content.reported_means(board, row),
-        "groups": content.result_groups(row),
-        "gains": content.result_gains(row),
-        "counts": content.result_counts(row),
+        "groups": content.result_groups(board, row),
+        "gains": content.result_gains(board, row),
+        "counts": content.result_counts(board, row),
         "words": content.result_words(row),
         "tasks": [
-            (content.result_languages(board, row, task, FACTS), _task_charts(row, task)) for task in row.summary.tasks
+            (content.result_languages(board, row, task, FACTS), _task_charts(row, result, task))
+            for task in row.summary.tasks
         ],
-        "facts": content.provenance(row),
-        "remarks": content.remarks(row),
-        "commands": content.commands(row),
+        "facts": content.provenance(row, result),
+        "remarks": content.remarks(result),
+        "commands": content.commands(result),
         "recipe": yaml.safe_dump(result.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False),
         "realignments": content.realignments(result),
         "data_summary": content.data_summary(result),
@@ -268,8 +272,8 @@ def _result(board: Board, row: Row) -> dict[str, Any]:
 
 def _copy_evidence(row: Row, page: Path) -> None:
     """What a page was made from stands beside it: `NAME.result.json` and, without a gap, `NAME.comparison.json`."""
-    for name in (RESULT, COMPARISON) if row.entry.comparison else (RESULT,):
-        shutil.copyfile(row.entry.folder / name, page.with_name(f"{page.name}.{name}"))
+    for name in (RESULT, COMPARISON) if row.comparison else (RESULT,):
+        shutil.copyfile(row.folder / name, page.with_name(f"{page.name}.{name}"))
 
 
 def sort_key(cell: Cell) -> float | None:
