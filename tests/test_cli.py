@@ -17,6 +17,7 @@ import click
 import pytest
 import yaml
 
+import xrealign_bench
 from tests.data.hub_folder import TASK as HUB_TASK
 from tests.data.hub_folder import row, write_rows
 from tests.small import (
@@ -33,6 +34,7 @@ from tests.small import (
     write_yaml,
 )
 from xrealign_bench import cli
+from xrealign_bench.cli.lists import KINDS
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.pipeline.store import Store
@@ -133,7 +135,7 @@ def test_unknown_commands_and_options_are_bad_input() -> None:
 # --- list, show, validate -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", cli.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_listings_name_everything(kind: str) -> None:
     text, as_json = command("list", kind), command("list", kind, "--json")
     assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
@@ -144,7 +146,7 @@ def test_listings_name_everything(kind: str) -> None:
     assert len(text.out.splitlines()) == len(rows) + 2
 
 
-@pytest.mark.parametrize("kind", cli.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_singular_and_plural_are_the_same(kind: str) -> None:
     singular = kind.rstrip("s")
     assert command("list", singular, "--json") == command("list", kind, "--json")
@@ -220,7 +222,7 @@ def test_the_baselines_name_is_the_baselines(tmp_path: Path, new_world: WorldMak
 
 
 def test_every_shipped_file_is_good() -> None:
-    root = Path(cli.__file__).parent.parent
+    root = Path(xrealign_bench.__file__).parent.parent
     if not (root / "submissions").is_dir():
         pytest.skip("an installed package has its files inside")
     kinds = {"submissions": "recipe", "tasks": "task", "tasks/suites": "suite", "tasks/corpora": "corpus"}

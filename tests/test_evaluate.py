@@ -158,7 +158,7 @@ def test_another_process_and_a_fresh_store_give_the_same_result(finished: Finish
     world, _ = finished
     fresh = replace(world, folder=tmp_path, suite=world.suite)
     done = subprocess.run(
-        [sys.executable, "-m", "xrealign_bench.cli", *map(str, fresh.arguments), "--json"],
+        [sys.executable, "-m", "xrealign_bench", *map(str, fresh.arguments), "--json"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -238,7 +238,7 @@ def online(hub: ThreadingHTTPServer, tmp_path: Path) -> Callable[..., Ran]:
         environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "home")}
         environment |= {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(Path(__file__).parents[1])}
         done = subprocess.run(
-            [sys.executable, *(program or ["-m", "xrealign_bench.cli"]), *map(str, arguments)],
+            [sys.executable, *(program or ["-m", "xrealign_bench"]), *map(str, arguments)],
             env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)

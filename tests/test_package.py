@@ -95,7 +95,7 @@ print(json.dumps({
 
 
 def test_the_command_lists_the_recipes(site: Path) -> None:
-    listed = run(site, "-m", "xrealign_bench.cli", "list", "recipes")
+    listed = run(site, "-m", "xrealign_bench", "list", "recipes")
     for path in (ROOT / "submissions").glob("*.yaml"):
         assert path.stem in listed
 

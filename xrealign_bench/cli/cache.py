@@ -1,0 +1,79 @@
+"""`cache`: the store of finished stages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+
+from xrealign_bench.cli.options import Listing, json_option, store_option
+from xrealign_bench.cli.printing import print_json
+from xrealign_bench.cli.process import FAILED
+
+
+@click.group(cls=Listing)
+def cache() -> None:
+    """Look after the store of finished stages."""
+
+
+@cache.command("list")
+@store_option
+@json_option
+def cache_list(store: Path, as_json: bool) -> None:
+    """List stored stages by kind: how many, how large, what they cost.
+
+    \b
+    Example:
+      xrealign-bench cache list
+    """
+    from xrealign_bench.catalogue import stored_rows
+
+    rows = stored_rows(store)
+    if as_json:
+        print_json(rows)
+    else:
+        click.echo(tabulate(rows, headers="keys", floatfmt=".1f"))
+
+
+@cache.command("verify")
+@store_option
+def cache_verify(store: Path) -> None:
+    """Read every stored byte again; what is damaged is removed and told, and made again when needed.
+
+    \b
+    Example:
+      xrealign-bench cache verify --store /shared/store
+    """
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.store import Store
+
+    damaged = Store(store).verify()
+    for damage in damaged:
+        click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
+    click.echo(counted(len(damaged), "damaged entry", "damaged entries"))
+    sys.exit(FAILED if damaged else 0)
+
+
+@cache.command("prune")
+@store_option
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days."
+)
+@click.confirmation_option("--yes", prompt="Remove stored stages? They are computed again when needed.")
+def cache_prune(store: Path, older_than: int | None) -> None:
+    """Remove stored stages.
+
+    \b
+    Example:
+      xrealign-bench cache prune --older-than 30 --yes
+    """
+    from datetime import timedelta
+
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.store import Store
+
+    removed = Store(store).prune(older_than=None if older_than is None else timedelta(days=older_than))
+    entries = counted(len(removed), "entry", "entries")
+    click.echo(f"{entries} removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")

@@ -1,0 +1,81 @@
+"""`fetch`: a suite's data."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from xrealign_bench.cli.options import data_root_option, json_option
+from xrealign_bench.cli.printing import print_json
+from xrealign_bench.cli.process import quiet_libraries
+
+
+@click.command("fetch")
+@click.option("--suite", required=True, help="Name or YAML file.")
+@data_root_option
+@click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
+@click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
+@click.option("--write-lock", is_flag=True, help="Write the lock beside the suite's file instead of checking it.")
+@json_option
+def fetch_data(
+    suite: str,
+    data_root: Path | None,
+    tasks: tuple[str, ...],
+    languages: tuple[str, ...],
+    write_lock: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the data of a suite and check them.
+
+    They are held to the suite's lock, NAME.lock.yaml; afterwards the suite runs with --offline. If it is interrupted,
+    the same command goes on. With a data root nothing is downloaded, and what is there is checked.
+
+    \b
+    Examples:
+      xrealign-bench fetch --suite pos-lite
+      xrealign-bench fetch --suite pos-lite --data-root ./hub
+      xrealign-bench fetch --suite my-suite.yaml --write-lock
+    """
+    quiet_libraries(offline=False)
+    from tqdm import tqdm
+
+    from xrealign_bench.fetch import fetch_suite
+
+    with tqdm(unit="split", file=sys.stderr, dynamic_ncols=True, leave=False, disable=None) as bar:
+
+        def draw(done: int, total: int, next_one: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(next_one, refresh=False)
+            bar.update(done - bar.n)
+
+        fetched = fetch_suite(suite, tasks, languages, data_root, write_lock, draw)
+    if as_json:
+        print_json(asdict(fetched) | {"lock": fetched.lock and str(fetched.lock)})
+        return
+    by_data_set: dict[str, list[Any]] = {}
+    for split in fetched.splits:
+        by_data_set.setdefault(split.dataset, []).append(split)
+    table = [
+        [name, len(splits), sum(s.files for s in splits), sum(s.bytes for s in splits) / 1e6]
+        + [sum(s.state == state for s in splits) for state in ("verified", "pinned", "not pinned")]
+        for name, splits in by_data_set.items()
+    ]
+    click.echo(
+        tabulate(
+            table,
+            headers=["data set", "splits", "files", "MB", "verified", "pinned only", "not pinned"],
+            floatfmt=".1f",
+        )
+    )
+    for lexicons in fetched.lexicons:
+        none = f"; none for {', '.join(lexicons.absent)}" if lexicons.absent else ""
+        click.echo(f"\nlexicons of {lexicons.corpus}: {lexicons.files}, {lexicons.bytes / 1e6:.1f} MB{none}")
+    if write_lock:
+        click.echo(f"\nlock {fetched.lock}")
+    elif data_root is None:
+        click.echo(f"\n{fetched.suite}: all data are on this machine; evaluate runs with --offline now")

@@ -1,0 +1,136 @@
+"""`leaderboard`: boards and the site, made from results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xrealign_bench.cli.options import Listing, result_argument
+from xrealign_bench.cli.printing import say
+
+
+@click.group(cls=Listing)
+def leaderboard() -> None:
+    """Make the leaderboard from results."""
+
+
+results_argument = click.argument(
+    "results", type=click.Path(path_type=Path, file_okay=False), default=Path("leaderboard/results")
+)
+
+
+@leaderboard.command("build")
+@results_argument
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
+)
+def leaderboard_build(results: Path, output: Path | None) -> None:
+    """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
+
+    \b
+    Example:
+      xrealign-bench leaderboard build xrealign-output/results
+    """
+    from xrealign_bench.leaderboard.build import build
+
+    for path in build(results, output or results.parent):
+        click.echo(path)
+
+
+@leaderboard.command("site")
+@results_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("site"),
+    show_default=True,
+    help="Folder to write to; a site that is there is replaced.",
+)
+def leaderboard_site(results: Path, output: Path) -> None:
+    """Write the boards of all results below RESULTS as a site.
+
+    A folder of HTML pages that need no server and no network: boards to sort and filter, heat maps, charts and maps of
+    gains, a page a result and a page a language.
+
+    \b
+    Example:
+      xrealign-bench leaderboard site xrealign-output/results --output site
+    """
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.site.build import build_site
+
+    pages = build_site(results, output)
+    click.echo(pages[0])
+    say(f"{counted(len(pages), 'page')} written; open the first")
+
+
+@leaderboard.command("serve")
+@results_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write the site to, and to keep.  [default: a temporary one]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser.")
+def leaderboard_serve(results: Path, output: Path | None, port: int, open_browser: bool) -> None:
+    """Build the site of all results below RESULTS and open it.
+
+    It is served on this machine alone until you press Ctrl-C.
+
+    \b
+    Example:
+      xrealign-bench leaderboard serve xrealign-output/results --port 8765
+    """
+    import tempfile
+    import webbrowser
+
+    from xrealign_bench.leaderboard.site.build import build_site
+    from xrealign_bench.leaderboard.site.serve import serve
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        if open_browser:
+            webbrowser.open(address)
+
+    with tempfile.TemporaryDirectory(prefix="xrealign-bench-") as temporary:
+        folder = output or Path(temporary, "site")
+        build_site(results, folder)
+        serve(folder, port, ready)
+
+
+@leaderboard.command("withdraw")
+@result_argument
+@click.option("--reason", required=True, help="What is wrong with it; it stands on the board.")
+def leaderboard_withdraw(result: Path, reason: str) -> None:
+    """Take a result's rank away, and say why.
+
+    RESULT is its folder. It stays where it is, and so do its scores; what was compared with it has no rank either.
+
+    \b
+    Example:
+      xrealign-bench leaderboard withdraw leaderboard/results/demo-1.0/xrealign-mini/mine --reason "wrong corpus"
+    """
+    from xrealign_bench.results.history import withdraw
+
+    withdraw(result, reason)
+
+
+@leaderboard.command("correct")
+@result_argument
+@click.argument("by", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--reason", required=True, help="What was wrong; it stands on the board.")
+def leaderboard_correct(result: Path, by: Path, reason: str) -> None:
+    """Replace a result, and say why.
+
+    RESULT is the folder of the wrong one, BY that of the right one: of the same recipe, checkpoint, suite and seeds.
+
+    \b
+    Example:
+      xrealign-bench leaderboard correct leaderboard/results/demo-1.0/xrealign-mini/mine \\
+          xrealign-output/results/demo-1.0/xrealign-mini/mine --reason "computed with a faulty driver"
+    """
+    from xrealign_bench.results.history import correct
+
+    correct(result, by, reason)

@@ -1,0 +1,142 @@
+"""What is said of a plan before it is run, and of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+from tabulate import tabulate
+
+from xrealign_bench.cli.printing import print_json, say
+
+if TYPE_CHECKING:
+    from xrealign_bench.pipeline.estimate import Row, Total
+    from xrealign_bench.pipeline.plan import Plan, Sources
+    from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.results.schema import Result
+
+
+def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.estimate import estimate, free_bytes
+    from xrealign_bench.progress import measuring
+
+    with measuring() as tell:
+        found = estimate(plan, store, sources, tell)
+    whole, free = found.total, free_bytes(store)
+    if as_json:
+        stages = [
+            {"kind": ref.kind, "key": ref.key, "label": stage.label, "stored": store.has(ref.kind, ref.key)}
+            for ref, stage in plan.stages.items()
+        ]
+        rows = [asdict(row) for row in found.rows]
+        estimated = {"estimate": rows, "total": asdict(whole), "unmeasured": found.unmeasured, "free_disk_bytes": free}
+        print_json({"stages": stages, **estimated})
+        return
+    request = plan.request
+    recipes = ", ".join(recipe.name for recipe in request.recipes)
+    click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
+    tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
+    tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
+    click.echo(f"tasks {tasks}; {counted(len(tested), 'target language')}; seeds {seeds}\n")
+    table = [[row.kind, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
+    more = " and more" * bool(whole.without_timing)
+    table.append(["total", whole.stages, whole.stored, _about(whole.seconds) + more, *_room(whole)])
+    headers = ["stage", "in the plan", "stored", "roughly takes", "memory", "disk", "GPU memory"]
+    if whole.gpu_memory_bytes is None:
+        headers, table = headers[:-1], [row[:-1] for row in table]
+    click.echo(tabulate(table, headers=headers, colalign=("left", *["right"] * (len(headers) - 1))))
+    for line in (*(f"no timing: {why}" for why in found.unmeasured), *said_of(plan)):
+        click.echo(f"\n{line}")
+    click.echo(f"\nstore {store.root}, {_bytes(free)} free; nothing was run")
+    if whole.disk_bytes > free:
+        say(f"warning: this does not fit; choose a --store on a disk with {_bytes(whole.disk_bytes)} free")
+
+
+def announcement(plan: Plan, store: Store) -> str:
+    """What is about to be run, in one line."""
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.estimate import estimate
+
+    seeds, whole = plan.request.seeds, estimate(plan, store).total
+    parts = [
+        f"{counted(whole.stages, 'stage')} over {counted(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
+        f"{whole.stored} stored",
+    ]
+    if whole.seconds:
+        parts.append(f"the rest takes roughly {_about(whole.seconds)}")
+    if whole.without_timing:
+        parts.append(f"no timing yet for {', '.join(whole.without_timing)} (--dry-run measures)")
+    if len(seeds) > 1 and whole.stored < whole.stages:
+        parts.append(f"less with --seed {seeds[0]}")
+    return "; ".join(parts)
+
+
+def short_of_room(plan: Plan, store: Store) -> list[str]:
+    """A warning where the weights that are still to be trained don't fit on the store's disk."""
+    from xrealign_bench.pipeline.estimate import free_bytes, weights_bytes
+
+    needed, free = weights_bytes(plan, store), free_bytes(store)
+    if needed <= free:
+        return []
+    return [
+        f"warning: the weights alone will take {_bytes(needed)} in the store {store.root}, where {_bytes(free)} are "
+        "free; what is finished till the disk is full stays stored"
+    ]
+
+
+def dropped(results: Sequence[Result]) -> list[str]:
+    """A line for what the data's rules left out; by split it stands in each result."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for record in (record for result in results for record in result.data):
+        for rule, count in record.dropped.items():
+            if not rule.startswith("link "):
+                counts.setdefault((record.name, rule), {})[f"{record.language} {record.split}"] = count
+    parts = [f"{sum(splits.values())} of {name} ({rule})" for (name, rule), splits in counts.items()]
+    return [f"dropped by rule, see 'data' in the results: {', '.join(parts)}"] if parts else []
+
+
+def said_of(plan: Plan) -> list[str]:
+    """A line for tasks that are left out, for each choice of languages, and for each list that can't be realigned."""
+    request = plan.request
+    tested = {task.name for task in request.tasks}
+    idle = [
+        task.name
+        for task in request.suite_tasks
+        if task.name not in tested and not set(task.languages) & set(request.languages)
+    ]
+    said = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []
+    said += [
+        f"{run.recipe.name} realigns {', '.join(run.align)}"
+        for run in plan.runs
+        if run.recipe.realigns and run.recipe.parallel.languages != "suite_targets"
+    ]
+    recipes: dict[tuple[str, ...], list[str]] = {}
+    for run in plan.runs:
+        if run.without_data:
+            recipes.setdefault(tuple(run.without_data), []).append(run.recipe.name)
+    return said + [
+        f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment, evaluated all the same"
+        if set(codes) <= set(plan.request.languages)
+        else f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment"
+        for codes, names in recipes.items()
+    ]
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "no timing yet"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _room(cost: Row | Total) -> list[str]:
+    """Memory, room on the disk, memory of the GPU."""
+    return [
+        "" if size is None else _bytes(size) for size in (cost.memory_bytes, cost.disk_bytes, cost.gpu_memory_bytes)
+    ]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"

@@ -1,0 +1,126 @@
+"""`rescore`, `compare`, `reproduce` and `submit`: what can be done with a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xrealign_bench.cli.options import json_option, result_argument
+from xrealign_bench.cli.printing import print_json, say
+from xrealign_bench.cli.process import quiet_libraries
+from xrealign_bench.errors import UserError
+
+
+@click.command()
+@result_argument
+def rescore(result: Path) -> None:
+    """Compute the scores of a result again.
+
+    RESULT is its folder. Every score is computed from the stored predictions; exit status 2 if a figure differs.
+
+    \b
+    Example:
+      xrealign-bench rescore xrealign-output/results/demo-1.0/xrealign-mini/alignfreeze-front
+    """
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.results.rescore import rescore as compute_again
+
+    click.echo(f"{counted(compute_again(result), 'score')} computed again from the predictions: all equal")
+
+
+@click.command()
+@result_argument
+@click.argument("other", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture into this PNG file too.")
+@json_option
+def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> None:
+    """Compare two results with one another.
+
+    RESULT and OTHER are folders of two recipes' results, of one checkpoint, suite and list of seeds: gains of the first
+    over the second by tier, band and language, with the same tests as against the baseline.
+
+    \b
+    Example:
+      cd leaderboard/results/demo-1.0/xrealign-mini
+      xrealign-bench compare alignfreeze-front alignfreeze-full --chart ~/front-full.png
+    """
+    from xrealign_bench.leaderboard.chart import draw_chart
+    from xrealign_bench.leaderboard.text import render_evaluation, render_languages
+    from xrealign_bench.results.files import read_result
+    from xrealign_bench.scoring.compare import compare as compare_results
+
+    comparison = compare_results(result, other)
+    results, comparisons = [read_result(other), read_result(result)], [None, comparison]
+    if chart is not None and draw_chart(results, comparisons, chart) is None:
+        raise UserError(f"{chart}: there is nothing to draw, no gain of a tier or language")
+    if as_json:
+        print_json(comparison.model_dump(mode="json"))
+        return
+    text = render_evaluation(results, comparisons)
+    languages = render_languages(results, comparisons)
+    click.echo(text if languages in text else f"{text}\n\n{languages}")
+
+
+@click.command()
+@result_argument
+def reproduce(result: Path) -> None:
+    """Print the environment and the command that give a result.
+
+    RESULT is its folder.
+
+    \b
+    Example:
+      xrealign-bench reproduce leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+    """
+    from xrealign_bench.reproduce import read_computed
+    from xrealign_bench.results.command import command_of, environment_of, remarks_on
+
+    stored = read_computed(result)
+    for line in remarks_on(stored):
+        click.echo(f"# {line}")
+    click.echo(environment_of(stored))
+    click.echo(command_of(stored))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("xrealign-output/results"),
+    show_default=True,
+    help="Folder with the recipe's results; others in it are left alone.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xrealign-submission"),
+    show_default=True,
+    help="Folder that the submission is written to.",
+)
+@click.option("--push", metavar="REPO", help="Open a pull request with it on this Hub data set, ORG/NAME.")
+def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
+    """Make a recipe and its results ready for a pull request.
+
+    FILE is the recipe's YAML. Everything is checked that a review checks, and whatever is wrong or missing is told at
+    once: the recipe, the suite and its tasks, that the results are complete and have their baseline, that predictions
+    give the same scores and the same comparison. Then the files are copied to where they belong in the repository.
+
+    \b
+    Example:
+      xrealign-bench submit my-recipe.yaml --results xrealign-output/results
+    """
+    quiet_libraries(offline=False)
+    from xrealign_bench import submit as job
+
+    submission = job.check(file, results)
+    written = job.write(submission, file, output)
+    for path in written:
+        click.echo(str(path))
+    for task, licence in submission.licences.items():
+        say(f"predictions on {task}: its data are under {licence}")
+    if push is None:
+        say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
+    else:
+        click.echo(job.push(output, push, f"Submit {submission.recipe.name}: {submission.recipe.title}"))

@@ -1,0 +1,248 @@
+"""`evaluate`, `freeze-search` and `verify`: what runs a plan."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tabulate import tabulate
+
+from xrealign_bench.cli.options import (
+    code_option,
+    data_root_option,
+    device_option,
+    evaluation_options,
+    executor_options,
+    offline_option,
+    pickle_option,
+    result_argument,
+)
+from xrealign_bench.cli.plans import announcement, dropped, print_plan, said_of, short_of_room
+from xrealign_bench.cli.printing import print_json, say
+from xrealign_bench.cli.process import FAILED, quiet_libraries
+from xrealign_bench.errors import UserError
+from xrealign_bench.models import processes
+from xrealign_bench.models.device import pick_device
+
+if TYPE_CHECKING:
+    from xrealign_bench.evaluate import Evaluation, Options
+    from xrealign_bench.pipeline.executor import Execute
+
+
+@click.command()
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    help="Name or YAML file; may be given several times.  [default: alignfreeze-front]",
+)
+@evaluation_options
+def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Realign, fine-tune, score zero-shot transfer.
+
+    The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
+    is stored: an interrupted run goes on where it was when the same command is given again.
+
+    A part of the suite (--task, --language, --seed, --limit) is shown on the board and not ranked. Its results lie
+    beside those of the whole suite, in folders that say which part it is, such as alignfreeze-front--seed31 or
+    alignfreeze-front--de-sw--limit64.
+
+    \b
+    Examples:
+      xrealign-bench evaluate                all 3 seeds of the demo suite: 2 to 3 minutes on two cores
+      xrealign-bench evaluate --seed 31      one of them: 1 minute
+      xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
+      xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
+      xrealign-bench evaluate --language sw --language th --limit 20 --json
+      xrealign-bench evaluate --executor ray --address auto --suite pos-lite --store /shared/store
+    """
+    quiet_libraries(options["offline"])
+    _join(options["device"])
+    from xrealign_bench.evaluate import Options
+
+    execute = _executor(options)
+    _evaluate(Options(**options), execute, store, output, dry_run, as_json)
+
+
+@click.command("freeze-search")
+@click.option("--recipe", default="alignfreeze-full", show_default=True, help="Name or YAML file; it freezes no block.")
+@click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    type=click.Choice(["front", "back", "single", "second"]),
+    help="The first k blocks, the last k, block k alone, every second one; may be repeated.  [default: all but back]",
+)
+@evaluation_options
+def freeze_search(
+    recipe: str, patterns: tuple[str, ...], store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Study which blocks to freeze in realignment.
+
+    Evaluates the recipe with the blocks of every pattern frozen, for every k, and draws the gain over fine-tuning only
+    against the pattern, by tier. All recipes share what they can: data, alignments, the baseline. Their YAML is written
+    beside the figure, so that each can be run again by itself.
+
+    \b
+    Examples:
+      xrealign-bench freeze-search --seed 31                 the demo suite: 10 recipes, 6 minutes on two cores
+      xrealign-bench freeze-search --pattern front --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite --dry-run
+    """
+    quiet_libraries(options["offline"])
+    _join(options["device"])
+    from xrealign_bench import freeze_search as search
+    from xrealign_bench.evaluate import Options
+
+    execute = _executor(options)
+    asked = Options(**options)
+    found = processes.from_first(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
+    evaluation = _evaluate(found.options, execute, store, output, dry_run, as_json)
+    if evaluation is not None:
+        write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
+        for path in processes.from_first(write):
+            say(str(path))
+
+
+@click.command()
+@result_argument
+@click.option("--seed", type=int, help="One of the result's.  [default: its first]")
+@click.option("--checkpoint", help="Hub id or folder.  [default: the result's]")
+@click.option("--suite", default="", help="Name or YAML file.  [default: the result's]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Percentage points that a task's mean may differ by where device, threads or versions differ.",
+)
+@data_root_option
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xrealign-verify"),
+    show_default=True,
+    help="Folder for the stages; what is found there is not computed again.",
+)
+@click.option("--record", is_flag=True, help="Note beside RESULT that it held: boards then show it as rerun.")
+@device_option
+@offline_option
+@code_option
+@pickle_option
+@executor_options
+def verify(
+    result: Path, seed: int | None, tolerance: float, store: Path, record: bool, device: str | None, **options: Any
+) -> None:
+    """Compute one seed of a result again and compare.
+
+    RESULT is its folder. Everything is computed from the checkpoint and the data, in a store of its own. On the same
+    kind of device, with the same number of threads and versions every score must be equal; elsewhere the mean of each
+    task must agree within the tolerance. Exit status 2 if it does not.
+
+    \b
+    Examples:
+      xrealign-bench verify leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+      xrealign-bench verify ./result --seed 42 --checkpoint ./my-encoder --data-root ./hub --tolerance 0.5
+    """
+    quiet_libraries(options["offline"])
+    _join(device)
+    from xrealign_bench import reproduce as job
+    from xrealign_bench.evaluate import Options
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.progress import Progress
+
+    execute = _executor(options)
+    stored, plan = processes.from_first(partial(job.prepare, result, Options(device=device, **options), seed))
+    stages = Store(store)
+    with Progress(len(plan.stages)) as progress:
+        outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress, execute)
+    say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
+    if verification is None:
+        raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))
+    for name, (then, here) in verification.differing.items():
+        say(f"{name}: {then} in the result, {here} here")
+    rows = [
+        [task.name, task.metric, task.languages, 100 * task.stored, 100 * task.again, 100 * task.difference,
+         f"{100 * task.worst_difference:+.2f} ({task.worst_language})"]
+        for task in verification.tasks
+    ]  # fmt: skip
+    click.echo(
+        tabulate(rows, ["task", "metric", "targets", "stored", "again", "difference", "largest"], floatfmt=".2f")
+    )
+    if not verification.holds:
+        raise UserError(f"{result}: seed {plan.request.seeds[0]} computed again is not what is stored")
+    click.echo("equal" if verification.same_numerics else f"within {tolerance} points")
+    if record:
+        job.record(result, stored, plan.request.seeds[0], verification)
+
+
+def _executor(options: dict[str, Any]) -> Execute:
+    """What runs a plan, by its options, which are taken out of a command's."""
+    name, address, gpus_per_stage = (options.pop(option) for option in ("executor", "address", "gpus_per_stage"))
+    if name == "ray":
+        from xrealign_bench.pipeline.ray_executor import on_ray
+
+        return on_ray(address, gpus_per_stage)
+    if address is not None:
+        raise UserError(f"--address {address} is that of a Ray cluster; add --executor ray")
+    from xrealign_bench.pipeline.executor import run_serially
+
+    return run_serially
+
+
+def _evaluate(
+    options: Options, execute: Execute, store: Path, output: Path, dry_run: bool, as_json: bool
+) -> Evaluation | None:
+    """Run an evaluation and print it; None: nothing was to be run."""
+    from xrealign_bench import evaluate as job
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.text import render_evaluation
+    from xrealign_bench.pipeline.store import Store
+    from xrealign_bench.progress import Progress
+
+    stages = Store(store)
+    plan = processes.from_first(partial(job.prepare, options))
+    if dry_run:
+        print_plan(plan, stages, job.sources_of(plan.request, options.device), as_json)
+        return None
+    processes.from_first(partial(job.check_output, plan, output))
+    for line in (announcement(plan, stages), *said_of(plan), *short_of_room(plan, stages)):
+        say(line)
+    with Progress(len(plan.stages)) as progress:
+        outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
+    say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
+    if evaluation is None:
+        reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
+        say(f"{counted(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
+        say("What was finished is stored; the same command goes on from there.")
+        sys.exit(FAILED)
+    if as_json:
+        pairs = zip(evaluation.results, evaluation.comparisons, strict=True)
+        print_json(
+            [{"result": r.model_dump(mode="json"), "comparison": c and c.model_dump(mode="json")} for r, c in pairs]
+        )
+        return evaluation
+    click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
+    click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
+    board = next(path for path in evaluation.leaderboard if path.parent.name == plan.request.suite.id)
+    click.echo(f"leaderboard  {board}")
+    for line in dropped(evaluation.results):
+        say(line)
+    if evaluation.chart is not None:
+        click.echo(f"chart        {evaluation.chart}")
+    return evaluation
+
+
+def _join(device: str | None) -> None:
+    """Before anything that several processes do together."""
+    if processes.count() > 1:
+        processes.join(pick_device(device))
+        click.get_current_context().call_on_close(processes.leave)
+
+
+def _command() -> list[str]:
+    """The command as a user would give it, without the place of the script."""
+    return ["xrealign-bench", *sys.argv[1:]]
