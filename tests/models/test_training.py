@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_constant_schedule, get_linear_schedule_with_warmup
 
-from xrealign_bench.models.training import StepLoss, TrainingError, optimise
+from xrealign_bench.models.training import StepLoss, TrainingError, ahead, optimise
 
 
 def quiet(done: int, total: int, note: str) -> None:
@@ -168,3 +169,28 @@ def test_gradients_that_overflow_at_any_scale_end_the_training() -> None:
     scaler = torch.amp.GradScaler("cpu")
     with pytest.raises(TrainingError, match="the gradients of step 1 of 1 overflow float16 at any scale; try --pre"):
         optimise([weight], [lambda parts: iter([weight.sqrt()])], steps=1, batch_size=1, scaler=scaler, **CONSTANT)
+
+
+def test_a_batch_is_made_while_the_one_before_it_is_computed_with() -> None:
+    made = [threading.Event() for _ in range(3)]
+
+    def batches() -> Iterator[int]:
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    given = ahead(batches())
+    assert next(given) == 0
+    assert made[1].wait(10) and not made[2].is_set()  # one ahead, and no more
+    assert list(given) == [1, 2]
+
+
+def test_a_batch_that_cannot_be_made_ends_the_training_with_its_error() -> None:
+    def batches() -> Iterator[int]:
+        yield 1
+        raise KeyError("row")
+
+    given = ahead(batches())
+    assert next(given) == 1
+    with pytest.raises(KeyError, match="row"):
+        next(given)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from xrealign_bench.errors import TrainingError
 from xrealign_bench.models import processes
 from xrealign_bench.models.device import generator_states, restore_generators
+
+Item = TypeVar("Item")
 
 _LESS_MEMORY = "give a smaller max_length, or try --gradient-checkpointing, --precision bf16 or a smaller checkpoint"
 
@@ -108,8 +111,9 @@ def optimise(
     history: list[float] = []
     parts = processes.count()
     processes.draw_apart()
-    for step, loss_of in enumerate(losses):
-        second = None if joint is None else next(joint.losses)
+    seconds = None if joint is None else ahead(joint.losses)
+    for step, loss_of in enumerate(ahead(losses)):
+        second = None if seconds is None else next(seconds)
         where = f"step {step + 1} of {steps}"
         generators = generator_states()
         while True:
@@ -169,8 +173,8 @@ def _add_gradients(
             part = next(parts, None)
         if part is None:
             return _finite(sum(processes.exchange(value)), history, name, where)
-        value += part.item()
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
+        value += part.item()  # afterwards: it waits for the device
 
 
 def _add_gradients_of(
@@ -202,6 +206,20 @@ def _without_gradient(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def ahead(batches: Iterable[Item]) -> Iterator[Item]:
+    """Each batch is made while the one before it is computed with.
+
+    >>> list(ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    waiting = iter(batches)
+    with ThreadPoolExecutor(max_workers=1) as maker:
+        coming = maker.submit(next, waiting, None)
+        while (batch := coming.result()) is not None:
+            coming = maker.submit(next, waiting, None)
+            yield batch
 
 
 def shuffled(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
