@@ -22,7 +22,7 @@ from xrealign_bench import evaluate as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Evaluation, Options
 from xrealign_bench.models import processes
-from xrealign_bench.pipeline import ray_executor
+from xrealign_bench.pipeline import ray_executor, ray_worker
 from xrealign_bench.pipeline.executor import Event, Outcome
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.ray_executor import on_ray
@@ -258,17 +258,17 @@ def test_a_plan_that_fits_no_node_is_refused(
 def test_other_numbers_than_the_key_says_are_refused(plan: Plan, name: str, value: Any) -> None:
     stage = next(stage for ref, stage in plan.stages.items() if ref.kind == "finetune")
     sources = job.sources_of(plan.request, "cpu")
-    ray_executor._check_numerics(stage, sources)
+    ray_worker.check_numerics(stage, sources)
     stage = stage.model_copy(update={"settings": stage.settings | {"numerics": plan.request.numerics | {name: value}}})
     told = rf"would compute other numbers than the plan says: {name} is \S+ there and {value} in the plan"
     with pytest.raises(UserError, match=told):
-        ray_executor._check_numerics(stage, sources)
+        ray_worker.check_numerics(stage, sources)
 
 
 def test_other_versions_are_refused(
     cluster: Cluster, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_executor, "_software", lambda: (("xrealign-bench", "99"),))
+    monkeypatch.setattr(ray_executor, "software", lambda: (("xrealign-bench", "99"),))
     with pytest.raises(UserError, match=r"has xrealign-bench \S+ and the driver 99; install the same everywhere"):
         OnRay(plan, tmp_path)
 
@@ -287,17 +287,17 @@ def test_a_killed_node_costs_one_stage(cluster: Cluster, world: World, plan: Pla
 
 
 def place_of(plan: Plan, store: Path, mark: Path) -> Any:
-    return ray_executor._Place(store, mark, job.sources_of(plan.request, "cpu"), ray_executor._software())
+    return ray_worker.Place(store, mark, job.sources_of(plan.request, "cpu"), ray_worker.software())
 
 
 def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Path) -> None:
     with Store(tmp_path).mark() as mark:
-        ray_executor._check_place(place_of(plan, tmp_path, mark))
+        ray_worker.check_place(place_of(plan, tmp_path, mark))
         with pytest.raises(UserError, match="does not see the store"):
-            ray_executor._check_place(place_of(plan, tmp_path, mark.with_name("elsewhere")))
+            ray_worker.check_place(place_of(plan, tmp_path, mark.with_name("elsewhere")))
         mark.with_name("unlocked").touch()
         with pytest.raises(UserError, match="does not see the locks of the store"):
-            ray_executor._check_place(place_of(plan, tmp_path, mark.with_name("unlocked")))
+            ray_worker.check_place(place_of(plan, tmp_path, mark.with_name("unlocked")))
     assert not mark.exists()
 
 
@@ -307,8 +307,8 @@ def test_a_stage_that_runs_no_model_needs_no_gpu(plan: Plan, tmp_path: Path) -> 
     with Store(tmp_path).mark() as mark:
         place = place_of(plan, tmp_path, mark)
         place = replace(place, sources=replace(place.sources, device="cuda"))
-        done = ray_executor._run(first["tokenise"], place, lambda done, total, note: None)
-        refused = ray_executor._run(first["finetune"], place, lambda done, total, note: None)
+        done = ray_worker.run_one(first["tokenise"], place, lambda done, total, note: None)
+        refused = ray_worker.run_one(first["finetune"], place, lambda done, total, note: None)
     assert done.what == "done"
     assert refused.what == "refused" and "torch finds no cuda device here" in refused.note
 

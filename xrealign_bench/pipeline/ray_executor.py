@@ -12,24 +12,18 @@ import importlib.util
 import logging
 import os
 import socket
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from xrealign_bench import __version__
-from xrealign_bench.errors import TrainingError, UserError, reason, system_errors
+from xrealign_bench.errors import UserError, reason
 from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.device import numeric_settings, pick_device
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
+from xrealign_bench.pipeline.ray_worker import Ear, Place, Said, computes, software, wait_until_seen, work
 from xrealign_bench.pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -47,33 +41,7 @@ _GRAIN = GIB // 4
 _ROOM = 1.2
 """Memory that is reserved, in times of what a stage of the kind was seen to need."""
 _SECONDS_BETWEEN_LOOKS = 0.3
-_SECONDS_TO_APPEAR = 90.0
-"""How long a network file system may hide from a node what another one has made (NFS caches for up to a minute)."""
 _SECONDS_TO_CANCEL = 5.0
-_PACKAGES = ("tokenizers", "transformers", "torch", "peft", "eflomal", "icu4py")
-"""What moves a key or a number, and must be the same on all nodes."""
-
-
-class _Said(NamedTuple):
-    """What a worker tells the driver of a stage."""
-
-    what: Literal["start", "progress", "done", "failed", "refused", "warning"]
-    ref: StageRef
-    done: int = 0
-    total: int = 0
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What a worker must find on its node."""
-
-    store: Path
-    mark: Path
-    """A file of the store that the driver keeps locked."""
-    sources: Sources
-    software: tuple[tuple[str, str], ...]
-    """Package and version."""
 
 
 @dataclass(eq=False)
@@ -131,13 +99,13 @@ def run_on_ray(
     if sources.device not in ("cpu", "cuda"):
         raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {sources.device}")
     with _connected(address), store.mark() as mark:
-        place = _Place(store.root, mark, _anywhere(sources), _software())
+        place = Place(store.root, mark, _anywhere(sources), software())
         return _Driver(plan, store, place, on_event, gpus_per_stage).run()
 
 
 class _Driver:
     def __init__(
-        self, plan: Plan, store: Store, place: _Place, on_event: Callable[[Event], None], gpus_per_stage: float
+        self, plan: Plan, store: Store, place: Place, on_event: Callable[[Event], None], gpus_per_stage: float
     ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -152,11 +120,11 @@ class _Driver:
         """A heap, in the order of the plan."""
         self._running: dict[ObjectRef[Any], _Job] = {}
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        ear: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Ear)
+        ear: Any = ray.remote(num_cpus=0, max_restarts=-1)(Ear)
         self._ear = ear.options(scheduling_strategy=here).remote()
         # By default Ray keeps a worker that computed on the CPU, and ends one that holds memory of a GPU.
-        self._work: Any = ray.remote(max_retries=0)(_work)
-        self._work_on_gpu: Any = ray.remote(max_retries=0, num_gpus=self._gpus, max_calls=1)(_work)
+        self._work: Any = ray.remote(max_retries=0)(work)
+        self._work_on_gpu: Any = ray.remote(max_retries=0, num_gpus=self._gpus, max_calls=1)(work)
 
     def run(self) -> Outcome:
         self._lay_out()
@@ -172,7 +140,7 @@ class _Driver:
             self._cancel()
             raise
         for ref in self._outcome.done:
-            _wait_until_seen(self._store, ref)
+            wait_until_seen(self._store, ref)
         return self._outcome
 
     def _lay_out(self) -> None:
@@ -217,7 +185,7 @@ class _Driver:
                 self._settle(Event("skipped", self._plan.stages[ref]))
             if job.refs:
                 stages = [self._plan.stages[ref] for ref in job.refs]
-                on_gpu = self._gpus > 0 and _computes(stages[0])
+                on_gpu = self._gpus > 0 and computes(stages[0])
                 task = (self._work_on_gpu if on_gpu else self._work).options(
                     name=stages[0].label, num_cpus=self._cpus(stages[0]), memory=self._memory(stages[0], nodes)
                 )
@@ -259,7 +227,7 @@ class _Driver:
         except RayError as error:
             self._lose(job, error)
 
-    def _hear(self, said: _Said) -> None:
+    def _hear(self, said: Said) -> None:
         if said.what == "warning":
             _log.warning("%s", said.note)
         elif said.what == "refused":
@@ -344,14 +312,14 @@ class _Driver:
 
     def _lacking(self, stage: Stage, nodes: list[dict[str, float]]) -> str:
         """What no node has, in words; empty if the stage can be run."""
-        cpus, gpus = self._cpus(stage), self._gpus if _computes(stage) else 0.0
+        cpus, gpus = self._cpus(stage), self._gpus if computes(stage) else 0.0
         if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
             return ""
         wanted = f"{gpus:g} GPUs and {cpus} CPUs" if gpus else f"{cpus} CPUs, as many as the plan has threads,"
         return f"no node of the Ray cluster has the {wanted} that '{stage.label}' takes"
 
     def _cpus(self, stage: Stage) -> int:
-        on_cpu = _computes(stage) and not self._gpus
+        on_cpu = computes(stage) and not self._gpus
         return int(stage.settings["numerics"]["threads"]) if on_cpu else 1
 
     def _memory(self, stage: Stage, nodes: list[dict[str, float]]) -> int:
@@ -378,14 +346,9 @@ def _model_of(stage: Stage) -> Hashable:
     return (settings["task"].name, *(settings.get(name) for name in ("initialisation", "seed", "attention")), *inputs)
 
 
-def _computes(stage: Stage) -> bool:
-    """Does it run a model?"""
-    return "numerics" in stage.settings
-
-
 def _guessed_memory(stage: Stage, checkpoint: Checkpoint, *, on_gpu: bool) -> int:
     """Before anything is known: the libraries, the weights, and in training on the CPU gradients and two moments."""
-    if not _computes(stage):
+    if not computes(stage):
         return GIB
     weights = sum(
         file.stat().st_size for file in checkpoint.folder.glob("*") if file.suffix in (".safetensors", ".bin")
@@ -461,158 +424,3 @@ def _anywhere(sources: Sources) -> Sources:
         checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())
     root = sources.data_root
     return replace(sources, checkpoint=checkpoint, data_root=None if root is None else root.absolute())
-
-
-def _software() -> tuple[tuple[str, str], ...]:
-    return (("xrealign-bench", __version__), *((package, version(package)) for package in _PACKAGES))
-
-
-# In the workers.
-
-
-class _Ear:
-    """An actor beside the driver that keeps what workers tell until it asks."""
-
-    def __init__(self) -> None:
-        self._told: list[_Said] = []
-
-    def tell(self, said: _Said) -> None:
-        self._told.append(said)
-
-    def take(self) -> list[_Said]:
-        told, self._told = self._told, []
-        return told
-
-
-class _Voice(logging.Handler):
-    """Tells the driver what stages and store say, and that at most every half second of a stage's steps."""
-
-    SECONDS_BETWEEN_STEPS = 0.5
-
-    def __init__(self, ear: Any) -> None:
-        super().__init__(logging.WARNING)
-        self._ear = ear
-        self._stepped = 0.0
-        self.ref: StageRef | None = None
-
-    def begin(self, stage: Stage) -> None:
-        self.ref, self._stepped = stage.ref, 0.0
-        self.tell(_Said("start", self.ref))
-
-    def tell(self, said: _Said) -> None:
-        self._ear.tell.remote(said)
-
-    def step(self, ref: StageRef, done: int, total: int, note: str) -> None:
-        if time.monotonic() - self._stepped >= self.SECONDS_BETWEEN_STEPS:
-            self._stepped = time.monotonic()
-            self.tell(_Said("progress", ref, done, total, note))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.ref is not None:
-            self.tell(_Said("warning", self.ref, note=f"{_node()}: {record.getMessage()}"))
-
-
-def _work(stages: Sequence[Stage], place: _Place, ear: Any) -> list[_Said]:
-    """Run stages in a worker; what came of each is told at once, and returned for where that was not heard."""
-    voice = _Voice(ear)
-    log = logging.getLogger("xrealign_bench")
-    log.addHandler(voice)
-    came: list[_Said] = []
-    try:
-        for stage in stages:
-            voice.begin(stage)
-            came.append(_run(stage, place, partial(voice.step, stage.ref)))
-            voice.tell(came[-1])
-            if came[-1].what == "refused":
-                break
-    finally:
-        log.removeHandler(voice)
-        _forget_models()
-    return came
-
-
-def _run(stage: Stage, place: _Place, progress: Callable[[int, int, str], None]) -> _Said:
-    from xrealign_bench.pipeline.stages import run_stage
-
-    ref = stage.ref
-    # What runs no model is given no GPU and sees none.
-    sources = place.sources if _computes(stage) else replace(place.sources, device="cpu")
-    try:
-        _check_place(place)
-        _check_numerics(stage, sources)
-        remedy = "when that is mended, the same command goes on from what is stored"
-        with system_errors(f"{stage.label} on {_node()}", remedy):
-            store = _store(place.store)
-            for need in stage.inputs.values():
-                _wait_until_seen(store, need)
-            run_stage(stage, store, sources, progress)
-    except TrainingError as error:
-        return _Said("failed", ref, note=str(error))
-    except UserError as error:
-        return _Said("refused", ref, note=str(error))
-    return _Said("done", ref)
-
-
-def _forget_models() -> None:
-    """A worker that waits for its next stage holds no model."""
-    from xrealign_bench.pipeline.stages import forget_models
-
-    forget_models()
-
-
-@cache
-def _store(root: Path) -> Store:
-    """Kept by a worker, with what it has verified."""
-    return Store(root)
-
-
-@cache
-def _check_place(place: _Place) -> None:
-    """Refuse a node that does not share the store, its locks or the versions; once a worker."""
-    if not place.mark.exists():
-        raise UserError(
-            f"{_node()} does not see the store {place.store}; put it on a file system that all nodes have under this "
-            "path"
-        )
-    try:
-        with suppress(NotImplementedError), FileLock(place.mark, timeout=0, fallback_to_soft=False):
-            pass
-        raise UserError(
-            f"{_node()} does not see the locks of the store {place.store}; mount its file system with locks that hold "
-            "for all nodes, or choose another one"
-        )
-    except Timeout:
-        pass  # as it should be
-    for (name, here), (_, there) in zip(_software(), place.software, strict=True):
-        if here != there:
-            raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
-
-
-def _check_numerics(stage: Stage, sources: Sources) -> None:
-    """Set the threads that the stage's key names; refuse where other numbers would come out than the key says."""
-    if not _computes(stage):
-        return
-    import torch
-
-    planned = stage.settings["numerics"]
-    torch.set_num_threads(planned["threads"])
-    here = numeric_settings(
-        pick_device(sources.device), sources.precision, sources.gradient_checkpointing, sources.quantised
-    )
-    if differing := [name for name in sorted({*planned, *here}) if planned.get(name) != here.get(name)]:
-        name = differing[0]
-        raise UserError(
-            f"{_node()} would compute other numbers than the plan says: {name} is {here.get(name)} there and "
-            f"{planned.get(name)} in the plan; run on nodes of one kind, with the driver on one of them"
-        )
-
-
-def _wait_until_seen(store: Store, ref: StageRef) -> None:
-    """Wait for what another node has stored to be seen on this one; whoever reads it says if it never is."""
-    end = time.monotonic() + _SECONDS_TO_APPEAR
-    while not store.has(ref.kind, ref.key) and time.monotonic() < end:
-        time.sleep(1.0)
-
-
-def _node() -> str:
-    return f"node {os.uname().nodename}"
