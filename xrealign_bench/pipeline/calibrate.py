@@ -190,8 +190,8 @@ class Calibration:
             seconds=seconds,
             work=work,
             disk_bytes=line([(size, each.disk_bytes) for size, each in found]),
-            memory_bytes=_highest([each.memory_bytes for _, each in found]),
-            gpu_memory_bytes=_highest([each.gpu_memory_bytes for _, each in found]),
+            memory_bytes=highest([each.memory_bytes for _, each in found]),
+            gpu_memory_bytes=highest([each.gpu_memory_bytes for _, each in found]),
             once=0.0 if cold is None else max(0.0, cold - seconds.at(work(warm_up))),
         )
 
@@ -299,7 +299,8 @@ def _work_of(stage: Stage) -> Callable[[int], float]:
     return float if aligner is None else ALIGNERS[aligner].work
 
 
-def _highest(values: Sequence[int | None]) -> int | None:
+def highest(values: Sequence[int | None]) -> int | None:
+    """Of those that are known; None: none is."""
     return max((value for value in values if value is not None), default=None)
 
 

@@ -15,7 +15,7 @@ from xrealign_bench.data import count_examples, count_pairs
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline.calibrate import Calibration, Cost, steps_of
+from xrealign_bench.pipeline.calibrate import Calibration, Cost, highest, steps_of
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs.base import canonical_json
@@ -70,8 +70,8 @@ class Estimate:
             stages=sum(row.stages for row in rows),
             stored=sum(row.stored for row in rows),
             seconds=sum(row.seconds for row in rows if row.seconds is not None),
-            memory_bytes=_highest([row.memory_bytes for row in rows]),
-            gpu_memory_bytes=_highest([row.gpu_memory_bytes for row in rows]),
+            memory_bytes=highest([row.memory_bytes for row in rows]),
+            gpu_memory_bytes=highest([row.gpu_memory_bytes for row in rows]),
             disk_bytes=sum(row.disk_bytes for row in rows if row.disk_bytes is not None),
             without_timing=[row.kind for row in rows if row.seconds is None],
         )
@@ -157,8 +157,8 @@ def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
             stages=len(each),
             stored=sum(one is _STORED for one in each),
             seconds=_sum([one.seconds for one in each]),
-            memory_bytes=_highest([one.memory_bytes for one in each]),
-            gpu_memory_bytes=_highest([one.gpu_memory_bytes for one in each]),
+            memory_bytes=highest([one.memory_bytes for one in each]),
+            gpu_memory_bytes=highest([one.gpu_memory_bytes for one in each]),
             disk_bytes=None if (room := _sum([one.disk_bytes for one in each])) is None else math.ceil(room),
         )
         for kind, each in by_kind.items()
@@ -286,8 +286,8 @@ def _mean(costs: Sequence[_Stage]) -> _Stage:
     """The mean of their time and room, the highest of their memory."""
     return _Stage(
         seconds=fmean(cost.seconds for cost in costs if cost.seconds is not None),
-        memory_bytes=_highest([cost.memory_bytes for cost in costs]),
-        gpu_memory_bytes=_highest([cost.gpu_memory_bytes for cost in costs]),
+        memory_bytes=highest([cost.memory_bytes for cost in costs]),
+        gpu_memory_bytes=highest([cost.gpu_memory_bytes for cost in costs]),
         disk_bytes=math.ceil(fmean(cost.disk_bytes for cost in costs if cost.disk_bytes is not None)),
     )
 
@@ -295,10 +295,6 @@ def _mean(costs: Sequence[_Stage]) -> _Stage:
 def _sum(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
-
-
-def _highest(values: Sequence[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _parameters(checkpoint: Checkpoint) -> int:
