@@ -49,6 +49,7 @@ def main() -> None:
     board_parser.set_defaults(run=board)
     corpus_parser = commands.add_parser("corpus")
     corpus_parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
+    corpus_parser.add_argument("--pairs", type=int, help="the corpus's limit: so many are read at most")
     corpus_parser.set_defaults(run=corpus)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="scaling-") as folder:
@@ -139,7 +140,7 @@ def corpus(options: argparse.Namespace, folder: Path) -> None:
         source = {"kind": "hub", "dataset": "made/pairs"}
         columns = {"en": "en", "de": "de"}
         corpus = {"name": "made", "title": "Made-up words", "licence": "CC0-1.0", "source": source, "columns": columns}
-        write_yaml(root / "made.yaml", corpus | {"split": "train", "lexicons": None})
+        write_yaml(root / "made.yaml", corpus | {"split": "train", "pairs": options.pairs, "lexicons": None})
         finetuning = suite.finetuning.model_dump() | {"steps": 10}
         parallel = {"corpus": "made", "aligner": "eflomal"}
         changes = {"name": "scaling", "target_languages": ["de"], "finetuning": finetuning, "parallel": parallel}
