@@ -35,6 +35,7 @@ from tests.small import (
 )
 from xrealign_bench import cli
 from xrealign_bench.cli.lists import KINDS
+from xrealign_bench.cli.plans import _how_measured
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.pipeline.store import Store
@@ -685,3 +686,22 @@ def test_version() -> None:
     from xrealign_bench import __version__
 
     assert command("--version").out == f"xrealign-bench, version {__version__}\n"
+
+
+def test_options_of_a_cluster_without_one_are_refused() -> None:
+    for option, value in (("--address", "auto"), ("--gpus-per-stage", 0.5)):
+        assert is_bad_input(
+            command("evaluate", option, value), f"{option} {value} is about a Ray cluster; add --executor ray"
+        )
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["verify"], ["prune", "--yes"]], ids=" ".join)
+def test_looking_after_a_store_that_is_not_there_makes_none(tmp_path: Path, arguments: list[str]) -> None:
+    store = tmp_path / "stoer"
+    assert is_bad_input(command("cache", *arguments, "--store", store), "there is no store")
+    assert not store.exists()
+
+
+def test_a_busy_machine_is_said_where_something_was_measured() -> None:
+    assert len(_how_measured(0.9, 2)) == 1
+    assert "the machine was busy (load 1.7 on 2 cores)" in _how_measured(1.7, 2)[1]

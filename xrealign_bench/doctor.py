@@ -28,6 +28,10 @@ PACKAGES = (
 )
 
 
+OPTIONAL = ("ray", "bitsandbytes")
+"""What `--executor ray` and `--quantise` need."""
+
+
 def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
     """Versions, devices, reachability and places, each under a plain name."""
     import torch
@@ -37,6 +41,7 @@ def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
         "xrealign-bench": __version__,
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: _version(name) for name in OPTIONAL},
         "devices": ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])],
         "threads": torch.get_num_threads(),
         "hub": _hub(),
@@ -46,6 +51,13 @@ def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
         "store has room": _room(store),
     }
     return findings
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _hub() -> str:

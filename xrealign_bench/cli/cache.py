@@ -11,11 +11,18 @@ from tabulate import tabulate
 from xrealign_bench.cli.options import Listing, json_option, store_option
 from xrealign_bench.cli.printing import print_json
 from xrealign_bench.cli.process import FAILED
+from xrealign_bench.errors import UserError
 
 
 @click.group(cls=Listing)
 def cache() -> None:
     """Look after the store of finished stages."""
+
+
+def _found(store: Path) -> Path:
+    if not store.is_dir():
+        raise UserError(f"{store}: there is no store; `evaluate --store` makes one")
+    return store
 
 
 @cache.command("list")
@@ -30,7 +37,7 @@ def cache_list(store: Path, as_json: bool) -> None:
     """
     from xrealign_bench.catalogue import stored_rows
 
-    rows = stored_rows(store)
+    rows = stored_rows(_found(store))
     if as_json:
         print_json(rows)
     else:
@@ -49,7 +56,7 @@ def cache_verify(store: Path) -> None:
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.store import Store
 
-    damaged = Store(store).verify()
+    damaged = Store(_found(store)).verify()
     for damage in damaged:
         click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
     click.echo(counted(len(damaged), "damaged entry", "damaged entries"))
@@ -74,6 +81,6 @@ def cache_prune(store: Path, older_than: int | None) -> None:
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.store import Store
 
-    removed = Store(store).prune(older_than=None if older_than is None else timedelta(days=older_than))
+    removed = Store(_found(store)).prune(older_than=None if older_than is None else timedelta(days=older_than))
     entries = counted(len(removed), "entry", "entries")
     click.echo(f"{entries} removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")

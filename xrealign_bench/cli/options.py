@@ -65,9 +65,7 @@ EXECUTOR_OPTIONS = (
     click.option(
         "--gpus-per-stage",
         type=click.FloatRange(min=0, min_open=True, max=1),
-        default=1.0,
-        show_default=True,
-        help="Share of a GPU that a stage takes on a Ray cluster, if it computes on one.",
+        help="Share of a GPU that a stage takes on a Ray cluster, if it computes on one.  [default: 1]",
     ),
 )
 """For what runs a plan."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 from tabulate import tabulate
 
 from xrealign_bench.cli.printing import print_json, say
+from xrealign_bench.leaderboard.numbers import counted
 
 if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:
-    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.estimate import estimate, free_bytes
     from xrealign_bench.progress import measuring
 
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
     with measuring() as tell:
         found = estimate(plan, store, sources, tell)
     whole, free = found.total, free_bytes(store)
@@ -50,14 +52,24 @@ def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> Non
     click.echo(tabulate(table, headers=headers, colalign=("left", *["right"] * (len(headers) - 1))))
     for line in (*(f"no timing: {why}" for why in found.unmeasured), *said_of(plan)):
         click.echo(f"\n{line}")
+    for line in _how_measured(load, cores) if any(row.kind == "start" for row in found.rows) else []:
+        click.echo(f"\n{line}")
     click.echo(f"\nstore {store.root}, {_bytes(free)} free; nothing was run")
     if whole.disk_bytes > free:
         say(f"warning: this does not fit; choose a --store on a disk with {_bytes(whole.disk_bytes)} free")
 
 
+def _how_measured(load: float, cores: int) -> list[str]:
+    """What to know of figures that were measured in miniature, on a machine with this load before."""
+    said = ["measured in miniature; start: what a process loads; memory: allow a third more, long runs keep more"]
+    if load > cores / 2:
+        busy = f"the machine was busy (load {load:.1f} on {counted(cores, 'core')})"
+        said.append(f"warning: {busy}, so times are too long: by far, where threads wait for each other")
+    return said
+
+
 def announcement(plan: Plan, store: Store) -> str:
     """What is about to be run, in one line."""
-    from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.pipeline.estimate import estimate
 
     seeds, whole = plan.request.seeds, estimate(plan, store).total

@@ -185,9 +185,10 @@ def _executor(options: dict[str, Any]) -> Execute:
     if name == "ray":
         from xrealign_bench.pipeline.ray_executor import on_ray
 
-        return on_ray(address, gpus_per_stage)
-    if address is not None:
-        raise UserError(f"--address {address} is that of a Ray cluster; add --executor ray")
+        return on_ray(address, 1.0 if gpus_per_stage is None else gpus_per_stage)
+    for option, given in (("--address", address), ("--gpus-per-stage", gpus_per_stage)):
+        if given is not None:
+            raise UserError(f"{option} {given} is about a Ray cluster; add --executor ray")
     from xrealign_bench.pipeline.executor import run_serially
 
     return run_serially
