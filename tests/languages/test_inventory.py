@@ -1,5 +1,6 @@
 """The inventory against ISO 639, CLDR, the published lists and the real data's configurations."""
 
+import ast
 import csv
 import re
 import subprocess
@@ -13,7 +14,8 @@ from babel.core import get_global
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages.inventory import find, inventory
 
-SHARED = Path(__file__).parents[3] / "shared"
+CHECKOUT = Path(__file__).parents[2]
+SHARED = CHECKOUT.parent / "shared"
 
 # Bakos et al. (NAACL 2025), the target languages.
 ALIGNFREEZE = "bg cs de es lv af ar ca da el fa fi fr he hi hu it ja ko lt no pl pt ro ru sk sl sv ta th tr uk vi zh"
@@ -166,19 +168,81 @@ def shared_file(*parts):
     return path
 
 
-def test_joshi_classes_are_those_of_the_published_list():
+def joshi_taxonomy():
+    """Return the taxonomy file's rows as iso639_3 -> (name, class)."""
     with shared_file("reference", "joshi_taxonomy.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["iso639_3"]: row for row in csv.DictReader(file, quoting=csv.QUOTE_NONE)}
-    published = {code: int(row["joshi_class"]) for code, row in rows.items()}
+        rows = list(csv.DictReader(file, quoting=csv.QUOTE_NONE))
+    return {row["iso639_3"]: (row["name"], int(row["joshi_class"])) for row in rows}
+
+
+def joshi_decisions():
+    """Return the table "Classes: decisions" as code -> (name, taxonomy file, class or None)."""
+    text = (CHECKOUT / "xrealign_bench" / "languages" / "README.md").read_text(encoding="utf-8")
+    section = text.split("\n## Classes: decisions\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (none|[0-5]) \| .+ \|$", section, re.MULTILINE)
+    return {code: (name, file, None if joshi == "none" else int(joshi)) for code, name, file, joshi in rows}
+
+
+def script_constant(name):
+    """Return a literal of scripts/build_inventory.py, whose imports are not installed here."""
+    tree = ast.parse((CHECKOUT / "scripts" / "build_inventory.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"no {name} in scripts/build_inventory.py")
+
+
+# Listed twice (gn, kg, kv, mn, ro), under an odd code (ff, ps), lost (luo, nah, oto, pa, tar), or not about the
+# amount of data (nn, no).
+DECIDED = {
+    "gn": 1, "kg": 1, "kv": 1, "mn": 1, "ro": 3, "ff": 1, "ps": 1, "luo": 0, "nah": 1, "oto": 0, "pa": 2, "tar": 0,
+    "nn": None, "no": None,
+}  # fmt: skip
+
+
+def test_joshi_classes_are_those_of_the_published_list():
+    published = joshi_taxonomy()
     differing = {}
     for language in inventory().values():
-        classes = {published[code] for code in (language.iso639_3, *language.aliases) if code in published}
-        if language.joshi_class is None:
-            assert not classes, language
-        elif classes != {language.joshi_class}:
+        classes = {published[code][1] for code in (language.iso639_3, *language.aliases) if code in published}
+        if classes != ({language.joshi_class} - {None}):
             differing[language.code] = language.joshi_class
-    # By hand: listed twice (gn, kg, kv, mn, ro), under an odd code (ff, ps), or lost (pa, luo).
-    assert differing == {"gn": 1, "kg": 1, "kv": 1, "mn": 1, "ro": 3, "ff": 1, "ps": 1, "pa": 2, "luo": 0}
+    assert differing == DECIDED
+
+
+def test_decisions_on_joshi_classes_are_written_down():
+    decisions = joshi_decisions()
+    assert {code: joshi for code, (_, _, joshi) in decisions.items()} == DECIDED | {"bbj": None, "ceb": 3, "cni": None}
+    assert list(decisions) == sorted(decisions)
+    for code, (name, _, joshi) in decisions.items():
+        assert (inventory()[code].name, inventory()[code].joshi_class) == (name, joshi)
+    overrides = script_constant("JOSHI_OVERRIDES")
+    assert {code: decisions[code][2] for code in overrides} == overrides
+    assert overrides.keys() | script_constant("JOSHI_ROWS").keys() == DECIDED.keys()
+
+
+def test_decisions_on_joshi_classes_fit_the_taxonomy_file():
+    published = joshi_taxonomy()
+    chosen = script_constant("JOSHI_ROWS")
+    for code, (name, file, joshi) in joshi_decisions().items():
+        rows = {row: (row_name, int(row_class)) for row, row_name, row_class in re.findall(r"`(\w+)` (.+?) (\d)", file)}
+        assert rows == {row: published.get(row) for row in rows}, code
+        language = inventory()[code]
+        own_rows = {own for own in (language.iso639_3, *language.aliases) if own in published}
+        if file.startswith("no row"):
+            assert not own_rows, code
+            assert name.lower() not in {row_name for row_name, _ in published.values()}, code
+        else:
+            assert own_rows | ({chosen[code]} if code in chosen else set()) == rows.keys(), code
+        if code in chosen:
+            assert rows[chosen[code]][1] == joshi, code
+
+
+def test_the_taxonomy_file_is_complete_in_the_upper_classes():
+    """Table 1 of Joshi et al. (2020) counts 2191, 222, 19, 28, 18 and 7 languages in classes 0 to 5."""
+    found = Counter(joshi for _, joshi in joshi_taxonomy().values())
+    assert [found[joshi] for joshi in range(6)] == [2026, 201, 18, 28, 18, 7]
 
 
 def test_tiers_are_those_of_the_low_resource_study():

@@ -13,7 +13,10 @@ TIERS = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [("de", "high"), ("eu", "high"), ("he", "medium"), ("sw", "low"), ("fon", "low"), ("bbj", UNCLASSIFIED)],
+    [
+        *[("de", "high"), ("eu", "high"), ("he", "medium"), ("sw", "low"), ("fon", "low"), ("nah", "low")],
+        *[(code, UNCLASSIFIED) for code in ("bbj", "nn", "no")],
+    ],
 )
 def test_tiers(code, expected):
     assert tier(find(code), TIERS) == expected

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from xrealign_bench.errors import UserError
 
-INVENTORY_VERSION = "1"
-"""Rises with any change of inventory.csv: suites name it, as tiers and distances hang on it."""
+INVENTORY_VERSION = "2"
+"""Raise it with every change of inventory.csv. No suite, stage key or digest contains it."""
 
 # A language, then what a locale or a data set's configuration adds: a script, a region.
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?")
@@ -41,7 +41,8 @@ class Language:
     speakers: int | None
     """An estimate, second-language speakers often included."""
     joshi_class: int | None
-    """0 (no resources) to 5 (the most), Joshi et al. (2020); None where the taxonomy does not list it."""
+    """0 (no resources) to 5 (the most), Joshi et al. (2020); None if the taxonomy does not list the language, or if its
+    class does not describe the amount of data (README.md, "Classes: decisions")."""
     seen_by: frozenset[str]
     """Checkpoints whose pre-training data held it: "mbert", "xlmr"."""
     aliases: tuple[str, ...]

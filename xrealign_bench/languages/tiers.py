@@ -14,7 +14,8 @@ from xrealign_bench.languages.inventory import Language
 Band = Literal["close", "middle", "distant"]
 
 UNCLASSIFIED = "unclassified"
-"""The tier of a language that Joshi et al. (2020) do not list: never guessed, so in no tier's average."""
+"""The tier of a language without a class: one that Joshi et al. (2020) do not list, or whose class there is plainly not
+about its data (see languages/README.md). It is never guessed, so the language is in no tier's average."""
 
 TIERS: Mapping[Literal["high", "medium", "low"], Sequence[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
 """Tier -> Joshi classes, as suites have them unless they say otherwise."""
