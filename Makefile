@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test check site clean
 
-# One recipe and its baseline on the embedded suite with one of its three seeds; no network.
+# One recipe and its baseline on the embedded suite with one of its five seeds; no network.
 demo: $(INSTALLED)
 	$(BIN)/xrealign-bench evaluate --seed 31 --offline --output demo-output
 

@@ -18,8 +18,10 @@ import numpy as np
 from tabulate import tabulate
 
 from xrealign_bench.results.files import read_result
-from xrealign_bench.scoring.bootstrap import Floats, interval
-from xrealign_bench.scoring.compare import compare, improved_by_one_std
+from xrealign_bench.scoring.bootstrap import count_interval
+from xrealign_bench.scoring.compare import compare
+from xrealign_bench.scoring.examples import Floats
+from xrealign_bench.scoring.one_std import improved_by_one_std
 
 TASK = "udpos-alignfreeze"
 PLACE = Path("alignfreeze-1.0", "FacebookAI--xlm-roberta-base--published")
@@ -58,8 +60,8 @@ def intervals(ours: Floats, theirs: Floats, rng: np.random.Generator) -> dict[st
     draws = rng.integers(seeds, size=(RESAMPLES, seeds))
     without = [measured(np.delete(ours, seed, axis=1), np.delete(theirs, seed, axis=1)) for seed in range(seeds)]
     found = {
-        "as drawn": interval(drawn(ours, theirs, draws, 1.0), "inverted_cdf"),
-        "moved apart": interval(drawn(ours, theirs, draws, np.sqrt(seeds / (seeds - 1))), "inverted_cdf"),
+        "as drawn": count_interval(drawn(ours, theirs, draws, 1.0)),
+        "moved apart": count_interval(drawn(ours, theirs, draws, np.sqrt(seeds / (seeds - 1)))),
         "without a seed": (min(without), max(without)),
     }
     return {name: (float(low or 0), float(high or 0)) for name, (low, high) in found.items()}
@@ -88,7 +90,7 @@ def published(place: Path) -> None:
     draws = np.random.default_rng(0).integers(seeds, size=(10_000, seeds))
     both = [drawn(each, baseline, draws, np.sqrt(seeds / (seeds - 1))) for each in (front, full)]
     more = both[0] - both[1]
-    print("helped by front-freezing more than by full realignment:", more[0], interval(more, "inverted_cdf"))
+    print("helped by front-freezing more than by full realignment:", more[0], count_interval(more))
     alone = [
         measured(*(np.delete(each, seed, axis=1) for each in pair))
         for pair in ((front, baseline), (full, baseline))

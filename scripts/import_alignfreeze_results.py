@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xrealign_bench import __version__
-from xrealign_bench.results.collect import describe_language
+from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import write_comparison, write_result
 from xrealign_bench.results.schema import BASELINE, CheckpointRecord, Result, Score, digest_suite
 from xrealign_bench.scoring.compare import compare
@@ -128,6 +128,7 @@ def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
             config_sha256="", weights_sha256="", tokenizer_sha256="",
         ),
         seeds=suite.seeds,
+        ddof=0,  # as the publication computes its deviations
         languages=[describe_language(suite, code, name) for code in suite.target_languages],
         limit=None,
         numerics={},

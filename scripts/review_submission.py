@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.markdown import text
-from xrealign_bench.leaderboard.numbers import NONE, spread, with_interval
+from xrealign_bench.leaderboard.numbers import NONE, rank_set, spread, with_interval
 from xrealign_bench.leaderboard.table import Board, Row, make_boards, read_entries
 from xrealign_bench.results.schema import BASELINE
 from xrealign_bench.submit import Problems, check
@@ -133,7 +133,7 @@ def by_checkpoint(suite: str, results: Path) -> dict[str, dict[str, Row]]:
 def cells(row: Row | None) -> list[str]:
     if row is None:
         return [NONE] * 3
-    rank = str(row.rank) if row.rank is not None else "none"
+    rank = "none" if row.ranks is None else rank_set(row.ranks)
     return [rank, spread(row.xr), "baseline" if row.is_baseline else with_interval(row.gains.get("xr"))]
 
 

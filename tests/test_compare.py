@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,15 @@ def test_the_other_way_round_gains_are_losses(finished: Finished, tmp_path: Path
     ran = command("compare", world.result(BASELINE), world.result(FRONT), "--json")
     stored = read_comparison(world.result(FRONT))
     assert stored is not None
-    for name, gain in json.loads(ran.out)["gains"].items():
-        assert gain["mean"] == pytest.approx(-(stored.gains[name].mean or 0))
+    mirrored = json.loads(ran.out)["gains"]
+    assert {"xr", "all", "source"} <= mirrored.keys()
+    for name, gain in mirrored.items():
+        there = stored.gains[name]
+        if there.mean is None:  # a tier of a language or two
+            assert gain["mean"] is None and gain["reason"] == there.reason
+            continue
+        assert there.low is not None and there.high is not None
+        assert (gain["mean"], gain["low"], gain["high"]) == pytest.approx((-there.mean, -there.high, -there.low))
     picture = tmp_path / "picture.png"
     ran = command("compare", world.result(BASELINE), world.result(FRONT), "--chart", picture)
     assert ran.status == 0, ran.err
@@ -38,9 +46,26 @@ def test_the_other_way_round_gains_are_losses(finished: Finished, tmp_path: Path
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_further_language_is_shown_on_request(finished: Finished) -> None:
+    """The three targets are of three families, the fewest that tell how families differ."""
+    world = finished[0]
+    stored = read_comparison(world.result(FRONT))
+    assert stored is not None
+    further = stored.tasks[0].further
+    assert further is not None and further.families == 3
+    folders = world.result(FRONT), world.result(BASELINE)
+    without, ran = command("compare", *folders), command("compare", *folders, "--further-language")
+    assert ran.out.startswith(without.out.rstrip("\n")) and "further language" not in without.out
+    task, *shown, families = re.sub(r"[\[\],]", "", ran.out.splitlines()[-1]).split()
+    assert (task, families) == ("phrases", "3")
+    expected = [100 * each for each in (further.mean, further.low, further.high)]
+    assert [float(each) for each in shown] == pytest.approx(expected, abs=0.051)
+    assert expected[1] < expected[0] < expected[2]
+
+
 def test_what_can_not_be_compared_is_refused(finished: Finished, tmp_path: Path) -> None:
     ran = command("compare", finished[0].result(FRONT), tmp_path)
     assert ran.status == 2 and "result.json" in ran.err
-    shipped = Path(__file__).parents[1] / "leaderboard" / "results" / "demo-1.0" / "xrealign-mini" / BASELINE
+    shipped = next((Path(__file__).parents[1] / "leaderboard" / "results").glob(f"demo-*/xrealign-mini/{BASELINE}"))
     ran = command("compare", finished[0].result(FRONT), shipped)
     assert ran.status == 2 and "they differ in: suite digest" in ran.err

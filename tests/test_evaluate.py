@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,12 +36,14 @@ from tests.small import (
     write_recipe,
     write_yaml,
 )
-from xrealign_bench.evaluate import Options, part_of_suite, prepare
+from xrealign_bench.errors import UserError
+from xrealign_bench.evaluate import Options, part_of_suite, prepare, result_folder
 from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_result, write_result
+from xrealign_bench.results.files import read_comparison, read_result, write_result
 from xrealign_bench.scoring.aggregate import summarise
+from xrealign_bench.specs.suite import chosen_seeds
 
 Finished = tuple[World, Ran]
 WorldMaker = Callable[..., World]
@@ -245,7 +248,7 @@ def test_a_part_is_kept_apart_and_not_ranked(
     assert any(reason in lack for lack in result.missing)
     assert essence(world.result("alignfreeze-front")) == whole
     rows = json.loads((world.output / "small-1.0" / "leaderboard.json").read_bytes())["rows"]
-    ranks = {Path(row["result"]).parent.name: row["rank"] for row in rows}
+    ranks = {Path(row["result"]).parent.name: row["rank_low"] for row in rows}
     assert {name: rank is None for name, rank in ranks.items()} == {
         "finetune-only": False,
         "alignfreeze-front": False,
@@ -257,6 +260,76 @@ def test_a_part_is_kept_apart_and_not_ranked(
     assert pictures == {f"{world.place}.png", f"{world.place}{part}.png"}
     if "--limit" not in options:  # a part of what is stored
         assert "0 stages run" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "seeds", "end"),
+    [
+        ([], [3, 7], ""),
+        ([7, 3], [3, 7], ""),
+        ([7], [7], "--seed7"),
+        ([12, 11, 13], [12, 11, 13], "--seed12-11-13"),
+    ],
+)
+def test_the_suites_seeds_or_fresh_ones_are_planned(
+    new_world: WorldMaker, asked: list[int], seeds: list[int], end: str
+) -> None:
+    """Each for every training of both recipes; fresh ones in folders of their own, beside those of the suite."""
+    world = new_world(seeds=[3, 7])
+    plan = prepare(Options(suite=str(world.suite), checkpoint=str(world.checkpoint), seeds=asked, device="cpu"))
+    assert plan.request.seeds == seeds and plan.request.suite.seeds == [3, 7]
+    assert [run.recipe.name for run in plan.runs] == RECIPES
+    for run in plan.runs:
+        assert [seed for _, seed in run.finetune] == seeds
+        assert result_folder(plan, run.recipe) == Path("small-1.0", world.place, run.recipe.name + end)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ([3, 11], "--seed 11: is not a seed of the suite (3, 7), and 3 is. Fresh seeds confirm what the suite's"),
+        ([11, 7, 3], "--seed 11: is not a seed of the suite (3, 7), and 7, 3 is. "),
+        ([11, 12, 11], "--seed 11: is given twice; give each seed once"),
+        ([-1], "--seed -1: is out of range. Give a number from 0 to 4294967295"),
+        ([11, 2**32], "--seed 4294967296: is out of range. "),
+    ],
+)
+def test_seeds_that_can_not_be_evaluated_together_are_refused(asked: list[int], told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        chosen_seeds(asked, [3, 7])
+    assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+
+
+def test_fresh_seeds_confirm_the_suites_row_or_do_not(finished: Finished, tmp_path: Path) -> None:
+    world = copy_of(finished[0], tmp_path)
+    whole = essence(world.result("alignfreeze-front"))
+    before = {row["recipe"]: row for row in board_rows(world)}
+    ran = world.evaluate("--seed", 11, "--seed", 12, "--seed", 13)
+    assert ran.status == 0, ran.err
+    assert "Partial, so not ranked: seeds not evaluated: 3, 7" in ran.out and "mean over 3 seeds ± std" in ran.out
+    fresh = world.result("alignfreeze-front--seed11-12-13")
+    result = read_result(fresh)
+    assert (result.seeds, result.suite.seeds, result.has_fresh_seeds) == ([11, 12, 13], [3, 7], True)
+    assert essence(world.result("alignfreeze-front")) == whole
+    rows = board_rows(world)
+    by_folder = {Path(row["result"]).parent.name: row for row in rows}
+    assert len(rows) == 4 and [row["rank_low"] for row in rows[2:]] == [None, None]
+    for name in RECIPES:
+        # The suite's rows are as before, but for what the fresh seeds say; that is the interval of their gain.
+        changed = {"confirmed", "confirmed_on_seeds"} if name != "finetune-only" else set()
+        assert {key for key in before[name] if before[name][key] != by_folder[name][key]} == changed
+    comparison = read_comparison(fresh)
+    assert comparison is not None and comparison.gains["xr"].low is not None
+    found = by_folder["alignfreeze-front"]
+    assert (found["confirmed_on_seeds"], found["confirmed"]) == (3, comparison.gains["xr"].low > 0)
+    page = (world.output / "small-1.0" / "README.md").read_text()
+    assert "--seed 11 --seed 12 --seed 13" in command("reproduce", fresh).out
+    assert page.count("\n| fresh seeds | ") == 2 and page.count("confirmed on 3 fresh seeds: ") == 1
+
+
+def board_rows(world: World) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((world.output / "small-1.0" / "leaderboard.json").read_bytes())["rows"]
+    return rows
 
 
 def test_one_of_two_tasks_is_a_part(new_world: WorldMaker) -> None:

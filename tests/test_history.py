@@ -68,9 +68,9 @@ def test_a_withdrawn_row_stays_without_a_rank(results: Path) -> None:
     before = rows(results)
     assert command("leaderboard", "withdraw", results / RECIPE, "--reason", "the <b>wrong</b> corpus").status == 0
     after = rows(results)
-    assert before[RECIPE]["rank"] is not None and after[RECIPE]["rank"] is None
+    assert before[RECIPE]["rank_low"] is not None and after[RECIPE]["rank_low"] is None
     assert after[RECIPE]["unranked"][0].endswith(": the <b>wrong</b> corpus")
-    assert after[RECIPE]["xr"] == before[RECIPE]["xr"] and after["finetune-only"]["rank"] == 1
+    assert after[RECIPE]["xr"] == before[RECIPE]["xr"] and after["finetune-only"]["rank_low"] == 1
     assert "| withdrawn |" in page(results) and "the &lt;b&gt;wrong" in page(results)
     again = command("leaderboard", "withdraw", results / RECIPE, "--reason", "once more")
     assert (again.status, "is withdrawn already" in again.err) == (2, True)
@@ -81,7 +81,7 @@ def test_a_withdrawn_row_stays_without_a_rank(results: Path) -> None:
 def test_what_was_compared_with_a_withdrawn_baseline_has_no_rank(results: Path) -> None:
     command("leaderboard", "withdraw", results / "finetune-only", "--reason", "an old driver")
     found = rows(results)
-    assert [row["rank"] for row in found.values()] == [None, None]
+    assert [row["rank_low"] for row in found.values()] == [None, None]
     assert "the finetune-only result that it was compared with is not here" in " ".join(found[RECIPE]["unranked"])
 
 
@@ -98,7 +98,7 @@ def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results:
     assert read_result(results / RECIPE) == right
     assert [event.what for event in read_history(results / RECIPE).events] == ["rerun", "corrected"]
     found = rows(results)[RECIPE]
-    assert (found["trust"], found["rank"] is not None) == ("rerun", True)
+    assert (found["trust"], found["rank_low"] is not None) == ("rerun", True)
     assert page(results).count(": computed too coarsely") == 1
     assert sorted(path.name for path in results.iterdir()) == [RECIPE, "finetune-only"]
 

@@ -18,11 +18,12 @@ import pytest
 import yaml
 
 from tests.small import command
-from xrealign_bench.specs import Recipe
+from xrealign_bench.specs import Recipe, Suite, find_spec
 from xrealign_bench.specs.yaml import shipped_folder
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "leaderboard" / "results" / "demo-1.0" / "xrealign-mini"
+DEMO = find_spec("demo", Suite)
+SHIPPED = ROOT / "leaderboard" / "results" / DEMO.id / "xrealign-mini"
 RECIPE, BASELINE = "alignfreeze-front", "finetune-only"
 FILE = shipped_folder(Recipe) / f"{RECIPE}.yaml"
 
@@ -30,7 +31,7 @@ FILE = shipped_folder(Recipe) / f"{RECIPE}.yaml"
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """The recipe's results, its baseline's, and those of another recipe."""
-    place = tmp_path / "results" / "demo-1.0" / "xrealign-mini"
+    place = tmp_path / "results" / DEMO.id / "xrealign-mini"
     for name in (RECIPE, BASELINE, "alignfreeze-full"):
         shutil.copytree(SHIPPED / name, place / name, ignore=shutil.ignore_patterns("history.json"))
     return tmp_path / "results"
@@ -51,7 +52,7 @@ def test_what_is_good_is_laid_out_as_the_repository_is(results: Path) -> None:
     assert ran.status == 0, ran.err
     out = results.parent / "out"
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    place = "leaderboard/results/demo-1.0/xrealign-mini"
+    place = f"leaderboard/results/{DEMO.id}/xrealign-mini"
     assert f"submissions/{RECIPE}.yaml" in files and f"{place}/{RECIPE}/result.json" in files
     assert f"{place}/{BASELINE}/predictions-cldr-phrases.parquet" in files
     assert not any("alignfreeze-full" in file for file in files)
@@ -64,7 +65,7 @@ def test_what_is_good_is_laid_out_as_the_repository_is(results: Path) -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path) -> None:
-    place = results / "demo-1.0" / "xrealign-mini"
+    place = results / DEMO.id / "xrealign-mini"
 
     def worse(content: Any) -> None:
         content["scores"] = [score for score in content["scores"] if score["seed"] != 66]
@@ -89,23 +90,23 @@ def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path)
 
 
 def test_a_comparison_that_the_predictions_do_not_give_is_told(results: Path) -> None:
-    path = results / "demo-1.0" / "xrealign-mini" / RECIPE / "comparison.json"
+    path = results / DEMO.id / "xrealign-mini" / RECIPE / "comparison.json"
     change(path, lambda content: content["gains"]["xr"].update(mean=0.2))
     ran = submit(results)
     assert ran.status == 2 and "comparison.json: is not what the predictions give; evaluate again" in ran.err
 
 
 def test_a_missing_baseline_is_told(results: Path) -> None:
-    shutil.rmtree(results / "demo-1.0" / "xrealign-mini" / BASELINE)
+    shutil.rmtree(results / DEMO.id / "xrealign-mini" / BASELINE)
     ran = submit(results)
     assert ran.status == 2 and "no comparison.json with a finetune-only result that is there" in ran.err
 
 
 def test_another_suite_of_the_same_name_is_told(results: Path) -> None:
-    path = results / "demo-1.0" / "xrealign-mini" / RECIPE / "result.json"
+    path = results / DEMO.id / "xrealign-mini" / RECIPE / "result.json"
     change(path, lambda content: content["suite"]["finetuning"].update(steps=7))
     ran = submit(results)
-    assert ran.status == 2 and "its suite demo-1.0 is not the one of this installation" in ran.err
+    assert ran.status == 2 and f"its suite {DEMO.id} is not the one of this installation" in ran.err
 
 
 def test_a_recipe_without_results_is_told(results: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.small import command
-from tests.test_submit import FILE, RECIPE, SHIPPED, change
+from tests.test_submit import DEMO, FILE, RECIPE, SHIPPED, change
 from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     """The baseline's result, to be submitted by itself: it is computed again but compared with nothing.
 
     Without its history, which is the board's and no part of what is submitted."""
-    return copied(tmp_path / "results" / "demo-1.0" / "xrealign-mini" / BASELINE)
+    return copied(tmp_path / "results" / DEMO.id / "xrealign-mini" / BASELINE)
 
 
 def copied(folder: Path) -> Path:
@@ -95,7 +95,7 @@ def test_a_changed_prediction(folder: Path) -> None:
 
 def test_another_suite_digest(folder: Path) -> None:
     lines = edit(folder, lambda content: content.update(suite_digest="0" * 64))
-    assert len(lines) == 1 and told(lines, "its suite's digest is 000000000000, which is not that of demo-1.0")
+    assert len(lines) == 1 and told(lines, f"its suite's digest is 000000000000, which is not that of {DEMO.id}")
 
 
 def test_a_missing_language_even_where_nothing_else_is_left_of_it(folder: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_missing_language_even_where_nothing_else_is_left_of_it(folder: Path) 
     predict(folder, lambda table: table.filter(pa.compute.not_equal(table["language"], "sw")))
     lines = refused(folder)
     assert len(lines) == 2
-    assert told(lines, "languages not evaluated: sw", "its languages are not those of demo-1.0 as this installation")
+    assert told(lines, "languages not evaluated: sw", f"its languages are not those of {DEMO.id} as this installation")
 
 
 def test_duplicate_rows(folder: Path) -> None:
@@ -118,9 +118,11 @@ def test_duplicate_rows(folder: Path) -> None:
     assert told(refused(folder), "has an example twice")
     shutil.rmtree(folder)
     for name in "ab":  # of which one would be written over the other
-        copied(folder.parents[2] / name / "demo-1.0" / "xrealign-mini" / BASELINE)
-    (folder.parents[2] / "b" / "demo-1.0" / "xrealign-mini" / BASELINE / PREDICTIONS).unlink()
-    assert told(refused(folder), "demo-1.0/xrealign-mini/finetune-only: is twice below", "missing; the result's scores")
+        copied(folder.parents[2] / name / DEMO.id / "xrealign-mini" / BASELINE)
+    (folder.parents[2] / "b" / DEMO.id / "xrealign-mini" / BASELINE / PREDICTIONS).unlink()
+    assert told(
+        refused(folder), f"{DEMO.id}/xrealign-mini/finetune-only: is twice below", "missing; the result's scores"
+    )
 
 
 @pytest.mark.parametrize("path", ["../../../secret.parquet", "/etc/passwd", "predictions-../x.parquet"])
@@ -155,7 +157,7 @@ def test_links_are_not_followed(folder: Path) -> None:
 def test_a_result_in_anothers_place(folder: Path) -> None:
     elsewhere = folder.parent.with_name("xrealign-maxi") / BASELINE
     shutil.move(folder.parent, elsewhere.parent)
-    assert told(refused(elsewhere), "belongs in a folder demo-1.0/xrealign-mini")
+    assert told(refused(elsewhere), f"belongs in a folder {DEMO.id}/xrealign-mini")
 
 
 def test_html_in_a_name(folder: Path) -> None:
@@ -176,8 +178,9 @@ def test_a_huge_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.truncate(folder / "result.json", job.LARGEST_FILE + 1)
     assert told(refused(folder), "result.json: has 52,428,801 bytes")
     shutil.copytree(SHIPPED / BASELINE, folder, dirs_exist_ok=True)
+    values = 268_876 * len(DEMO.seeds)  # as many with each seed
     monkeypatch.setattr(job, "LARGEST_VALUES", 1000)  # such as a hundred million times the same, which is small on disk
-    assert told(refused(folder), f"{PREDICTIONS}: has 806,628 values, more than the 1,000 that it may have")
+    assert told(refused(folder), f"{PREDICTIONS}: has {values:,} values, more than the 1,000 that it may have")
     file = folder.parents[3] / f"{BASELINE}.yaml"
     file.write_text("# " + "x" * job.LARGEST_RECIPE)
     assert told(refused(folder, file), f"{BASELINE}.yaml: has 16,386 bytes")
@@ -191,11 +194,12 @@ def test_nan(folder: Path) -> None:
     assert told(refused(folder), "accuracy: Input should be a finite number (given: inf)")
 
 
-@pytest.mark.parametrize(("seeds", "said"), [([31, 42], "31, 42"), ([31, 42, 66, 99], "31, 42, 66, 99")])
-def test_a_wrong_list_of_seeds(folder: Path, seeds: list[int], said: str) -> None:
-    """Such as the best two of three: the board's means are over the list."""
+@pytest.mark.parametrize("seeds", [DEMO.seeds[:-1], [*DEMO.seeds, 99]])
+def test_a_wrong_list_of_seeds(folder: Path, seeds: list[int]) -> None:
+    """Such as the best of them: the board's means are over the list."""
+    said, right = (", ".join(map(str, each)) for each in (seeds, DEMO.seeds))
     lines = edit(folder, lambda content: content.update(seeds=seeds))
-    assert len(lines) == 1 and told(lines, f"its seeds are {said}, those of demo-1.0 31, 42, 66; evaluate these")
+    assert len(lines) == 1 and told(lines, f"its seeds are {said}, those of {DEMO.id} {right}; evaluate these")
 
 
 def test_all_of_it_is_told_at_once(folder: Path) -> None:
@@ -209,7 +213,7 @@ def test_all_of_it_is_told_at_once(folder: Path) -> None:
     assert len(lines) == len(set(lines)) == 6
     assert told(
         lines, "suite's digest", "its seeds are 31,", "architecture: has HTML", "the predictions give",
-        "tlh 31: has a score and no predictions", "has scores that demo-1.0 does not ask for: cldr-phrases tlh 31",
+        "tlh 31: has a score and no predictions", f"has scores that {DEMO.id} does not ask for: cldr-phrases tlh 31",
     )  # fmt: skip
 
 
@@ -284,7 +288,7 @@ def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.Monk
     written = job.write(submission, top / "mine.yaml", top / "out")
     assert [path.relative_to(top / "out").as_posix() for path in written] == [
         "submissions/mine.yaml",
-        f"leaderboard/results/demo-1.0/xrealign-mini/{BASELINE}",
+        f"leaderboard/results/{DEMO.id}/xrealign-mini/{BASELINE}",
     ]
     with pytest.raises(UserError, match="is not empty"):
         job.write(submission, top / "mine.yaml", top / "out")

@@ -200,7 +200,7 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such suite, or it is wrong.
     """
-    from xrealign_bench.results.collect import describe_language
+    from xrealign_bench.results.describe import describe_language
 
     suite = find_spec(name_or_file, Suite)
     tasks = [find_beside(name, Task, name_or_file) for name in suite.tasks]

@@ -37,7 +37,7 @@ from xrealign_bench.results.files import find_results, read_comparison, read_res
 from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
-from xrealign_bench.specs.suite import chosen
+from xrealign_bench.specs.suite import chosen, chosen_seeds
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
@@ -112,7 +112,7 @@ def prepare(options: Options) -> Plan:
             suite_tasks=tasks,
             tasks=_asked(tasks, chosen("task", options.tasks, suite.tasks), targets, named=bool(options.tasks)),
             languages=targets,
-            seeds=chosen("seed", options.seeds, suite.seeds),
+            seeds=chosen_seeds(options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
             data_root=options.data_root,

@@ -17,7 +17,7 @@ from xrealign_bench.catalogue import validate_file
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import capped
 from xrealign_bench.models.device import how_computed
-from xrealign_bench.results.collect import describe_language
+from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import COMPARISON, RESULT, find_results, read_comparison, read_result
 from xrealign_bench.results.rescore import rescore
 from xrealign_bench.results.schema import BASELINE, Result, digest_suite

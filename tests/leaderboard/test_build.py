@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.leaderboard.test_table import BASELINE, entry
-from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite
+from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
+from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite, make_task, realignment
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.table import Entry
@@ -42,7 +42,7 @@ def page(tmp_path: Path) -> Path:
         tmp_path,
         BASELINE,
         good,
-        entry("equal", 0.045, 0.03, 0.05),
+        entry("equal", 0.045, 0.035, 0.055),
         entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages),
     )
     written = build(results, tmp_path / "out")
@@ -73,7 +73,7 @@ def test_a_page_of_a_result_says_what_is_stored(page: Path) -> None:
     # A score of 0.25 against a baseline of 0.2 is what the result says; the change is the comparison's.
     (row,) = [line for line in text.splitlines() if "languages/sw.md" in line]
     cells = [
-        "low", "0.80", "no", "25.0 ±0.0", "53.0 ±0.0", "-3.0 [-3.0, -3.0]", "0.0010", "harmed ▼", "harmed",
+        "low", "0.80", "no", "25.0", "53.0", "-3.0 [-3.0, -3.0]", "0.0010", "harmed ▼", "harmed",
     ]  # fmt: skip
     assert row.endswith(f" | {' | '.join(cells)} |")
     assert "Not ranked: limited to 5 examples" in (page.parent / "results/mini/part.md").read_text()
@@ -97,8 +97,9 @@ def test_pages_of_what_is_gone_are_removed_and_other_files_stay(page: Path) -> N
 
 
 def test_ranks_as_shown(page: Path) -> None:
-    rows = re.findall(r"^\| (\d|–|partial) \| \[([\w-]+)\]", page.read_text(), flags=re.MULTILINE)
-    assert rows == [("1", "good"), ("1", "equal"), ("3", "finetune-only"), ("partial", "part")]
+    rows = re.findall(r"^\| ([\d–]+|partial) \| \[([\w-]+)\]", page.read_text(), flags=re.MULTILINE)
+    # Gains of 5.0 and 4.5 points with standard errors of 0.5 can't be told apart; both are above 0.
+    assert rows == [("1–2", "good"), ("1–2", "equal"), ("3", "finetune-only"), ("partial", "part")]
     assert re.search(r"- \[part\]\(.*\): limited to 5 examples$", page.read_text(), flags=re.MULTILINE)
 
 
@@ -161,8 +162,10 @@ def test_gains_are_told_once_and_not_of_rows_that_have_none(tmp_path: Path) -> N
 
 def test_rules_say_how_ranks_come_about(page: Path) -> None:
     text = page.read_text()
-    for said in ("shares the rank of the row above", "Holm", "mean of the three tier"):
+    for said in ("the set of ranks that the tests leave", "Holm", "the mean over tasks of the mean over tiers"):
         assert said in text
+    # No tier of the toy suite has five languages.
+    assert "the mean over all targets (here: `tags`)" in text
     assert "close ≤ 0.25 < middle ≤ 0.6 < distant" in text
 
 
@@ -175,11 +178,14 @@ def test_language_table_marks_helped_and_harmed(page: Path) -> None:
 def test_csv_and_json_agree_with_the_page(page: Path) -> None:
     with (page.parent / "leaderboard.csv").open() as file:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
-    # (0.85 + 0.65) / 2, 0.55 and 0.25, each 5 points above the baseline's.
-    assert float(rows["good"]["xr"]) == pytest.approx(100 * (0.75 + 0.55 + 0.25) / 3, abs=1e-3)
+    # 0.85, 0.65, 0.55 and 0.25, each 5 points above the baseline's.
+    assert float(rows["good"]["xr"]) == pytest.approx(100 * (0.85 + 0.65 + 0.55 + 0.25) / 4, abs=1e-3)
     assert (rows["good"]["gain_xr"], rows["good"]["gain_xr_low"], rows["good"]["gain_xr_high"]) == ("5.0", "4.0", "6.0")
-    assert (rows["part"]["rank"], rows["part"]["unranked"]) == ("", "limited to 5 examples")
+    ranks = [(row["rank_low"], row["rank_high"]) for row in rows.values()]
+    assert ranks == [("1", "2"), ("1", "2"), ("3", "3"), ("", "")]
+    assert (rows["part"]["unranked"], rows["part"]["ddof"]) == ("limited to 5 examples", "1")
     content = json.loads((page.parent / "leaderboard.json").read_text())
+    assert (content["schema_version"], content["scoring"]) == (2, 2)
     assert [row["recipe"] for row in content["rows"]] == list(rows)
     assert content["rows"][0]["gain_low"] == {"mean": 5.0, "low": 4.0, "high": 6.0, "languages": 4, "reason": None}
     with (page.parent / "languages.csv").open() as file:
@@ -201,10 +207,11 @@ def test_nothing_to_build_from_is_an_error(tmp_path: Path) -> None:
 
 
 def test_building_needs_no_heavy_library(page: Path) -> None:
+    """Only scipy, whose distribution of t ranks are tested with, and numpy, which it stands on."""
     code = (
         "import sys; from pathlib import Path; from xrealign_bench.leaderboard.build import build\n"
         "build(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-        "print(sorted({'torch', 'numpy', 'pyarrow', 'scipy', 'matplotlib', 'datasets'} & set(sys.modules)))"
+        "print(sorted({'torch', 'pyarrow', 'pandas', 'statsmodels', 'matplotlib', 'datasets'} & set(sys.modules)))"
     )
     arguments = [str(page.parents[2] / "results"), str(page.parents[1])]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
@@ -217,3 +224,136 @@ def test_every_link_of_the_boards_in_the_repository_leads_somewhere() -> None:
     for page in pages:
         for link in set(re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))):
             assert link.startswith("https://") or (page.parent / unquote(link)).is_file(), f"{page}: {link}"
+
+
+def cells(page: Path, start: str) -> list[str]:
+    """Of the first line of a table that begins so."""
+    line = next(line for line in page.read_text().splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_tier_columns_say_how_many_languages_they_have_in_how_many_tasks(tmp_path: Path) -> None:
+    """Two tasks, one of them with three languages of the low tier: too few for its score and for the tier's column."""
+    codes = [each.code for each in TIERED]
+    suite = make_suite(TIERED, tasks=("tags", "names"))
+    tasks = [make_task("tags", ["en", *codes]), make_task("names", ["en", *codes[:13]])]
+    means = {"tags": {"h": 0.8, "m": 0.6, "l": 0.4}, "names": {"h": 0.6, "m": 0.4, "l": 0.9}}
+    scores = {
+        (task.name, code, seed): 0.95 if code == "en" else means[task.name][code[0]]
+        for task in tasks
+        for code in task.languages
+        for seed in (1, 2)
+    }
+    result = make_result(scores, suite=suite, tasks=tasks, languages=TIERED)
+    page = build(store(tmp_path, Entry(Path("finetune-only"), result, None)), tmp_path / "out")[0]
+    assert cells(page, "Rank")[6:9] == ["High<br>5 × 2 tasks", "Medium<br>5 × 2 tasks", "Low<br>5 × 1 task"]
+    # XR: tags (80 + 60 + 40) / 3, names (60 + 40) / 2; low is that of tags alone.
+    line = cells(page, "1 ")
+    assert line[4] == "55.0" and line[6:10] == ["70.0", "50.0", "40.0", "95.0"]
+    _, tags, names = page.read_text().split("### Scores: ")
+    for text, averaged, figures in (
+        (tags, "high, medium, low", ["60.0", "60.0", "80.0", "60.0", "40.0"]),
+        # All: (5 x 60 + 5 x 40 + 3 x 90) / 13.
+        (names, "high, medium", ["50.0", "59.2", "60.0", "40.0", "90.0"]),
+    ):
+        head, _, row = text.splitlines()[2:5]
+        sizes = ["15", "5"] if text is tags else ["13", "3"]
+        assert head.startswith(
+            f"| Recipe | XR<br>mean over {averaged} | All<br>{sizes[0]} | High<br>5 | Medium<br>5 | "
+        )
+        assert f"| Low<br>{sizes[1]} |" in head and " | ".join(figures) in row
+    assert "if no tier has them, the task's score is the mean over all targets. The source" in page.read_text()
+
+
+@pytest.mark.parametrize("case", ["computed", "reported", "both"])
+def test_deviations_are_shown_from_three_seeds_on_with_the_ddof_that_the_board_tells(tmp_path: Path, case: str) -> None:
+    """One point more with each seed: the deviation is 1 with ddof 1 and the root of 2/3 with ddof 0."""
+    scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2, 3)}
+    computed = make_result(scores, seeds=(1, 2, 3))
+    reported = computed.model_copy(update={"ddof": 0, "reported": "a paper", "stages": []})
+    both = {"computed": computed, "reported": reported}
+    shown = {name: result for name, result in both.items() if case in (name, "both")}
+    files = build(store(tmp_path, *(Entry(Path(name), each, None) for name, each in shown.items())), tmp_path / "out")
+    text = files[0].read_text()
+    assert re.findall(r"\| 3 \| (54\.5[^|]*) \|", text) == [
+        {"computed": "54.5 ±1.0", "reported": "54.5 ±0.8"}[n] for n in shown
+    ]
+    told = {
+        "computed": "(ddof 1; shown from 3 seeds on)",
+        "reported": "(ddof 0, as published; shown from 3 seeds on)",
+        "both": "(ddof 1; 0 in reported rows, as published; shown from 3 seeds on)",
+    }
+    assert told[case] in text
+    rows = json.loads(files[3].read_text())["rows"]
+    assert [(row["ddof"], row["xr"]["std"]) for row in rows] == [
+        {"computed": (1, 1.0), "reported": (0, 0.8165)}[name] for name in shown
+    ]
+
+
+def test_two_seeds_have_no_deviation_on_a_page_and_one_in_the_files(tmp_path: Path) -> None:
+    """A reader of the page takes ±0.0 for knowledge; who reads the files sees how many seeds there are."""
+    scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2)}
+    files = build(store(tmp_path, Entry(Path("finetune-only"), make_result(scores), None)), tmp_path / "out")
+    pages = [files[0], *(files[0].parent / "results").rglob("*.md")]
+    assert len(pages) == 2 and not any(re.search(r"± ?\d", page.read_text()) for page in pages)
+    (row,) = json.loads(files[3].read_text())["rows"]
+    assert (row["seeds"], row["xr"]["std"]) == (2, 0.7071)
+
+
+def test_a_board_of_one_seed_has_gains_and_neither_ranks_nor_verdicts(tmp_path: Path) -> None:
+    baseline = make_result(flat(SCORES, (1,)), seeds=(1,))
+    full = entry("full", 0.05, 0.04, 0.06, baseline, seeds=(1,))
+    files = build(store(tmp_path, Entry(Path("finetune-only"), baseline, None), full), tmp_path / "out")
+    page, text = files[0], files[0].read_text()
+    table = text.partition("## mini")[2]
+    assert cells(page, "– | [full]")[3:6] == ["1", "57.5", "+5.0 [+4.0, +6.0]"] and cells(page, "– | [full]")[10] == "–"
+    assert "one seed decides nothing" in table and "With one seed it is the prior's." in text
+    assert not re.search("[▲▼†]", table.replace("▲ / ▼", "").replace("† + / -", ""))
+    row = cells(page.parent / "results/mini/full.md", "[SW (sw)]")
+    assert row[-3:] == ["–", "untested", "same"]
+    rows = json.loads(files[3].read_text())["rows"]
+    assert [(row["rank_low"], row["helped"], row["harmed"], row["xr"]["std"]) for row in rows] == [(None,) * 4] * 2
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(0.01, 0.03, "confirmed"), (-0.01, 0.03, "not confirmed")])
+def test_fresh_seeds_stand_beside_the_row_that_they_confirm_or_do_not(
+    tmp_path: Path, low: float, high: float, said: str
+) -> None:
+    full = entry("full", 0.05, 0.04, 0.06)
+    alone = build(store(tmp_path / "alone", BASELINE, full), tmp_path / "alone" / "out")
+    beside = build(store(tmp_path / "beside", BASELINE, full, *on_fresh_seeds(low, high)), tmp_path / "beside" / "out")
+    page = beside[0]
+    interval = f"{100 * (low + high) / 2:+.1f} \\[{100 * low:+.1f}, {100 * high:+.1f}\\]"
+    assert cells(page, "1 |")[5] == f"+5.0 [+4.0, +6.0]<br>{said} on 3 fresh seeds: {interval}"
+    assert "fresh seeds" not in alone[0].read_text().partition("## mini")[2]
+    recipes = [cells(page, f"fresh seeds | [{name}")[1].partition("]")[0] for name in ("full", "finetune-only")]
+    assert recipes == ["[full--seed11-12-13", "[finetune-only--seed11-12-13"]
+    without, rows = (json.loads(files[3].read_text())["rows"] for files in (alone, beside))
+    confirmed = {"confirmed": said == "confirmed", "confirmed_on_seeds": 3}
+    # The suite's rows have the ranks and scores that they have alone.
+    assert rows[:2] == [without[0] | confirmed, without[1]]
+    assert [(row["rank_low"], row["confirmed"], row["seeds"]) for row in rows[2:]] == [(None, None, 3)] * 2
+
+
+def test_a_comparison_of_the_first_scoring_has_no_rank_and_the_board_says_what_to_do(tmp_path: Path) -> None:
+    full = entry("full", 0.05, 0.04, 0.06)
+    assert full.comparison is not None
+    old = Entry(full.folder, full.result, full.comparison.model_copy(update={"scoring": 1, "prior": None}))
+    page = build(store(tmp_path, BASELINE, old), tmp_path / "out")[0]
+    assert cells(page, "– | [full]")[5] == "–"
+    told = "its comparison is of scoring 1; run xrealign-bench leaderboard recompare for that of scoring 2"
+    assert f"- [full](results/mini/full.md): {told}\n" in page.read_text()
+    assert "### Gains" not in page.read_text() and "▼ †" not in page.read_text().partition("## mini")[2]
+
+
+def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:
+    """Unclassified languages too, and those that a realignment read no pairs of."""
+    languages = [*LANGUAGES, Lang("xx", "unclassified", seen=None)]
+    result = make_result(flat(SCORES | {"xx": 0.4}), languages=languages, realignment=[realignment(1), realignment(2)])
+    page = build(store(tmp_path, Entry(Path("finetune-only"), result, None)), tmp_path / "out")[0]
+    head = cells(page.parent / "results/mini/finetune-only.md", "Task")
+    row = cells(page.parent / "results/mini/finetune-only.md", "tags")
+    shown = dict(zip(head, row, strict=True))
+    # The pairs read are those of sw; 0.8, 0.6, 0.5 and 0.4 are the others'.
+    assert (shown["Unclassified"], shown["Not realigned"]) == ("40.0", "57.5")
+    assert list(shown)[-3:] == ["Unclassified", "Not realigned", "Source"]

@@ -121,7 +121,7 @@ def test_a_computed_baseline_stands_beside_them(tmp_path: Path) -> None:
     board = json.loads((tmp_path / "out" / "alignfreeze-1.0" / "leaderboard.json").read_text())
     assert board["suite_digest"] == computed.suite_digest
     (alone,) = [row for row in board["rows"] if row["trust"] == "rescored"]
-    assert (alone["rank"], alone["xr"]["mean"]) == (1, 50.0)
+    assert (alone["rank_low"], alone["rank_high"], alone["xr"]["mean"]) == (1, 1, 50.0)
     shipped = json.loads((RESULTS.parents[1] / "alignfreeze-1.0" / "leaderboard.json").read_text())["rows"]
 
     def without_paths(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

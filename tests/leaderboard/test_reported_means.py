@@ -170,7 +170,7 @@ def test_csv_and_json_keep_them_apart() -> None:
     assert pos["ddof"] == "1" and len(pos["languages"].split("; ")) == 54
     content = json.loads((BOARD / "leaderboard.json").read_text())
     assert len(content["reported_means"]) == len(rows)
-    assert all(row["rank"] is None and row["trust"] == "reported" for row in content["rows"])
+    assert all(row["rank_low"] is None and row["trust"] == "reported" for row in content["rows"])
     assert all(
         row["xr"]["mean"] is None and not any(name.startswith("gain") for name in row) for row in content["rows"]
     )
@@ -194,7 +194,7 @@ def test_they_change_nothing_that_is_computed(tmp_path: Path) -> None:
     reported = Entry(Path("results/published"), means_of(good.result), None)
     both = build(store(tmp_path / "both", BASELINE, good, reported), tmp_path / "both" / "out")
     without, beside = (json.loads(files[3].read_text()) for files in (alone, both))
-    assert beside["rows"][:2] == without["rows"] and beside["rows"][2]["rank"] is None
+    assert beside["rows"][:2] == without["rows"] and beside["rows"][2]["rank_low"] is None
     assert beside["suite_digest"] == without["suite_digest"] == good.result.suite_digest
     assert alone[2].read_bytes() == both[2].read_bytes()
     assert [path.name for path in both][4:] == ["reported.csv"] and len(alone) == 4

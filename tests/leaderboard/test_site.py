@@ -15,8 +15,8 @@ import pytest
 from matplotlib.path import Path as Outline
 
 from tests.leaderboard.test_build import NASTY, store
-from tests.leaderboard.test_table import BASELINE, entry
-from tests.scoring.builder import LANGUAGES, Lang
+from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
+from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
 from tests.small import command
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.site import build, charts
@@ -24,6 +24,7 @@ from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.leaderboard.site.serve import serve
 from xrealign_bench.leaderboard.table import Entry
+from xrealign_bench.results.schema import ReportedMean
 from xrealign_bench.scoring.regression import regress
 
 FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("use", "href"), ("form", "action")}
@@ -71,7 +72,7 @@ def nasty_results(root: Path) -> Path:
     elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": NASTY, "weights_sha256": "9" * 64})
     other = Entry(Path("results/other"), BASELINE.result.model_copy(update={"checkpoint": elsewhere}), None)
     part = entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages)
-    return store(root, BASELINE, good, entry("equal", 0.045, 0.03, 0.05), part, other)
+    return store(root, BASELINE, good, entry("equal", 0.045, 0.035, 0.055), part, other)
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +142,9 @@ def test_ids_are_unique_and_pages_have_a_language_a_title_and_one_heading(pages:
 def test_the_board_shows_ranks_figures_and_what_is_missing(site: Path) -> None:
     board = Page(site / "toy-1.0" / "index.html")
     good, equal, baseline, part = (row for row in board.rows if len(row) == 18 and row[2] == "mini")
-    assert [row[0] for row in (good, equal, baseline, part)] == ["1", "1", "3", "partial"]
-    # (0.85 + 0.65) / 2, 0.55 and 0.25, each 5 points above the baseline's; in the comparison sw loses 3.
-    assert good[3:11] == ["rescored", "2", "51.7 ±0.0", "+5.0 [+4.0, +6.0]", "75.0", "55.0", "25.0", "95.0"]
+    assert [row[0] for row in (good, equal, baseline, part)] == ["1–2", "1–2", "3", "partial"]
+    # 0.85, 0.65, 0.55 and 0.25, each 5 points above the baseline's; in the comparison sw loses 3. No tier is of five.
+    assert good[3:11] == ["rescored", "2", "57.5", "+5.0 [+4.0, +6.0]", "–", "–", "–", "95.0"]
     assert good[11:14] == ["3 / 1", "0 [0, 2] / 1 [1, 3]", "sw -3.0"]
     assert baseline[6] == "baseline" and baseline[11:14] == ["–", "–", "–"]
     assert part[-1] == "limited to 5 examples" and good[-1] == ""
@@ -173,7 +174,7 @@ def test_a_page_of_a_result_has_its_evidence_beside_it(site: Path, results: Path
         assert said in page.text
     assert "xrealign-bench evaluate --suite toy --recipe good --checkpoint mini --device cpu" in page.text
     assert page.row("DE (de)")[1:] == [
-        "high", "Toy", "Latn", "close", "yes", "0.10", "85.0 ±0.0", "49.0 ±0.0", "+1.0 [+1.0, +1.0]", "0.0010",
+        "high", "Toy", "Latn", "close", "yes", "0.10", "85.0", "49.0", "+1.0 [+1.0, +1.0]", "0.0010",
         "helped ▲", "same",
     ]  # fmt: skip
 
@@ -182,11 +183,11 @@ def test_a_page_of_a_language_has_every_checkpoint_and_recipe(site: Path) -> Non
     page = Page(site / "toy-1.0/languages/th.html")
     scores = [(row[0], row[1] == "mini", row[4]) for row in page.rows if len(row) == 10][1:]
     assert sorted(scores) == [
-        ("equal", True, "54.5 ±0.0"),
-        ("finetune-only", False, "50.0 ±0.0"),
-        ("finetune-only", True, "50.0 ±0.0"),
-        ("good", True, "55.0 ±0.0"),
-        ("part", True, "70.0 ±0.0"),
+        ("equal", True, "54.5"),
+        ("finetune-only", False, "50.0"),
+        ("finetune-only", True, "50.0"),
+        ("good", True, "55.0"),
+        ("part", True, "70.0"),
     ]
 
 
@@ -217,6 +218,48 @@ def test_a_wide_heat_map_is_spread_over_pages(results: Path, tmp_path: Path, mon
     heads = [next(row for row in page.rows if row[0] == "Language")[8:] for page in (first, second)]
     assert heads == [["good", "equal"], ["part"]]
     assert all(("a", {"href": "../../checkpoints/mini/2.html"}) in first.elements for _ in heads)
+
+
+def test_a_site_of_one_seed_has_gains_and_no_verdicts(tmp_path: Path) -> None:
+    baseline = make_result(flat(SCORES, (1,)), seeds=(1,))
+    full = entry("full", 0.05, 0.04, 0.06, baseline, seeds=(1,))
+    stored = store(tmp_path, Entry(BASELINE.folder, baseline, None), full)
+    board = build_site(stored, tmp_path / "site")[0].parent / "toy-1.0"
+    row = next(row for row in Page(board / "index.html").rows if row[2] == "mini")
+    assert (row[0], row[6], row[11], row[-1]) == ("–", "+5.0 [+4.0, +6.0]", "–", "one seed decides nothing")
+    assert Page(board / "results/mini/full.html").row("SW (sw)")[-3:] == ["–", "untested", "same"]
+    heat = Page(board / "checkpoints/mini/index.html")
+    assert heat.row("SW (sw)")[-1] == "-3.0"
+
+
+def test_a_confirmed_row_says_so_and_sizes_are_those_of_all_checkpoints(tmp_path: Path) -> None:
+    """The last checkpoint of the board has a publication's means alone, of which no column has languages."""
+    fresh = on_fresh_seeds(0.01, 0.03)
+    codes = [each.code for each in TIERED]
+    elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": "zzz", "weights_sha256": "9" * 64})
+    means = make_result(
+        {}, tasks=[], stages=[], reported="a paper", checkpoint=elsewhere, suite=make_suite(TIERED), languages=TIERED,
+        reported_means=[ReportedMean(test_set="elsewhere", languages=codes, mean=0.5, std=None, ddof=None)],
+    )  # fmt: skip
+    tiered = make_result(flat(dict.fromkeys(["en", *codes], 0.5)), languages=TIERED)
+    stored = store(tmp_path, Entry(BASELINE.folder, tiered, None), Entry(Path("means"), means, None))
+    heads = Page(build_site(stored, tmp_path / "site")[0].parent / "toy-1.0" / "index.html").rows[0]
+    assert heads[7:10] == ["High5 × 1 task", "Medium5 × 1 task", "Low5 × 1 task"]
+    stored = store(tmp_path / "confirmed", BASELINE, entry("full", 0.05, 0.04, 0.06), *fresh)
+    page = Page(build_site(stored, tmp_path / "confirmed" / "site")[0].parent / "toy-1.0" / "index.html")
+    ranks = {row[1]: row[0] for row in page.rows if row[2:3] == ["mini"]}
+    assert list(ranks.values()) == ["1", "2", "fresh seeds", "fresh seeds"]
+    (row,) = [row for row in page.rows if row[0] == "1"]
+    assert row[6] == "+5.0 [+4.0, +6.0]confirmed on 3 fresh seeds: +2.0 [+1.0, +3.0]"
+
+
+def test_the_filter_for_ranked_rows_knows_sets_of_ranks() -> None:
+    script = (Path(build.__file__).parent / "assets" / "site.js").read_text()
+    (pattern,) = re.findall(r"ranked\?\.checked && !/(.*?)/\.test", script)
+    shown = [
+        rank for rank in ("1", "1–3", "12", "–", "partial", "fresh seeds", "withdrawn") if re.search(pattern, rank)
+    ]
+    assert shown == ["1", "1–3", "12"]
 
 
 def test_points_of_charts_say_what_they_are() -> None:

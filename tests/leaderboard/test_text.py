@@ -1,8 +1,8 @@
 """Truth: hand-computed figures stand in the text, and it fits a terminal of 120 columns."""
 
 from tests.leaderboard.test_table import BASELINE, SCORES, comparison_of, entry
-from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite
-from xrealign_bench.leaderboard.text import render_evaluation, render_languages
+from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
+from xrealign_bench.leaderboard.text import ONE_SEED, render_evaluation, render_languages
 from xrealign_bench.results.schema import Result
 
 
@@ -17,19 +17,57 @@ def _line(text: str, start: str) -> list[str]:
 def test_figures_of_a_task() -> None:
     full = entry("full", 0.05, 0.04, 0.06)
     text = render_evaluation([BASELINE.result, full.result], [None, full.comparison])
-    assert _line(text, "finetune-only") == _words("finetune-only 52.5 ±0.0 70.0 50.0 20.0 70.0 50.0 20.0 90.0")
-    assert _line(text, "full ") == (_words("full 57.5 ±0.0 75.0 55.0 25.0 75.0 55.0 25.0 95.0 +5.0 [+4.0, +6.0] 3/1"))
+    assert _line(text, "finetune-only") == _words("finetune-only 52.5 70.0 50.0 20.0 70.0 50.0 20.0 90.0")
+    assert _line(text, "full ") == (_words("full 57.5 75.0 55.0 25.0 75.0 55.0 25.0 95.0 +5.0 [+4.0, +6.0] 3/1"))
     by_one_std = text.partition("tags, languages changed by more than one standard deviation of the first row")[2]
     assert _line(by_one_std, "full ") == _words("full 0 [0, 2] 1 [1, 3]")
-    assert "mean over 2 seeds ± std" in text and "featural distance to en" in text
-    assert "finetune-only  46.7 ±0.0" in text  # (70 + 50 + 20) / 3
+    assert "mean over 2 seeds." in text and "featural distance to en" in text
+    assert "XR score, mean over tasks of the mean over tiers (tags: over all targets, since no tier has 5" in text
+    assert "finetune-only      52.5" in text  # (80 + 60 + 50 + 20) / 4
 
 
-def test_one_seed_is_said_and_has_no_spread() -> None:
+def test_columns_say_how_many_languages_they_are_over() -> None:
+    text = render_evaluation([BASELINE.result], [None])
+    lines = text.splitlines()
+    assert _words(lines[lines.index("tags") + 2]) == ["(4)", "(2)", "(1)", "(1)", "(2)", "(1)", "(1)"]
+
+
+def test_tiers_of_five_languages_make_the_xr_score() -> None:
+    scores = {"en": 0.9} | {each.code: {"h": 0.9, "m": 0.6, "l": 0.15}[each.code[0]] for each in TIERED}
+    text = render_evaluation([make_result(flat(scores), languages=TIERED)], [None])
+    head, _, xr = text.partition("XR score, mean over tasks of the mean over tiers\n")
+    assert _line(xr, "finetune-only") == ["finetune-only", "55.0"]  # (90 + 60 + 15) / 3
+    # Each tier has as many languages in a band as the others, so a band's mean is that of the tiers.
+    assert _line(head, "finetune-only") == _words("finetune-only 55.0 90.0 60.0 15.0 55.0 55.0 90.0")
+
+
+def test_a_standard_deviation_is_shown_from_three_seeds_on_and_says_its_ddof() -> None:
+    """Every language has 1 point more with each seed: the deviation is 1 by ddof 1 and 0.8 by ddof 0."""
+    for seeds, ddof, shown in (((1, 2), 1, ""), ((1, 2, 3), 1, " ±1.0"), ((1, 2, 3), 0, " ±0.8")):
+        scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in seeds}
+        text = render_evaluation([make_result(scores, seeds=seeds, ddof=ddof)], [None])
+        (row, *_) = [line for line in text.splitlines() if line.startswith("finetune-only")]
+        mean = 52.5 + sum(seeds) / len(seeds)
+        assert f" {mean:.1f}{shown}  " in row
+        over = f"mean over {len(seeds)} seeds" + (f" ± std (ddof {ddof})." if shown else ".")
+        assert over in text and ("±" in text) == bool(shown)
+
+
+def test_one_seed_is_said_and_has_no_spread_and_no_verdicts() -> None:
     result = make_result(flat(SCORES, seeds=(1,)), seeds=(1,))
-    text = render_evaluation([result], [None])
-    assert "seed 1 only" in text and "±" not in text
-    assert _line(text, "finetune-only")[1] == "52.5"
+    alone = render_evaluation([result], [None])
+    assert "seed 1 only" in alone and "±" not in alone and ONE_SEED not in alone
+    assert _line(alone, "finetune-only")[1] == "52.5"
+    full = entry("full", 0.05, 0.04, 0.06, result, seeds=(1,))
+    text = render_evaluation([result, full.result], [None, full.comparison])
+    assert _line(text, "full ")[-4:] == ["+5.0", "[+4.0,", "+6.0]", "–"]
+    assert "with one seed by the prior" in text and "\n\n" + ONE_SEED in text
+    assert ONE_SEED.startswith("One seed shows no gain for certain")
+    assert "standard deviation of the first row" not in text and "Holm" not in text
+    languages = render_languages([result, full.result], [None, full.comparison])
+    assert _line(languages, "DE (de)")[-2:] == ["85.0", "(+1.0)"] and "helped/harmed" not in languages
+    several = entry("full", 0.05, 0.04, 0.06)
+    assert ONE_SEED not in render_evaluation([BASELINE.result, several.result], [None, several.comparison])
 
 
 def test_groups_of_words_have_their_own_table() -> None:
@@ -42,7 +80,7 @@ def test_groups_of_words_have_their_own_table() -> None:
     text = render_evaluation([grouped(BASELINE.result)], [None])
     words = text[text.index("by kind of word") :]
     assert _line(words, "recipe") == ["recipe", "held_out", "other"]
-    assert _line(words, "finetune-only") == ["finetune-only", "25.0", "±0.0", "50.0", "±0.0"]
+    assert _line(words, "finetune-only") == ["finetune-only", "25.0", "50.0"]
     assert "by kind of word" not in render_evaluation([BASELINE.result], [None])
 
 

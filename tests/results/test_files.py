@@ -49,20 +49,11 @@ def test_comparison_round_trip_and_absence(tmp_path: Path) -> None:
 
 def test_unknown_schema_version_is_refused_by_name(tmp_path: Path) -> None:
     path = write_result(tmp_path, make_result(SCORES))
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 7'))
-    with pytest.raises(UserError, match=r"result\.json: schema_version is 7; .* reads version 1 only"):
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 7'))
+    with pytest.raises(
+        UserError, match=r"result\.json: schema_version is 7; .* reads versions up to 2\. Install a newer"
+    ):
         read_result(tmp_path)
-
-
-def test_a_comparison_of_an_older_version_is_refused_and_told_how_to_renew(tmp_path: Path) -> None:
-    for name in ("finetune-only", "full"):
-        write_system(tmp_path / name, RIGHT, recipe=name)
-    path = write_comparison(tmp_path / "full", compare(tmp_path / "full", tmp_path / "finetune-only", resamples=200))
-    old = json.loads(path.read_text()) | {"schema_version": 1}
-    del old["one_std"]
-    path.write_text(json.dumps(old))
-    with pytest.raises(UserError, match=r"comparison\.json: schema_version is 1; .* reads version 2 only; remove it"):
-        read_comparison(tmp_path / "full")
 
 
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:

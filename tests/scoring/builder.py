@@ -14,14 +14,20 @@ import pyarrow as pa
 from xrealign_bench.results.files import write_predictions, write_result
 from xrealign_bench.results.schema import (
     CheckpointRecord,
+    Comparison,
+    Gain,
+    LanguageChange,
     LanguageRecord,
     RealignmentRecord,
     Result,
     Score,
     StageRecord,
+    TaskComparison,
+    Variance,
+    digest_evidence,
     digest_suite,
 )
-from xrealign_bench.scoring.aggregate import BANDS
+from xrealign_bench.scoring.aggregate import BANDS, SCORING_VERSION
 from xrealign_bench.specs import (
     Bands,
     Columns,
@@ -54,6 +60,13 @@ LANGUAGES = (
     Lang("th", "medium", 0.5),
     Lang("sw", "low", 0.8, False),
 )
+
+TIERED = tuple(
+    Lang(f"{tier[0]}{number}", tier, number / 10, seen=tier != "low")
+    for tier in ("high", "medium", "low")
+    for number in range(1, 6)
+)
+"""Five languages a tier (h1 to h5, m1 to m5, l1 to l5), so that each tier counts."""
 
 
 def make_suite(
@@ -104,7 +117,8 @@ def make_result(
 ) -> Result:
     """A result with the accuracies given by (task, language, seed); None: nothing to count."""
     suite = suite or make_suite(languages, seeds=seeds)
-    tasks = tasks or [make_task(name, ["en", *suite.target_languages]) for name in suite.tasks]
+    if tasks is None:
+        tasks = [make_task(name, ["en", *suite.target_languages]) for name in suite.tasks]
     spec = Recipe(name=recipe, title=recipe.title(), method="none" if recipe == "finetune-only" else "word_contrastive")
     return Result(
         **{
@@ -211,4 +225,42 @@ def realignment(seed: int) -> RealignmentRecord:
         frozen_parameters=400,
         first_loss=2.0,
         last_loss=1.0,
+    )
+
+
+def make_gain(low: float, high: float, seeds: int = 2, languages: int = 4) -> Gain:
+    """A gain with this interval and the same value with each seed.
+
+    Its prior has so many degrees of freedom that the interval is a normal one: the mean ± 1.96 standard errors, the
+    variance of one seed being the number of seeds times the squared standard error.
+    """
+    mean, error = (low + high) / 2, (high - low) / 2 / 1.959964
+    prior = Variance(value=seeds * error**2, df=1e9)
+    return Gain(mean=mean, low=low, high=high, languages=languages, by_seed=[mean] * seeds, prior=prior)
+
+
+def make_comparison(
+    result: Result,
+    baseline: Result,
+    gains: Mapping[str, Gain],
+    changes: Sequence[LanguageChange] = (),
+    **fields: Any,
+) -> Comparison:
+    """A comparison of one task, as the present code would date and sign it."""
+    task = TaskComparison(task="tags", metric="accuracy", gains=dict(gains), languages=list(changes), one_std=None)
+    return Comparison(
+        **{
+            "scoring": SCORING_VERSION,
+            "prior": "1",
+            "ddof": result.ddof,
+            "result_digest": digest_evidence(result),
+            "baseline_digest": digest_evidence(baseline),
+            "baseline": "../finetune-only",
+            "resamples": 1000,
+            "seed": 0,
+            "gains": dict(gains),
+            "one_std": None,
+            "tasks": [task],
+            **fields,
+        }
     )

@@ -1,37 +1,72 @@
 """Truth: means and standard deviations computed by hand."""
 
+import math
+
 import pytest
 
-from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite, make_task
+from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite, make_task, realignment
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.schema import Score
-from xrealign_bench.scoring.aggregate import summarise
+from xrealign_bench.scoring.aggregate import TIERS, summarise
 
 BY_LANGUAGE = {"en": 1.0, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}
+FIVE_A_TIER = [Lang(f"{tier[0]}{number}", tier) for tier in TIERS for number in range(5)]
+"""Five languages of each tier: just enough for a tier to enter a score."""
+
+
+def _by_tier(high: float, medium: float, low: float) -> dict[str, float | None]:
+    """The first language of a tier has 0.1 more than the mean, the second 0.1 less."""
+    means = {"h": high, "m": medium, "l": low}
+    spread = {"0": 0.1, "1": -0.1}
+    return {"en": 1.0} | {each.code: means[each.code[0]] + spread.get(each.code[1], 0.0) for each in FIVE_A_TIER}
 
 
 def test_xr_score_is_the_mean_of_the_tier_means_without_the_source() -> None:
+    languages = [*FIVE_A_TIER, *(Lang(f"x{number}", "high") for number in range(5))]
+    scores = flat(_by_tier(0.7, 0.5, 0.2) | {f"x{number}": 0.9 for number in range(5)})
+    summary = summarise(make_result(scores, languages=languages))
+    assert summary.groups["high"].mean == pytest.approx(0.8)  # (5 x 0.7 + 5 x 0.9) / 10
+    assert summary.xr.mean == pytest.approx((0.8 + 0.5 + 0.2) / 3)
+    assert summary.tasks["tags"].score_groups == ("high", "medium", "low")
+    assert summary.groups["all"].mean == pytest.approx((5 * (0.7 + 0.9 + 0.5 + 0.2)) / 20)
+    assert summary.groups["source"].mean == pytest.approx(1.0)
+
+
+def test_a_tier_of_four_languages_enters_no_score() -> None:
+    languages = [each for each in FIVE_A_TIER if each.code != "l4"]
+    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code != "l4"})
+    summary = summarise(make_result(scores, languages=languages))
+    assert summary.tasks["tags"].score_groups == ("high", "medium")
+    assert summary.xr.mean == pytest.approx((0.7 + 0.5) / 2)
+    assert summary.tasks["tags"].groups["low"].mean == pytest.approx(0.2)
+    assert summary.groups["low"].reason == "fewer than 5 languages in every task"
+
+
+def test_without_a_tier_of_five_the_score_is_the_mean_over_targets() -> None:
     summary = summarise(make_result(flat(BY_LANGUAGE)))
-    groups = {name: value.mean for name, value in summary.groups.items()}
-    assert groups["high"] == pytest.approx(0.7)  # (0.8 + 0.6) / 2
-    assert groups["medium"] == pytest.approx(0.5)
-    assert groups["low"] == pytest.approx(0.2)
-    assert summary.xr.mean == pytest.approx(1.4 / 3)
-    assert groups["all"] == pytest.approx(2.1 / 4)
-    assert groups["source"] == pytest.approx(1.0)
+    groups = {name: value.mean for name, value in summary.tasks["tags"].groups.items()}
+    assert summary.tasks["tags"].score_groups == ("all",)
+    assert summary.xr.mean == groups["all"] == pytest.approx(2.1 / 4)
     # Distances 0.1 and 0.2 are close, 0.5 is in the middle, 0.8 distant; only sw was not seen.
     assert [groups[name] for name in ("close", "middle", "distant")] == pytest.approx([0.7, 0.5, 0.2])
     assert [groups["seen"], groups["unseen"]] == pytest.approx([1.9 / 3, 0.2])
 
 
-def test_std_is_that_of_the_aggregate_over_seeds_with_ddof_0() -> None:
+@pytest.mark.parametrize(("ddof", "factor"), [(1, math.sqrt(2)), (0, 1.0)])
+def test_std_is_that_of_the_aggregate_over_seeds(ddof: int, factor: float) -> None:
     scores = flat(BY_LANGUAGE)
     scores["tags", "de", 1], scores["tags", "de", 2] = 0.7, 0.9
-    summary = summarise(make_result(scores))
-    assert summary.tasks["tags"].languages["de"].std == pytest.approx(0.1)
-    assert summary.groups["high"].by_seed == pytest.approx((0.65, 0.75))
-    assert summary.groups["high"].std == pytest.approx(0.05)
-    assert summary.xr.std == pytest.approx(0.05 / 3)
+    summary = summarise(make_result(scores, ddof=ddof))
+    task = summary.tasks["tags"]
+    assert task.languages["de"].std == pytest.approx(0.1 * factor)
+    assert task.groups["high"].by_seed == pytest.approx((0.65, 0.75))
+    assert task.groups["high"].std == pytest.approx(0.05 * factor)
+    assert summary.xr.std == pytest.approx(0.05 / 2 * factor)
+
+
+def test_one_seed_has_no_std() -> None:
+    summary = summarise(make_result(flat(BY_LANGUAGE, seeds=[1]), seeds=[1]))
+    assert summary.xr.mean is not None and summary.xr.std is None
 
 
 def test_two_tasks_count_the_same_whatever_their_number_of_languages() -> None:
@@ -40,18 +75,31 @@ def test_two_tasks_count_the_same_whatever_their_number_of_languages() -> None:
     scores = flat(BY_LANGUAGE) | flat({"en": 1.0, "de": 0.1, "th": 0.2, "sw": 0.3}, task="names")
     summary = summarise(make_result(scores, suite=suite, tasks=tasks))
     assert summary.tasks["names"].score.mean == pytest.approx(0.2)
-    assert summary.xr.mean == pytest.approx((1.4 / 3 + 0.2) / 2)
-    assert summary.groups["high"].mean == pytest.approx((0.7 + 0.1) / 2)
+    assert summary.xr.mean == pytest.approx((2.1 / 4 + 0.2) / 2)
+    assert summary.groups["close"].mean == pytest.approx((0.7 + 0.1) / 2)
+
+
+def test_a_tier_averages_the_tasks_that_it_enters() -> None:
+    suite = make_suite(FIVE_A_TIER, tasks=("tags", "names"))
+    codes = [each.code for each in FIVE_A_TIER]
+    tasks = [make_task(codes=["en", *codes]), make_task("names", ["en", *codes[:6]])]
+    names = {code: 0.4 for code in ("en", *codes[:6])}
+    scores = flat(_by_tier(0.7, 0.5, 0.2)) | flat(names, task="names")
+    summary = summarise(make_result(scores, suite=suite, tasks=tasks, languages=FIVE_A_TIER))
+    assert summary.groups["high"].mean == pytest.approx((0.7 + 0.4) / 2)
+    assert summary.groups["medium"].mean == pytest.approx(0.5)  # one medium language of names does not enter
+    assert summary.xr.mean == pytest.approx((1.4 / 3 + 0.4) / 2)
 
 
 def test_a_missing_seed_gives_null_and_a_reason_not_the_mean_of_the_rest() -> None:
     scores = flat(BY_LANGUAGE)
     del scores["tags", "fr", 2]
     summary = summarise(make_result(scores))
-    for value in (summary.xr, summary.groups["all"], summary.groups["high"], summary.groups["close"]):
+    groups = summary.tasks["tags"].groups
+    for value in (summary.xr, groups["all"], groups["high"], groups["close"]):
         assert value.mean is None
         assert value.reason == "tags in fr: not evaluated with seed 2"
-    assert summary.groups["low"].mean == pytest.approx(0.2)
+    assert groups["low"].mean == pytest.approx(0.2)
 
 
 def test_a_score_that_is_null_keeps_its_reason() -> None:
@@ -61,12 +109,12 @@ def test_a_score_that_is_null_keeps_its_reason() -> None:
 
 
 def test_the_xr_score_is_over_the_tiers_that_the_task_has() -> None:
-    languages = [language for language in LANGUAGES if language.tier != "medium"]
-    scores = flat({code: value for code, value in BY_LANGUAGE.items() if code != "th"})
+    languages = [language for language in FIVE_A_TIER if language.tier != "medium"]
+    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code[0] != "m"})
     summary = summarise(make_result(scores, languages=languages))
     assert "medium" not in summary.groups
-    assert summary.xr.mean == pytest.approx((summary.groups["high"].mean + summary.groups["low"].mean) / 2)
-    assert summary.groups["all"].mean == pytest.approx(1.6 / 3)
+    assert summary.xr.mean == pytest.approx((0.7 + 0.2) / 2)
+    assert summary.groups["all"].mean == pytest.approx(0.45)
 
 
 def test_a_task_that_was_not_evaluated_leaves_no_xr_score() -> None:
@@ -86,11 +134,19 @@ def test_a_target_that_was_left_out_leaves_every_tier_null() -> None:
     assert summary.tasks["tags"].languages["sw"].mean == pytest.approx(0.2)
 
 
-def test_a_language_without_a_tier_counts_among_all_only() -> None:
-    languages = [*LANGUAGES, Lang("xx", "unclassified", seen=None)]
-    summary = summarise(make_result(flat(BY_LANGUAGE | {"xx": 0.0}), languages=languages))
+def test_a_language_without_a_tier_is_in_no_tier() -> None:
+    languages = [*FIVE_A_TIER, Lang("xx", "unclassified", seen=None)]
+    summary = summarise(make_result(flat(_by_tier(0.7, 0.5, 0.2) | {"xx": 0.0}), languages=languages))
     assert summary.xr.mean == pytest.approx(1.4 / 3)
-    assert summary.groups["all"].mean == pytest.approx(2.1 / 5)
+    assert summary.groups["unclassified"].mean == 0.0
+    assert summary.groups["all"].mean == pytest.approx(5 * 1.4 / 16)
+
+
+def test_languages_without_pairs_are_a_group_of_their_own() -> None:
+    # The record says that realignment read pairs of sw alone.
+    summary = summarise(make_result(flat(BY_LANGUAGE), recipe="full", realignment=[realignment(1), realignment(2)]))
+    assert summary.groups["not_realigned"].mean == pytest.approx((0.8 + 0.6 + 0.5) / 3)
+    assert "not_realigned" not in summarise(make_result(flat(BY_LANGUAGE))).groups
 
 
 def test_groups_of_words_are_averaged_over_targets() -> None:

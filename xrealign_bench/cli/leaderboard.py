@@ -100,6 +100,34 @@ def leaderboard_serve(results: Path, output: Path | None, port: int, open_browse
         serve(folder, port, ready)
 
 
+@leaderboard.command("recompare")
+@results_argument
+def leaderboard_recompare(results: Path) -> None:
+    """Compare all results below RESULTS with their baselines again, from stored predictions.
+
+    For results of an earlier version of the scoring: languages get their tiers anew, and comparisons their intervals
+    and verdicts. Nothing is trained. Build the boards afterwards.
+
+    \b
+    Example:
+      xrealign-bench leaderboard recompare leaderboard/results
+      xrealign-bench leaderboard build leaderboard/results
+    """
+    from tabulate import tabulate
+
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.scoring.recompare import recompare
+
+    done = recompare(results)
+    rows = []
+    for suite in dict.fromkeys(each.suite for each in done):
+        of_suite = [each for each in done if each.suite == suite]
+        counts = [sum(pair) for pair in zip(*((*each.before, *each.after) for each in of_suite), strict=True)]
+        rows.append([suite, len(of_suite), *(f"{helped} / {harmed}" for helped, harmed in (counts[:2], counts[2:]))])
+    click.echo(tabulate(rows, ["suite", "comparisons", "helped / harmed before", "after"]))
+    say(f"{counted(len(done), 'comparison')} made again; next: xrealign-bench leaderboard build {results}")
+
+
 @leaderboard.command("withdraw")
 @result_argument
 @click.option("--reason", required=True, help="What is wrong with it; it stands on the board.")
@@ -110,7 +138,7 @@ def leaderboard_withdraw(result: Path, reason: str) -> None:
 
     \b
     Example:
-      xrealign-bench leaderboard withdraw leaderboard/results/demo-1.0/xrealign-mini/mine --reason "wrong corpus"
+      xrealign-bench leaderboard withdraw leaderboard/results/demo-1.1/xrealign-mini/mine --reason "wrong corpus"
     """
     from xrealign_bench.results.history import withdraw
 
@@ -128,8 +156,8 @@ def leaderboard_correct(result: Path, by: Path, reason: str) -> None:
 
     \b
     Example:
-      xrealign-bench leaderboard correct leaderboard/results/demo-1.0/xrealign-mini/mine \\
-          xrealign-output/results/demo-1.0/xrealign-mini/mine --reason "computed with a faulty driver"
+      xrealign-bench leaderboard correct leaderboard/results/demo-1.1/xrealign-mini/mine \\
+          xrealign-output/results/demo-1.1/xrealign-mini/mine --reason "computed with a faulty driver"
     """
     from xrealign_bench.results.history import correct
 

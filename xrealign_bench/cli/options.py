@@ -76,7 +76,13 @@ EVALUATION_OPTIONS = (
     click.option("--suite", default="demo", show_default=True, help="Name or YAML file."),
     click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated."),
     click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated."),
-    click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed of the suite; may be repeated."),
+    click.option(
+        "--seed",
+        "seeds",
+        multiple=True,
+        type=click.IntRange(min=0),
+        help="Only this seed of the suite, or fresh seeds in place of the suite's; may be repeated.",
+    ),
     click.option(
         "--limit",
         type=click.IntRange(min=1),

@@ -21,7 +21,7 @@ def rescore(result: Path) -> None:
 
     \b
     Example:
-      xrealign-bench rescore xrealign-output/results/demo-1.0/xrealign-mini/alignfreeze-front
+      xrealign-bench rescore xrealign-output/results/demo-1.1/xrealign-mini/alignfreeze-front
     """
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.results.rescore import rescore as compute_again
@@ -33,8 +33,13 @@ def rescore(result: Path) -> None:
 @result_argument
 @click.argument("other", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture into this PNG file too.")
+@click.option(
+    "--further-language",
+    is_flag=True,
+    help="Also the gain to expect in one further language like a task's targets, with its 95 % interval.",
+)
 @json_option
-def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> None:
+def compare(result: Path, other: Path, chart: Path | None, further_language: bool, as_json: bool) -> None:
     """Compare two results with one another.
 
     RESULT and OTHER are folders of two recipes' results, of one checkpoint, suite and list of seeds: gains of the first
@@ -42,11 +47,12 @@ def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> Non
 
     \b
     Example:
-      cd leaderboard/results/demo-1.0/xrealign-mini
+      cd leaderboard/results/demo-1.1/xrealign-mini
       xrealign-bench compare alignfreeze-front alignfreeze-full --chart ~/front-full.png
+      xrealign-bench compare alignfreeze-full finetune-only --further-language
     """
     from xrealign_bench.leaderboard.chart import draw_chart
-    from xrealign_bench.leaderboard.text import render_evaluation, render_languages
+    from xrealign_bench.leaderboard.text import render_evaluation, render_further, render_languages
     from xrealign_bench.results.files import read_result
     from xrealign_bench.scoring.compare import compare as compare_results
 
@@ -60,6 +66,8 @@ def compare(result: Path, other: Path, chart: Path | None, as_json: bool) -> Non
     text = render_evaluation(results, comparisons)
     languages = render_languages(results, comparisons)
     click.echo(text if languages in text else f"{text}\n\n{languages}")
+    if further_language:
+        click.echo(f"\n{render_further(comparison)}")
 
 
 @click.command()
@@ -71,7 +79,7 @@ def reproduce(result: Path) -> None:
 
     \b
     Example:
-      xrealign-bench reproduce leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+      xrealign-bench reproduce leaderboard/results/demo-1.1/xrealign-mini/alignfreeze-front
     """
     from xrealign_bench.reproduce import read_computed
     from xrealign_bench.results.command import command_of, environment_of, remarks_on

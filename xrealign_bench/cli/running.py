@@ -52,8 +52,9 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
 
     \b
     Examples:
-      xrealign-bench evaluate                all 3 seeds of the demo suite: 2 to 3 minutes on two cores
-      xrealign-bench evaluate --seed 31      one of them: 1 minute
+      xrealign-bench evaluate                all 5 seeds of the demo suite: 4 minutes on two cores
+      xrealign-bench evaluate --seed 31      one of them: 1 minute; no gain is certain with one seed
+      xrealign-bench evaluate --seed 1001 --seed 1002 --seed 1003    fresh seeds, to confirm what the board chose
       xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
       xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
       xrealign-bench evaluate --language sw --language th --limit 20 --json
@@ -143,7 +144,7 @@ def verify(
 
     \b
     Examples:
-      xrealign-bench verify leaderboard/results/demo-1.0/xrealign-mini/alignfreeze-front
+      xrealign-bench verify leaderboard/results/demo-1.1/xrealign-mini/alignfreeze-front
       xrealign-bench verify ./result --seed 42 --checkpoint ./my-encoder --data-root ./hub --tolerance 0.5
     """
     quiet_libraries(options["offline"])

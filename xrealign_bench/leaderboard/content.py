@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
@@ -18,6 +18,7 @@ from xrealign_bench.leaderboard.numbers import (
     count_with_interval,
     counted,
     percent,
+    rank_set,
     signed,
     spread,
     with_interval,
@@ -35,10 +36,10 @@ from xrealign_bench.results.schema import (
     Result,
     Trust,
 )
-from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
+from xrealign_bench.scoring.aggregate import GROUPS, TIERS, TaskSummary, Value, enters
 
-MARKS = {"helped": " ▲", "harmed": " ▼", "same": ""}
-GROUPS = ("xr", "all", *TIERS, *BANDS, *SEEN, "source")
+MARKS = {"helped": " ▲", "harmed": " ▼", "same": "", "untested": ""}
+XR_GROUPS = ("xr", *GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,97 +72,65 @@ def _table(head: Iterable[str | Cell], rows: Iterable[tuple[Cell, ...]], left: i
 # The board
 
 
-def rules(board: Board) -> Facts:
-    """How to read a board; words in backquotes are code."""
-    cuts = board.suite.bands.cuts
-    classes = sorted(board.suite.tiers.items(), key=lambda tier: TIERS.index(tier[0]))
-    tiers = "; ".join(f"{name} {', '.join(map(str, numbers))}" for name, numbers in classes)
-    known = (
-        (
-            "Scores",
-            "percent, the mean over seeds (± std, ddof 0). Gains are percentage points against "
-            f"`{BASELINE}`: the same checkpoint, seeds and data without realignment.",
-        ),
-        (
-            "XR score",
-            "the mean over tasks of the mean of the three tier scores. The source language is in no average.",
-        ),
-        ("Tiers", f"classes of Joshi et al. (2020): {tiers}."),
-        (
-            "Bands",
-            f"{board.suite.bands.distance} distance to `{board.suite.source_language}`; "
-            f"close ≤ {cuts[0]:g} < middle ≤ {cuts[1]:g} < distant.",
-        ),
-        ("Seen", f"in the checkpoint's pre-training; {NONE} where that is not known."),
-        (
-            "[ ]",
-            "the 95 % interval of a paired bootstrap over seeds and test examples. With one seed it says nothing about "
-            "other seeds.",
-        ),
-        ("▲ ▼", "helped or harmed; two-sided bootstrap p, Holm-corrected over the task's languages, below 0.05."),
-        (
-            "†",
-            "changed by AlignFreeze's rule; round(mean, 1) > round(baseline mean, 1) + round(baseline std, 1), or the "
-            "mirror image. It is fragile, above all with few seeds: the interval of its counts is from the same "
-            "bootstrap, with the rule applied to each resample.",
-        ),
-        (
-            "Rank",
-            "rows go by XR score; a row shares the rank of the row above it if the intervals of their gains in XR "
-            "score overlap (the baseline's is 0). Ranks are within a checkpoint.",
-        ),
-        (
-            "Reported",
-            "rows are taken from a publication: nothing was computed here, and their intervals are over seeds alone, "
-            "so too narrow. They are of other code and other copies of the data: they have sections of their own and "
-            "are compared with one another alone.",
-        ),
-        (
-            "Rescored",
-            "rows have all predictions stored: `xrealign-bench rescore` computes each score from them. Of rerun ones a "
-            "seed was computed again from checkpoint and data, too (`xrealign-bench verify`), and agreed.",
-        ),
-        (
-            "No rank",
-            "what lacks a task, language or seed, was run with `--limit`, or has no baseline beside it; a mean that "
-            "lacks a part is not shown. Suite versions never share a table.",
-        ),
-    )
-    return (*known, _REPORTED_MEANS) if has_reported_means(board) else known
-
-
-_REPORTED_MEANS = (
-    "Reported means",
-    "are a publication's own, over seeds and languages as it chose them, without the scores that they are of. They "
-    "stand in tables of their own: nothing is computed from them, they have no rank and are compared with nothing, and "
-    "what the publication does not give (–) is not filled in.",
-)
-
-
 def has_reported_means(board: Board) -> bool:
     return any(row.reported_means for section in board.sections for row in section.rows)
 
 
-OVERVIEW = (
-    "Rank", "Recipe", "Trust", "Seeds", "XR score", "Gain [95 %]", *(tier.capitalize() for tier in TIERS), "Source",
-    "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters",
-)  # fmt: skip
+def overview(rows: Sequence[Row]) -> Table:
+    """One line per result, with everything that a board ranks by and beside."""
+    head: tuple[str | Cell, ...] = (
+        "Rank", "Recipe", "Trust", "Seeds", "XR score", "Gain [95 %]",
+        *(Cell(tier.capitalize(), note=_coverage(rows, tier)) for tier in TIERS), "Source",
+        "▲ / ▼", "† + / -", "Worst language", "Seconds", "Peak memory", "Realigned parameters",
+    )  # fmt: skip
+    return _table(head, (_overview_line(row) for row in rows), left=3)
 
 
-def overview(rows: Iterable[Row]) -> Table:
-    """One line a result, with everything that a board ranks by and beside."""
-    return _table(OVERVIEW, (_overview_line(row) for row in rows), left=3)
+def _coverage(rows: Sequence[Row], group: str) -> str:
+    """How many languages a group has in how many tasks: those that enter its mean over tasks."""
+    sizes = {task.task: task.sizes.get(group, 0) for row in rows for task in row.summary.tasks.values()}
+    entered = [size for size in sizes.values() if enters(group, size)]
+    if not entered:
+        return "in no task"
+    least, most = min(entered), max(entered)
+    return f"{least if least == most else f'{least}–{most}'} × {counted(len(entered), 'task')}"
+
+
+def scores_by_task(rows: Sequence[Row], task: str) -> Table:
+    """Recipes x groups of one task, each group with its number of languages."""
+    summaries = [(row, row.summary.tasks[task]) for row in rows if task in row.summary.tasks]
+    sizes = _sizes(each for _, each in summaries)
+    names = [name for name in GROUPS if name in sizes]
+    head = (Cell("XR", note=_averaged(summaries)), *(Cell(group_title(name), note=sizes[name]) for name in names))
+    lines = [
+        (Cell(row.label, link=row.page), _score(each.score), *(_score(each.groups.get(name)) for name in names))
+        for row, each in summaries
+    ]
+    return _table(("Recipe", *head), lines)
+
+
+def _averaged(summaries: Sequence[tuple[Row, TaskSummary]]) -> str:
+    return "mean over " + ", ".join(summaries[0][1].score_groups) if summaries else ""
+
+
+def _sizes(summaries: Iterable[TaskSummary]) -> dict[str, str]:
+    """Group -> its number of languages, or both ends where recipes differ, as in languages that were not realigned."""
+    found: dict[str, set[int]] = {}
+    for each in summaries:
+        for name, size in each.sizes.items():
+            found.setdefault(name, set()).add(size)
+    return {name: rank_set((min(sizes), max(sizes))) for name, sizes in found.items()}
 
 
 def _overview_line(row: Row) -> tuple[Cell, ...]:
     memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 2**20
     return (
-        Cell(_rank(row), row.rank),
+        Cell(_rank(row), row.ranks[0] if row.ranks else None),
         Cell(row.label, link=row.page, note=row.title),
         Cell(row.trust),
         Cell(str(row.seeds), row.seeds),
         _score(row.xr),
-        Cell("baseline", 0.0) if row.is_baseline else _gain(row.gains.get("xr")),
+        Cell("baseline", 0.0) if row.is_baseline else _confirmed_gain(row),
         *(_mean(row.groups.get(name)) for name in (*TIERS, "source")),
         _tested(row.tested),
         _one_std(row.one_std),
@@ -174,10 +143,21 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
     )
 
 
+def _confirmed_gain(row: Row) -> Cell:
+    """The gain in XR score, and what fresh seeds say of it."""
+    gain, confirmation = _gain(row.gains.get("xr")), row.confirmation
+    if confirmation is None:
+        return gain
+    said = "confirmed" if confirmation.holds else "not confirmed"
+    return replace(gain, note=f"{said} on {confirmation.seeds} fresh seeds: {with_interval(confirmation.gain)}")
+
+
 def _rank(row: Row) -> str:
-    if row.rank is not None:
-        return str(row.rank)
-    return "withdrawn" if row.history.withdrawn else "partial" if row.partial else NONE
+    if row.ranks is not None:
+        return rank_set(row.ranks)
+    if row.history.withdrawn:
+        return "withdrawn"
+    return "fresh seeds" if row.fresh_seeds else "partial" if row.partial else NONE
 
 
 def said_of(event: HistoryEvent) -> str:
@@ -262,13 +242,13 @@ def _of_one(mean: ReportedMean) -> bool:
 def gains(rows: Sequence[Row]) -> Table:
     """Recipes x groups: gains with their intervals; without recipes that lack a part of each of them."""
     rows = [row for row in rows if any(gain.mean is not None for gain in row.gains.values())]
-    names = [name for name in GROUPS if any(name in row.gains for row in rows)]
+    names = [name for name in XR_GROUPS if any(name in row.gains for row in rows)]
     lines = [(Cell(row.label, link=row.page), *(_gain(row.gains.get(name)) for name in names)) for row in rows]
     return _table(("Recipe", *map(group_title, names)), lines)
 
 
 def group_title(name: str) -> str:
-    return "XR" if name == "xr" else name.capitalize()
+    return "XR" if name == "xr" else name.replace("_", " ").capitalize()
 
 
 def checkpoint_identity(section: Section) -> str:
@@ -305,7 +285,7 @@ def languages_by_recipe(
 ) -> Table:
     """A task's languages x recipes: the baseline's score, then gains; from close to distant within the tiers."""
     rows = [row for row in section.rows if task in row.summary.tasks]
-    baseline = next((row for row in rows if row.is_baseline), None)
+    baseline = min((row for row in rows if row.is_baseline), key=lambda row: row.partial, default=None)
     changes = [{change.language: change for change in row.changes if change.task == task} for row in compared]
     scores = baseline.summary.tasks[task].languages if baseline else {}
     lines = [
@@ -352,7 +332,7 @@ def _in_order(board: Board, rows: Iterable[Row]) -> list[LanguageRecord]:
 def result_groups(board: Board, row: Row) -> Table:
     """Tasks x groups: scores with their std."""
     tasks = row.summary.tasks.values()
-    names = [name for name in GROUPS[1:] if any(name in task.groups for task in tasks)]
+    names = [name for name in GROUPS if any(name in task.groups for task in tasks)]
     lines = [
         (Cell(task.task, note=task.metric), _score(task.score), *(_score(task.groups.get(name)) for name in names))
         for task in tasks
@@ -371,7 +351,7 @@ def _with_all(
 def result_gains(board: Board, row: Row) -> Table:
     """Tasks x groups: gains over the baseline with their intervals; no lines without a comparison."""
     tasks = row.comparison.tasks if row.comparison else []
-    names = [name for name in GROUPS if name in row.gains]
+    names = [name for name in XR_GROUPS if name in row.gains]
     lines = [(Cell(task.task), *(_gain(task.gains.get(name)) for name in names)) for task in tasks]
     mean = (Cell("mean over tasks"), *(_gain(row.gains.get(name)) for name in names))
     return _table(("Task", *map(group_title, names)), _with_all(board, lines, mean))
@@ -434,6 +414,7 @@ def provenance(row: Row, result: Result) -> Facts:
         *(("Since published", said_of(event)) for event in row.history.events),
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),
+        ("Fresh seeds", _confirmed_gain(row).note),
         ("Not ranked", "; ".join(row.unranked)),
         ("Recipe", f"{recipe.name}, digest {result.recipe_digest}"),
         ("Suite", f"{suite.id}, digest {result.suite_digest}"),
@@ -450,17 +431,20 @@ def provenance(row: Row, result: Result) -> Facts:
         ("Given command", result.command),
         ("Numerics", _listed(result.numerics)),
         ("Versions", _listed(result.packages)),
-        ("Bootstrap", _bootstrap(row)),
+        ("Comparison", _compared(row)),
     ]
     return [(what, said) for what, said in facts if said]
 
 
-def _bootstrap(row: Row) -> str:
+def _compared(row: Row) -> str:
     comparison = row.comparison
     if comparison is None:
         return ""
     against = Path(comparison.baseline).name
-    return f"{comparison.resamples:,} resamples, seed {comparison.seed}, against {against}"
+    return (
+        f"scoring {comparison.scoring}, prior {comparison.prior}, against {against}; one-std rule: "
+        f"{comparison.resamples:,} resamples, seed {comparison.seed}"
+    )
 
 
 def remarks(result: Result) -> list[str]:
@@ -652,7 +636,7 @@ def _score_and_change(score: Value, change: LanguageChange | None) -> tuple[Cell
     interval = "" if change.low is None or change.high is None else f" [{signed(change.low)}, {signed(change.high)}]"
     return (
         _score(score),
-        Cell(f"{100 * change.baseline:.1f} ±{100 * change.baseline_std:.1f}", _points(change.baseline)),
+        Cell(percent(change.baseline), _points(change.baseline)),
         Cell(signed(change.gain) + interval, _points(change.gain)),
         _rounded(change.p_value, 4),
         Cell(change.verdict + MARKS[change.verdict]),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tabulate import DataRow, TableFormat, tabulate
 
-from xrealign_bench.leaderboard import content
+from xrealign_bench.leaderboard import content, legend
 from xrealign_bench.leaderboard.content import Cell, Facts, Table
 from xrealign_bench.leaderboard.numbers import counted
 from xrealign_bench.leaderboard.table import Board, Row, Section
@@ -23,7 +23,7 @@ CELLS = DataRow("|", "|", "|")
 
 
 def render_markdown(board: Board) -> str:
-    """The page: how to read it, and for each checkpoint the ranking, the gains by group and the languages."""
+    """The page: how to read it, and for each checkpoint the ranking, gains by group, scores by task, and languages."""
     suite = board.suite
     parts = [
         f"# {text(suite.title)}",
@@ -54,7 +54,7 @@ def text(value: str) -> str:
 
 
 def _rules(board: Board) -> str:
-    rules = (f"- **{term}**: {said}" for term, said in content.rules(board))
+    rules = (f"- **{term}**: {said}" for term, said in legend.rules(board))
     return "## How to read this\n\n" + "\n".join(rules)
 
 
@@ -138,6 +138,8 @@ def _render_section(board: Board, section: Section) -> list[str]:
         lines = [f"- {_cell(Cell(row.label, link=row.page), '')}: {text(said)}" for row, said in told]
         parts.append("Corrected:\n\n" + "\n".join(lines))
     parts += _titled("Gains by tier and band", content.gains(section.rows), "", "###")
+    for task in board.suite.tasks if len(board.suite.tasks) > 1 else []:
+        parts += _titled(f"Scores: {text(task)}", content.scores_by_task(scored, task), "", "###")
     for task in board.suite.tasks:
         compared = content.compared_in(section, task)
         table = content.languages_by_recipe(board, section, task, compared, FACTS)

@@ -6,6 +6,8 @@ from xrealign_bench.results.schema import Count, Gain, ReportedMean, Result
 from xrealign_bench.scoring.aggregate import Value
 
 NONE = "–"
+SEEDS_FOR_STD = 3
+"""With fewer seeds a standard deviation is not shown: that of two equal scores is 0 and says nothing."""
 LISTED = 3
 """More names than these are counted."""
 
@@ -55,12 +57,12 @@ def signed(value: float | None) -> str:
 
 
 def spread(value: Value) -> str:
-    """A score with its std over seeds; of one seed there is none.
+    """A score with its std over seeds, if there are enough of them to know it.
 
-    >>> spread(Value((0.25, 0.75))), spread(Value((0.25,)))
-    ('50.0 ±25.0', '25.0')
+    >>> spread(Value((0.25, 0.5, 0.75))), spread(Value((0.25, 0.75)))
+    ('50.0 ±25.0', '50.0')
     """
-    if value.std is None or len(value.by_seed) < 2:
+    if value.std is None or len(value.by_seed) < SEEDS_FOR_STD:
         return percent(value.mean)
     return f"{percent(value.mean)} ±{100 * value.std:.1f}"
 
@@ -87,6 +89,18 @@ def with_interval(gain: Gain | None) -> str:
     if gain.low is None or gain.high is None:
         return signed(gain.mean)
     return f"{signed(gain.mean)} [{signed(gain.low)}, {signed(gain.high)}]"
+
+
+def rank_set(ranks: tuple[int, int] | None) -> str:
+    """The ranks that a row may have.
+
+    >>> rank_set((1, 3)), rank_set((2, 2))
+    ('1–3', '2')
+    """
+    if ranks is None:
+        return NONE
+    low, high = ranks
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def count_with_interval(count: Count) -> str:

@@ -12,12 +12,11 @@ from typing import Any
 from xrealign_bench.leaderboard.content import has_reported_means, said_of
 from xrealign_bench.leaderboard.table import Board, Row, Section
 from xrealign_bench.results.schema import Gain
-from xrealign_bench.scoring.aggregate import BANDS, SEEN, TIERS, Value
+from xrealign_bench.scoring.aggregate import GROUPS, SCORING_VERSION, Value
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORTED = "reported.csv"
 """The one file that not every board has."""
-GROUPS = ("all", *TIERS, *BANDS, *SEEN, "source")
 
 
 def render_files(board: Board) -> dict[str, str]:
@@ -53,6 +52,7 @@ def render_json(board: Board) -> str:
         "schema_version": SCHEMA_VERSION,
         "suite": board.suite.id,
         "suite_digest": board.suite_digest,
+        "scoring": SCORING_VERSION,
         "rows": list(_rows(board)),
     }
     if reported := list(_reported(board)):
@@ -64,13 +64,17 @@ def _rows(board: Board) -> Iterator[dict[str, Any]]:
     for section in board.sections:
         for row in section.rows:
             yield {
-                "rank": row.rank,
+                "rank_low": row.ranks and row.ranks[0],
+                "rank_high": row.ranks and row.ranks[1],
                 "unranked": list(row.unranked),
                 **_identity(section, row),
                 "title": row.title,
                 "trust": row.trust,
                 "history": [said_of(event) for event in row.history.events],
                 "seeds": row.seeds,
+                "ddof": row.xr.ddof,
+                "confirmed_on_seeds": row.confirmation and row.confirmation.seeds,
+                "confirmed": row.confirmation and row.confirmation.holds,
                 "xr": _value(row.xr),
                 **{name: _value(row.groups[name]) for name in GROUPS if name in row.groups},
                 **{f"gain_{name}": _gain(row.gains[name]) for name in ("xr", *GROUPS) if name in row.gains},

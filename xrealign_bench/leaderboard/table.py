@@ -1,4 +1,4 @@
-"""The table model: results and comparisons as rows with ranks. Markdown, CSV and JSON are made from it."""
+"""The table model: results and comparisons as rows with sets of ranks. Markdown, CSV and JSON are made from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from xrealign_bench.results.schema import (
     digest_evidence,
     trust_in,
 )
-from xrealign_bench.scoring.aggregate import Summary, Value, summarise
+from xrealign_bench.scoring.aggregate import SCORING_VERSION, Summary, Value, summarise
+from xrealign_bench.scoring.ranks import baseline_gain, rank_sets
 from xrealign_bench.specs import Suite
 
 
@@ -47,15 +48,32 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Of how many (task, language) pairs a recipe is better or worse than the baseline, by the corrected test."""
+    """Number of (task, language) pairs in which a recipe beats the baseline or loses to it, by the corrected test."""
 
     helped: int
     harmed: int
 
     @staticmethod
-    def of(changes: Iterable[LanguageChange]) -> Verdicts:
+    def of(changes: Iterable[LanguageChange]) -> Verdicts | None:
+        """Count verdicts; None if nothing was tested, as with one seed."""
         verdicts = [change.verdict for change in changes]
+        if all(verdict == "untested" for verdict in verdicts):
+            return None
         return Verdicts(verdicts.count("helped"), verdicts.count("harmed"))
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a result on fresh seeds says of a row that the suite's seeds have chosen."""
+
+    page: str
+    seeds: int
+    gain: Gain
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gain's 95 % interval lies above 0."""
+        return self.gain.low is not None and self.gain.low > 0
 
 
 @dataclass(frozen=True)
@@ -70,12 +88,14 @@ class Row:
     suite_digest: str
     evidence: str
     """What `digest_evidence` gives for it."""
-    rank: int | None
-    """Among the rows of its checkpoint."""
+    ranks: tuple[int, int] | None
+    """The lowest and the highest rank that it may have among the rows of its checkpoint: see `scoring.ranks`."""
     unranked: tuple[str, ...]
     """Why it has no rank."""
     partial: bool
     """A part of the suite, or limited."""
+    fresh_seeds: bool
+    """The whole suite on seeds that are not the suite's."""
     recipe: str
     title: str
     numerics: str
@@ -87,6 +107,8 @@ class Row:
     """Mean over tasks of each tier, band and so on: see `scoring.aggregate.Summary`."""
     comparison: Comparison | None
     """With the same checkpoint fine-tuned only; None for the baseline, and where there is none that may be shown."""
+    confirmation: Confirmation | None
+    """None: there is no result of the recipe on at least `CONFIRMING_SEEDS` fresh seeds."""
     summary: Summary
     languages: dict[str, LanguageRecord]
     seconds: float
@@ -161,6 +183,9 @@ class Board:
     suite_digest: str
     sections: tuple[Section, ...]
 
+
+CONFIRMING_SEEDS = 3
+"""A claim needs at least three seeds."""
 
 _Key = tuple[str, bool, str, str, str]
 """Of a section: name of the checkpoint, whether it is reported, digests of its weights and so on."""
@@ -265,13 +290,28 @@ def _section(checkpoint: CheckpointRecord, rows: Sequence[Row], slug: str) -> Se
         replace(_with_good_comparison(row, baselines), page=f"results/{slug}/{page}")
         for row, page in zip(rows, pages, strict=True)
     ]
-    return Section(checkpoint, rows[0].reported is not None, slug, tuple(rank(placed)))
+    return Section(checkpoint, rows[0].reported is not None, slug, tuple(rank(_confirm(placed))))
+
+
+def _confirm(rows: Sequence[Row]) -> list[Row]:
+    """Give each row of the suite's seeds what a result of the same recipe on fresh seeds says."""
+    able = [
+        row
+        for row in rows
+        if row.fresh_seeds and row.seeds >= CONFIRMING_SEEDS and row.comparison and row.history.withdrawn is None
+    ]
+    # Of several results the least favourable counts: a choice among them would be luck again.
+    able.sort(key=lambda row: row.gains["xr"].low or 0.0, reverse=True)
+    fresh = {(row.recipe, row.numerics): Confirmation(row.page, row.seeds, row.gains["xr"]) for row in able}
+    return [row if row.partial else replace(row, confirmation=fresh.get((row.recipe, row.numerics))) for row in rows]
 
 
 def _row(entry: Entry, out: Path) -> Row:
     """Without what only the rows beside it tell: page and rank, and whether its comparison may be shown."""
     result, summary = entry.result, summarise(entry.result)
     unranked = gaps(result) or [value.reason for value in (summary.xr,) if value.reason]
+    if result.has_fresh_seeds:
+        unranked = ["on fresh seeds: it confirms or refutes a row, and has no rank itself"]
     if (withdrawn := entry.history.withdrawn) is not None:
         unranked.insert(0, f"withdrawn on {withdrawn.on}: {withdrawn.reason}")
     memory = [stage.peak_memory_bytes for stage in result.stages if stage.peak_memory_bytes is not None]
@@ -279,9 +319,10 @@ def _row(entry: Entry, out: Path) -> Row:
         folder=entry.folder,
         suite_digest=result.suite_digest,
         evidence=digest_evidence(result),
-        rank=None,
+        ranks=None,
         unranked=tuple(unranked),
         partial=bool(result.missing),
+        fresh_seeds=result.has_fresh_seeds,
         recipe=result.recipe.name,
         title=result.recipe.title,
         numerics=how_computed(result.numerics),
@@ -290,6 +331,7 @@ def _row(entry: Entry, out: Path) -> Row:
         xr=summary.xr,
         groups=summary.groups,
         comparison=None if result.is_baseline else entry.comparison,
+        confirmation=None,
         summary=summary,
         languages={language.code: language for language in result.languages},
         seconds=sum(stage.seconds for stage in result.stages),
@@ -306,6 +348,8 @@ def _row(entry: Entry, out: Path) -> Row:
 
 def _with_good_comparison(row: Row, baselines: set[str]) -> Row:
     """The row, or without its comparison if that may not be shown."""
+    if row.seeds < 2 and not row.unranked:
+        row = replace(row, unranked=("one seed decides nothing",))
     if row.is_baseline or row.reported_means:
         return row
     problem = _comparison_problem(row, baselines)
@@ -319,6 +363,11 @@ def _with_good_comparison(row: Row, baselines: set[str]) -> Row:
 def _comparison_problem(row: Row, baselines: set[str]) -> str | None:
     if row.comparison is None:
         return f"not compared with {BASELINE}"
+    if row.comparison.scoring != SCORING_VERSION:
+        return (
+            f"its comparison is of scoring {row.comparison.scoring}; run xrealign-bench leaderboard recompare for that "
+            f"of scoring {SCORING_VERSION}"
+        )
     if row.comparison.result_digest != row.evidence:
         return "its comparison is of an earlier result; evaluate it again"
     if row.comparison.baseline_digest not in baselines:
@@ -327,28 +376,13 @@ def _comparison_problem(row: Row, baselines: set[str]) -> str | None:
 
 
 def rank(rows: Iterable[Row]) -> list[Row]:
-    """Order the rows of one checkpoint and give ranks.
+    """Order the rows of one checkpoint and give each its set of ranks.
 
-    Rows go by XR score, the best first. A row has the rank of the row above it if the 95 % intervals of their
-    gains in XR score overlap (the baseline's gain is 0 without spread), and otherwise its place in the order.
-    Rows that can't be ranked come last.
+    Rows go by XR score, the best first; rows that can't be ranked come last. Sets of ranks are those of
+    `scoring.ranks`, over the gains in XR score.
     """
     ordered = sorted(rows, key=lambda row: (bool(row.unranked), -(row.xr.mean or 0.0), row.recipe, row.result))
-    ranked: list[Row] = []
-    for place, row in enumerate(ordered, start=1):
-        above = ranked[-1] if ranked else None
-        if row.unranked:
-            ranked.append(row)
-        elif above is not None and _bounds(row)[1] >= _bounds(above)[0]:
-            ranked.append(replace(row, rank=above.rank))
-        else:
-            ranked.append(replace(row, rank=place))
-    return ranked
-
-
-def _bounds(row: Row) -> tuple[float, float]:
-    """The interval of the gain in XR score of a row that may be ranked."""
-    gain = row.gains.get("xr")
-    if gain is None or gain.low is None or gain.high is None:
-        return 0.0, 0.0
-    return gain.low, gain.high
+    ranked = [row for row in ordered if not row.unranked]
+    gains = [baseline_gain(row.seeds) if row.is_baseline else row.gains["xr"] for row in ranked]
+    sets = [*rank_sets(gains), *[None] * (len(ordered) - len(ranked))]
+    return [replace(row, ranks=ranks) for row, ranks in zip(ordered, sets, strict=True)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
 from xrealign_bench.leaderboard.numbers import (
     NONE,
+    SEEDS_FOR_STD,
     count_with_interval,
     gaps,
     percent,
@@ -16,10 +17,14 @@ from xrealign_bench.leaderboard.numbers import (
     with_interval,
 )
 from xrealign_bench.results.schema import Comparison, LanguageChange, Result, TaskComparison
-from xrealign_bench.scoring.aggregate import BANDS, TIERS, Summary, Value, summarise
+from xrealign_bench.scoring.aggregate import BANDS, SMALLEST_TIER, TIERS, Summary, Value, summarise
 
 RECIPES_ABREAST = 5
-MARKS = {"helped": "+", "harmed": "-", "same": " "}
+MARKS = {"helped": "+", "harmed": "-", "same": " ", "untested": " "}
+ONE_SEED = (
+    "One seed shows no gain for certain: another seed may give another one. The interval is what earlier studies\n"
+    "expect of seeds, and no language gets a verdict; evaluate at least three seeds before you claim a gain."
+)
 
 
 def render_evaluation(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
@@ -44,7 +49,9 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
         if any(value.mean is not None for value in summaries[0].tasks[task].word_groups.values()):
             blocks.append(f"{task}, by kind of word, mean over all targets\n{_words_table(task, results, summaries)}")
     xr = _xr_table(results, summaries, comparisons)
-    blocks.append(f"XR score, mean over tasks of the mean of the three tiers\n{xr}")
+    blocks.append(f"XR score, mean over tasks of the mean over tiers{_without_tiers(summaries[0])}\n{xr}")
+    if len(first.seeds) == 1 and any(comparisons):
+        blocks.append(ONE_SEED)
     reasons = _reasons(summaries)
     if first.missing:  # which the heading has told
         reasons = [reason for reason in reasons if "not evaluated" not in reason]
@@ -64,20 +71,40 @@ def render_languages(results: Sequence[Result], comparisons: Sequence[Comparison
         for start in range(0, len(results), RECIPES_ABREAST):
             part = slice(start, start + RECIPES_ABREAST)
             blocks.append(f"{task}\n{_language_table(task, results[part], summaries[part], comparisons[part])}")
-    key = "percent; in brackets the gain over the first column; +/- after it: helped/harmed (corrected test at 5 %)"
+    key = "percent; in brackets the gain over the first column"
+    if len(results[0].seeds) > 1:
+        key += "; +/- after it: helped/harmed (corrected test at 5 %)"
     return "\n\n".join([*blocks, key])
+
+
+def render_further(comparison: Comparison) -> str:
+    """The gain to expect in a further language, one line per task."""
+    body = [
+        [task.task, NONE, NONE]
+        if task.further is None
+        else [
+            task.task,
+            f"{signed(task.further.mean)} [{signed(task.further.low)}, {signed(task.further.high)}]",
+            str(task.further.families),
+        ]
+        for task in comparison.tasks
+    ]
+    head = "Gain to expect in one further language like these, with 95 % interval (families as clusters)"
+    return f"{head}\n{_table(body, ['task', 'gain', 'families'])}"
 
 
 def _heading(result: Result) -> str:
     suite, seeds = result.suite, len(result.seeds)
-    over = f"mean over {seeds} seeds ± std" if seeds > 1 else f"seed {result.seeds[0]} only"
+    std = f" ± std (ddof {result.ddof})" if seeds >= SEEDS_FOR_STD else ""
+    over = f"mean over {seeds} seeds{std}" if seeds > 1 else f"seed {result.seeds[0]} only"
     lines = [
         f"{suite.title} ({suite.id}), checkpoint {result.checkpoint.id}",
         f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
-        f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval (paired bootstrap over "
-        + ("seeds and examples)" if seeds > 1 else "examples of one seed)"),
-        "+/-: languages helped / harmed, Holm-corrected test at 5 %.",
+        f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval (seeds and test examples"
+        + (")." if seeds > 1 else "; with one seed by the prior)."),
     ]
+    if seeds > 1:
+        lines.append("+/-: languages helped / harmed, test over seeds and examples, Holm-corrected at 5 %.")
     if result.missing:
         lines.append(f"Partial, so not ranked: {'; '.join(gaps(result))}.")
     return "\n".join(lines)
@@ -102,8 +129,21 @@ def _task_table(
                 _counts(change.verdict for change in compared.languages) if compared else "",
             ]
         )
-    named = [results[0].suite.source_language if name == "source" else name for name in columns]
-    return _table(body, ["recipe", "all", *named, "gain", "+/-"])
+    sizes = summaries[0].tasks[task].sizes
+    source = results[0].suite.source_language
+    named = [source if name == "source" else _with_size(name, sizes) for name in columns]
+    return _table(body, ["recipe", _with_size("all", sizes), *named, "gain", "+/-"])
+
+
+def _with_size(group: str, sizes: Mapping[str, int]) -> str:
+    return f"{group}\n({sizes[group]})" if group in sizes else group
+
+
+def _without_tiers(summary: Summary) -> str:
+    """The tasks whose score is the mean over all targets, in brackets; empty if there are none."""
+    tasks = [task.task for task in summary.tasks.values() if task.score_groups == ("all",)]
+    why = f"no tier has {SMALLEST_TIER} languages"
+    return f" ({', '.join(tasks)}: over all targets, since {why})" if tasks else ""
 
 
 def _one_std_table(task: str, results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
@@ -184,7 +224,7 @@ def _of_task(comparison: Comparison | None, task: str) -> TaskComparison | None:
 
 def _counts(verdicts: Iterable[str]) -> str:
     each = list(verdicts)
-    return f"{each.count('helped')}/{each.count('harmed')}"
+    return NONE if "untested" in each else f"{each.count('helped')}/{each.count('harmed')}"
 
 
 def _reasons(summaries: Sequence[Summary]) -> list[str]:
@@ -208,7 +248,7 @@ def _narrow(name: str, width: int) -> str:
 
 
 def _table(body: Sequence[Sequence[str]], head: Sequence[str]) -> str:
-    """Columns two spaces apart; tabulate's own heads would make each of them two wider."""
+    """Set columns two spaces apart; tabulate's own heads would make each of them two wider."""
     widths = [
         max(len(line) for cell in column for line in cell.split("\n")) for column in zip(head, *body, strict=True)
     ]

@@ -10,22 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrealign_bench import __version__
-from xrealign_bench.languages import band, distance, find, seen_in_pretraining, tier
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan, Run, StageRef
 from xrealign_bench.pipeline.store import Entry, Store
+from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import write_predictions, write_result
 from xrealign_bench.results.schema import (
     CheckpointRecord,
     DataRecord,
-    LanguageRecord,
     RealignmentRecord,
     Result,
     Score,
     StageRecord,
     digest_suite,
 )
-from xrealign_bench.specs import Suite, digest
+from xrealign_bench.specs import digest
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "datasets", "evaluate", "numpy", "babel", "lang2vec", "eflomal", "icu4py",
@@ -81,23 +80,6 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
     )
     write_result(folder, result)
     return result
-
-
-def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRecord:
-    """A target language with its tier, and its distance to the suite's source language."""
-    language = find(code)
-    away = distance(suite.source_language, code, suite.bands.distance)
-    return LanguageRecord(
-        code=code,
-        name=language.name,
-        script=language.script,
-        family=language.family,
-        joshi_class=language.joshi_class,
-        tier=tier(language, suite.tiers),
-        distance=away,
-        band="unknown" if away is None else band(away, suite.bands.cuts),
-        seen=seen_in_pretraining(language, checkpoint_id),
-    )
 
 
 def _predictions(run: Run, task: str, store: Store) -> pa.Table:

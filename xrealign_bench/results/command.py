@@ -7,7 +7,7 @@ import shlex
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.models.device import PRECISIONS
 from xrealign_bench.results.schema import Result
-from xrealign_bench.specs import HubData, Recipe, digest, find_spec, shipped_names
+from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names
 
 
 def environment_of(result: Result) -> str:
@@ -46,6 +46,12 @@ def remarks_on(result: Result) -> list[str]:
     """What the command alone does not say: which checkpoint is meant, and what differs from what is shipped here."""
     checkpoint, recipe = result.checkpoint, result.recipe
     said = []
+    shipped_suite = find_spec(result.suite.name, Suite) if result.suite.name in shipped_names(Suite) else None
+    if shipped_suite is not None and shipped_suite.id != result.suite.id:
+        said.append(
+            f"suite {result.suite.id}: the one shipped here is {shipped_suite.id}; write the 'suite' of "
+            "result.json into a file and name that with --suite"
+        )
     of_the_hub = {task.name for task in result.tasks if isinstance(task.source, HubData)}
     if any(record.name in of_the_hub and record.revision is None for record in result.data):
         said.append("data: from a local copy where no revision of the Hub is told; name its folder with --data-root")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.results.migrations import migrate
 from xrealign_bench.results.schema import Comparison, History, PredictionRecord, Result
 
 if TYPE_CHECKING:
@@ -157,10 +158,14 @@ def _read_model(path: Path, model: type[Stored]) -> Stored:
         raise UserError(f"{path}: is no JSON that can be read: {error}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     known = model.model_fields["schema_version"].default
-    if version != known:
-        anew = "; remove it: the command that evaluated the result compares anew" if model is Comparison else ""
+    try:
+        content = migrate(content, model.__name__, known) if isinstance(content, dict) else content
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: breaks the schema of version {version!r} ({error!r}); restore the file") from None
+    if not isinstance(content, dict) or content.get("schema_version") != known:
         raise UserError(
-            f"{path}: schema_version is {version!r}; xrealign-bench {__version__} reads version {known} only{anew}"
+            f"{path}: schema_version is {version!r}; xrealign-bench {__version__} reads versions up to {known}. "
+            "Install a newer xrealign-bench, or restore the file"
         )
     try:
         return model.model_validate(content)

@@ -150,9 +150,9 @@ class PredictionRecord(Spec):
 
 
 class Result(Spec):
-    """Everything that is known of one evaluation."""
+    """Everything that is known about one evaluation."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     harness_version: str
     created: datetime
     command: str
@@ -167,6 +167,8 @@ class Result(Spec):
     recipe_digest: str
     checkpoint: CheckpointRecord
     seeds: list[int]
+    ddof: Literal[0, 1] = 1
+    """Of the standard deviations that boards show for it: 0 only for reported figures whose publication uses it."""
     languages: list[LanguageRecord]
     limit: int | None
     """Examples a language and split at most; null: all. A limited result is never ranked."""
@@ -212,7 +214,7 @@ class Result(Spec):
             gone = [str(w) for w in wanted if w not in {h[position] for h in have}]
             if gone:
                 wholly.append(f"{what}s not evaluated: {', '.join(gone)}")
-        if not wholly:  # cells that are missing here and there
+        if not wholly:  # single cells are missing
             cells = product(self.suite.tasks, self.suite.target_languages, self.suite.seeds)
             wholly += [
                 f"{task} in {language}: not evaluated with seed {seed}"
@@ -221,47 +223,82 @@ class Result(Spec):
             ]
         return lacks + wholly
 
+    @property
+    def has_fresh_seeds(self) -> bool:
+        """Whether it is complete but for its seeds, none of which is the suite's: such a result ranks nothing, and can
+        confirm a row that the suite's seeds have chosen."""
+        if set(self.seeds) & set(self.suite.seeds):
+            return False
+        suite = self.suite.model_copy(update={"seeds": self.seeds})
+        return not self.model_copy(update={"suite": suite}).missing
+
 
 BASELINE = "finetune-only"
 """The recipe that every other one is measured against."""
 
 
+class Variance(Spec):
+    """An estimate of a variance (0..1 scale, squared) and its degrees of freedom."""
+
+    value: float = Field(ge=0)
+    df: float = Field(ge=0)
+
+
 class Gain(Spec):
-    """Mean gain over the baseline (0..1 scale, so 0.01 is one percentage point), with its 95 % interval."""
+    """Mean gain over the baseline (0..1 scale: 0.01 is one percentage point) with its 95 % interval.
+
+    Everything that the interval follows from is here: `scoring.inference.estimate` computes it from `by_seed`, `prior`
+    and `examples`.
+    """
 
     mean: float | None
     """Null: a language or a tier is missing, see `reason`."""
     low: float | None
     high: float | None
-    """Null: no mean, or too little to resample."""
+    """Null: no mean, or nothing to estimate its variance from."""
     languages: int
-    """How many the mean is over; of several tasks, the languages of all of them counted together."""
+    """How many languages the mean covers; over several tasks, the sum of their languages."""
     reason: str | None = None
+    by_seed: list[float] = []
+    """The gain with each seed, in the order of the result's seeds."""
+    prior: Variance | None = None
+    """What is expected of the variance of one seed's gain: by the prior, plus the seed-by-example interaction. With 0
+    degrees of freedom the metric has no prior. Null: nothing depends on the seed."""
+    examples: Variance | None = None
+    """Variance of the mean by the choice of test examples, without what the seeds' variance holds already; null for
+    reported scores."""
+
+
+Verdict = Literal["helped", "harmed", "same", "untested"]
+"""`untested`: there is one seed only, or no variance to test with."""
 
 
 class LanguageChange(Spec):
+    """One language of one task against the baseline."""
+
     task: str
     language: str
     score: float
     """Mean over seeds."""
-    std: float
-    """Over seeds, ddof 0."""
+    std: float | None
+    """Over seeds, with the comparison's `ddof`; null for a single seed."""
     baseline: float
-    baseline_std: float
+    baseline_std: float | None
     gain: float
     low: float | None
     high: float | None
+    """The 95 % interval of this language alone."""
     p_value: float | None
-    """Two-sided, from the paired bootstrap, Holm-corrected over the target languages of the task."""
-    verdict: Literal["helped", "harmed", "same"]
+    """Two-sided; includes the variance of seeds and examples; Holm-corrected over all tasks and languages."""
+    verdict: Verdict
     """By the corrected test at 5 %."""
     one_std: Literal["helped", "harmed", "same"]
-    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal).
-    Always `same` in retrieval, where the baseline has no spread."""
+    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal, ddof
+    0). Always `same` in retrieval, where the baseline has no spread."""
 
 
 class Count(Spec):
-    """How many languages (of several tasks: language and task together), with its 95 % interval."""
+    """A number of languages (over several tasks: of languages and tasks together) with its 95 % interval."""
 
     count: int
     low: int | None
@@ -270,25 +307,36 @@ class Count(Spec):
 
 
 class OneStd(Spec):
-    """What AlignFreeze's rule says of the languages (see `LanguageChange.one_std`).
+    """How many languages change by AlignFreeze's rule (see `LanguageChange.one_std`).
 
-    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn ones spread as
-    much as the measured ones: in simulated studies (benchmarks/one_std_interval.py) such an interval holds the count
-    that fresh seeds give on average more often than the range over leaving out a seed, the other honest candidate.
+    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn seeds spread as
+    much as the measured ones. In simulated studies (benchmarks/one_std_interval.py) this interval covers the count
+    that fresh seeds give on average more often than the range over leaving out a seed.
     """
 
     helped: Count
     harmed: Count
 
 
+class Further(Spec):
+    """The gain to expect in one further language like a task's targets (see `scoring.further`)."""
+
+    mean: float
+    low: float
+    high: float
+    """The 95 % prediction interval: variance between languages included, language families as clusters."""
+    families: int
+
+
 class TaskComparison(Spec):
     task: str
     metric: str
     gains: dict[str, Gain]
-    """`xr` (mean of the three tier gains), `all`, `high`, `medium`, `low`, `close`, `middle`, `distant`, `seen`,
-    `unseen`, `source`: those that have languages."""
+    """`xr` (the mean over the tiers that count) and those of `scoring.aggregate.GROUPS` that have languages."""
     languages: list[LanguageChange]
     """Target languages; the source language's change is in `gains`."""
+    further: Further | None = None
+    """Null: one seed, or fewer than three language families."""
     one_std: OneStd | None
     """Null: there is no standard deviation to go by, with one seed or without fine-tuning."""
     not_compared: dict[str, str] = {}
@@ -298,20 +346,29 @@ class TaskComparison(Spec):
 class Comparison(Spec):
     """A result against its baseline: derived from the two results' predictions, and so recomputable.
 
-    Since version 2 with the intervals of `one_std`.
+    Schema version 2 added the intervals of `one_std`; version 3 replaced bootstrap intervals and tests by those of
+    `scoring.inference`.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
+    scoring: int
+    """`scoring.aggregate.SCORING_VERSION` of the code that compared; 1 for a migrated comparison, which has no
+    intervals and no tests."""
+    prior: str | None
+    """Version of the prior (`scoring/prior.json`) that the intervals used; null for a migrated comparison."""
+    ddof: Literal[0, 1]
+    """Of the standard deviations of languages."""
     result_digest: str
-    """What `digest_evidence` gives for the result."""
+    """What `digest_evidence` returns for the result."""
     baseline_digest: str
     baseline: str
     """Path of the baseline's folder, relative to this result's."""
     resamples: int
     seed: int
-    """Of the resampling, not of the training."""
+    """Of the resampling behind `one_std`, not of the training."""
     gains: dict[str, Gain]
-    """The keys of the tasks' gains, each the mean over the suite's tasks; `xr` is the gain in XR score."""
+    """The keys of the tasks' gains, each the mean over the tasks in which the group counts; `xr` is the gain in XR
+    score."""
     one_std: OneStd | None
     """Over the tasks that have it; null: none has."""
     tasks: list[TaskComparison]

@@ -1,13 +1,13 @@
-"""Scores put together: over seeds, languages, tiers, bands and tasks, up to the XR score.
+"""Means of scores over seeds, languages, tiers, bands and tasks, up to the XR score.
 
-A mean is over everything that belongs to it or it is null and says what is missing; it is never over what
-happens to be there. Values are on the 0..1 scale of the metrics.
+A mean covers everything that belongs to it. If a part is missing, the mean is null and says which part. Values are on
+the metrics' 0..1 scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import fsum, sqrt
 
 from xrealign_bench.errors import UserError
@@ -17,19 +17,30 @@ from xrealign_bench.specs import Task
 TIERS = ("high", "medium", "low")
 BANDS = ("close", "middle", "distant")
 SEEN = ("seen", "unseen")
+UNTIERED = ("unclassified", "not_realigned")
+"""Targets without a tier, and targets that the recipe's realignment read no pairs of (out of distribution)."""
+GROUPS = ("all", *TIERS, *BANDS, *SEEN, *UNTIERED, "source")
+"""Every group of languages, in the order in which tables show them."""
+SMALLEST_TIER = 5
+"""A tier enters a task's score only with this many languages: fewer say more about themselves than about a tier."""
+SCORING_VERSION = 2
+"""Changes when the same predictions give another score or another inference. Version 1: every tier entered, a
+percentile bootstrap gave intervals and verdicts, std had ddof 0."""
 SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
 class Value:
-    """A score with one value a seed, or the reason why there is none.
+    """A score with one value per seed, or the reason why there is none.
 
-    >>> Value((0.25, 0.75)).mean, Value((0.25, 0.75)).std
+    >>> Value((0.25, 0.75)).mean, Value((0.25, 0.75), ddof=0).std
     (0.5, 0.25)
     """
 
     by_seed: tuple[float, ...]
     reason: str | None = None
+    ddof: int = field(default=1, repr=False)
+    """Of the standard deviation; 0 only where a publication's figures are reproduced."""
 
     @property
     def mean(self) -> float | None:
@@ -37,11 +48,11 @@ class Value:
 
     @property
     def std(self) -> float | None:
-        """Over the seeds, ddof 0."""
-        mean = self.mean
-        if mean is None:
+        """Standard deviation over the seeds; null for a single seed."""
+        mean, seeds = self.mean, len(self.by_seed)
+        if mean is None or seeds < 2:
             return None
-        return sqrt(fsum((value - mean) ** 2 for value in self.by_seed) / len(self.by_seed))
+        return sqrt(fsum((value - mean) ** 2 for value in self.by_seed) / (seeds - self.ddof))
 
 
 @dataclass(frozen=True)
@@ -53,11 +64,15 @@ class TaskSummary:
     languages: dict[str, Value]
     """The targets that the task has, in the suite's order, then the source language, if it has a score."""
     groups: dict[str, Value]
-    """`all`, the tiers, the bands, `seen`, `unseen` (where known) and `source`: those that have languages."""
+    """Those of `GROUPS` that have languages."""
+    sizes: dict[str, int]
+    """Group -> number of languages; without tiers and bands if a target is not described, whose own are not known."""
     word_groups: dict[str, Value]
     """Group of words -> mean over all targets."""
     score: Value
-    """Mean of the tiers that the task has languages of: the same for all results of a suite."""
+    """Mean over `score_groups`."""
+    score_groups: tuple[str, ...]
+    """What `score_groups` returns: the same for all results of a suite."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +87,10 @@ class Summary:
 def summarise(result: Result) -> Summary:
     """All aggregates of a result.
 
-    The XR score is the mean over the suite's tasks of the mean of the three tier scores, a tier score the
-    mean over the tier's target languages. Everything is computed seed by seed and then averaged, so a value's
-    std is that of the aggregate over the seeds that were run.
+    The XR score is the mean over the suite's tasks of the mean over tiers, and a tier's score is the mean over its
+    target languages. A tier enters a task with at least `SMALLEST_TIER` languages, and enters the mean over tasks of
+    those tasks alone. Every aggregate is computed for each seed and then averaged, so its std is that of the
+    aggregate over the seeds that were run.
 
     Raises:
         UserError: a (task, language, seed) has two scores.
@@ -85,45 +101,67 @@ def summarise(result: Result) -> Summary:
     gone = {name: f"task {name} was not evaluated" for name in result.suite.tasks if name not in known}
     names = list(dict.fromkeys(name for task in tasks.values() for name in task.groups))
     groups = {
-        name: average(
-            [
-                *(task.groups[name] for task in tasks.values() if name in task.groups),
-                *map(_null, gone.values()),
-            ]
-        )
+        name: average([*(task.groups[name] for task in entering(name, tasks.values())), *map(_null, gone.values())])
+        if entering(name, tasks.values())
+        else _null(f"fewer than {SMALLEST_TIER} languages in every task")
         for name in names
     }
     return Summary(tasks, groups, average([*(task.score for task in tasks.values()), *map(_null, gone.values())]))
 
 
-def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
-    """Which target languages each group's mean is over; `source` holds the source language alone.
+def entering(group: str, tasks: Iterable[TaskSummary]) -> list[TaskSummary]:
+    """The tasks whose mean of a group enters the mean over tasks: of a tier, those with enough of its languages."""
+    return [task for task in tasks if group in task.groups and enters(group, task.sizes.get(group, SMALLEST_TIER))]
 
-    Retrieval has no `source`: the source language is the other side of every pair.
+
+def enters(group: str, languages: int) -> bool:
+    """Whether a group with so many languages of a task enters the mean over tasks."""
+    return languages >= (SMALLEST_TIER if group in TIERS else 1)
+
+
+def score_groups(members: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The groups whose mean is a task's score: its tiers with enough languages, or all targets if no tier has enough.
+
+    >>> score_groups({"all": list("abcdefg"), "high": list("abcde"), "low": list("fg")})
+    ('high',)
+    >>> score_groups({"all": list("ab"), "high": list("a"), "low": list("b")})
+    ('all',)
+    """
+    return tuple(tier for tier in TIERS if enters(tier, len(members.get(tier, ())))) or ("all",)
+
+
+def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
+    """Group -> the target languages that its mean is over; `source` holds the source language alone.
+
+    Retrieval has no `source`: the source language is the other side of every pair. `not_realigned` exists only for a
+    result that says which languages its realignment read.
 
     A target that the result does not describe belongs to every tier and band, which makes them null: its own
     is not known.
     """
     described = {language.code: language for language in result.languages}
     targets = [code for code in result.suite.target_languages if code in task.languages]
-    groups: dict[str, list[str]] = {name: [] for name in ("all", *TIERS, *BANDS, *SEEN)}
+    realigned = {code for record in result.realignment for code, pairs in record.pairs_seen.items() if pairs}
+    groups: dict[str, list[str]] = {name: [] for name in GROUPS}
     for code in targets:
         groups["all"].append(code)
+        if realigned and code not in realigned:
+            groups["not_realigned"].append(code)
         language = described.get(code)
         if language is None:
             for name in (*TIERS, *BANDS):
                 groups[name].append(code)
             continue
-        if language.tier in TIERS:
+        if language.tier in (*TIERS, "unclassified"):
             groups[language.tier].append(code)
         if language.band in BANDS:
             groups[language.band].append(code)
         if language.seen is not None:
             groups["seen" if language.seen else "unseen"].append(code)
-    for name in SEEN:
-        if not groups[name]:
-            del groups[name]
-    return {**groups, "source": [result.suite.source_language]} if task.tests_source else groups
+    if task.tests_source:
+        groups["source"].append(result.suite.source_language)
+    always = ("all", *TIERS, *BANDS)
+    return {name: codes for name, codes in groups.items() if codes or name in always}
 
 
 def average(values: Iterable[Value]) -> Value:
@@ -142,7 +180,7 @@ def average(values: Iterable[Value]) -> Value:
         more = [f"and {len(reasons) - SHOWN_REASONS} more"] if len(reasons) > SHOWN_REASONS else []
         return _null("; ".join([*reasons[:SHOWN_REASONS], *more]))
     columns = zip(*(part.by_seed for part in parts), strict=True)
-    return Value(tuple(fsum(column) / len(parts) for column in columns))
+    return Value(tuple(fsum(column) / len(parts) for column in columns), ddof=parts[0].ddof)
 
 
 def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, int], Score]) -> TaskSummary:
@@ -151,17 +189,30 @@ def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, 
         code: {seed: scores.get((task.name, code, seed)) for seed in result.seeds}
         for code in [*members["all"], *members.get("source", [])]
     }
-    languages = {code: _over_seeds(task, code, row) for code, row in cells.items()}
+    ddof = result.ddof
+    languages = {code: _over_seeds(task, code, row, ddof) for code, row in cells.items()}
     groups = {name: average(languages[code] for code in codes) for name, codes in members.items() if codes}
     names = sorted({name for row in cells.values() for score in row.values() if score for name in score.groups})
     word_groups = {
-        name: average(_over_seeds(task, code, cells[code], group=name) for code in members["all"]) for name in names
+        name: average(_over_seeds(task, code, cells[code], ddof, group=name) for code in members["all"])
+        for name in names
     }
-    score = average(groups[tier] for tier in TIERS if tier in groups)
-    return TaskSummary(task.name, task.metric, languages, groups, word_groups, score)
+    averaged = score_groups(members)
+    described = {language.code for language in result.languages}
+    unknown = (*TIERS, *BANDS) if set(members["all"]) - described else ()
+    return TaskSummary(
+        task=task.name,
+        metric=task.metric,
+        languages=languages,
+        groups=groups,
+        sizes={name: len(codes) for name, codes in members.items() if codes and name not in unknown},
+        word_groups=word_groups,
+        score=average(groups[name] for name in averaged if name in groups),
+        score_groups=averaged,
+    )
 
 
-def _over_seeds(task: Task, code: str, row: Mapping[int, Score | None], group: str | None = None) -> Value:
+def _over_seeds(task: Task, code: str, row: Mapping[int, Score | None], ddof: int, group: str | None = None) -> Value:
     """The values of one language, of all words or of a group of them; null unless every seed has one."""
     what = f"{task.name} in {code}" if group is None else f"{group} words of {task.name} in {code}"
     values = []
@@ -172,7 +223,7 @@ def _over_seeds(task: Task, code: str, row: Mapping[int, Score | None], group: s
         if value is None:
             return _null(f"{what}: {score.reason or 'nothing to count'}")
         values.append(value)
-    return Value(tuple(values)) if values else _null(f"{what}: not evaluated")
+    return Value(tuple(values), ddof=ddof) if values else _null(f"{what}: not evaluated")
 
 
 def _by_cell(result: Result) -> dict[tuple[str, str, int], Score]:

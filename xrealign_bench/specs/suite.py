@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from xrealign_bench.errors import unknown
+from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.recipe import Name
 
@@ -119,6 +119,28 @@ class Suite(Spec):
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"
             )
         return self
+
+
+def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
+    """Return the suite's seeds that are asked for, in its order, or fresh ones, sorted; all of the suite's if none is.
+
+    Raises:
+        UserError: some of them are the suite's and some are not, one comes twice, or one is out of range.
+    """
+    fresh = [seed for seed in asked if seed not in known]
+    if not fresh:
+        return chosen("seed", asked, known)
+    if outside := [seed for seed in fresh if not 0 <= seed < 2**32]:
+        raise UserError(f"--seed {outside[0]}: is out of range. Give a number from 0 to {2**32 - 1}")
+    if len(fresh) < len(asked):
+        theirs = ", ".join(str(seed) for seed in asked if seed in known)
+        raise UserError(
+            f"--seed {fresh[0]}: is not a seed of the suite ({', '.join(map(str, known))}), and {theirs} is. "
+            "Fresh seeds confirm what the suite's seeds have chosen: evaluate them in a run of their own"
+        )
+    if twice := [seed for seed in fresh if fresh.count(seed) > 1]:
+        raise UserError(f"--seed {twice[0]}: is given twice; give each seed once")
+    return sorted(fresh)
 
 
 def chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard import content
+from xrealign_bench.leaderboard import content, legend
 from xrealign_bench.leaderboard.chart import COLOURS, TIER_STYLES, points_of
 from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
@@ -130,7 +130,7 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
     rows = [(section, row) for section in board.sections for row in section.rows]
     shown: dict[str, Any] = {
         "board": board,
-        "rules": content.rules(board),
+        "rules": legend.rules(board),
         "has_reported_means": content.has_reported_means(board),
     }
     languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
@@ -164,14 +164,15 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
 def _overview(board: Board) -> Table:
     """The Markdown board's table, of all checkpoints together, with what rows lack."""
     lines: list[tuple[Cell, ...]] = []
+    whole = content.overview([row for section in board.sections for row in content.scored(section)])
     for section in board.sections:
         scored = content.scored(section)
         table = content.overview(scored)
         checkpoint = Cell(section.name, link=checkpoint_page(section))
         for row, line in zip(scored, table.rows, strict=True):
             lines.append((*line[:2], checkpoint, *line[2:], Cell("; ".join(row.unranked))))
-    head = (*table.head[:2], Cell("Checkpoint"), *table.head[2:], Cell("Not ranked because"))
-    return Table(head, tuple(lines), table.left + 1)
+    head = (*whole.head[:2], Cell("Checkpoint"), *whole.head[2:], Cell("Not ranked because"))
+    return Table(head, tuple(lines), whole.left + 1)
 
 
 def checkpoint_page(section: Section, number: int = 1) -> str:
@@ -201,6 +202,9 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             number=number,
             others=[checkpoint_page(section, n) for n in range(1, len(batches) + 1)],
             gains=content.gains(batch),
+            by_task={task: content.scores_by_task(content.scored(section), task) for task in board.suite.tasks}
+            if first and len(board.suite.tasks) > 1
+            else {},
             heat=heat,
             bars=charts.tier_bars(shown) if first else None,
             legend=list(zip(COLOURS, (row.recipe for row in drawn), strict=False)),
@@ -213,6 +217,12 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
                 if first and (best := _first_in(recipes, task))
             },
         )
+
+
+def _figures(row: Row) -> dict[str, Cell]:
+    """The cells of the board's line by the text of their heads."""
+    table = content.overview([row])
+    return {head.text: cell for head, cell in zip(table.head, table.rows[0], strict=True)}
 
 
 def _first_in(rows: Sequence[Row], task: str) -> Row | None:
@@ -247,7 +257,7 @@ def _said_of(line: Line | None) -> str:
 def _result(board: Board, row: Row) -> dict[str, Any]:
     result = row.read_result()
     return {
-        "figures": dict(zip(content.OVERVIEW, content.overview([row]).rows[0], strict=True)),
+        "figures": _figures(row),
         "description": result.recipe.description,
         "means": content.reported_means(board, row),
         "groups": content.result_groups(board, row),

@@ -98,7 +98,7 @@ for (const form of document.querySelectorAll("form.filter")) {
     let shown = 0;
     rows.forEach((row, number) => {
       const fits = words.every((word) => texts[number].includes(word))
-        && !(ranked?.checked && isNaN(row.cells[0].textContent))
+        && !(ranked?.checked && !/^\d/.test(row.cells[0].textContent))
         && selects.every((each) => !each.value || row.cells[each.dataset.column].textContent === each.value);
       row.hidden = !fits;
       shown += fits;

@@ -1,0 +1,24 @@
+"""What a result says of its target languages."""
+
+from __future__ import annotations
+
+from xrealign_bench.languages import band, distance, find, seen_in_pretraining, tier
+from xrealign_bench.results.schema import LanguageRecord
+from xrealign_bench.specs import Suite
+
+
+def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRecord:
+    """Describe a target language: its tier, and its distance to the suite's source language."""
+    language = find(code)
+    away = distance(suite.source_language, code, suite.bands.distance)
+    return LanguageRecord(
+        code=code,
+        name=language.name,
+        script=language.script,
+        family=language.family,
+        joshi_class=language.joshi_class,
+        tier=tier(language, suite.tiers),
+        distance=away,
+        band="unknown" if away is None else band(away, suite.bands.cuts),
+        seen=seen_in_pretraining(language, checkpoint_id),
+    )

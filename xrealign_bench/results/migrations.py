@@ -1,0 +1,77 @@
+"""Reading files of earlier schema versions: one function a step.
+
+A step takes the JSON content of one version and returns that of the next. It keeps what is still true and drops what is
+not: it never computes a new figure. Files of a newer version than this code knows are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Content = dict[str, Any]
+Step = Callable[[Content], Content]
+
+
+def _result_1_to_2(content: Content) -> Content:
+    """Say which ddof its standard deviations have: reported scores before version 2 were AlignFreeze's, ddof 0.
+
+    Reported means without scores are the low-resource study's, which has ddof 1.
+    """
+    return content | {"ddof": 0 if content.get("reported") is not None and content.get("scores") else 1}
+
+
+def _comparison_1_to_2(content: Content) -> Content:
+    """Count the languages that AlignFreeze's rule changes, without an interval: version 1 had no such counts."""
+    tasks = [task | {"one_std": _count_one_std(task["languages"])} for task in content["tasks"]]
+    changes = [change for task in tasks for change in task["languages"]]
+    return content | {"tasks": tasks, "one_std": _count_one_std(changes)}
+
+
+def _count_one_std(changes: list[Content]) -> Content:
+    signs = [change["one_std"] for change in changes]
+    return {name: {"count": signs.count(name), "low": None, "high": None} for name in ("helped", "harmed")}
+
+
+def _comparison_2_to_3(content: Content) -> Content:
+    """Drop intervals, p-values and verdicts: those of the percentile bootstrap do not cover what they say."""
+    tasks = [
+        task
+        | {
+            "gains": {name: _without_interval(gain) for name, gain in task["gains"].items()},
+            "languages": [
+                _without_interval(change) | {"p_value": None, "verdict": "untested"} for change in task["languages"]
+            ],
+        }
+        for task in content["tasks"]
+    ]
+    gains = {name: _without_interval(gain) for name, gain in content["gains"].items()}
+    return content | {"scoring": 1, "prior": None, "ddof": 0, "gains": gains, "tasks": tasks}
+
+
+def _without_interval(content: Content) -> Content:
+    return content | {"low": None, "high": None}
+
+
+MIGRATIONS: Mapping[str, Mapping[int, Step]] = {
+    "Result": {1: _result_1_to_2},
+    "Comparison": {1: _comparison_1_to_2, 2: _comparison_2_to_3},
+}
+"""Model -> version that a step starts from -> step."""
+
+
+def migrate(content: Content, model: str, version: int) -> Content:
+    """Bring the content of a file to a version, step by step.
+
+    Args:
+        content: with a `schema_version` of its own.
+        model: a key of `MIGRATIONS`, or another name: then nothing is migrated.
+        version: the one to reach.
+
+    Returns:
+        Content of that version, or of the version where no step goes further.
+    """
+    steps = MIGRATIONS.get(model, {})
+    while (found := content.get("schema_version")) != version and isinstance(found, int) and found in steps:
+        content = steps[found](content) | {"schema_version": found + 1}
+    return content

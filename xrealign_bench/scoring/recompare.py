@@ -1,0 +1,68 @@
+"""Bring stored results up to the current scoring without training: tiers, and comparisons from stored predictions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from xrealign_bench.results.describe import describe_language
+from xrealign_bench.results.files import (
+    COMPARISON,
+    find_results,
+    read_comparison,
+    read_result,
+    write_comparison,
+    write_result,
+)
+from xrealign_bench.scoring.compare import compare
+
+
+@dataclass(frozen=True)
+class Recompared:
+    """Verdicts of one comparison before and after."""
+
+    folder: Path
+    suite: str
+    before: tuple[int, int]
+    """Languages helped and harmed."""
+    after: tuple[int, int]
+
+
+def recompare(root: Path) -> list[Recompared]:
+    """Describe the languages of every result below a folder again, then compare again what has a comparison.
+
+    Baseline, resamples and seed stay. Every file is replaced whole, so an interrupted run is simply run again.
+
+    Raises:
+        UserError: a result can't be read, or a comparison can't be made.
+    """
+    folders = find_results(root)
+    for folder in tqdm(folders, "reading results", unit="result", leave=False, disable=None):
+        _describe_again(folder)
+    compared = [folder for folder in folders if (folder / COMPARISON).is_file()]
+    return [_compare_again(folder) for folder in tqdm(compared, "comparing", unit="result", leave=False, disable=None)]
+
+
+def _describe_again(folder: Path) -> None:
+    result = read_result(folder)
+    described = [describe_language(result.suite, each.code, result.checkpoint.id) for each in result.languages]
+    write_result(folder, result.model_copy(update={"languages": described}))
+
+
+def _compare_again(folder: Path) -> Recompared:
+    old = read_comparison(folder)
+    assert old is not None
+    before = _verdicts(folder)
+    again = compare(folder, folder / old.baseline, old.resamples, old.seed)
+    write_comparison(folder, again)
+    return Recompared(folder, read_result(folder).suite.id, before, _verdicts(folder))
+
+
+def _verdicts(folder: Path) -> tuple[int, int]:
+    """The counts as the file has them, of whatever schema version."""
+    content = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    verdicts = [change["verdict"] for task in content["tasks"] for change in task["languages"]]
+    return verdicts.count("helped"), verdicts.count("harmed")
