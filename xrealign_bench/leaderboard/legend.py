@@ -61,7 +61,13 @@ def rules(board: Board) -> Facts:
             "the set of ranks that the tests leave: every two rows of a checkpoint are compared by a paired test, "
             "Holm-corrected together. With 95 % probability all sets of a checkpoint hold the true ranks.",
         ),
-        ("Best of many", _BEST_OF_MANY),
+        (
+            "Best of many",
+            "the more rows a board has, the better its best one looks by chance. Of 20 recipes without any effect the "
+            "best has an interval above 0 on 12 of 100 simulated boards, by 0.3 points. Sets of ranks take this into "
+            "account, intervals don't. Confirmed stands only beside a gain whose interval lies above 0 on at least "
+            "three fresh seeds, which did not choose the row: that happens to 2 of 100 such recipes.",
+        ),
         (
             "Reported",
             "rows are taken from a publication: nothing was computed here. Their intervals lack the variance of test "
