@@ -160,19 +160,18 @@ class Truth:
         return Variances(np.array(found.value), found.df)
 
     def expect_language(self, prior: Prior | None, gains: Floats, interaction: Floats | float = 0.0) -> Variances:
-        """Do what `SeedPrior.expect_language` does, for gains (studies, languages, seeds), and add the interaction.
+        """Return the raised priors of single languages, for gains (studies, languages, seeds): see `raise_for`.
 
         Args:
             interaction: of each language with its examples, (studies, languages).
         """
         known, df = prior and prior.of(self.task, self.metric), gains.shape[2] - 1
         found = known.expect([1.0]) if known else NO_PRIOR
-        raised = np.ones((len(gains), 1))
+        value, raised = found.value + interaction, np.ones((len(gains), 1))
         if known and df and gains.shape[1] >= FEWEST_LANGUAGES:
-            expected = found.value * stats.f.median(df, found.df)
-            variances = np.maximum(0.0, gains.var(axis=2, ddof=1) - interaction)
-            raised = np.maximum(1.0, np.median(variances, axis=1, keepdims=True) / expected)
-        return Variances(found.value * raised + interaction, found.df)
+            ratios = gains.var(axis=2, ddof=1) / value
+            raised = np.maximum(1.0, np.median(ratios, axis=1, keepdims=True) / stats.f.median(df, found.df))
+        return Variances(value * raised, found.df)
 
 
 @dataclass(frozen=True)
@@ -426,12 +425,12 @@ def check(tasks: Sequence[Drawn], prior: Prior | None, mean: Estimates, language
             gains, known = task.gains[n], prior and prior.of(task.truth.task, task.truth.metric)
             of_language = known.expect([1.0]) if known else NO_PRIOR
             interaction = np.zeros(task.gains.shape[:2]) + task.language_interaction
+            values, raised = of_language.value + interaction[n], 1.0
             if known and gains.shape[1] > 1:
-                variances = np.maximum(0.0, gains.var(axis=1, ddof=1) - interaction[n])
-                of_language = known.expect_language(variances.tolist(), gains.shape[1] - 1)
+                raised = known.raise_for((gains.var(axis=1, ddof=1) / values).tolist(), gains.shape[1] - 1)
             for code, of_code in enumerate(gains):
                 part = task.languages and task.languages.at(n, code)
-                value = of_language.value + float(interaction[n, code])
+                value = float(values[code]) * raised
                 of_code_prior = of_language.model_copy(update={"value": value})
                 singles.append(_check_one(of_code, of_code_prior, part, languages, (n, len(singles))))
             if task.table is not None:

@@ -61,9 +61,9 @@ def test_the_fit_finds_the_variances_of_simulated_studies_again() -> None:
     assert 4 < fitted.df < 20
 
 
-def test_a_study_whose_median_language_varies_more_raises_the_prior_of_single_languages() -> None:
-    expected = 5e-5 * stats.f.median(2, 3)
-    calm = [expected / 2] * 6 + [expected] * 5
-    assert PRIOR.expect_language(calm, 2).value == pytest.approx(5e-5)
-    assert PRIOR.expect_language([3 * each for each in [expected] * 11], 2).value == pytest.approx(15e-5)
-    assert PRIOR.expect_language([1.0] * 9, 2).value == 5e-5  # of nine languages the median says too little
+def test_a_study_whose_median_language_varies_more_raises_the_priors_of_single_languages() -> None:
+    expected = stats.f.median(2, 3)
+    assert PRIOR.raise_for([expected / 2] * 6 + [expected] * 5, 2) == 1.0
+    assert PRIOR.raise_for([3 * expected] * 11, 2) == pytest.approx(3)
+    assert PRIOR.raise_for([1000.0] * 9, 2) == 1.0  # of nine languages the median says too little
+    assert PRIOR.raise_for([1000.0] * 11, 0) == 1.0  # one seed

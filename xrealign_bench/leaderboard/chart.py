@@ -109,7 +109,9 @@ def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers:
 
 def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
     languages = max(comparison.gains[tier].languages for _, comparison in compared if _has_mean(comparison, tier))
-    return f"{tier}\n({counted(languages, 'language')})"
+    tasks = max(len(comparison.tasks) for _, comparison in compared)
+    said = counted(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
+    return f"{tier}\n({said})"
 
 
 def _has_mean(comparison: Comparison, tier: str) -> bool:

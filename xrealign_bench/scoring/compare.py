@@ -166,22 +166,19 @@ class _Measured:
 
     def estimate_language(self, code: str) -> Estimate | None:
         """Of one target language with counts."""
-        examples = self._vary({code: 1.0})
-        prior = self._with_interaction(self._language_prior, examples)
-        return estimate(self.counts[code].gains.tolist(), prior, examples and examples.own)
+        mean = self.mean({code: 1.0})
+        prior = mean.prior and Variance(value=mean.prior.value * self._raised, df=mean.prior.df)
+        return estimate(mean.by_seed, prior, mean.examples)
 
     @cached_property
-    def _language_prior(self) -> Variance:
-        if self.prior is None:
-            return NO_PRIOR
-        gains = {code: self.counts[code].gains for code in self.targets}
-        if not gains or len(next(iter(gains.values()))) < 2:
-            return self.prior.expect([1.0])
-        variances = []
-        for code, by_seed in gains.items():
-            examples = self._vary({code: 1.0})
-            variances.append(max(0.0, float(by_seed.var(ddof=1)) - (examples.interaction if examples else 0.0)))
-        return self.prior.expect_language(variances, len(by_seed) - 1)
+    def _raised(self) -> float:
+        """By what the priors of single languages are raised, since this comparison varies more than they expect."""
+        means = [self.mean({code: 1.0}) for code in self.targets]
+        expected = [(mean, mean.prior.value) for mean in means if mean.prior and mean.prior.value > 0]
+        if self.prior is None or not expected or len(expected[0][0].by_seed) < 2:
+            return 1.0
+        ratios = [float(np.var(mean.by_seed, ddof=1)) / value for mean, value in expected]
+        return self.prior.raise_for(ratios, len(expected[0][0].by_seed) - 1)
 
     def _with_interaction(self, prior: Variance, examples: ExampleVariance | None) -> Variance | None:
         """What to expect of the variance between seeds: the prior knows nothing of these test sets' size, so what the

@@ -57,23 +57,22 @@ class SeedPrior(Spec):
         df = 1 / (1 / self.df + (1 / self.language_df - 1 / self.df) / languages)
         return Variance(value=self.common + self.own / languages, df=df)
 
-    def expect_language(self, variances: Sequence[float], df: int) -> Variance:
-        """Return the prior of one language among others of the same comparison.
+    def raise_for(self, ratios: Sequence[float], df: int) -> float:
+        """Return a factor for the priors of the single languages of one comparison, at least 1.
 
-        If the median language of the comparison varies more between seeds than the prior's median does, the prior's
-        scale is raised by their ratio: verdicts then keep their error rate where a study varies more than those that
-        the prior was fitted to.
+        If the median language varies more between seeds than its prior lets the median do, all are raised by that
+        ratio: verdicts then keep their error rate where a study varies more than those that the prior was fitted to.
 
         Args:
-            variances: of each language's gain over the seeds; fewer than `FEWEST_LANGUAGES` change nothing.
-            df: seeds - 1, at least 1.
+            ratios: for each language, the variance of its gain over the seeds over its prior; fewer than
+                `FEWEST_LANGUAGES` raise nothing.
+            df: seeds - 1; 0 raises nothing.
         """
         from scipy.stats import f
 
-        if len(variances) < FEWEST_LANGUAGES:
-            return self.expect([1.0])
-        expected = self.language * float(f.median(df, self.language_df))
-        return Variance(value=self.language * max(1.0, median(variances) / expected), df=self.language_df)
+        if df < 1 or len(ratios) < FEWEST_LANGUAGES:
+            return 1.0
+        return max(1.0, median(ratios) / float(f.median(df, self.language_df)))
 
 
 class Prior(Spec):
