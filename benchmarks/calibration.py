@@ -36,7 +36,7 @@ from tqdm import tqdm
 
 from xrealign_bench.results.files import find_results
 from xrealign_bench.results.schema import Gain, Variance
-from xrealign_bench.scoring.compare import _average, _Measured
+from xrealign_bench.scoring.compare import Measured, average_tasks
 from xrealign_bench.scoring.examples import Counts, variance_of_examples
 from xrealign_bench.scoring.further import predict_further
 from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
@@ -763,10 +763,10 @@ def moderated(scored: Scored, ours: Sequence[int], theirs: Sequence[int], report
     means, singles = {}, []
     for name, (task, targets) in scored.items():
         counts = {code: against(each, ours, theirs) for code, each in targets.items()}
-        measured = _Measured(task, counts, {}, reported, prior.of(name, task.metric), True, list(counts))
+        measured = Measured(task, counts, {}, reported, prior.of(name, task.metric), True, list(counts))
         means[name] = measured.mean(dict.fromkeys(counts, 1 / len(counts)))
         singles += [measured.estimate_language(code) for code in counts]
-    mean = _average(means, []).estimate
+    mean = average_tasks(means, []).estimate
     low, high = mean.interval() if mean else (np.nan, np.nan)
     corrected = holm([each.p_value for each in singles if each is not None])
     number = sum(p < LEVEL for p in corrected) if len(ours) > 1 else None

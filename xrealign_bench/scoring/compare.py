@@ -104,7 +104,7 @@ def compare(
 
 
 @dataclass(frozen=True)
-class _Mean:
+class Mean:
     """A weighted mean of languages' gains, or the reason why there is none."""
 
     languages: int
@@ -133,7 +133,7 @@ class _Mean:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """One task of both systems."""
 
     task: Task
@@ -147,17 +147,17 @@ class _Measured:
     """Whether a gain can depend on the seed."""
     targets: list[str]
     """Target languages with counts."""
-    means: dict[str, _Mean] = field(default_factory=dict)
+    means: dict[str, Mean] = field(default_factory=dict)
     """By group, `xr` first."""
 
-    def mean(self, weights: Mapping[str, float]) -> _Mean:
+    def mean(self, weights: Mapping[str, float]) -> Mean:
         """Of languages with weights that sum to 1."""
         if reasons := [self.missing[code] for code in weights if code in self.missing]:
-            return _Mean(len(weights), reason="; ".join(reasons[:SHOWN_REASONS]))
+            return Mean(len(weights), reason="; ".join(reasons[:SHOWN_REASONS]))
         by_seed = sum(weight * self.counts[code].gains for code, weight in weights.items())
         examples = self._vary(weights)
         prior = self.prior.expect(list(weights.values())) if self.prior else NO_PRIOR
-        return _Mean(
+        return Mean(
             languages=len(weights),
             by_seed=tuple(np.atleast_1d(by_seed).tolist()),
             prior=self._with_interaction(prior, examples),
@@ -195,7 +195,7 @@ class _Measured:
         return variance_of_examples((weight, counts.examples, counts.influence) for weight, counts in cells)
 
 
-def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> _Measured:
+def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> Measured:
     """Count one task of both systems, and average its groups of languages."""
     result = systems[0].result
     counts, missing = pair(task, *systems)
@@ -203,19 +203,19 @@ def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> _Measu
         each.result.recipe.realigns or each.result.recipe.initialisation == "random" for each in systems
     )
     targets = [code for code in counts if code != result.suite.source_language]
-    measured = _Measured(
+    measured = Measured(
         task, counts, missing, bool(result.reported), prior.of(task.name, task.metric), is_seeded, targets
     )
     members = {name: codes for name, codes in groups_of(result, task).items() if codes}
     averaged = [name for name in score_groups(members) if name in members]
     weights = {name: dict.fromkeys(codes, 1 / len(codes)) for name, codes in members.items()}
     score = {code: weight / len(averaged) for name in averaged for code, weight in weights[name].items()}
-    xr = measured.mean(score) if score else _Mean(0, reason="the task has no target language")
+    xr = measured.mean(score) if score else Mean(0, reason="the task has no target language")
     measured.means.update({"xr": xr, **{name: measured.mean(each) for name, each in weights.items()}})
     return measured
 
 
-def _over_tasks(result: Result, measured: Sequence[_Measured]) -> dict[str, _Mean]:
+def _over_tasks(result: Result, measured: Sequence[Measured]) -> dict[str, Mean]:
     """The mean over tasks of each group: null where a task was not evaluated, over the tasks that it counts in."""
     done = {task.name for task in result.tasks}
     gone = [f"task {name} was not evaluated" for name in result.suite.tasks if name not in done]
@@ -226,18 +226,19 @@ def _over_tasks(result: Result, measured: Sequence[_Measured]) -> dict[str, _Mea
         reasons = [*(mean.reason for mean in parts.values() if mean.reason), *gone]
         if not parts:
             reasons = ["too few languages in every task"]
-        means[name] = _average(parts, reasons)
+        means[name] = average_tasks(parts, reasons)
     return means
 
 
-def _average(parts: Mapping[str, _Mean], reasons: Sequence[str]) -> _Mean:
+def average_tasks(parts: Mapping[str, Mean], reasons: Sequence[str]) -> Mean:
+    """Average the means of tasks, by name; with a reason, there is none."""
     languages = sum(mean.languages for mean in parts.values())
     if reasons:
-        return _Mean(languages, reason="; ".join(reasons[:SHOWN_REASONS]))
+        return Mean(languages, reason="; ".join(reasons[:SHOWN_REASONS]))
     share = 1 / len(parts)
     priors = {task: mean.prior for task, mean in parts.items() if mean.prior}
     examples = {task: mean.examples for task, mean in parts.items() if mean.examples}
-    return _Mean(
+    return Mean(
         languages=languages,
         by_seed=tuple(np.mean([mean.by_seed for mean in parts.values()], axis=0).tolist()),
         prior=over_tasks(priors, share) if priors else None,
@@ -245,7 +246,7 @@ def _average(parts: Mapping[str, _Mean], reasons: Sequence[str]) -> _Mean:
     )
 
 
-def _further(measured: _Measured, result: Result) -> Further | None:
+def _further(measured: Measured, result: Result) -> Further | None:
     """The gain in a further language; None with one seed, or where a language is missing."""
     mean = measured.means["all"].estimate if "all" in measured.means else None
     if mean is None or len(result.seeds) < 2:
@@ -256,7 +257,7 @@ def _further(measured: _Measured, result: Result) -> Further | None:
     return predict_further(gains, [families[code] for code in codes], mean)
 
 
-def _changes(measured: Sequence[_Measured], ours: System, theirs: System) -> list[LanguageChange]:
+def _changes(measured: Sequence[Measured], ours: System, theirs: System) -> list[LanguageChange]:
     """Every target language of every task, tested together."""
     seeds = len(ours.result.seeds)
     cells = [(each, code) for each in measured for code in each.targets]

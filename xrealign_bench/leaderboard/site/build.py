@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard import content, legend
-from xrealign_bench.leaderboard.chart import COLOURS, TIER_STYLES, points_of
+from xrealign_bench.leaderboard.chart import COLOURS, OTHER_STYLE, TIER_STYLES, points_of
 from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
 from xrealign_bench.leaderboard.records import render_files
@@ -108,7 +108,7 @@ class _Pages:
             "sort_key": sort_key,
             "rows_by_tier": rows_by_tier,
             "grouped_by": GROUPED_BY,
-            "tier_styles": TIER_STYLES,
+            "tier_styles": {**TIER_STYLES, "unclassified": OTHER_STYLE},
         }
 
     def write(self, page: str, template: str, **shown: Any) -> Path:
