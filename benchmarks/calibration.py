@@ -109,6 +109,8 @@ def estimate_all(by_seed: Floats, prior: Variances, examples: Variances | None) 
         if examples is None:
             return Estimates(mean, variance, np.full_like(mean, df))
         total = variance + examples.value
+        if prior.df == 0:
+            return Estimates(mean, total, np.full_like(total, df))
         return Estimates(mean, total, total**2 / (variance**2 / df + examples.value**2 / examples.df))
 
 

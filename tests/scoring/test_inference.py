@@ -26,6 +26,11 @@ def test_without_a_prior_it_is_the_t_test() -> None:
     assert found.interval() == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 
+def test_without_a_prior_examples_add_variance_and_no_degrees_of_freedom() -> None:
+    found = _estimate([0.02, 0.04], NO_PRIOR, Variance(value=2e-4, df=999))
+    assert (found.variance, found.df) == pytest.approx((3e-4, 1))
+
+
 def test_the_seeds_variance_is_shrunk_towards_the_prior() -> None:
     # Variances 0.0002 with 1 degree of freedom and 0.0001 with 4: (1 x 2 + 4 x 1) / 5 = 1.2e-4, over two seeds.
     found = _estimate([0.02, 0.04], Variance(value=1e-4, df=4))

@@ -54,7 +54,8 @@ def estimate(by_seed: Sequence[float], prior: Variance | None, examples: Varianc
     Args:
         by_seed: at least one gain.
         prior: what is expected of the variance of one seed's gain; 0 degrees of freedom: nothing is, so that the t is
-            a plain one. None: the gain depends on no seed.
+            a plain one with `seeds - 1` degrees of freedom, examples or not: with so few, Satterthwaite's are too many.
+            None: the gain depends on no seed.
         examples: variance of the mean by the choice of test examples; 0 degrees of freedom: it can't be estimated.
             None: there is none to add, as for reported scores, whose intervals are about these test sets.
 
@@ -77,7 +78,8 @@ def estimate(by_seed: Sequence[float], prior: Variance | None, examples: Varianc
             return None
         parts.append(examples)
     total = add(parts)
-    return Estimate(mean, total.value, total.df or inf)
+    is_plain = prior is not None and prior.df == 0
+    return Estimate(mean, total.value, seeds - 1 if is_plain else total.df or inf)
 
 
 def add(variances: Sequence[Variance]) -> Variance:
