@@ -423,7 +423,7 @@ BAD: dict[str, Bad] = {
     "task": Bad(lambda w: ["--task", "phrase"], "unknown task in this suite: 'phrase'"),
     "language": Bad(lambda w: ["--language", "swaheli"], "unknown language 'swaheli'.* sw .Swahili."),
     "language of another suite": Bad(lambda w: ["--language", "fr"], "unknown target language in this suite: 'fr'"),
-    "seed": Bad(lambda w: ["--seed", 3, "--seed", 99], r"--seed 99: is not a seed of the suite \(3\), and 3 is\. "),
+    "seed": Bad(lambda w: ["--seed", 3, "--seed", 99], r"--seed 99: is none of the suite's seeds \(3\), but 3 is\. "),
     "device": Bad(lambda w: ["--device", "gpu"], "'gpu' is no device"),
     "malformed recipe": Bad(lambda w: ["--recipe", _written(w, "name: [r\ntitle: x")], r"r\.yaml:\d: is not YAML"),
     "unknown field": Bad(

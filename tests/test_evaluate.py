@@ -287,8 +287,8 @@ def test_the_suites_seeds_or_fresh_ones_are_planned(
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ([3, 11], "--seed 11: is not a seed of the suite (3, 7), and 3 is. Fresh seeds confirm what the suite's"),
-        ([11, 7, 3], "--seed 11: is not a seed of the suite (3, 7), and 7, 3 is. "),
+        ([3, 11], "--seed 11: is none of the suite's seeds (3, 7), but 3 is. Fresh seeds confirm what the suite's"),
+        ([11, 7, 3], "--seed 11: is none of the suite's seeds (3, 7), but 7, 3 is. "),
         ([11, 12, 11], "--seed 11: is given twice; give each seed once"),
         ([-1], "--seed -1: is out of range. Give a number from 0 to 4294967295"),
         ([11, 2**32], "--seed 4294967296: is out of range. "),

@@ -310,7 +310,7 @@ def test_a_board_of_one_seed_has_gains_and_neither_ranks_nor_verdicts(tmp_path: 
     assert "one seed decides nothing" in table and "With one seed it is the prior's." in text
     assert not re.search("[▲▼†]", table.replace("▲ / ▼", "").replace("† + / -", ""))
     row = cells(page.parent / "results/mini/full.md", "[SW (sw)]")
-    assert row[-3:] == ["–", "untested", "same"]
+    assert row[-3:] == ["–", "no verdict", "same"]
     rows = json.loads(files[3].read_text())["rows"]
     assert [(row["rank_low"], row["helped"], row["harmed"], row["xr"]["std"]) for row in rows] == [(None,) * 4] * 2
 

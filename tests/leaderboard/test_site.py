@@ -227,7 +227,7 @@ def test_a_site_of_one_seed_has_gains_and_no_verdicts(tmp_path: Path) -> None:
     board = build_site(stored, tmp_path / "site")[0].parent / "toy-1.0"
     row = next(row for row in Page(board / "index.html").rows if row[2] == "mini")
     assert (row[0], row[6], row[11], row[-1]) == ("–", "+5.0 [+4.0, +6.0]", "–", "one seed decides nothing")
-    assert Page(board / "results/mini/full.html").row("SW (sw)")[-3:] == ["–", "untested", "same"]
+    assert Page(board / "results/mini/full.html").row("SW (sw)")[-3:] == ["–", "no verdict", "same"]
     heat = Page(board / "checkpoints/mini/index.html")
     assert heat.row("SW (sw)")[-1] == "-3.0"
 

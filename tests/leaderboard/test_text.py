@@ -61,7 +61,7 @@ def test_one_seed_is_said_and_has_no_spread_and_no_verdicts() -> None:
     full = entry("full", 0.05, 0.04, 0.06, result, seeds=(1,))
     text = render_evaluation([result, full.result], [None, full.comparison])
     assert _line(text, "full ")[-4:] == ["+5.0", "[+4.0,", "+6.0]", "–"]
-    assert "with one seed by the prior" in text and "\n\n" + ONE_SEED in text
+    assert "(the prior's seeds and test examples)" in text and "\n\n" + ONE_SEED in text
     assert ONE_SEED.startswith("One seed shows no gain for certain")
     assert "standard deviation of the first row" not in text and "Holm" not in text
     languages = render_languages([result, full.result], [None, full.comparison])

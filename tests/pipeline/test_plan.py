@@ -497,7 +497,7 @@ def test_what_can_not_be_evaluated_is_refused_before_any_work(changes: dict[str,
 
 
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "seed": ({"seeds": [4, 7]}, r"--seed 4: is not a seed of the suite \(3, 7\), and 7 is"),
+    "seed": ({"seeds": [4, 7]}, r"--seed 4: is none of the suite's seeds \(3, 7\), but 7 is"),
     "task": ({"tasks": ["phrase"]}, "unknown task in this suite: 'phrase'; did you mean phrases"),
     "target": ({"languages": ["fr"]}, "unknown target language in this suite: 'fr'"),
     "language": ({"languages": ["qqq"]}, "unknown language 'qqq'"),

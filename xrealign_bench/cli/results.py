@@ -66,6 +66,9 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
     text = render_evaluation(results, comparisons)
     languages = render_languages(results, comparisons)
     click.echo(text if languages in text else f"{text}\n\n{languages}")
+    click.echo(
+        "\nThese are the intervals of one planned comparison: those of a board's ranks are corrected for all pairs."
+    )
     if further_language:
         click.echo(f"\n{render_further(comparison)}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
@@ -28,11 +29,14 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
         The boards' files, each suite's README.md first; the pages, which these lead to, are not among them.
 
     Raises:
-        UserError: there is no result, one can't be read, or two suites share a name and version.
+        UserError: there is no result, one can't be read, two suites share a name and version, or a board would be
+            written among its results.
     """
     written = []
     for board in read_boards(results_root, out_root):
         folder = out_root / board.suite.id
+        if folder.resolve() == results_root.resolve():
+            raise UserError(f"{folder}: holds the results themselves; name another folder for the board with --output")
         remove_leftovers(folder)
         files = {"README.md": render_markdown(board)} | render_files(board)
         tables = [write_text(folder / name, text) for name, text in files.items()]

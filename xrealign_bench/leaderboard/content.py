@@ -39,6 +39,8 @@ from xrealign_bench.results.schema import (
 from xrealign_bench.scoring.aggregate import GROUPS, TIERS, TaskSummary, Value, enters
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": "", "untested": ""}
+VERDICTS = {"helped": "helped", "harmed": "harmed", "same": "not shown", "untested": "no verdict"}
+""""same" in files: a language whose change the test does not show may have changed."""
 XR_GROUPS = ("xr", *GROUPS)
 
 
@@ -639,7 +641,7 @@ def _score_and_change(score: Value, change: LanguageChange | None) -> tuple[Cell
         Cell(percent(change.baseline), _points(change.baseline)),
         Cell(signed(change.gain) + interval, _points(change.gain)),
         _rounded(change.p_value, 4),
-        Cell(change.verdict + MARKS[change.verdict]),
+        Cell(VERDICTS[change.verdict] + MARKS[change.verdict]),
         Cell(change.one_std),
     )
 

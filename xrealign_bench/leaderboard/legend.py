@@ -43,7 +43,8 @@ def rules(board: Board) -> Facts:
         (
             "[ ]",
             "the 95 % interval of the mean gain over these languages: variance between seeds, shrunk towards a prior, "
-            "and between test examples. With one seed it is the prior's.",
+            "and between test examples. With one seed it is the prior's. Intervals of single languages and of rows are "
+            "not corrected for their number; verdicts and ranks are.",
         ),
         (
             "▲ ▼",
@@ -60,6 +61,12 @@ def rules(board: Board) -> Facts:
             "Rank",
             "the set of ranks that the tests leave: every two rows of a checkpoint are compared by a paired test, "
             "Holm-corrected together. With 95 % probability all sets of a checkpoint hold the true ranks.",
+        ),
+        (
+            "Other columns",
+            "source, the score in the source language; worst language, the lowest gain, untested; seconds, of all "
+            "stages behind the row, shared ones included; peak memory of a stage; realigned parameters, reached by the "
+            "realignment's loss.",
         ),
         (
             "Best of many",
@@ -81,8 +88,9 @@ def rules(board: Board) -> Facts:
         ),
         (
             "No rank",
-            "rows that lack a task, language or seed, have one seed, were run with `--limit`, or have no baseline "
-            "beside them. A mean that lacks a part is not shown. Suite versions never share a table.",
+            "rows that lack a task, language or seed (partial), are on fresh seeds, have one seed, were run with "
+            "`--limit`, or have no baseline beside them. A mean that lacks a part is not shown. Suite versions never "
+            "share a table.",
         ),
         (
             "Scoring",

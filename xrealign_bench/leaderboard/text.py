@@ -22,8 +22,8 @@ from xrealign_bench.scoring.aggregate import BANDS, SMALLEST_TIER, TIERS, Summar
 RECIPES_ABREAST = 5
 MARKS = {"helped": "+", "harmed": "-", "same": " ", "untested": " "}
 ONE_SEED = (
-    "One seed shows no gain for certain: another seed may give another one. The interval is what earlier studies\n"
-    "expect of seeds, and no language gets a verdict; evaluate at least three seeds before you claim a gain."
+    "One seed shows no gain for certain: another seed may give another one. The interval rests on what earlier runs\n"
+    "lead one to expect of other seeds, and no language gets a verdict; evaluate three or more to claim a gain."
 )
 
 
@@ -55,7 +55,8 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     reasons = _reasons(summaries)
     if first.missing:  # which the heading has told
         reasons = [reason for reason in reasons if "not evaluated" not in reason]
-        blocks.append(f"{NONE} is a mean over something that was not evaluated.")
+        if any(value.mean is None for summary in summaries for value in (summary.xr, *_shown(summary))):
+            blocks.append(f"{NONE} is a mean over something that was not evaluated.")
     if reasons:
         blocks.append("\n  ".join([f"{NONE} is a mean that lacks a part:", *reasons]))
     if {language.code for language in first.languages} < set(first.suite.target_languages):
@@ -100,14 +101,19 @@ def _heading(result: Result) -> str:
     lines = [
         f"{suite.title} ({suite.id}), checkpoint {result.checkpoint.id}",
         f"Percent, {over}. Tiers: Joshi classes; bands: {suite.bands.distance} distance to {suite.source_language}.",
-        f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval (seeds and test examples"
-        + (")." if seeds > 1 else "; with one seed by the prior)."),
+        f"gain: over {result.recipe.name}, mean of all targets, with 95 % interval ({_sources(result)}).",
     ]
     if seeds > 1:
         lines.append("+/-: languages helped / harmed, test over seeds and examples, Holm-corrected at 5 %.")
     if result.missing:
         lines.append(f"Partial, so not ranked: {'; '.join(gaps(result))}.")
     return "\n".join(lines)
+
+
+def _sources(result: Result) -> str:
+    """What the variance of a gain comes from."""
+    seeds = "seeds" if len(result.seeds) > 1 else "the prior's seeds"
+    return f"{seeds}, on these test examples" if result.reported else f"{seeds} and test examples"
 
 
 def _task_table(
@@ -229,8 +235,13 @@ def _counts(verdicts: Iterable[str]) -> str:
 
 def _reasons(summaries: Sequence[Summary]) -> list[str]:
     """Why means are missing, each reason once."""
-    values = [v for s in summaries for t in s.tasks.values() for v in t.groups.values()]
-    return list(dict.fromkeys(_short(v.reason) for v in (*values, *(s.xr for s in summaries)) if v.reason))
+    values = [v for s in summaries for v in (*_shown(s), s.xr)]
+    return list(dict.fromkeys(_short(v.reason) for v in values if v.reason))
+
+
+def _shown(summary: Summary) -> list[Value]:
+    """The means by group of every task."""
+    return [value for task in summary.tasks.values() for value in task.groups.values()]
 
 
 def _short(reason: str) -> str:

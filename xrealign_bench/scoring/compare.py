@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.results.schema import (
     Comparison,
     Further,
@@ -55,9 +56,11 @@ def compare(
         prior: of the variance between seeds. None: the shipped one.
 
     Raises:
-        UserError: the two can't be compared (another suite, checkpoint, limit, seeds or test data; no scores), or the
-            predictions are not those that the scores were computed from.
+        UserError: both are one result, the two can't be compared (another suite, checkpoint, limit, seeds or test data;
+            no scores), or the predictions are not those that the scores were computed from.
     """
+    if result_folder.resolve() == baseline_folder.resolve():
+        raise UserError(f"{result_folder}: is compared with itself; name another result")
     systems = System.read(result_folder), System.read(baseline_folder)
     check_comparable(*systems)
     result, prior = systems[0].result, prior or load_prior()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import (
     COMPARISON,
@@ -40,6 +41,8 @@ def recompare(root: Path) -> list[Recompared]:
         UserError: a result can't be read, or a comparison can't be made.
     """
     folders = find_results(root)
+    if not folders:
+        raise UserError(f"{root}: no result.json in it or below; evaluate a recipe first")
     for folder in tqdm(folders, "reading results", unit="result", leave=False, disable=None):
         _describe_again(folder)
     compared = [folder for folder in folders if (folder / COMPARISON).is_file()]

@@ -135,7 +135,7 @@ def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
     if len(fresh) < len(asked):
         theirs = ", ".join(str(seed) for seed in asked if seed in known)
         raise UserError(
-            f"--seed {fresh[0]}: is not a seed of the suite ({', '.join(map(str, known))}), and {theirs} is. "
+            f"--seed {fresh[0]}: is none of the suite's seeds ({', '.join(map(str, known))}), but {theirs} is. "
             "Fresh seeds confirm what the suite's seeds have chosen: evaluate them in a run of their own"
         )
     if twice := [seed for seed in fresh if fresh.count(seed) > 1]:
