@@ -314,8 +314,9 @@ def draw_boards(
     runs = np.sqrt(truth.of_mean / 2) * rng.normal(size=(boards, recipes + 1, seeds))
     if setting.examples:
         shape = boards, recipes + 1, seeds, setting.examples
-        table = np.sqrt(setting.share + (1 - setting.share) / languages) * rng.normal(size=(*shape[:2], 1, shape[3]))
-        table = (table + rng.normal(size=shape) / np.sqrt(languages)) * setting.std / np.sqrt(2)
+        std = setting.std * np.sqrt(setting.share + (1 - setting.share) / languages)
+        table = std * rng.normal(size=(*shape[:2], 1, shape[3]))
+        table = (table + setting.interaction / np.sqrt(languages) * rng.normal(size=shape)) / np.sqrt(2)
         return _over_baseline(runs + table.mean(axis=-1)), *examples_of(_over_baseline(table))
     runs += setting.error * rng.normal(size=(boards, recipes + 1, 1)) / np.sqrt(2 * languages)
     shape = boards, recipes + 1

@@ -268,7 +268,7 @@ def test_a_part_is_kept_apart_and_not_ranked(
         ([], [3, 7], ""),
         ([7, 3], [3, 7], ""),
         ([7], [7], "--seed7"),
-        ([12, 11, 13], [12, 11, 13], "--seed12-11-13"),
+        ([12, 11, 13], [11, 12, 13], "--seed11-12-13"),
     ],
 )
 def test_the_suites_seeds_or_fresh_ones_are_planned(
