@@ -103,27 +103,32 @@ def cost_unshared(plan: Plan, seconds: dict[str, float]) -> float:
     return total
 
 
+ROWS = 100
+"""Results of one checkpoint on a board."""
+
+
 def board(options: argparse.Namespace, folder: Path) -> None:
-    """Copies of the demo's results, under other names."""
+    """Copies of the demo's results, under other names: `ROWS` a checkpoint, since ranks compare every two of them."""
     originals = sorted(path.parent for path in (ROOT / "leaderboard/results/demo-1.0").rglob("result.json"))
     baseline = next(path for path in originals if path.name == "finetune-only")
     others = [path for path in originals if path != baseline and (path / "comparison.json").is_file()]
     rows: list[list[Any]] = []
     for size in options.sizes:
         root = folder / str(size)
-        copy_result(baseline, root / "results/demo-1.0/mini/finetune-only", None)
-        for number in range(1, size):
-            source = others[number % len(others)]
-            copy_result(source, root / f"results/demo-1.0/mini/copy-{number:05d}", f"copy-{number:05d}")
+        for number in range(size):
+            checkpoint = f"mini-{number // ROWS:03d}"
+            source, name = (others[number % len(others)], f"copy-{number:05d}") if number % ROWS else (baseline, None)
+            copy_result(source, root / "results/demo-1.0" / checkpoint / (name or "finetune-only"), name, checkpoint)
         seconds, memory = run("leaderboard", "build", root / "results")
         written = sum(path.stat().st_size for path in (root / "demo-1.0").rglob("*") if path.is_file())
         rows.append([size, seconds, 1000 * seconds / size, memory / 1e6, written / 1e6])
         show(rows[-1:], ["results", "seconds", "ms a result", "MB of memory", "MB written"])
 
 
-def copy_result(source: Path, target: Path, name: str | None) -> None:
+def copy_result(source: Path, target: Path, name: str | None, checkpoint: str) -> None:
     target.mkdir(parents=True)
     result = json.loads((source / "result.json").read_text(encoding="utf-8"))
+    result["checkpoint"]["id"] = checkpoint
     if name is not None:
         result["recipe"]["name"] = name
         (target / "comparison.json").write_bytes((source / "comparison.json").read_bytes())

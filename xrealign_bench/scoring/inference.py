@@ -33,19 +33,19 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The central interval that covers 1 - `level`."""
-        from scipy.stats import t
+        from scipy.special import stdtrit  # 50 times as fast as scipy.stats.t, which counts on a large board
 
-        half = float(t.ppf(1 - level / 2, self.df)) * sqrt(self.variance)
+        half = float(stdtrit(self.df, 1 - level / 2)) * sqrt(self.variance)
         return self.mean - half, self.mean + half
 
     @property
     def p_value(self) -> float:
         """Two-sided, of the hypothesis that the true gain is 0."""
-        from scipy.stats import t
+        from scipy.special import stdtr
 
         if self.variance == 0:
             return float(self.mean == 0)
-        return float(2 * t.sf(abs(self.mean) / sqrt(self.variance), self.df))
+        return float(2 * stdtr(self.df, -abs(self.mean) / sqrt(self.variance)))
 
 
 def estimate(by_seed: Sequence[float], prior: Variance | None, examples: Variance | None) -> Estimate | None:
