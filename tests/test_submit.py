@@ -47,6 +47,17 @@ def change(path: Path, edit: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(content))
 
 
+def test_a_result_on_fresh_seeds_is_left_out_and_named(results: Path) -> None:
+    """The shipped ones of full realignment: the rest is submitted as if they were not there."""
+    recipe, fresh = "alignfreeze-full", "alignfreeze-full--seed1001-1002-1003-1004-1005"
+    shutil.copytree(SHIPPED / fresh, results / DEMO.id / "xrealign-mini" / fresh)
+    ran = submit(results, FILE.with_name(f"{recipe}.yaml"))
+    assert ran.status == 0, ran.err
+    assert f"{fresh}: is on fresh seeds and not submitted" in ran.err
+    written = results.parent / "out" / "leaderboard" / "results" / DEMO.id / "xrealign-mini"
+    assert sorted(path.name for path in written.iterdir()) == [recipe, BASELINE]
+
+
 def test_what_is_good_is_laid_out_as_the_repository_is(results: Path) -> None:
     ran = submit(results)
     assert ran.status == 0, ran.err

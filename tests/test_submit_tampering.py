@@ -274,7 +274,7 @@ def test_json_that_is_nested_too_deeply(folder: Path) -> None:
 
 def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = folder.parents[3]
-    submission = job.Submission(Recipe(name="mine", title="mine"), [folder], {})
+    submission = job.Submission(Recipe(name="mine", title="mine"), [folder], {}, [])
     (top / "mine.yaml").write_text("name: mine")
     before = sorted(top.rglob("*"))
 

@@ -55,6 +55,8 @@ class Submission:
     """Of the recipe's results, one a suite and checkpoint, and of their baselines."""
     licences: dict[str, str]
     """Task -> licence of its data, whose predictions are submitted."""
+    left_out: list[Path]
+    """Of results on fresh seeds: who submits a recipe does not choose the seeds that confirm it."""
 
 
 def check(file: Path, results: Path) -> Submission:
@@ -75,7 +77,8 @@ def check(file: Path, results: Path) -> Submission:
         raise UserError(str(problems))
     recipe = load_spec(file, Recipe)
     problems.add(_recipe_problems(recipe, file))
-    mine = list(_results_of(recipe, results, problems))
+    found = list(_results_of(recipe, results, problems))
+    mine = [(folder, result) for folder, result in found if not result.has_fresh_seeds]
     if not mine and not problems:
         problems.add([f"{results}: no result of the recipe '{recipe.name}' in it or below; evaluate it first"])
     places = [_place(folder) for folder, _ in mine]
@@ -86,7 +89,8 @@ def check(file: Path, results: Path) -> Submission:
     if problems:
         raise UserError(str(problems))
     licences = {task.name: task.licence for _, result in mine for task in result.tasks}
-    return Submission(recipe, list(dict.fromkeys(folders)), licences)
+    left_out = [folder for folder, result in found if result.has_fresh_seeds]
+    return Submission(recipe, list(dict.fromkeys(folders)), licences, left_out)
 
 
 class Problems:

@@ -129,6 +129,8 @@ def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
     written = job.write(submission, file, output)
     for path in written:
         click.echo(str(path))
+    for folder in submission.left_out:
+        say(f"{folder}: is on fresh seeds and not submitted; those who review confirm on seeds of their own")
     for task, licence in submission.licences.items():
         say(f"predictions on {task}: its data are under {licence}")
     if push is None:
