@@ -101,6 +101,8 @@ def test_ranks_as_shown(page: Path) -> None:
     # Gains of 5.0 and 4.5 points with standard errors of 0.5 can't be told apart; both are above 0.
     assert rows == [("1–2", "good"), ("1–2", "equal"), ("3", "finetune-only"), ("partial", "part")]
     assert re.search(r"- \[part\]\(.*\): limited to 5 examples$", page.read_text(), flags=re.MULTILINE)
+    told = re.findall(r"^- ([\w-]+) is above (.+)$", page.read_text(), flags=re.MULTILINE)
+    assert sorted(told) == [("equal", "finetune-only"), ("good", "finetune-only")]
 
 
 def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xrealign_bench.results.schema import Gain, Variance
-from xrealign_bench.scoring.ranks import baseline_gain, difference, rank_sets
+from xrealign_bench.scoring.ranks import baseline_gain, difference, rank_sets, tell_apart
 
 PRIOR = Variance(value=1e-4, df=6)
 
@@ -24,6 +24,11 @@ def test_rows_that_are_told_apart_have_one_rank_each() -> None:
 def test_rows_that_are_not_told_apart_share_their_ranks() -> None:
     gains = [_gain([0.5, 0.51, 0.5]), _gain([0.005, -0.004, 0.003]), baseline_gain(3)]
     assert rank_sets(gains) == [(1, 1), (2, 3), (2, 3)]
+
+
+def test_pairs_that_are_told_apart_name_the_better_one_first() -> None:
+    gains = [baseline_gain(3), _gain([0.5, 0.51, 0.5]), _gain([0.005, -0.004, 0.003])]
+    assert tell_apart(gains) == [(1, 0), (1, 2)]
 
 
 def test_there_are_no_chains() -> None:

@@ -179,6 +179,11 @@ def corrections(section: Section) -> list[tuple[Row, str]]:
     return [(row, said_of(e)) for row in section.rows for e in row.history.events if e.what == "corrected"]
 
 
+def told_apart(section: Section) -> list[tuple[str, str]]:
+    """Of each row that is told apart from others, its label and those of the rows that it is above."""
+    return [(row.label, ", ".join(row.above)) for row in section.rows if row.above]
+
+
 def scored(section: Section) -> list[Row]:
     """The rows that have scores, and not a publication's means alone."""
     return [row for row in section.rows if not row.reported_means]

@@ -134,6 +134,9 @@ def _render_section(board: Board, section: Section) -> list[str]:
     unranked = [row for row in scored if row.unranked]
     if unranked:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
+    if apart := content.told_apart(section):
+        lines = [f"- {text(label)} is above {text(others)}" for label, others in apart]
+        parts.append("Told apart by the corrected tests of all pairs:\n\n" + "\n".join(lines))
     if told := content.corrections(section):
         lines = [f"- {_cell(Cell(row.label, link=row.page), '')}: {text(said)}" for row, said in told]
         parts.append("Corrected:\n\n" + "\n".join(lines))

@@ -32,7 +32,7 @@ from xrealign_bench.results.schema import (
     trust_in,
 )
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, Summary, Value, summarise
-from xrealign_bench.scoring.ranks import baseline_gain, rank_sets
+from xrealign_bench.scoring.ranks import baseline_gain, sets_of, tell_apart
 from xrealign_bench.specs import Suite
 
 
@@ -90,6 +90,8 @@ class Row:
     """What `digest_evidence` gives for it."""
     ranks: tuple[int, int] | None
     """The lowest and the highest rank that it may have among the rows of its checkpoint: see `scoring.ranks`."""
+    above: tuple[str, ...]
+    """The labels of the rows that it is told apart from and better than."""
     unranked: tuple[str, ...]
     """Why it has no rank."""
     partial: bool
@@ -320,6 +322,7 @@ def _row(entry: Entry, out: Path) -> Row:
         suite_digest=result.suite_digest,
         evidence=digest_evidence(result),
         ranks=None,
+        above=(),
         unranked=tuple(unranked),
         partial=bool(result.missing),
         fresh_seeds=result.has_fresh_seeds,
@@ -384,5 +387,10 @@ def rank(rows: Iterable[Row]) -> list[Row]:
     ordered = sorted(rows, key=lambda row: (bool(row.unranked), -(row.xr.mean or 0.0), row.recipe, row.result))
     ranked = [row for row in ordered if not row.unranked]
     gains = [baseline_gain(row.seeds) if row.is_baseline else row.gains["xr"] for row in ranked]
-    sets = [*rank_sets(gains), *[None] * (len(ordered) - len(ranked))]
-    return [replace(row, ranks=ranks) for row, ranks in zip(ordered, sets, strict=True)]
+    told_apart = tell_apart(gains)
+    sets = sets_of(len(ranked), told_apart)
+    above = [tuple(ranked[worse].label for better, worse in told_apart if better == n) for n in range(len(ranked))]
+    return [
+        *(replace(row, ranks=found, above=names) for row, found, names in zip(ranked, sets, above, strict=True)),
+        *(replace(row, ranks=None, above=()) for row in ordered[len(ranked) :]),
+    ]

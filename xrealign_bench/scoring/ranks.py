@@ -7,6 +7,7 @@ the true ranks at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -14,8 +15,8 @@ from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.inference import LEVEL, Estimate, add, estimate, holm
 
 
-def rank_sets(gains: Sequence[Gain]) -> list[tuple[int, int]]:
-    """Return the lowest and the highest rank that each row may have; rank 1 is the highest gain.
+def tell_apart(gains: Sequence[Gain]) -> list[tuple[int, int]]:
+    """Return the pairs of rows that the corrected tests tell apart: the better one's place, then the worse one's.
 
     Args:
         gains: over the same baseline, with the same seeds; the baseline's own is `baseline_gain`.
@@ -23,14 +24,30 @@ def rank_sets(gains: Sequence[Gain]) -> list[tuple[int, int]]:
     pairs = list(combinations(range(len(gains)), 2))
     tested = [difference(gains[one], gains[other]) for one, other in pairs]
     corrected = holm([1.0 if each is None else each.p_value for each in tested])
-    above, below = [0] * len(gains), [0] * len(gains)
-    for (one, other), found, p in zip(pairs, tested, corrected, strict=True):
-        if found is None or p >= LEVEL:
-            continue
-        better, worse = (one, other) if found.mean > 0 else (other, one)
-        above[worse] += 1
-        below[better] += 1
-    return [(1 + more, len(gains) - less) for more, less in zip(above, below, strict=True)]
+    return [
+        (one, other) if found.mean > 0 else (other, one)
+        for (one, other), found, p in zip(pairs, tested, corrected, strict=True)
+        if found is not None and p < LEVEL
+    ]
+
+
+def rank_sets(gains: Sequence[Gain]) -> list[tuple[int, int]]:
+    """Return the lowest and the highest rank that each row may have; rank 1 is the highest gain.
+
+    Args:
+        gains: those of `tell_apart`.
+    """
+    return sets_of(len(gains), tell_apart(gains))
+
+
+def sets_of(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the sets of ranks that the pairs of `tell_apart` leave.
+
+    >>> sets_of(3, [(0, 2)])
+    [(1, 2), (1, 3), (2, 3)]
+    """
+    better, worse = (Counter(pair[end] for pair in told_apart) for end in (0, 1))
+    return [(1 + worse[row], rows - better[row]) for row in range(rows)]
 
 
 def difference(one: Gain, other: Gain) -> Estimate | None:

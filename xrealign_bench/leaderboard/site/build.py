@@ -202,6 +202,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             number=number,
             others=[checkpoint_page(section, n) for n in range(1, len(batches) + 1)],
             gains=content.gains(batch),
+            told_apart=content.told_apart(section) if first else [],
             by_task={task: content.scores_by_task(content.scored(section), task) for task in board.suite.tasks}
             if first and len(board.suite.tasks) > 1
             else {},
