@@ -267,6 +267,16 @@ def test_tier_columns_say_how_many_languages_they_have_in_how_many_tasks(tmp_pat
     assert "if no tier has them, the task's score is the mean over all targets. The source" in page.read_text()
 
 
+def test_a_row_of_one_language_changes_no_heads_sizes(tmp_path: Path) -> None:
+    """The row of one high language comes last, and describes no other target."""
+    suite, codes = make_suite(TIERED), [each.code for each in TIERED]
+    whole = make_result(flat(dict.fromkeys(["en", *codes], 0.5)), suite=suite, languages=TIERED)
+    part = make_result(flat(dict.fromkeys(["en", codes[0]], 0.5)), suite=suite, languages=TIERED[:1])
+    store(tmp_path, Entry(Path("finetune-only"), whole, None), Entry(Path(f"finetune-only--{codes[0]}"), part, None))
+    page = build(tmp_path / "results", tmp_path / "out")[0]
+    assert cells(page, "Rank")[6:9] == ["High<br>5 × 1 task", "Medium<br>5 × 1 task", "Low<br>5 × 1 task"]
+
+
 @pytest.mark.parametrize("case", ["computed", "reported", "both"])
 def test_deviations_are_shown_from_three_seeds_on_with_the_ddof_that_the_board_tells(tmp_path: Path, case: str) -> None:
     """One point more with each seed: the deviation is 1 with ddof 1 and the root of 2/3 with ddof 0."""

@@ -40,7 +40,7 @@ from xrealign_bench.scoring.aggregate import GROUPS, TIERS, TaskSummary, Value, 
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": "", "untested": ""}
 VERDICTS = {"helped": "helped", "harmed": "harmed", "same": "not shown", "untested": "no verdict"}
-""""same" in files: a language whose change the test does not show may have changed."""
+"""Verdict -> what pages say: where the test shows no change there may be one."""
 XR_GROUPS = ("xr", *GROUPS)
 
 
@@ -90,7 +90,10 @@ def overview(rows: Sequence[Row]) -> Table:
 
 def _coverage(rows: Sequence[Row], group: str) -> str:
     """How many languages a group has in how many tasks: those that enter its mean over tasks."""
-    sizes = {task.task: task.sizes.get(group, 0) for row in rows for task in row.summary.tasks.values()}
+    sizes: dict[str, int] = {}
+    for task in (task for row in rows for task in row.summary.tasks.values()):
+        # A row of some languages does not know how many a tier has, or knows of fewer.
+        sizes[task.task] = max(sizes.get(task.task, 0), task.sizes.get(group, 0))
     entered = [size for size in sizes.values() if enters(group, size)]
     if not entered:
         return "in no task"

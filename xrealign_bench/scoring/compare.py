@@ -169,14 +169,19 @@ class Measured:
 
     def estimate_language(self, code: str) -> Estimate | None:
         """Of one target language with counts."""
-        mean = self.mean({code: 1.0})
+        mean = self._single[code]
         prior = mean.prior and Variance(value=mean.prior.value * self._raised, df=mean.prior.df)
         return estimate(mean.by_seed, prior, mean.examples)
 
     @cached_property
+    def _single(self) -> dict[str, Mean]:
+        """Each target language's gain."""
+        return {code: self.mean({code: 1.0}) for code in self.targets}
+
+    @cached_property
     def _raised(self) -> float:
         """By what the priors of single languages are raised, since this comparison varies more than they expect."""
-        means = [self.mean({code: 1.0}) for code in self.targets]
+        means = self._single.values()
         expected = [(mean, mean.prior.value) for mean in means if mean.prior and mean.prior.value > 0]
         if self.prior is None or not expected or len(expected[0][0].by_seed) < 2:
             return 1.0
@@ -265,15 +270,15 @@ def _changes(measured: Sequence[Measured], ours: System, theirs: System) -> list
     seeds = len(ours.result.seeds)
     cells = [(each, code) for each in measured for code in each.targets]
     estimates = [each.estimate_language(code) for each, code in cells]
-    is_tested = [
-        found is not None and (seeds > 1 or not each.is_seeded)
-        for (each, _), found in zip(cells, estimates, strict=True)
-    ]
-    corrected = iter(holm([found.p_value for found, yes in zip(estimates, is_tested, strict=True) if yes and found]))
-    p_values = [next(corrected) if yes else None for yes in is_tested]
+    tested = {
+        place: found.p_value
+        for place, ((each, _), found) in enumerate(zip(cells, estimates, strict=True))
+        if found is not None and (seeds > 1 or not each.is_seeded)
+    }
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
-        _change(each.task, code, found, p, ours, theirs)
-        for (each, code), found, p in zip(cells, estimates, p_values, strict=True)
+        _change(each.task, code, found, corrected.get(place), ours, theirs)
+        for place, ((each, code), found) in enumerate(zip(cells, estimates, strict=True))
     ]
 
 
