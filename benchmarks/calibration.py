@@ -41,7 +41,7 @@ from xrealign_bench.scoring.examples import Counts, variance_of_examples
 from xrealign_bench.scoring.further import predict_further
 from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
 from xrealign_bench.scoring.prior import Prior, load_prior, over_tasks
-from xrealign_bench.scoring.ranks import baseline_gain, rank_sets
+from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
 from xrealign_bench.scoring.systems import System, pair
 from xrealign_bench.specs import Task
 
@@ -289,7 +289,7 @@ def simulate_ranks(setting: Setting, prior: Prior, boards: int, seed: int) -> st
             expected = truth.expect_mean(prior).plus(interaction)
             for board in range(size):
                 found = by_seed[board] + POINT * true[:, None]
-                sets = rank_sets(gains_of(found, expected, examples, board))
+                sets = rank_sets(len(true), tell_apart(gains_of(found, expected, examples, board)))
                 low, high = np.array(sets).T
                 tally.add(held=((low <= rank) & (rank <= high)).all(), size=(high - low + 1).mean())
         rows.append([name, seeds, tally.percent("held"), f"{tally.mean('size'):.1f}"])
@@ -365,7 +365,7 @@ def best_of_many(given: argparse.Namespace) -> None:
             board, best = np.arange(size), found.mean[:, :-1].argmax(axis=1)
             tally.add(best=found.mean[board, best], above=(found.mean - found.half)[board, best] > 0)
             for n in range(min(size, RANKED)):
-                sets = rank_sets(gains_of(by_seed[n], expected, examples, n))
+                sets = rank_sets(recipes + 1, tell_apart(gains_of(by_seed[n], expected, examples, n)))
                 tally.add(ranked=sets[-1][0] > 1)
             for fresh in (3, 5):
                 again, of_examples, shared = draw_boards(setting, truth, 1, fresh, size, rng)

@@ -8,6 +8,10 @@ from xrealign_bench.scoring.ranks import baseline_gain, difference, rank_sets, t
 PRIOR = Variance(value=1e-4, df=6)
 
 
+def _sets(gains: list[Gain]) -> list[tuple[int, int]]:
+    return rank_sets(len(gains), tell_apart(gains))
+
+
 def _gain(by_seed: list[float], examples: float = 0.0) -> Gain:
     mean = float(np.mean(by_seed))
     return Gain(
@@ -18,12 +22,12 @@ def _gain(by_seed: list[float], examples: float = 0.0) -> Gain:
 
 def test_rows_that_are_told_apart_have_one_rank_each() -> None:
     gains = [_gain([0.5, 0.51, 0.5]), _gain([0.3, 0.3, 0.31]), baseline_gain(3)]
-    assert rank_sets(gains) == [(1, 1), (2, 2), (3, 3)]
+    assert _sets(gains) == [(1, 1), (2, 2), (3, 3)]
 
 
 def test_rows_that_are_not_told_apart_share_their_ranks() -> None:
     gains = [_gain([0.5, 0.51, 0.5]), _gain([0.005, -0.004, 0.003]), baseline_gain(3)]
-    assert rank_sets(gains) == [(1, 1), (2, 3), (2, 3)]
+    assert _sets(gains) == [(1, 1), (2, 3), (2, 3)]
 
 
 def test_pairs_that_are_told_apart_name_the_better_one_first() -> None:
@@ -34,7 +38,7 @@ def test_pairs_that_are_told_apart_name_the_better_one_first() -> None:
 def test_there_are_no_chains() -> None:
     """A and B, and B and C, are not told apart; A and C are: C can't be first, whatever lies between them."""
     gains = [_gain([0.024] * 3), _gain([0.012] * 3), _gain([0.0] * 3)]
-    assert rank_sets(gains) == [(1, 2), (1, 3), (2, 3)]
+    assert _sets(gains) == [(1, 2), (1, 3), (2, 3)]
 
 
 def test_the_difference_to_the_baseline_is_the_gain_itself() -> None:
@@ -44,7 +48,7 @@ def test_the_difference_to_the_baseline_is_the_gain_itself() -> None:
 
 
 def test_a_board_of_one_row() -> None:
-    assert rank_sets([baseline_gain(3)]) == [(1, 1)]
+    assert _sets([baseline_gain(3)]) == [(1, 1)]
 
 
 def test_all_sets_hold_the_true_ranks_at_once() -> None:
@@ -55,6 +59,6 @@ def test_all_sets_hold_the_true_ranks_at_once() -> None:
     for _ in range(200):
         runs = rng.normal(0, np.sqrt(PRIOR.value / 2 * 6 / rng.chisquare(6)), (7, 3))  # the last is the baseline's
         gains = [_gain((mean + run - runs[-1]).tolist()) for mean, run in zip(truth, runs[:-1], strict=True)]
-        sets = rank_sets([*gains, baseline_gain(3)])
+        sets = _sets([*gains, baseline_gain(3)])
         held += all(low <= rank <= high for rank, (low, high) in zip(ranks, sets, strict=True))
     assert held / 200 >= 0.93

@@ -32,7 +32,7 @@ from xrealign_bench.results.schema import (
     trust_in,
 )
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, Summary, Value, summarise
-from xrealign_bench.scoring.ranks import baseline_gain, sets_of, tell_apart
+from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
 from xrealign_bench.specs import Suite
 
 
@@ -388,7 +388,7 @@ def rank(rows: Iterable[Row]) -> list[Row]:
     ranked = [row for row in ordered if not row.unranked]
     gains = [baseline_gain(row.seeds) if row.is_baseline else row.gains["xr"] for row in ranked]
     told_apart = tell_apart(gains)
-    sets = sets_of(len(ranked), told_apart)
+    sets = rank_sets(len(ranked), told_apart)
     above = [tuple(ranked[worse].label for better, worse in told_apart if better == n) for n in range(len(ranked))]
     return [
         *(replace(row, ranks=found, above=names) for row, found, names in zip(ranked, sets, above, strict=True)),

@@ -31,19 +31,10 @@ def tell_apart(gains: Sequence[Gain]) -> list[tuple[int, int]]:
     ]
 
 
-def rank_sets(gains: Sequence[Gain]) -> list[tuple[int, int]]:
-    """Return the lowest and the highest rank that each row may have; rank 1 is the highest gain.
+def rank_sets(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the lowest and the highest rank that the pairs of `tell_apart` leave each row; rank 1 is the best.
 
-    Args:
-        gains: those of `tell_apart`.
-    """
-    return sets_of(len(gains), tell_apart(gains))
-
-
-def sets_of(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the sets of ranks that the pairs of `tell_apart` leave.
-
-    >>> sets_of(3, [(0, 2)])
+    >>> rank_sets(3, [(0, 2)])
     [(1, 2), (1, 3), (2, 3)]
     """
     better, worse = (Counter(pair[end] for pair in told_apart) for end in (0, 1))
