@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.recipe import Name
+from xrealign_bench.specs.fields import Name
 
 
 class HubData(Spec):

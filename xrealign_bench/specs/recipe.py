@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from xrealign_bench.specs.base import Spec
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
-"""Names of recipes, tasks, suites and corpora: lower case, digits, '-' and '.', so that they can be file names."""
+from xrealign_bench.specs.fields import Name
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
 BlockSelection = NamedBlocks | list[Annotated[int, Field(ge=0)]] | str

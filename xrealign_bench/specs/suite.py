@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.recipe import Name
+from xrealign_bench.specs.fields import Name
 
 Choice = TypeVar("Choice", str, int)
 DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.data import DataSource, HubData
-from xrealign_bench.specs.recipe import Name
+from xrealign_bench.specs.fields import Name
 
 Kind = Literal[
     "token_classification",

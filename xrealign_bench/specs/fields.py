@@ -1,0 +1,108 @@
+"""Types of fields: texts that are shown as they are read, and numbers within bounds.
+
+What others write ends up in tables, spreadsheets, pages and file names, so every text says what it may hold and how
+long it may be, and every number how large.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+HTML = re.compile(r"<\s*[/!?a-zA-Z]")
+FORMULA = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet computes."""
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters that are drawn as nothing although Unicode counts them as letters, marks, symbols or unassigned."""
+_JOINERS = "\u200c\u200d"
+"""Zero-width, and part of how Persian and many Indic languages are spelt."""
+
+
+def is_visible(character: str) -> bool:
+    """Return whether a character is drawn, or is a space, and changes nothing around it.
+
+    >>> [is_visible(character) for character in "a \\u202e\\u200b\\x1b\\n"]
+    [True, True, False, False, False, False]
+    """
+    control = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return not control and not _UNSEEN.match(character)
+
+
+def _check_plain(text: str, allowed: str = "") -> str:
+    if hidden := next((c for c in text if not is_visible(c) and c not in allowed), None):
+        raise ValueError(f"has the invisible character U+{ord(hidden):04X}; remove it")
+    if text and not text.strip():
+        raise ValueError("is blank; write something or leave the field out")
+    if markup := HTML.search(text):
+        raise ValueError(f"has HTML in it ('{text[markup.start() :][:40]}'); write it without")
+    return text
+
+
+def _check_shown(text: str) -> str:
+    _check_plain(text)
+    if text != text.strip():
+        raise ValueError("begins or ends with a space; remove it")
+    if text.startswith(FORMULA):
+        raise ValueError(f"begins with '{text[0]}', which a spreadsheet takes for a formula; begin with a word")
+    return text
+
+
+def _check_read_by_models(text: str) -> str:
+    return _check_plain(text, allowed=f"\n\t{_JOINERS}")
+
+
+def _parse_date(value: object) -> object:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _parse_time(value: object) -> object:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
+"""Name of a recipe, task, suite, corpus or aligner: also a file name."""
+Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_shown)]
+"""One line that people read: no HTML, no spreadsheet formula, nothing invisible."""
+Sentence = Annotated[str, Field(max_length=500), AfterValidator(_check_shown)]
+"""A longer `Title`, such as a description, citation or licence; may be empty."""
+DataName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_plain)]
+"""What a data set calls a config, split, column or label: one line, no HTML, nothing invisible."""
+ModelText = Annotated[str, Field(max_length=2000), AfterValidator(_check_read_by_models)]
+"""Text that a model reads, such as a prompt: lines, tabs and zero-width joiners are allowed; may be empty."""
+LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$")]
+"""Form of a language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`); the inventory says whether it is known."""
+HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")]
+"""Data set or model on the Hub, `owner/name`: also a folder below a data root."""
+Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$", max_length=200)]
+"""Branch, tag or commit on the Hub."""
+Url = Annotated[str, Field(pattern=r"^https?://[^\s<>\"'`\\]+$", max_length=500), AfterValidator(_check_plain)]
+Commit = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""Whole number that every reader of JSON reads exactly."""
+Examples = Annotated[int, Field(gt=0, le=10**9)]
+Steps = Annotated[int, Field(gt=0, le=10**7)]
+"""Optimiser steps."""
+BatchSize = Annotated[int, Field(gt=0, le=10**5)]
+SequenceLength = Annotated[int, Field(gt=2, le=10**6)]
+"""Sub-words, special ones included."""
+BlockNumber = Annotated[int, Field(ge=0, le=10**4)]
+"""A transformer block, from 0 at the bottom."""
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy and PyTorch both take."""
+Share = Annotated[float, Field(ge=0, le=1)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+Weight = Annotated[float, Field(gt=0, le=10**6)]
+"""Factor of a loss."""
+
+Day = Annotated[date, BeforeValidator(_parse_date)]
+"""In JSON as ISO 8601; strict models take no text for a date otherwise."""
+Moment = Annotated[datetime, BeforeValidator(_parse_time)]
+"""In JSON as ISO 8601."""
