@@ -131,7 +131,7 @@ def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
         ddof=0,  # as the publication computes its deviations
         languages=[describe_language(suite, code, name) for code in suite.target_languages],
         limit=None,
-        numerics={},
+        compute_settings=None,
         packages={},
         data=[],
         scores=[score for task in asked for score in scores_of(suite, task, rows)],

@@ -226,7 +226,7 @@ def write(results: Path, model: str, recipe: Recipe, means: list[ReportedMean]) 
         seeds=suite.seeds,
         languages=[describe_language(suite, code, name) for code in codes if code != suite.source_language],
         limit=None,
-        numerics={},
+        compute_settings=None,
         packages={},
         data=[],
         scores=[],

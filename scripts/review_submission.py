@@ -59,7 +59,7 @@ def review(submitted: Path, published: Path) -> str:
     names = {path.stem for path in files if (submitted / RECIPES / path).exists()}
     names |= {folder.name for folder in folders if (submitted / RESULTS / folder).is_dir()}
     for name in sorted(names):
-        problems.attempt(partial(check_recipe, name, folders, submitted))
+        problems.attempt(partial(check_recipe, name, folders, submitted, published / RESULTS))
     if problems:
         raise UserError(str(problems))
     suites = sorted({folder.parts[0] for folder in folders})
@@ -82,7 +82,7 @@ def differs(path: Path, published: Path) -> bool:
     return path.is_symlink() or not published.is_file() or not filecmp.cmp(path, published, shallow=False)
 
 
-def check_recipe(name: str, folders: set[Path], submitted: Path) -> None:
+def check_recipe(name: str, folders: set[Path], submitted: Path, board: Path) -> None:
     """Check a recipe with those of its results that changed; all of them where none did, as its file must have then.
 
     Raises:
@@ -97,7 +97,7 @@ def check_recipe(name: str, folders: set[Path], submitted: Path) -> None:
                 shutil.copytree(results / folder, Path(temporary, "results", folder), symlinks=True)
         Path(temporary, "results").mkdir(exist_ok=True)
         try:
-            check(submitted / RECIPES / f"{name}.yaml", Path(temporary, "results"))
+            check(submitted / RECIPES / f"{name}.yaml", Path(temporary, "results"), board)
         except UserError as error:
             raise UserError(str(error).replace(f"{temporary}/", "")) from None
 

@@ -50,7 +50,7 @@ def test_a_seed_that_is_computed_again_makes_a_row_rerun(finished: Finished, res
     found = rows(results)
     assert (found[RECIPE]["trust"], found["finetune-only"]["trust"]) == ("rerun", "rescored")
     (event,) = read_history(results / RECIPE).events
-    assert (event.what, event.seed, event.largest_difference, event.same_numerics) == ("rerun", 7, 0.0, True)
+    assert (event.what, event.seed, event.largest_difference, event.same_compute_settings) == ("rerun", 7, 0.0, True)
     (told,) = results.parent.glob(f"*/results/*/{RECIPE}.md")
     assert "seed 7 computed again on " in told.read_text()
 

@@ -24,7 +24,6 @@ from xrealign_bench.models.device import (
     Quantised,
     check_precision,
     check_quantised,
-    how_computed,
     numeric_settings,
     pick_device,
 )
@@ -34,7 +33,7 @@ from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.collect import collect
 from xrealign_bench.results.files import find_results, read_comparison, read_result, write_comparison
-from xrealign_bench.results.schema import BASELINE, Comparison, Result, digest_suite
+from xrealign_bench.results.schema import BASELINE, Comparison, ComputeSettings, Result, digest_suite
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
 from xrealign_bench.specs.suite import chosen, chosen_seeds
@@ -87,7 +86,7 @@ def prepare(options: Options) -> Plan:
     """
     suite = find_spec(options.suite, Suite)
     targets = chosen("target language", [find(code).code for code in options.languages], suite.target_languages)
-    tasks = [capped(find_beside(name, Task, options.suite), suite.test_examples) for name in suite.tasks]
+    tasks = [suite.capped(find_beside(name, Task, options.suite)) for name in suite.tasks]
     asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
     once = [given for place, given in enumerate(asked) if given not in asked[:place]]
     recipes = [given if isinstance(given, Recipe) else find_spec(given, Recipe) for given in once]
@@ -194,7 +193,7 @@ def part_of_suite(request: Request) -> str:
         parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
     if request.limit is not None:
         parts.append(f"limit{request.limit}")
-    return "".join(f"--{part}" for part in parts) + how_computed(request.numerics)
+    return "".join(f"--{part}" for part in parts) + ComputeSettings(**request.numerics).suffix
 
 
 def _listed(before: str, between: str, names: list[str], what: str) -> str:
@@ -275,12 +274,6 @@ def _asked(tasks: list[Task], names: Sequence[str], targets: Sequence[str], *, n
     """The tasks of these names; where none was named, those that have one of the languages."""
     tested = [task for task in tasks if named or set(task.languages) & set(targets)]
     return [task for task in tested or tasks if task.name in names]
-
-
-def capped(task: Task, most: int | None) -> Task:
-    """A task with no more test examples than its suite allows (null: as many as the task says)."""
-    sizes = [size for size in (task.test_examples, most) if size is not None]
-    return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
 
 def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tqdm import tqdm
+
 import xrealign_bench
 from xrealign_bench.data.lexicon import fetch_lexicon
 from xrealign_bench.data.lock import (
@@ -25,8 +27,9 @@ from xrealign_bench.data.lock import (
 from xrealign_bench.data.sources import content_sha256, fetch
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.specs import Corpus, LockedSplit, Suite, Task, find_beside, find_spec
+from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_beside, find_spec
 from xrealign_bench.specs.suite import chosen
+from xrealign_bench.tasks.gold import read_gold
 
 State = Literal["verified", "pinned", "not pinned"]
 
@@ -114,7 +117,7 @@ def fetch_suite(
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     if write:
-        _write(path, fetched, lock)
+        _write(path, fetched, lock, _read_gold(suite, found, data_root))
         fetched = [replace(split, state="verified") for split in fetched]
     return Fetched(suite.id, fetched, lexicons, path if path.is_file() else None)
 
@@ -176,7 +179,22 @@ def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:
     return "pinned" if entry.revision is not None and split.located.revision is not None else "not pinned"
 
 
-def _write(path: Path, fetched: Sequence[FetchedSplit], old: SuiteLock | None) -> None:
+def _read_gold(suite: Suite, tasks: Sequence[Task], data_root: Path | None) -> list[LockedGold]:
+    """The gold of every test set of a suite."""
+    cells = [
+        (suite.capped(task), language)
+        for task in tasks
+        for language in (suite.source_language, *suite.target_languages)
+        if language in task.languages
+    ]
+    locked = []
+    for task, language in tqdm(cells, "reading gold labels", unit="test set", leave=False, disable=None):
+        gold = read_gold(task, language, data_root, offline=False)
+        locked.append(LockedGold(task=task.name, language=language, examples=gold.examples, sha256=gold.sha256))
+    return locked
+
+
+def _write(path: Path, fetched: Sequence[FetchedSplit], old: SuiteLock | None, gold: Sequence[LockedGold]) -> None:
     """Local files know no commit: theirs is the old lock's, as long as their content is."""
     if not fetched:
         raise UserError("the suite reads embedded data only, which are part of the package; it needs no lock")
@@ -189,4 +207,4 @@ def _write(path: Path, fetched: Sequence[FetchedSplit], old: SuiteLock | None) -
                 dataset=split.dataset, config=split.config, split=split.split, revision=revision, sha256=split.sha256
             )
         )
-    write_lock(path, entries)
+    write_lock(path, entries, gold)

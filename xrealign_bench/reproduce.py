@@ -21,7 +21,14 @@ from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
 from xrealign_bench.results.history import add_event
 from xrealign_bench.results.rescore import check_computed
-from xrealign_bench.results.schema import BASELINE, HistoryEvent, Result, digest_evidence, digest_suite
+from xrealign_bench.results.schema import (
+    BASELINE,
+    ComputeSettings,
+    HistoryEvent,
+    Result,
+    digest_evidence,
+    digest_suite,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Task:
 @dataclass(frozen=True)
 class Verification:
     tasks: list[Task]
-    same_numerics: bool
+    same_compute_settings: bool
     """Device, threads, precision and library versions are the result's: scores must then be equal."""
     differing: dict[str, tuple[object, object]]
     """Numeric setting -> (the result's, here)."""
@@ -55,7 +62,7 @@ class Verification:
     @property
     def holds(self) -> bool:
         return all(100 * abs(task.difference) <= self.tolerance for task in self.tasks) and (
-            not self.same_numerics or all(task.worst_difference == 0 for task in self.tasks)
+            not self.same_compute_settings or all(task.worst_difference == 0 for task in self.tasks)
         )
 
 
@@ -69,7 +76,7 @@ def record(folder: Path, result: Result, seed: int, verification: Verification) 
         evidence=digest_evidence(result),
         seed=seed,
         largest_difference=max(100 * abs(task.difference) for task in verification.tasks),
-        same_numerics=verification.same_numerics,
+        same_compute_settings=verification.same_compute_settings,
     )
     add_event(folder, event)
 
@@ -102,7 +109,7 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
     then = result.checkpoint
     if options.checkpoint is None and then.revision is None and then.id != EMBEDDED:
         raise UserError(f"{folder}: its checkpoint was a folder called '{then.id}'; name it with --checkpoint")
-    tested = {score.task for score in result.scores}
+    tested, settings = {score.task for score in result.scores}, result.computed_with
     plan = prepare_evaluation(
         replace(
             options,
@@ -114,9 +121,9 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
             languages=[language.code for language in result.languages],
             seeds=[result.seeds[0] if seed is None else seed],
             limit=result.limit,
-            precision=result.numerics["dtype"],
-            gradient_checkpointing=result.numerics.get("gradient_checkpointing", False),
-            quantised=result.numerics.get("quantised"),
+            precision=settings.dtype,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            quantised=settings.quantised,
         )
     )
     _check_same(folder, result, plan)
@@ -166,10 +173,8 @@ def verify(
     outcome = execute(plan, store, sources_of(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
-    here, then = plan.request.numerics, result.numerics
-    differing = {
-        name: (then.get(name), here.get(name)) for name in sorted({*here, *then}) if then.get(name) != here.get(name)
-    }
+    then, here = (vars(each) for each in (result.computed_with, ComputeSettings(**plan.request.numerics)))
+    differing = {name: (then[name], here[name]) for name in sorted(here) if then[name] != here[name]}
     (seed,) = plan.request.seeds
     stored = {(s.task, s.language): s.metrics for s in result.scores if s.seed == seed}
     again = {

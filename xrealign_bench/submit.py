@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from xrealign_bench.catalogue import validate_file
+from xrealign_bench.data import read_lock
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import capped
-from xrealign_bench.models.device import how_computed
+from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.results.describe import describe_language
-from xrealign_bench.results.files import COMPARISON, RESULT, find_results, read_comparison, read_result
-from xrealign_bench.results.rescore import rescore
-from xrealign_bench.results.schema import BASELINE, Result, digest_suite
-from xrealign_bench.scoring.compare import compare
+from xrealign_bench.results.files import (
+    COMPARISON,
+    HISTORY,
+    RESULT,
+    find_results,
+    read_comparison,
+    read_predictions,
+    read_result,
+)
+from xrealign_bench.results.rescore import cells_of, rescore, same
+from xrealign_bench.results.schema import BASELINE, Result, digest_evidence, digest_suite
+from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.specs import (
     Corpus,
     DataSource,
@@ -34,14 +42,12 @@ from xrealign_bench.specs import (
     load_spec,
     shipped_names,
 )
+from xrealign_bench.specs.fields import HTML
+from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
+from xrealign_bench.tasks.metrics import SCORING
 
 LARGEST_RECIPE = 16 * 2**10
 """Bytes: seven times a shipped one; time to read YAML goes with the square of its depth."""
-LARGEST_FILE = 50 * 2**20
-"""Bytes: forty times the largest file of a shipped result."""
-LARGEST_VALUES = 10**8
-"""In a table of predictions, which may be far smaller on disk."""
-HTML = re.compile(r"<\s*[/!?a-zA-Z]")
 
 T = TypeVar("T")
 
@@ -59,18 +65,20 @@ class Submission:
     """Of results on fresh seeds: who submits a recipe does not choose the seeds that confirm it."""
 
 
-def check(file: Path, results: Path) -> Submission:
+def check(file: Path, results: Path, board: Path | None = None) -> Submission:
     """Check a recipe and its results as a review would. What others made is parsed and never run.
 
     Args:
         file: the recipe's YAML.
         results: a folder with results; those of other recipes are left alone.
+        board: the published results that the submission is to stand beside. None: not at hand, so that baselines and
+            names are not compared with theirs.
 
     Raises:
         UserError: everything that is wrong or missing, one line each.
     """
     problems = Problems()
-    problems.add(_file_problems(file, LARGEST_RECIPE))
+    problems.add(_file_problems(file))
     if not problems:
         problems.attempt(lambda: validate_file(file))
     if problems:
@@ -86,6 +94,9 @@ def check(file: Path, results: Path) -> Submission:
     folders: list[Path] = []
     for folder, result in mine:
         folders += _check_pair(folder, result, recipe, problems)
+    problems.add(_history_problems(folders, board))
+    if board is not None:
+        problems.add(_board_problems(folders, board, problems))
     if problems:
         raise UserError(str(problems))
     licences = {task.name: task.licence for _, result in mine for task in result.tasks}
@@ -184,15 +195,9 @@ def _results_of(recipe: Recipe, results: Path, problems: Problems) -> Iterator[t
     if not problems.add(_said_of_link(path) for path in links):
         return
     for folder in find_results(results):
-        result = problems.attempt(partial(_read_plain, folder))
+        result = problems.attempt(partial(read_result, folder))
         if result is not None and result.recipe.name == recipe.name:
             yield folder, result
-
-
-def _read_plain(folder: Path) -> Result:
-    for problem in _file_problems(folder / RESULT, LARGEST_FILE):
-        raise UserError(problem)
-    return read_result(folder)
 
 
 def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems) -> list[Path]:
@@ -200,11 +205,11 @@ def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems
     good = _check_result(folder, result, recipe, problems)
     if result.is_baseline:
         return [folder]
-    baseline = folder.parent / (BASELINE + how_computed(result.numerics))
+    baseline = folder.parent / (BASELINE + result.suffix)
     if not (folder / COMPARISON).is_file() or not (baseline / RESULT).is_file():
         problems.add([f"{folder}: no {COMPARISON} with a {baseline.name} result that is there; evaluate it again"])
         return [folder]
-    read = problems.attempt(partial(_read_plain, baseline))
+    read = problems.attempt(partial(read_result, baseline))
     if read is not None and _check_result(baseline, read, find_spec(BASELINE, Recipe), problems) and good:
         problems.attempt(partial(_check_comparison, folder, baseline))
     return [folder, baseline]
@@ -212,46 +217,97 @@ def _check_pair(folder: Path, result: Result, recipe: Recipe, problems: Problems
 
 def _check_result(folder: Path, result: Result, recipe: Recipe, problems: Problems) -> bool:
     """Note everything that is wrong with one result; return whether it is good."""
-    plain = problems.add(_folder_problems(folder, result))
-    good = problems.add(f"{folder}: {problem}" for problem in _result_problems(result, recipe))
-    if not plain:  # what lies there is not opened
-        return False
+    good = problems.add(f"{folder}: {problem}" for problem in _result_problems(folder, result, recipe))
     comparison = problems.attempt(partial(read_comparison, folder))
     if comparison is not None:
         told = [*_markup(comparison.model_dump(mode="json"))]
-        beside = f"../{BASELINE}{how_computed(result.numerics)}"
+        beside = f"../{BASELINE}{result.suffix}"
         if comparison.baseline != beside:
             told.append(f"is with '{comparison.baseline}' and not with {beside} beside it")
+        if (comparison.resamples, comparison.seed) != (RESAMPLES, 0):
+            settings = f"{comparison.resamples:,} resamples with seed {comparison.seed}"
+            told.append(f"has {settings}, and not {RESAMPLES:,} with 0; evaluate again")
         good &= problems.add(f"{folder / COMPARISON}: {problem}" for problem in told)
-    return (problems.attempt(partial(rescore, folder)) is not None) and good
+    if problems.attempt(partial(rescore, folder)) is None or not good:
+        return False
+    return problems.add(f"{folder}: {problem}" for problem in _prediction_problems(folder, result))
 
 
-def _folder_problems(folder: Path, result: Result) -> Iterator[str]:
-    """What is wrong with the files of a result before any of them but `result.json` is opened."""
+def _prediction_problems(folder: Path, result: Result) -> Iterator[str]:
+    """What is wrong with predictions that give the scores: gold that is not the suite's, or a seed that is another."""
+    found_lock = read_lock(result.suite.name)
+    lock = found_lock.lock if found_lock else None
+    per_seed: dict[int, list[str]] = {seed: [] for seed in result.seeds}
+    for record in result.predictions:
+        task = next(task for task in result.tasks if task.name == record.task)
+        gold: dict[str, Gold | None] = {}
+        for (language, seed), cell in cells_of(read_predictions(folder, record, task)):
+            if language not in gold:
+                gold[language] = known_gold(task, language, lock)
+            if (known := gold[language]) is not None and (found := predicted_gold(task, cell)) != known:
+                yield (
+                    f"predictions of {task.name} in {language}, seed {seed}: their {found.examples} examples and gold "
+                    f"labels are not the {known.examples} of {result.suite.id}; evaluate it with the suite's data"
+                )
+            if task.finetunes or result.recipe.realigns:
+                predicted = [name for name in SCORING[task.kind].columns if name not in SCORING[task.kind].from_data]
+                per_seed[seed].append(digest({name: cell[name].to_pylist() for name in predicted}))
+    for one, other in combinations(result.seeds, 2):
+        if per_seed[one] and per_seed[one] == per_seed[other]:
+            yield f"seeds {one} and {other} have the same predictions in every task and language; evaluate both"
+
+
+def _history_problems(folders: Sequence[Path], board: Path | None) -> Iterator[str]:
+    """Histories that are not the board's: who submits a result does not write what happened to it."""
+    for path in (folder / HISTORY for folder in dict.fromkeys(folders)):
+        published = None if board is None else board / _place(path.parent) / HISTORY
+        if path.exists() and (published is None or not published.is_file() or not cmp(path, published, shallow=False)):
+            yield f"{path}: is the board's to write and no part of a submission; evaluate the result again"
+
+
+def _board_problems(folders: Sequence[Path], board: Path, problems: Problems) -> Iterator[str]:
+    """What does not go with the published results: another baseline, recipe or checkpoint of the same name."""
+    for folder in dict.fromkeys(folders):
+        result = problems.attempt(partial(read_result, folder))
+        published = board / result.suite.id if result else board
+        if result is None or not published.is_dir():
+            continue
+        for beside in find_results(published):
+            other = problems.attempt(partial(read_result, beside))
+            if other is not None and other.reported is None:
+                yield from (f"{folder}: {problem}" for problem in _clashes(result, other))
+
+
+def _clashes(result: Result, published: Result) -> Iterator[str]:
+    ours, theirs = result.checkpoint, published.checkpoint
+    if result.recipe.name == published.recipe.name and result.recipe_digest != published.recipe_digest:
+        yield f"the recipe '{result.recipe.name}' is another one on the board; give yours a name of its own"
+    if (ours.id, ours.revision) != (theirs.id, theirs.revision):
+        return
+    if ours.revision is not None and ours != theirs:
+        yield f"checkpoint {ours.id} at {ours.revision} has other weights, configuration or tokenizer on the board"
+    same_row = result.is_baseline and published.is_baseline and result.seeds == published.seeds and ours == theirs
+    if same_row and result.suffix == published.suffix and digest_evidence(result) != digest_evidence(published):
+        yield "its predictions are not those of the baseline on the board; submit with the published baseline"
+
+
+def _folder_problem(folder: Path, result: Result) -> Iterator[str]:
     checkpoint = result.checkpoint
     name = checkpoint.id.replace("/", "--")
     right = [
-        f"{result.suite.id}/{place}/{result.recipe.name}{how_computed(result.numerics)}"
+        f"{result.suite.id}/{place}/{result.recipe.name}{result.suffix}"
         for place in (name, f"{name}-{checkpoint.weights_sha256[:8]}")
     ]
     if _place(folder) not in right and not result.missing:
-        yield f"{folder}: belongs in a folder {right[-1]}"
-    parts = {RESULT, COMPARISON, *(record.file for record in result.predictions)}
-    for path in sorted(folder.iterdir()):
-        if path.name not in parts or not path.is_file():
-            yield f"{path}: is no part of a result; remove it"
-        elif told := list(_file_problems(path, LARGEST_FILE)):
-            yield from told
-        elif path.suffix == ".parquet" and (values := _values(path)) > LARGEST_VALUES:
-            yield f"{path}: has {values:,} values, more than the {LARGEST_VALUES:,} that it may have"
+        yield f"belongs in a folder {right[-1]}"
 
 
-def _file_problems(path: Path, largest: int) -> Iterator[str]:
-    """What is wrong with a file before it is opened."""
+def _file_problems(path: Path) -> Iterator[str]:
+    """What is wrong with a recipe's file before it is opened."""
     if path.is_symlink():
         yield _said_of_link(path)
-    elif path.is_file() and path.stat().st_size > largest:
-        yield f"{path}: has {path.stat().st_size:,} bytes, more than the {largest:,} that it may have"
+    elif path.is_file() and path.stat().st_size > LARGEST_RECIPE:
+        yield f"{path}: has {path.stat().st_size:,} bytes, more than the {LARGEST_RECIPE:,} that it may have"
 
 
 def _said_of_link(path: Path) -> str:
@@ -261,19 +317,6 @@ def _said_of_link(path: Path) -> str:
 def _place(folder: Path) -> str:
     """The last three names of a folder's path: suite, checkpoint and recipe."""
     return "/".join(Path(os.path.abspath(folder)).parts[-3:])
-
-
-def _values(path: Path) -> int:
-    """How many values a table holds by its metadata; 0 of what can't be read, of which reading it says more."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_metadata(path)
-    except (pa.ArrowException, OSError):
-        return 0
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
 
 
 def _markup(content: Any, where: str = "") -> Iterator[str]:
@@ -289,13 +332,15 @@ def _markup(content: Any, where: str = "") -> Iterator[str]:
             yield from _markup(item, f"{where}.{key}".removeprefix("."))
 
 
-def _result_problems(result: Result, recipe: Recipe) -> Iterator[str]:
+def _result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[str]:
+    yield from _folder_problem(folder, result)
     if result.reported is not None:
         yield "its scores are reported ones; only what was computed can be submitted"
     if result.recipe_digest != digest(recipe) or digest(result.recipe) != digest(recipe):
         yield "was computed by another version of the recipe; evaluate it again"
     yield from result.missing
     yield from _markup(result.model_dump(mode="json"))
+    yield from _checkpoint_problems(result)
     name = result.suite.name
     if name not in shipped_names(Suite):
         yield f"its suite '{name}' is none of this installation"
@@ -309,6 +354,17 @@ def _result_problems(result: Result, recipe: Recipe) -> Iterator[str]:
         yield f"its tasks {', '.join(changed)} are not those of this installation; evaluate it with them"
     else:
         yield from _suite_problems(result, suite)
+
+
+def _checkpoint_problems(result: Result) -> Iterator[str]:
+    then = result.checkpoint
+    if "" in (then.weights_sha256, then.config_sha256, then.tokenizer_sha256):
+        yield "its checkpoint has no checksums; evaluate it again"
+    if then.id == EMBEDDED:
+        now = resolve_checkpoint(EMBEDDED, offline=True)
+        for what in ("weights_sha256", "config_sha256", "tokenizer_sha256"):
+            if getattr(then, what) != getattr(now, what):
+                yield f"its {what} is not that of the embedded checkpoint {EMBEDDED}; evaluate it again"
 
 
 def _suite_problems(result: Result, suite: Suite) -> Iterator[str]:
@@ -334,7 +390,7 @@ def _listed(names: Sequence[object]) -> str:
 
 def _is_shipped(task: Task, suite: Suite) -> bool:
     """Whether a task is the shipped one, at whatever revision its data were read."""
-    shipped = capped(find_spec(task.name, Task), suite.test_examples)
+    shipped = suite.capped(find_spec(task.name, Task))
     return digest(_at_any_revision(shipped)) == digest(_at_any_revision(task))
 
 
@@ -350,6 +406,6 @@ def _unpinned(source: DataSource) -> DataSource:
 def _check_comparison(folder: Path, baseline: Path) -> None:
     stored = read_comparison(folder)
     assert stored is not None
-    again = compare(folder, baseline, resamples=stored.resamples, seed=stored.seed)
-    if again != stored.model_copy(update={"baseline": again.baseline}):
+    again = compare(folder, baseline)
+    if not same(again, stored.model_copy(update={"baseline": again.baseline})):
         raise UserError(f"{folder / COMPARISON}: is not what the predictions give; evaluate again")

@@ -130,7 +130,7 @@ def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(t
         ("full--l0--limit9",): "limited to 9 examples; 5 of 6 languages not evaluated; not compared with finetune-only",
         ("full--l0--seed1",): "5 of 6 languages not evaluated; seeds not evaluated: 2; not compared with finetune-only",
     }
-    assert "l1" not in page
+    assert "lqa" not in page
     # What several rows lack is told once.
     store(tmp_path / "again", *(Entry(Path(f"{n}"), results[0][1], None) for n in range(3)))
     page = build(tmp_path / "again" / "results", tmp_path / "again" / "out")[0].read_text()

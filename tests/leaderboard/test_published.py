@@ -16,7 +16,7 @@ from tests.scoring.builder import make_result
 from tests.small import command
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.results.files import find_results, read_comparison, read_result, write_result
-from xrealign_bench.results.schema import Count, digest_suite
+from xrealign_bench.results.schema import LanguageCount, digest_suite
 from xrealign_bench.scoring.compare import improved_by_one_std
 from xrealign_bench.specs import Corpus, Suite, Task, find_spec
 
@@ -45,7 +45,10 @@ def test_the_means_are_the_papers(task: str, languages: int, published: list[flo
 
 def test_the_one_std_rule_gives_the_papers_counts() -> None:
     """XLM-R, parts of speech: full realignment helps 10 languages, front-freezing 17, "seven more"; with intervals."""
-    for part, helped in (("full", Count(count=10, low=7, high=15)), ("front", Count(count=17, low=15, high=24))):
+    for part, helped in (
+        ("full", LanguageCount(count=10, low=7, high=15)),
+        ("front", LanguageCount(count=17, low=15, high=24)),
+    ):
         comparison = read_comparison(XLMR / f"alignfreeze-{part}-lexicon-published")
         assert comparison is not None
         task = next(task for task in comparison.tasks if task.task == "udpos-alignfreeze")

@@ -13,10 +13,10 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.table import Entry, Row, make_boards, rank
 from xrealign_bench.results.schema import (
     Comparison,
-    Count,
     History,
     HistoryEvent,
     LanguageChange,
+    LanguageCount,
     OneStd,
     Result,
     StageRecord,
@@ -46,7 +46,11 @@ def comparison_of(result: Result, baseline: Result, low: float, high: float, **f
         )
         for code, gain in (("de", 0.01), ("fr", 0.02), ("th", 0.01), ("sw", -0.03))
     ]  # fmt: skip
-    one_std = OneStd(helped=Count(count=0, low=0, high=2), harmed=Count(count=1, low=1, high=3)) if tested else None
+    one_std = (
+        OneStd(helped=LanguageCount(count=0, low=0, high=2), harmed=LanguageCount(count=1, low=1, high=3))
+        if tested
+        else None
+    )
     comparison = make_comparison(result, baseline, gains, changes, one_std=one_std)
     tasks = [comparison.tasks[0].model_copy(update={"one_std": one_std})]
     return comparison.model_copy(update={"tasks": tasks} | fields)

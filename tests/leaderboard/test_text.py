@@ -96,7 +96,7 @@ def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
 def test_a_long_list_of_what_is_missing_is_counted() -> None:
     languages = [Lang(f"l{n}", ("high", "medium", "low")[n % 3], n / 47) for n in range(46)]
     result = make_result(
-        flat({"en": 1.0, "l3": 0.5}, seeds=(1,)), languages=languages[3:4], suite=make_suite(languages), seeds=(1,)
+        flat({"en": 1.0, "lqc": 0.5}, seeds=(1,)), languages=languages[3:4], suite=make_suite(languages), seeds=(1,)
     )
     text = render_evaluation([result], [None])
     assert "Partial, so not ranked: 45 of 46 languages not evaluated; seeds not evaluated: 2.\n" in text

@@ -18,7 +18,7 @@ import pytest
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_comparison, read_result, write_comparison, write_result
 from xrealign_bench.results.migrations import MIGRATIONS, migrate
-from xrealign_bench.results.schema import Comparison, Count, Result, digest_evidence
+from xrealign_bench.results.schema import Comparison, LanguageCount, Result, digest_evidence
 
 OLD = Path(__file__).parent / "old"
 RESULTS = ("result-1", "result-1-reported", "result-1-means")
@@ -95,8 +95,8 @@ def test_counts_by_the_one_std_rule_are_counted_or_kept(tmp_path: Path) -> None:
     assert first is not None and first.one_std is not None
     # By hand from the file: ar, hi, ja and zh are helped in the first task; ar and bg harmed in the second.
     assert [t.one_std and (t.one_std.helped.count, t.one_std.harmed.count) for t in first.tasks] == [(4, 0), (0, 2)]
-    assert first.one_std.helped == Count(count=4, low=None, high=None)
-    assert first.one_std.harmed == Count(count=2, low=None, high=None)
+    assert first.one_std.helped == LanguageCount(count=4, low=None, high=None)
+    assert first.one_std.harmed == LanguageCount(count=2, low=None, high=None)
     second = read_comparison(laid(tmp_path, "comparison-2"))
     assert second is not None and second.one_std is not None
     assert second.one_std.model_dump() == old("comparison-2")["one_std"]

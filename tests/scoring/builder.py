@@ -15,6 +15,7 @@ from xrealign_bench.results.files import write_predictions, write_result
 from xrealign_bench.results.schema import (
     CheckpointRecord,
     Comparison,
+    ComputeSettings,
     Gain,
     LanguageChange,
     LanguageRecord,
@@ -62,11 +63,11 @@ LANGUAGES = (
 )
 
 TIERED = tuple(
-    Lang(f"{tier[0]}{number}", tier, number / 10, seen=tier != "low")
+    Lang(f"{tier[0]}q{letter}", tier, number / 10, seen=tier != "low")
     for tier in ("high", "medium", "low")
-    for number in range(1, 6)
+    for number, letter in enumerate("abcde", start=1)
 )
-"""Five languages a tier (h1 to h5, m1 to m5, l1 to l5), so that each tier counts."""
+"""Five languages a tier (hqa to hqe, mqa to mqe, lqa to lqe), so that each tier counts."""
 
 
 def make_suite(
@@ -144,7 +145,7 @@ def make_result(
                 for each in languages
             ],
             "limit": None,
-            "numerics": {"device": "cpu", "dtype": "float32", "threads": 1},
+            "compute_settings": ComputeSettings(device="cpu", dtype="float32", threads=1),
             "packages": {},
             "data": [],
             "scores": [
@@ -155,7 +156,7 @@ def make_result(
                 for (task, language, seed), value in scores.items()
             ],
             "predictions": [],
-            "stages": [StageRecord(kind="finetune", key="0", seconds=12.0, peak_memory_bytes=3 << 20)],
+            "stages": [StageRecord(stage_type="finetune", key="0", seconds=12.0, peak_memory_bytes=3 << 20)],
             **fields,
         }
     )  # fmt: skip

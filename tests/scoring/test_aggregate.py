@@ -33,8 +33,8 @@ def test_xr_score_is_the_mean_of_the_tier_means_without_the_source() -> None:
 
 
 def test_a_tier_of_four_languages_enters_no_score() -> None:
-    languages = [each for each in FIVE_A_TIER if each.code != "l4"]
-    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code != "l4"})
+    languages = [each for each in FIVE_A_TIER if each.code != "lqd"]
+    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code != "lqd"})
     summary = summarise(make_result(scores, languages=languages))
     assert summary.tasks["tags"].score_groups == ("high", "medium")
     assert summary.xr.mean == pytest.approx((0.7 + 0.5) / 2)

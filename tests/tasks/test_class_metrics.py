@@ -69,5 +69,5 @@ def test_credits_add_up_to_the_accuracy_of_any_choice() -> None:
 
 def test_the_kind_is_scored_by_it() -> None:
     scoring = SCORING["sequence_classification"]
-    assert (scoring.columns, scoring.given) == (("gold", "predicted"), ("gold",))
+    assert (list(scoring.columns), scoring.given) == (["gold", "predicted"], ("gold",))
     assert (scoring.score, scoring.credits) == (score, credits)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from xrealign_bench.cli.options import Listing, result_argument
 from xrealign_bench.cli.printing import say
+from xrealign_bench.cli.process import FAILED
+from xrealign_bench.errors import UserError
 
 
 @click.group(cls=Listing)
@@ -20,6 +25,23 @@ results_argument = click.argument(
 )
 
 
+@contextmanager
+def left_out() -> Iterator[Callable[[UserError], None]]:
+    """Collect errors about single results; print them at the end, and exit with status 1 if there are any."""
+    from xrealign_bench.leaderboard.numbers import counted
+
+    damaged: list[UserError] = []
+    try:
+        yield damaged.append
+    finally:
+        for error in damaged:
+            for line in str(error).splitlines():
+                say(f"error: {line}")
+    if damaged:
+        say(f"{counted(len(damaged), 'result')} left out")
+        sys.exit(FAILED)
+
+
 @leaderboard.command("build")
 @results_argument
 @click.option(
@@ -28,14 +50,17 @@ results_argument = click.argument(
 def leaderboard_build(results: Path, output: Path | None) -> None:
     """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
 
+    A result whose files are not those of its manifest is named and left out; the exit status is 1 then.
+
     \b
     Example:
       xrealign-bench leaderboard build xrealign-output/results
     """
     from xrealign_bench.leaderboard.build import build
 
-    for path in build(results, output or results.parent):
-        click.echo(path)
+    with left_out() as on_damaged:
+        for path in build(results, output or results.parent, on_damaged):
+            click.echo(path)
 
 
 @leaderboard.command("site")
@@ -51,7 +76,8 @@ def leaderboard_site(results: Path, output: Path) -> None:
     """Write the boards of all results below RESULTS as a site.
 
     A folder of HTML pages that need no server and no network: boards to sort and filter, heat maps, charts and maps of
-    gains, a page a result and a page a language.
+    gains, a page a result and a page a language. A result whose files are not those of its manifest is named and left
+    out; the exit status is 1 then.
 
     \b
     Example:
@@ -60,9 +86,10 @@ def leaderboard_site(results: Path, output: Path) -> None:
     from xrealign_bench.leaderboard.numbers import counted
     from xrealign_bench.leaderboard.site.build import build_site
 
-    pages = build_site(results, output)
-    click.echo(pages[0])
-    say(f"{counted(len(pages), 'page')} written; open the first")
+    with left_out() as on_damaged:
+        pages = build_site(results, output, on_damaged)
+        click.echo(pages[0])
+        say(f"{counted(len(pages), 'page')} written; open the first")
 
 
 @leaderboard.command("serve")

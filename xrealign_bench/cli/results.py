@@ -15,18 +15,35 @@ from xrealign_bench.errors import UserError
 @click.command()
 @result_argument
 def rescore(result: Path) -> None:
-    """Compute the scores of a result again.
+    """Compute the scores and the comparison of a result again.
 
-    RESULT is its folder. Every score is computed from the stored predictions; exit status 2 if a figure differs.
+    RESULT is its folder, or one with many results below it. The files are checked against their manifest, and every
+    figure against the stored predictions; exit status 2 if something differs.
 
     \b
-    Example:
+    Examples:
       xrealign-bench rescore xrealign-output/results/demo-1.1/xrealign-mini/alignfreeze-front
+      xrealign-bench rescore leaderboard/results
     """
-    from xrealign_bench.leaderboard.numbers import counted
-    from xrealign_bench.results.rescore import rescore as compute_again
+    from tqdm import tqdm
 
-    click.echo(f"{counted(compute_again(result), 'score')} computed again from the predictions: all equal")
+    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.results.files import find_results
+    from xrealign_bench.scoring.recompute import Recomputed, recompute
+
+    folders = find_results(result) or [result]
+    done: list[Recomputed] = []
+    problems: list[str] = []
+    for folder in tqdm(folders, "rescoring", unit="result", leave=False, disable=None):
+        try:
+            done.append(recompute(folder))
+        except UserError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise UserError("\n".join(problems))
+    scores, comparisons = sum(each.scores for each in done), sum(each.comparison for each in done)
+    also = f" and {counted(comparisons, 'comparison')}" if comparisons else ""
+    click.echo(f"{counted(scores, 'score')}{also} computed again from the predictions: all equal")
 
 
 @click.command()
@@ -110,13 +127,20 @@ def reproduce(result: Path) -> None:
     show_default=True,
     help="Folder that the submission is written to.",
 )
+@click.option(
+    "--board",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with the board's published results, to hold baselines and names to.  "
+    "[default: leaderboard/results, if it is here]",
+)
 @click.option("--push", metavar="REPO", help="Open a pull request with it on this Hub data set, ORG/NAME.")
-def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
+def submit(file: Path, results: Path, output: Path, board: Path | None, push: str | None) -> None:
     """Make a recipe and its results ready for a pull request.
 
     FILE is the recipe's YAML. Everything is checked that a review checks, and whatever is wrong or missing is told at
     once: the recipe, the suite and its tasks, that the results are complete and have their baseline, that predictions
-    give the same scores and the same comparison. Then the files are copied to where they belong in the repository.
+    have the suite's gold labels and give the same scores and the same comparison. Then the files are copied to where
+    they belong in the repository.
 
     \b
     Example:
@@ -125,7 +149,8 @@ def submit(file: Path, results: Path, output: Path, push: str | None) -> None:
     quiet_libraries(offline=False)
     from xrealign_bench import submit as job
 
-    submission = job.check(file, results)
+    here = Path("leaderboard", "results")
+    submission = job.check(file, results, board or (here if here.is_dir() else None))
     written = job.write(submission, file, output)
     for path in written:
         click.echo(str(path))

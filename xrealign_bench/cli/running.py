@@ -175,7 +175,7 @@ def verify(
     )
     if not verification.holds:
         raise UserError(f"{result}: seed {plan.request.seeds[0]} computed again is not what is stored")
-    click.echo("equal" if verification.same_numerics else f"within {tolerance} points")
+    click.echo("equal" if verification.same_compute_settings else f"within {tolerance} points")
     if record:
         job.record(result, stored, plan.request.seeds[0], verification)
 

@@ -15,7 +15,18 @@ from xrealign_bench.data.sources import COMMIT, Located, open_data_set
 from xrealign_bench.data.task_data import locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_whole
-from xrealign_bench.specs import Corpus, DataSource, HubData, Lock, LockedSplit, Suite, Task, load_spec, spec_file
+from xrealign_bench.specs import (
+    Corpus,
+    DataSource,
+    HubData,
+    Lock,
+    LockedGold,
+    LockedSplit,
+    Suite,
+    Task,
+    load_spec,
+    spec_file,
+)
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Key
 from xrealign_bench.specs.yaml import entry_lines
 
@@ -28,7 +39,8 @@ HEADER = f"""\
 # The data that the suite beside this file is about, a line a split; written by
 # {REWRITE}.
 # revision: the commit on the Hub; null: not pinned yet. sha256: of the content at that commit, or, without one, of the
-# copy that the suite was measured on.
+# copy that the suite was measured on. gold: of each task's test examples and their right labels; null: nobody has read
+# these data for this lock, so the gold labels of results can't be checked.
 """
 
 
@@ -201,22 +213,28 @@ def disagreement(lock: SuiteLock, split: SuiteSplit, content: str | None) -> str
     )
 
 
-def write_lock(path: Path, splits: Sequence[LockedSplit]) -> None:
-    """Write a lock, sorted, a line a split; comments at the head of an older one stay. Either all of it or nothing."""
+def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedGold]) -> None:
+    """Write a lock, sorted, a line a split and a line a task and language; comments at the head of an older one stay.
+
+    Either all of it is written or nothing.
+    """
     header = HEADER
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         first = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
         header = "".join(lines[:first])
-    rows = (
-        yaml.safe_dump(split.model_dump(), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
-        for split in sorted(splits, key=lambda split: split.key)
-    )
-    text = header + "splits:\n" + "".join(f"- {row}" for row in rows)
+    text = header + "splits:\n" + "".join(map(_line, sorted(splits, key=lambda split: split.key)))
+    text += "gold:\n" + "".join(map(_line, sorted(gold, key=lambda each: (each.task, each.language))))
     try:
         write_whole(path, text.encode())
     except OSError as error:
         raise UserError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def _line(entry: LockedSplit | LockedGold) -> str:
+    return "- " + yaml.safe_dump(
+        entry.model_dump(), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+    )
 
 
 def _pin_source(source: DataSource, owner: str, lock: SuiteLock, data_root: Path | None, offline: bool) -> DataSource:

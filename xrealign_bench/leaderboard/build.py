@@ -12,13 +12,13 @@ from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import content
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
 from xrealign_bench.leaderboard.records import REPORTED, render_files
-from xrealign_bench.leaderboard.table import Board, read_boards
+from xrealign_bench.leaderboard.table import Board, OnDamaged, read_boards, refuse
 from xrealign_bench.results.files import write_text
 
 PAGE_FOLDERS = ("results", "languages")
 
 
-def build(results_root: Path, out_root: Path) -> list[Path]:
+def build(results_root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> list[Path]:
     """Write README.md, leaderboard.csv, languages.csv and leaderboard.json into `out_root/<suite id>`, and pages; also
     reported.csv where there are reported means.
 
@@ -29,11 +29,11 @@ def build(results_root: Path, out_root: Path) -> list[Path]:
         The boards' files, each suite's README.md first; the pages, which these lead to, are not among them.
 
     Raises:
-        UserError: there is no result, one can't be read, two suites share a name and version, or a board would be
-            written among its results.
+        UserError: there is no result, two suites share a name and version, a board would be written among its results,
+            or what `on_damaged` raises.
     """
     written = []
-    for board in read_boards(results_root, out_root):
+    for board in read_boards(results_root, out_root, on_damaged):
         folder = out_root / board.suite.id
         if folder.resolve() == results_root.resolve():
             raise UserError(f"{folder}: holds the results themselves; name another folder for the board with --output")

@@ -27,6 +27,7 @@ from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.command import command_of, environment_of, remarks_on
 from xrealign_bench.results.schema import (
     BASELINE,
+    ComputeSettings,
     Gain,
     HistoryEvent,
     LanguageChange,
@@ -171,7 +172,7 @@ def said_of(event: HistoryEvent) -> str:
         return f"{event.what} on {event.on}: {event.reason}"
     agreed = (
         "every score equal"
-        if event.same_numerics
+        if event.same_compute_settings
         else f"a task's mean at most {event.largest_difference:.2f} points off"
     )
     return f"seed {event.seed} computed again on {event.on}: {agreed}"
@@ -438,8 +439,7 @@ def provenance(row: Row, result: Result) -> Facts:
         ("Limit", "" if result.limit is None else counted(result.limit, "example") + " a language and split"),
         ("Published" if row.reported else "Computed", f"{result.created:%Y-%m-%d %H:%M} UTC"),
         ("Harness", result.harness_version),
-        ("Given command", result.command),
-        ("Numerics", _listed(result.numerics)),
+        ("Compute settings", _listed(_given(result.compute_settings))),
         ("Versions", _listed(result.packages)),
         ("Comparison", _compared(row)),
     ]
@@ -531,10 +531,10 @@ def realignments(result: Result) -> Table:
 
 def stage_costs(result: Result) -> Table:
     """What each kind of stage cost, all seeds and languages together; those shared with other results included."""
-    kinds = sorted({stage.kind for stage in result.stages})
+    kinds = sorted({stage.stage_type for stage in result.stages})
     lines = []
     for kind in kinds:
-        stages = [stage for stage in result.stages if stage.kind == kind]
+        stages = [stage for stage in result.stages if stage.stage_type == kind]
         seconds, memory = sum(s.seconds for s in stages), max((s.peak_memory_bytes or 0 for s in stages), default=0)
         cells = (
             Cell(f"{seconds:,.1f}", seconds),
@@ -677,6 +677,11 @@ def _points(value: float | None) -> float | None:
 
 def _rounded(value: float | None, decimals: int) -> Cell:
     return Cell(NONE) if value is None else Cell(f"{value:.{decimals}f}", round(value, 6))
+
+
+def _given(settings: ComputeSettings | None) -> dict[str, object]:
+    """What a result says of its compute settings, without the defaults."""
+    return settings.model_dump(exclude_defaults=True) if settings else {}
 
 
 def _listed(named: Mapping[str, object]) -> str:

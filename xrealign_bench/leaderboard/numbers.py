@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrealign_bench.results.schema import Count, Gain, ReportedMean, Result
+from xrealign_bench.results.schema import Gain, LanguageCount, ReportedMean, Result
 from xrealign_bench.scoring.aggregate import Value
 
 NONE = "–"
@@ -103,10 +103,12 @@ def rank_set(ranks: tuple[int, int] | None) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def count_with_interval(count: Count) -> str:
+def count_with_interval(count: LanguageCount) -> str:
     """A number of languages with its 95 % interval.
 
-    >>> count_with_interval(Count(count=17, low=15, high=24)), count_with_interval(Count(count=3, low=None, high=None))
-    ('17 [15, 24]', '3')
+    >>> count_with_interval(LanguageCount(count=17, low=15, high=24))
+    '17 [15, 24]'
+    >>> count_with_interval(LanguageCount(count=3, low=None, high=None))
+    '3'
     """
     return f"{count.count}" if count.low is None else f"{count.count} [{count.low}, {count.high}]"

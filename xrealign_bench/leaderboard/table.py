@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
-from xrealign_bench.models.device import how_computed
 from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_history, read_result
+from xrealign_bench.results.manifest import check_folder
 from xrealign_bench.results.schema import (
     BASELINE,
     CheckpointRecord,
@@ -100,8 +100,8 @@ class Row:
     """The whole suite on seeds that are not the suite's."""
     recipe: str
     title: str
-    numerics: str
-    """What sets it apart from a result of the same recipe: see `models.device.how_computed`."""
+    suffix: str
+    """What sets it apart from a result of the same recipe: see `results.schema.ComputeSettings.suffix`."""
     is_baseline: bool
     seeds: int
     xr: Value
@@ -131,7 +131,7 @@ class Row:
     @property
     def label(self) -> str:
         """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
-        return self.folder.name if self.partial else self.recipe + self.numerics
+        return self.folder.name if self.partial else self.recipe + self.suffix
 
     @property
     def gains(self) -> dict[str, Gain]:
@@ -193,25 +193,44 @@ _Key = tuple[str, bool, str, str, str]
 """Of a section: name of the checkpoint, whether it is reported, digests of its weights and so on."""
 
 
-def read_entries(root: Path) -> Iterator[Entry]:
-    """Every result below `root`, each read when it is asked for.
+OnDamaged = Callable[[UserError], None]
+"""Told of each result that is left out, since its folder is not what its manifest says."""
+
+
+def refuse(error: UserError) -> None:
+    """Leave no result out: raise the error.
 
     Raises:
-        UserError: one of them can't be read.
+        UserError: always.
+    """
+    raise error
+
+
+def read_entries(root: Path, on_damaged: OnDamaged = refuse) -> Iterator[Entry]:
+    """Read every result below `root`, each when it is asked for, after all its files were checked.
+
+    Raises:
+        UserError: what `on_damaged` raises.
     """
     for folder in tqdm(find_results(root), "reading results", unit="result", leave=False, disable=None):
-        yield Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
+        try:
+            check_folder(folder)
+            entry = Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
+        except UserError as error:
+            on_damaged(error)
+        else:
+            yield entry
 
 
-def read_boards(root: Path, out_root: Path) -> list[Board]:
+def read_boards(root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> list[Board]:
     """The boards of all results below `root`: see `make_boards`.
 
     Raises:
-        UserError: there is none, one can't be read, or two suites share a name and version.
+        UserError: there is none, two suites share a name and version, or what `on_damaged` raises.
     """
-    boards = make_boards(read_entries(root), out_root)
+    boards = make_boards(read_entries(root, on_damaged), out_root)
     if not boards:
-        raise UserError(f"{root}: no result.json in it or below; evaluate a recipe first")
+        raise UserError(f"{root}: no result in it or below that can be shown; evaluate a recipe first")
     return boards
 
 
@@ -304,8 +323,8 @@ def _confirm(rows: Sequence[Row]) -> list[Row]:
     ]
     # Of several results the least favourable counts: a choice among them would be luck again.
     able.sort(key=lambda row: row.gains["xr"].low or 0.0, reverse=True)
-    fresh = {(row.recipe, row.numerics): Confirmation(row.page, row.seeds, row.gains["xr"]) for row in able}
-    return [row if row.partial else replace(row, confirmation=fresh.get((row.recipe, row.numerics))) for row in rows]
+    fresh = {(row.recipe, row.suffix): Confirmation(row.page, row.seeds, row.gains["xr"]) for row in able}
+    return [row if row.partial else replace(row, confirmation=fresh.get((row.recipe, row.suffix))) for row in rows]
 
 
 def _row(entry: Entry, out: Path) -> Row:
@@ -328,7 +347,7 @@ def _row(entry: Entry, out: Path) -> Row:
         fresh_seeds=result.has_fresh_seeds,
         recipe=result.recipe.name,
         title=result.recipe.title,
-        numerics=how_computed(result.numerics),
+        suffix=result.suffix,
         is_baseline=result.is_baseline,
         seeds=len(result.seeds),
         xr=summary.xr,

@@ -110,17 +110,6 @@ def numeric_settings(
     }
 
 
-def how_computed(numerics: Mapping[str, Any]) -> str:
-    """What makes a recipe another row, as the end of its name: a precision that is not fp32, weights of few bits.
-
-    >>> how_computed({"dtype": "bfloat16", "quantised": "8bit"}), how_computed({"dtype": "float32"})
-    ('--bf16--8bit', '')
-    """
-    dtype = numerics.get("dtype", "float32")  # of reported results nothing is known
-    short = next((name for name, full in PRECISIONS.items() if full == dtype != "float32"), None)
-    return "".join(f"--{name}" for name in (short, numerics.get("quantised")) if name)
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python's, numpy's and torch's generators, on all devices."""
     import random

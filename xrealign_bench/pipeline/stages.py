@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
-from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
+from xrealign_bench.data import Links, Located, load_examples, load_lexicon, load_pairs
 from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
@@ -115,7 +115,7 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
     kind = KINDS[task.kind]
-    data = kind.load(task, language, split, sources.data_root, sources.offline, settings["limit"])
+    data = load_examples(task, language, split, sources.data_root, sources.offline, settings["limit"])
     tables, altered = kind.encode(task, data, _tokenizer(sources.checkpoint), settings["max_length"])
     for name, table in tables.items():
         write_table(out / f"{name}.parquet", table)

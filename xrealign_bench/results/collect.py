@@ -17,6 +17,7 @@ from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import write_predictions, write_result
 from xrealign_bench.results.schema import (
     CheckpointRecord,
+    ComputeSettings,
     DataRecord,
     RealignmentRecord,
     Result,
@@ -70,7 +71,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         seeds=request.seeds,
         languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
         limit=request.limit,
-        numerics=request.numerics,
+        compute_settings=ComputeSettings(**request.numerics),
         packages={name: importlib.metadata.version(name) for name in _packages(plan)},
         data=_data_records(plan, run, store),
         realignment=_realignment_records(run, store),
@@ -126,7 +127,7 @@ def _stage_record(entry: Entry) -> StageRecord:
     """What a stage cost when it was run, whoever ran it and whenever."""
     manifest = entry.manifest
     return StageRecord(
-        kind=manifest.kind,
+        stage_type=manifest.kind,
         key=manifest.key,
         seconds=manifest.seconds,
         peak_memory_bytes=manifest.peak_memory_bytes,

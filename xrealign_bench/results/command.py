@@ -18,12 +18,12 @@ def environment_of(result: Result) -> str:
 
 def command_of(result: Result) -> str:
     """The command that computes a result, in its environment; where its checkpoint and data lie is the reader's."""
-    checkpoint, numerics = result.checkpoint, result.numerics
+    checkpoint, settings = result.checkpoint, result.computed_with
     tested = {(score.task, score.language) for score in result.scores}
     targets = [language.code for language in result.languages]
     tasks = [task.name for task in result.tasks if task.name in {name for name, _ in tested}]
-    several = numerics.get("processes")
-    words = ["torchrun", "--nproc-per-node", str(several), "-m", "xrealign_bench"] if several else ["xrealign-bench"]
+    torchrun = ["torchrun", "--nproc-per-node", str(settings.processes), "-m", "xrealign_bench"]
+    words = torchrun if settings.processes > 1 else ["xrealign-bench"]
     words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
@@ -34,12 +34,12 @@ def command_of(result: Result) -> str:
     if result.seeds != result.suite.seeds:
         words += [part for seed in result.seeds for part in ("--seed", str(seed))]
     words += ["--limit", str(result.limit)] if result.limit else []
-    words += ["--device", numerics["device"]]
-    words += [part for short, name in PRECISIONS.items() if name == numerics["dtype"] != "float32" for part in (
+    words += ["--device", settings.device]
+    words += [part for short, name in PRECISIONS.items() if name == settings.dtype != "float32" for part in (
         "--precision", short)]  # fmt: skip
-    words += ["--quantise", numerics["quantised"]] if numerics.get("quantised") else []
-    words += ["--gradient-checkpointing"] if numerics.get("gradient_checkpointing") else []
-    return f"OMP_NUM_THREADS={numerics['threads']} {shlex.join(words)}"
+    words += ["--quantise", settings.quantised] if settings.quantised else []
+    words += ["--gradient-checkpointing"] if settings.gradient_checkpointing else []
+    return f"OMP_NUM_THREADS={settings.threads} {shlex.join(words)}"
 
 
 def remarks_on(result: Result) -> list[str]:

@@ -1,25 +1,28 @@
 """Results on disk: a folder with `result.json`, predictions and comparison, each file whole or absent.
 
 JSON has one form only (sorted keys, one space of indent, a newline at the end), so equal content is equal
-bytes and a change is a readable diff. `result.json` is written last: a folder that has one has everything
-that it names.
+bytes and a change is a readable diff. Every write ends with the folder's manifest, and every read begins with it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.results.manifest import MANIFEST, read_manifest, read_sealed, seal
 from xrealign_bench.results.migrations import migrate
 from xrealign_bench.results.schema import Comparison, History, PredictionRecord, Result
+from xrealign_bench.specs import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 COMPARISON = "comparison.json"
 HISTORY = "history.json"
+SHOWN_PROBLEMS = 20
 
 Stored = TypeVar("Stored", Result, Comparison, History)
 
@@ -50,21 +54,22 @@ def write_result(folder: Path, result: Result) -> Path:
     for record in result.predictions:
         if not (folder / record.file).is_file():
             raise FileNotFoundError(f"{folder / record.file} is named in the result: write the predictions first")
-    return _write_model(folder / RESULT, result)
+    return _write_sealed(folder / RESULT, result)
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> Path:
     """Write `comparison.json` beside the result that it is about."""
-    return _write_model(folder / COMPARISON, comparison)
+    return _write_sealed(folder / COMPARISON, comparison)
 
 
 def read_result(folder: Path) -> Result:
     """Read the `result.json` of a folder.
 
-    Raises: UserError: there is none, its schema version is unknown, or it breaks the schema (every problem on
-        a line).
+    Raises:
+        UserError: there is none, it is not the one in the manifest, its schema version is unknown, or it breaks the
+            schema (every problem on a line).
     """
-    return _read_model(folder / RESULT, Result)
+    return _read_model(folder, RESULT, Result)
 
 
 def read_comparison(folder: Path) -> Comparison | None:
@@ -73,13 +78,12 @@ def read_comparison(folder: Path) -> Comparison | None:
     Raises:
         UserError: as for `read_result`.
     """
-    path = folder / COMPARISON
-    return _read_model(path, Comparison) if path.exists() else None
+    return _read_model(folder, COMPARISON, Comparison) if _has(folder, COMPARISON) else None
 
 
 def write_history(folder: Path, history: History) -> Path:
     """Write `history.json` beside the result that it is about."""
-    return _write_model(folder / HISTORY, history)
+    return _write_sealed(folder / HISTORY, history)
 
 
 def read_history(folder: Path) -> History:
@@ -88,49 +92,78 @@ def read_history(folder: Path) -> History:
     Raises:
         UserError: as for `read_result`.
     """
-    path = folder / HISTORY
-    return _read_model(path, History) if path.exists() else History()
+    return _read_model(folder, HISTORY, History) if _has(folder, HISTORY) else History()
 
 
-def read_predictions(folder: Path, record: PredictionRecord) -> pa.Table:
-    """Read the predictions of one task, checked against the digest that the result gives for them.
+def read_predictions(folder: Path, record: PredictionRecord, task: Task) -> pa.Table:
+    """Read the predictions of one task, checked against the manifest and the digest that the result gives for them.
 
     Returns:
         A table with the columns that `results.schema` describes, one row a (language, seed, example).
 
     Raises:
-        UserError: the file is missing, is not the one that the result was computed from, or is no such table.
+        UserError: the file is missing, is not the one that the result was computed from, or is no table of predictions
+            of the task.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from xrealign_bench.tasks.metrics.tables import read_table
 
     path = folder / record.file
-    if not path.is_file():
-        raise UserError(f"{path}: missing; the result's scores can't be checked or compared without its predictions")
-    found = sha256_file(path)
+    content = read_sealed(folder, record.file)
+    found = hashlib.sha256(content).hexdigest()
     if found != record.sha256:
         raise UserError(
             f"{path}: its sha256 is {found[:12]}..., the result says {record.sha256[:12]}...; "
             "this is not the file that the scores were computed from: restore it or evaluate again"
         )
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: can't be read as Parquet: {' '.join(str(error).split())}") from None
+        table = read_table(content, task)
+    except (ValueError, pa.ArrowException, OSError, MemoryError) as error:
+        raise UserError(f"{path}: holds no predictions of {task.name}: {' '.join(str(error).split())[:200]}") from None
     if table.num_rows != record.rows:
         raise UserError(f"{path}: has {table.num_rows} rows and not the {record.rows} that the result says")
     return table
 
 
 def find_results(root: Path) -> list[Path]:
-    """Folders below `root` (or `root` itself) that hold a result, in the order of their paths.
+    """Folders below `root` (or `root` itself) that hold a result or what is left of one, in the order of their paths.
 
     Raises:
         UserError: `root` is no folder.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of results")
-    return sorted(path.parent for path in root.rglob(RESULT))
+    return sorted({path.parent for name in (RESULT, MANIFEST) for path in root.rglob(name)})
+
+
+def parse_json(content: bytes, where: str) -> Any:
+    """Parse JSON that others may have written: one value a key, finite numbers, bounded depth.
+
+    Raises:
+        UserError: it is no such JSON.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_each_key_once)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: is not UTF-8 ({error.reason} at byte {error.start}); restore the file") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}:{error.lineno}: is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is no JSON that can be read: {str(error)[:200]}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:80]!r} is given more than once")
+    return found
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -138,24 +171,22 @@ def write_text(path: Path, text: str) -> Path:
     return write_whole(path, text.encode())
 
 
-def _write_model(path: Path, model: Result | Comparison | History) -> Path:
+def _write_sealed(path: Path, model: Result | Comparison | History) -> Path:
+    """Write a model, and the folder's manifest anew."""
     content = model.model_dump(mode="json")
-    return write_text(path, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    seal(path.parent)
+    return path
 
 
-def _read_model(path: Path, model: type[Stored]) -> Stored:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path.parent}: no {path.name} in it; results lie below OUTPUT/results/SUITE/CHECKPOINT"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read: {error}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is no JSON that can be read: {error}") from None
+def _has(folder: Path, name: str) -> bool:
+    """Whether a folder has a file, or its manifest says that it had."""
+    return (folder / name).exists() or read_manifest(folder).find(name) is not None
+
+
+def _read_model(folder: Path, name: str, model: type[Stored]) -> Stored:
+    path = folder / name
+    content = parse_json(read_sealed(folder, name), str(path))
     version = content.get("schema_version") if isinstance(content, dict) else None
     known = model.model_fields["schema_version"].default
     try:
@@ -170,11 +201,13 @@ def _read_model(path: Path, model: type[Stored]) -> Stored:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {line}" for line in _sentences(error))) from None
+        raise UserError("\n".join(_problems(path, error))) from None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+def _problems(path: Path, error: ValidationError) -> list[str]:
+    told = [f"{path}: {line}" for line in islice(_sentences(error), SHOWN_PROBLEMS)]
+    more = error.error_count() - len(told)
+    return [*told, f"{path}: has {more} more problems"] if more else told
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
@@ -186,5 +219,5 @@ def _sentences(error: ValidationError) -> Iterable[str]:
             yield f"{where}: no such field; remove it"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {problem['input']!r})"
-            yield f"{where}: {message}{given}"
+            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {repr(problem['input'])[:80]})"
+            yield f"{where}: {message[:200]}{given}"

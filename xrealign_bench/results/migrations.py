@@ -21,6 +21,24 @@ def _result_1_to_2(content: Content) -> Content:
     return content | {"ddof": 0 if content.get("reported") is not None and content.get("scores") else 1}
 
 
+def _result_2_to_3(content: Content) -> Content:
+    """Rename `numerics` to `compute_settings`, null for reported results, and a stage's `kind` to `stage_type`."""
+    renamed = {key: value for key, value in content.items() if key != "numerics"}
+    stages = [
+        {("stage_type" if key == "kind" else key): value for key, value in stage.items()} for stage in content["stages"]
+    ]
+    return renamed | {"compute_settings": content["numerics"] or None, "stages": stages}
+
+
+def _history_1_to_2(content: Content) -> Content:
+    """Rename `same_numerics` of an event to `same_compute_settings`."""
+    events = [
+        {("same_compute_settings" if key == "same_numerics" else key): value for key, value in event.items()}
+        for event in content["events"]
+    ]
+    return content | {"events": events}
+
+
 def _comparison_1_to_2(content: Content) -> Content:
     """Count the languages that AlignFreeze's rule changes, without an interval: version 1 had no such counts."""
     tasks = [task | {"one_std": _count_one_std(task["languages"])} for task in content["tasks"]]
@@ -54,7 +72,8 @@ def _without_interval(content: Content) -> Content:
 
 
 MIGRATIONS: Mapping[str, Mapping[int, Step]] = {
-    "Result": {1: _result_1_to_2},
+    "Result": {1: _result_1_to_2, 2: _result_2_to_3},
+    "History": {1: _history_1_to_2},
     "Comparison": {1: _comparison_1_to_2, 2: _comparison_2_to_3},
 }
 """Model -> version that a step starts from -> step."""

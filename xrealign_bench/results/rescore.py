@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_predictions, read_result
+from xrealign_bench.results.manifest import check_folder
 from xrealign_bench.results.schema import PredictionRecord, Result, Score
-from xrealign_bench.specs import Task
+from xrealign_bench.specs import Spec, Task
 from xrealign_bench.tasks.metrics import SCORING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Cell = tuple[str, str, int]
 """Task, language and seed."""
 
 
 def rescore(folder: Path) -> int:
-    """Check every score of a result against its predictions; return how many were checked.
+    """Check every file of a result against its manifest, and every score against its predictions.
+
+    Returns:
+        How many scores were checked.
 
     Raises:
-        UserError: predictions are missing or not the recorded ones, or a score differs from theirs (each on a line).
+        UserError: the folder does not hold what its manifest says, or a score differs from what the predictions give
+            (each on a line).
     """
+    check_folder(folder)
     result = read_result(folder)
     check_computed(folder, result)
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
@@ -35,11 +45,28 @@ def rescore(folder: Path) -> int:
     problems += [
         f"{folder}: {_say_cell(cell)}: {_difference(stored.get(cell), again.get(cell))}"
         for cell in sorted(stored.keys() | again.keys())
-        if stored.get(cell) != again.get(cell)
+        if not same(stored.get(cell), again.get(cell))
     ]
     if problems:
         raise UserError("\n".join(problems))
     return len(stored)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; numbers may differ in their last digits, as those of other machines do.
+
+    >>> same({"a": [1.0, None]}, {"a": [1.0 + 1e-15, None]}), same({"a": 1}, {"a": 1.001})
+    (True, False)
+    """
+    if isinstance(one, Spec) and isinstance(other, Spec):
+        return type(one) is type(other) and same(dict(one), dict(other))
+    if isinstance(one, float) and isinstance(other, float):
+        return isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
 
 
 def check_computed(folder: Path, result: Result) -> None:
@@ -62,24 +89,30 @@ def _predicted(folder: Path, result: Result, record: PredictionRecord) -> list[S
     task = next((task for task in result.tasks if task.name == record.task), None)
     if task is None or record.file != f"predictions-{record.task}.parquet":
         raise UserError(f"{path}: is named as the predictions of '{record.task}', which they are not")
-    rows = read_predictions(folder, record).to_pylist()
     try:
-        return list(_scores(task, rows))
+        return list(_scores(task, read_predictions(folder, record, task)))
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:  # whatever strange tables may hold
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: has no predictions of a task like {task.name} ({said})") from None
 
 
-def _scores(task: Task, rows: list[dict[str, Any]]) -> Iterator[Score]:
-    by_cell: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for row in rows:
-        by_cell.setdefault((row["language"], row["seed"]), []).append(row)
-    for (language, seed), cell in by_cell.items():
-        if len({row["example"] for row in cell}) < len(cell):
+def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
+    scoring = SCORING[task.kind]
+    for (language, seed), cell in cells_of(table):
+        columns = {name: cell[name].to_pylist() for name in ("example", *scoring.columns)}
+        if len(set(columns["example"])) < len(cell):
             raise ValueError(f"{language} {seed} has an example twice")
-        scoring = SCORING[task.kind]
-        score = scoring.score(task, {name: [row[name] for row in cell] for name in ("example", *scoring.columns)})
+        score = scoring.score(task, columns)
         yield Score(task=task.name, language=language, seed=seed, examples=len(cell), **score)
+
+
+def cells_of(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
+    """The rows of each language and seed of a table of predictions, in the order of the table."""
+    rows: dict[tuple[str, int], list[int]] = {}
+    for number, cell in enumerate(zip(table["language"].to_pylist(), table["seed"].to_pylist(), strict=True)):
+        rows.setdefault(cell, []).append(number)
+    for cell, numbers in rows.items():
+        yield cell, table.take(numbers)
 
 
 def _difference(stored: Score | None, again: Score | None) -> str:

@@ -8,44 +8,79 @@ itself, `comparison.json`. Predictions hold numbers and no text: columns languag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xrealign_bench.specs import Corpus, HubData, Recipe, Spec, Suite, Task
+from xrealign_bench.models.device import PRECISIONS
+from xrealign_bench.results.fields import (
+    CheckpointId,
+    Finite,
+    Key,
+    Metrics,
+    NoSha256,
+    NotNegative,
+    PackageName,
+    Paragraph,
+    Rule,
+    Seeds,
+    Version,
+)
+from xrealign_bench.specs import (
+    BlockNumber,
+    Corpus,
+    Count,
+    DataName,
+    Day,
+    Examples,
+    HubData,
+    LanguageCode,
+    LearningRate,
+    Moment,
+    Name,
+    Recipe,
+    Revision,
+    Seed,
+    Sentence,
+    Sha256,
+    Share,
+    Spec,
+    Suite,
+    Task,
+    Title,
+)
 from xrealign_bench.specs.base import digest
 
 
 class CheckpointRecord(Spec):
     """Of a reported result the digests are empty and the parameters null: a publication names a checkpoint alone."""
 
-    id: str
-    revision: str | None
-    model_type: str
-    architecture: str
-    parameters: int | None
-    config_sha256: str
-    weights_sha256: str
-    tokenizer_sha256: str
+    id: CheckpointId
+    revision: Revision | None
+    model_type: Title
+    architecture: Title
+    parameters: Count | None
+    config_sha256: Sha256 | NoSha256
+    weights_sha256: Sha256 | NoSha256
+    tokenizer_sha256: Sha256 | NoSha256
 
 
 class DataRecord(Spec):
     """One split of one language that was read."""
 
     used_as: Literal["train", "test", "parallel", "lexicon"]
-    name: str
+    name: Name
     """Task or corpus."""
-    language: str
-    config: str | None
-    split: str
-    revision: str | None
-    fingerprint: str
-    examples: int
-    dropped: dict[str, int] = {}
+    language: LanguageCode
+    config: DataName | None
+    split: DataName
+    revision: Revision | None
+    fingerprint: Key
+    examples: Count
+    dropped: dict[Rule, Count] = {}
     """Rule -> how many examples (`link ...`: links) it dropped."""
-    altered: dict[str, int] = {}
+    altered: dict[Rule, Count] = {}
     """What the model does not read as it is. Words: `without_token` (read as the unknown token), `shortened`; texts:
     `truncated`, `without_token` (nothing is left of a text); questions: `shortened`, and those whose answer is whole
     `in_no_window`."""
@@ -54,14 +89,14 @@ class DataRecord(Spec):
 class LanguageRecord(Spec):
     """A target language as the suite sees it; distances are to the suite's source language."""
 
-    code: str
-    name: str
-    script: str
-    family: str
-    joshi_class: int | None
-    tier: str
-    distance: float | None
-    band: str
+    code: LanguageCode
+    name: Title
+    script: Title
+    family: Title
+    joshi_class: Annotated[int, Field(ge=0, le=5)] | None
+    tier: Rule
+    distance: Share | None
+    band: Rule
     seen: bool | None
     """In the checkpoint's pre-training; null: not known."""
 
@@ -72,17 +107,17 @@ Trust = Literal["reported", "rescored", "rerun"]
 class Score(Spec):
     """One task, language and seed."""
 
-    task: str
-    language: str
-    seed: int
-    examples: int | None
-    counted: int | None
+    task: Name
+    language: LanguageCode
+    seed: Seed
+    examples: Count | None
+    counted: Count | None
     """Words, examples, pairs or questions that count. Both are null where they are not reported."""
-    metrics: dict[str, float | None]
+    metrics: Metrics
     """Metric -> value in 0..1; null: nothing to count, see `reason`."""
-    groups: dict[str, dict[str, float | None]] = {}
+    groups: dict[Rule, Metrics] = {}
     """Group of words -> metrics, `counted` included."""
-    reason: str | None = None
+    reason: Sentence | None = None
 
 
 class ReportedMean(Spec):
@@ -91,13 +126,12 @@ class ReportedMean(Spec):
     It is shown as it is: nothing is computed from it, and it is compared with nothing.
     """
 
-    test_set: str
+    test_set: Title
     """In the publication's words: it need not be a task of the suite."""
-    languages: list[str] | None
+    languages: Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)] | None
     """Those that it averages, the source language among them where that is so; null: not known which."""
-    mean: float
-    """In 0..1."""
-    std: float | None
+    mean: Share
+    std: Share | None
     """Over the seeds; null: not given."""
     ddof: Literal[0, 1] | None
     """Of the std; null: not given."""
@@ -106,74 +140,106 @@ class ReportedMean(Spec):
 class RealignmentRecord(Spec):
     """What realignment did with one seed."""
 
-    task: str | None
+    task: Name | None
     """Null where one realignment serves all tasks."""
-    seed: int
-    steps: int
-    learning_rate: float
-    pairs: dict[str, int]
+    seed: Seed
+    steps: Count
+    learning_rate: LearningRate
+    pairs: dict[LanguageCode, Count]
     """Language -> pairs, of word-aligned ones those with at least one link."""
-    pairs_seen: dict[str, int]
+    pairs_seen: dict[LanguageCode, Count]
     """Language -> pairs read in training, repetitions counted."""
-    links: dict[str, int]
-    dropped: dict[str, dict[str, int]]
+    links: dict[LanguageCode, Count]
+    dropped: dict[LanguageCode, dict[Rule, Count]]
     """Language -> rule -> links or pairs that it dropped."""
-    languages_without_data: list[str]
-    frozen_blocks: list[int]
+    languages_without_data: list[LanguageCode]
+    frozen_blocks: list[BlockNumber]
     frozen_embeddings: bool
-    trained_parameters: int
+    trained_parameters: Count
     """Of the encoder, reached by the loss: what is frozen or above the objective's layer is not among them."""
-    frozen_parameters: int
-    first_loss: float
-    last_loss: float
+    frozen_parameters: Count
+    first_loss: Finite
+    last_loss: Finite
     """Means of the first and the last tenth of the steps."""
 
 
 class StageRecord(Spec):
     """What a stage cost when it was run (not when its output was reused)."""
 
-    kind: str
-    key: str
-    seconds: float
-    peak_memory_bytes: int | None = None
-    flops: float | None = None
-    batch_parts: int | None = None
+    stage_type: Rule
+    key: Key
+    seconds: NotNegative
+    peak_memory_bytes: Count | None = None
+    flops: NotNegative | None = None
+    batch_parts: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
     """Of a training: into how many parts batches were cut, with the same loss, since memory was short."""
 
 
 class PredictionRecord(Spec):
-    task: str
-    file: Annotated[str, Field(pattern=r"^predictions-[a-z0-9.-]+\.parquet$")]
+    task: Name
+    file: Annotated[str, Field(pattern=r"^predictions-[a-z0-9][a-z0-9.-]{0,79}\.parquet$")]
     """Beside `result.json`, and nowhere else."""
-    sha256: str
-    rows: int
+    sha256: Sha256
+    rows: Count
+
+
+class ComputeSettings(Spec):
+    """Everything about the machine and the software that can change a number (`models.device.numeric_settings`)."""
+
+    device: Literal["cpu", "cuda", "mps"]
+    device_name: Title | None = None
+    """Of a GPU."""
+    dtype: Literal["float32", "bfloat16", "float16"]
+    threads: Annotated[int, Field(gt=0, le=10_000)]
+    deterministic_algorithms: bool = False
+    tf32: bool = False
+    torch: Version | None = None
+    transformers: Version | None = None
+    arithmetic: Annotated[int, Field(ge=0, le=10_000)] = 1
+    """`models.device.ARITHMETIC`."""
+    gradient_checkpointing: bool = False
+    quantised: Literal["8bit", "4bit"] | None = None
+    bitsandbytes: Version | None = None
+    processes: Annotated[int, Field(gt=0, le=100_000)] = 1
+
+    @property
+    def suffix(self) -> str:
+        """Suffix for rows that are not computed in fp32, such as `--bf16` or `--8bit`.
+
+        >>> ComputeSettings(device="cpu", dtype="bfloat16", threads=1, quantised="8bit").suffix
+        '--bf16--8bit'
+        """
+        short = [name for name, full in PRECISIONS.items() if full == self.dtype != "float32"]
+        return "".join(f"--{name}" for name in (*short, self.quantised) if name)
 
 
 class Result(Spec):
     """Everything that is known about one evaluation."""
 
-    schema_version: Literal[2] = 2
-    harness_version: str
-    created: datetime
-    command: str
-    reported: str | None = None
+    schema_version: Literal[3] = 3
+    harness_version: Version
+    created: Moment
+    command: Paragraph
+    """As it was typed: never shown as something to run, `results.command` builds that from the other fields."""
+    reported: Paragraph | None = None
     """Where the scores were taken from, and what to know of them: such a result has no predictions and no stages. Null:
     the harness computed them."""
     suite: Suite
-    suite_digest: str
+    suite_digest: Sha256
     """Of the suite with its tasks and parallel corpora: what `digest_suite` gives."""
-    tasks: list[Task]
+    tasks: Annotated[list[Task], Field(max_length=100)]
     recipe: Recipe
-    recipe_digest: str
+    recipe_digest: Sha256
     checkpoint: CheckpointRecord
-    seeds: list[int]
+    seeds: Seeds
     ddof: Literal[0, 1] = 1
     """Of the standard deviations that boards show for it: 0 only for reported figures whose publication uses it."""
-    languages: list[LanguageRecord]
-    limit: int | None
+    languages: Annotated[list[LanguageRecord], Field(max_length=1000)]
+    limit: Examples | None
     """Examples a language and split at most; null: all. A limited result is never ranked."""
-    numerics: dict[str, Any]
-    packages: dict[str, str]
+    compute_settings: ComputeSettings | None
+    """Null: not known, of a reported result."""
+    packages: dict[PackageName, Version]
     data: list[DataRecord]
     realignment: list[RealignmentRecord] = []
     scores: list[Score]
@@ -183,10 +249,34 @@ class Result(Spec):
     stages: list[StageRecord]
 
     @model_validator(mode="after")
+    def _computed_or_reported(self) -> Result:
+        if (self.reported is None) == (self.compute_settings is None):
+            raise ValueError(
+                "compute_settings are those of a result that was computed: one of these and reported is null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _means_stand_alone(self) -> Result:
         if self.reported_means and (self.reported is None or self.tasks or self.scores or self.predictions):
             raise ValueError("reported_means are of a reported result that has no tasks, scores and predictions")
         return self
+
+    @property
+    def computed_with(self) -> ComputeSettings:
+        """The compute settings of a computed result.
+
+        Raises:
+            ValueError: the result is a reported one.
+        """
+        if self.compute_settings is None:
+            raise ValueError("a reported result has no compute settings")
+        return self.compute_settings
+
+    @property
+    def suffix(self) -> str:
+        """See `ComputeSettings.suffix`; empty for a reported result."""
+        return self.compute_settings.suffix if self.compute_settings else ""
 
     @property
     def is_baseline(self) -> bool:
@@ -240,8 +330,8 @@ BASELINE = "finetune-only"
 class Variance(Spec):
     """An estimate of a variance (0..1 scale, squared) and its degrees of freedom."""
 
-    value: float = Field(ge=0)
-    df: float = Field(ge=0)
+    value: NotNegative
+    df: NotNegative
 
 
 class Gain(Spec):
@@ -251,15 +341,15 @@ class Gain(Spec):
     and `examples`.
     """
 
-    mean: float | None
+    mean: Finite | None
     """Null: a language or a tier is missing, see `reason`."""
-    low: float | None
-    high: float | None
+    low: Finite | None
+    high: Finite | None
     """Null: no mean, or nothing to estimate its variance from."""
-    languages: int
+    languages: Count
     """How many languages the mean covers; over several tasks, the sum of their languages."""
-    reason: str | None = None
-    by_seed: list[float] = []
+    reason: Paragraph | None = None
+    by_seed: list[Finite] = []
     """The gain with each seed, in the order of the result's seeds."""
     prior: Variance | None = None
     """What is expected of the variance of one seed's gain: by the prior, plus the seed-by-example interaction. With 0
@@ -269,6 +359,9 @@ class Gain(Spec):
     reported scores."""
 
 
+MAX_RESAMPLES = 100_000
+"""Ten times the default."""
+
 Verdict = Literal["helped", "harmed", "same", "untested"]
 """`untested`: there is one seed only, or no variance to test with."""
 
@@ -276,19 +369,19 @@ Verdict = Literal["helped", "harmed", "same", "untested"]
 class LanguageChange(Spec):
     """One language of one task against the baseline."""
 
-    task: str
-    language: str
-    score: float
+    task: Name
+    language: LanguageCode
+    score: Finite
     """Mean over seeds."""
-    std: float | None
+    std: NotNegative | None
     """Over seeds, with the comparison's `ddof`; null for a single seed."""
-    baseline: float
-    baseline_std: float | None
-    gain: float
-    low: float | None
-    high: float | None
+    baseline: Finite
+    baseline_std: NotNegative | None
+    gain: Finite
+    low: Finite | None
+    high: Finite | None
     """The 95 % interval of this language alone."""
-    p_value: float | None
+    p_value: Share | None
     """Two-sided; includes the variance of seeds and examples; Holm-corrected over all tasks and languages."""
     verdict: Verdict
     """By the corrected test at 5 %."""
@@ -297,12 +390,12 @@ class LanguageChange(Spec):
     0). Always `same` in retrieval, where the baseline has no spread."""
 
 
-class Count(Spec):
+class LanguageCount(Spec):
     """A number of languages (over several tasks: of languages and tasks together) with its 95 % interval."""
 
-    count: int
-    low: int | None
-    high: int | None
+    count: Count
+    low: Count | None
+    high: Count | None
     """Null: too little to resample."""
 
 
@@ -314,24 +407,24 @@ class OneStd(Spec):
     that fresh seeds give on average more often than the range over leaving out a seed.
     """
 
-    helped: Count
-    harmed: Count
+    helped: LanguageCount
+    harmed: LanguageCount
 
 
 class Further(Spec):
     """The gain to expect in one further language like a task's targets (see `scoring.further`)."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Finite
+    low: Finite
+    high: Finite
     """The 95 % prediction interval: variance between languages included, language families as clusters."""
-    families: int
+    families: Count
 
 
 class TaskComparison(Spec):
-    task: str
-    metric: str
-    gains: dict[str, Gain]
+    task: Name
+    metric: Rule
+    gains: dict[Rule, Gain]
     """`xr` (the mean over the tiers that count) and those of `scoring.aggregate.GROUPS` that have languages."""
     languages: list[LanguageChange]
     """Target languages; the source language's change is in `gains`."""
@@ -339,7 +432,7 @@ class TaskComparison(Spec):
     """Null: one seed, or fewer than three language families."""
     one_std: OneStd | None
     """Null: there is no standard deviation to go by, with one seed or without fine-tuning."""
-    not_compared: dict[str, str] = {}
+    not_compared: dict[LanguageCode, Sentence] = {}
     """Language -> why it has no change."""
 
 
@@ -351,22 +444,22 @@ class Comparison(Spec):
     """
 
     schema_version: Literal[3] = 3
-    scoring: int
+    scoring: Annotated[int, Field(ge=1, le=1000)]
     """`scoring.aggregate.SCORING_VERSION` of the code that compared; 1 for a migrated comparison, which has no
     intervals and no tests."""
-    prior: str | None
+    prior: Version | None
     """Version of the prior (`scoring/prior.json`) that the intervals used; null for a migrated comparison."""
     ddof: Literal[0, 1]
     """Of the standard deviations of languages."""
-    result_digest: str
+    result_digest: Sha256
     """What `digest_evidence` returns for the result."""
-    baseline_digest: str
-    baseline: str
+    baseline_digest: Sha256
+    baseline: Title
     """Path of the baseline's folder, relative to this result's."""
-    resamples: int
-    seed: int
+    resamples: Annotated[int, Field(ge=0, le=MAX_RESAMPLES)]
+    seed: Seed
     """Of the resampling behind `one_std`, not of the training."""
-    gains: dict[str, Gain]
+    gains: dict[Rule, Gain]
     """The keys of the tasks' gains, each the mean over the tasks in which the group counts; `xr` is the gain in XR
     score."""
     one_std: OneStd | None
@@ -402,22 +495,22 @@ class HistoryEvent(Spec):
     """What happened to a published result."""
 
     what: Literal["rerun", "corrected", "withdrawn"]
-    on: date
-    evidence: str
+    on: Day
+    evidence: Sha256
     """`digest_evidence` of the result: of a corrected one, as it was before."""
-    reason: str = ""
+    reason: Sentence = ""
     """Of a correction or withdrawal."""
-    seed: int | None = None
+    seed: Seed | None = None
     """The one that was computed again from checkpoint and data."""
-    largest_difference: float | None = None
+    largest_difference: NotNegative | None = None
     """Of a rerun: percentage points between the means of a task, over the tasks."""
-    same_numerics: bool | None = None
+    same_compute_settings: bool | None = None
     """Of a rerun: on the same kind of device, with the same versions, so that every score had to be equal."""
 
     @model_validator(mode="after")
     def _says_what_it_must(self) -> HistoryEvent:
-        if self.what == "rerun" and None in (self.seed, self.largest_difference, self.same_numerics):
-            raise ValueError("a rerun says seed, largest_difference and same_numerics")
+        if self.what == "rerun" and None in (self.seed, self.largest_difference, self.same_compute_settings):
+            raise ValueError("a rerun says seed, largest_difference and same_compute_settings")
         if self.what != "rerun" and not self.reason.strip():
             raise ValueError(f"what is {self.what} needs a reason")
         return self
@@ -426,7 +519,7 @@ class HistoryEvent(Spec):
 class History(Spec):
     """What happened to a result since it was published, the earliest first."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     events: list[HistoryEvent] = []
 
     @property

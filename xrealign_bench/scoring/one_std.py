@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xrealign_bench.results.schema import Count, LanguageChange, OneStd, Result
+from xrealign_bench.results.schema import LanguageChange, LanguageCount, OneStd, Result
 from xrealign_bench.scoring.bootstrap import Resampled, count_interval
 from xrealign_bench.scoring.examples import Floats
 from xrealign_bench.specs import Task
@@ -60,9 +60,9 @@ def count_one_std(tasks: Sequence[tuple[Sequence[LanguageChange], Floats]]) -> O
     signs = np.concatenate([of_task for _, of_task in tasks])
     unknown = np.isnan(signs).any(axis=0)
 
-    def count(sign: int) -> Count:
+    def count(sign: int) -> LanguageCount:
         drawn = np.where(unknown, np.nan, (signs == sign).sum(axis=0))
         low, high = count_interval(drawn)
-        return Count(count=verdicts.count(ONE_STD[sign]), low=low, high=high)
+        return LanguageCount(count=verdicts.count(ONE_STD[sign]), low=low, high=high)
 
     return OneStd(helped=count(1), harmed=count(-1))

@@ -12,13 +12,17 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import (
     COMPARISON,
+    HISTORY,
     find_results,
     read_comparison,
+    read_history,
     read_result,
     write_comparison,
+    write_history,
     write_result,
 )
 from xrealign_bench.scoring.compare import compare
+from xrealign_bench.scoring.recompute import seal_unsealed
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,10 @@ class Recompared:
 def recompare(root: Path) -> list[Recompared]:
     """Describe the languages of every result below a folder again, then compare again what has a comparison.
 
-    Baseline, resamples and seed stay. Every file is replaced whole, so an interrupted run is simply run again.
+    A result of an earlier version, which has no manifest, is rescored and gets one. Baseline, resamples and seed stay.
 
     Raises:
-        UserError: a result can't be read, or a comparison can't be made.
+        UserError: a result can't be read or is not what its predictions give, or a comparison can't be made.
     """
     folders = find_results(root)
     if not folders:
@@ -50,9 +54,12 @@ def recompare(root: Path) -> list[Recompared]:
 
 
 def _describe_again(folder: Path) -> None:
+    seal_unsealed(folder)
     result = read_result(folder)
     described = [describe_language(result.suite, each.code, result.checkpoint.id) for each in result.languages]
     write_result(folder, result.model_copy(update={"languages": described}))
+    if (folder / HISTORY).is_file():
+        write_history(folder, read_history(folder))
 
 
 def _compare_again(folder: Path) -> Recompared:

@@ -137,5 +137,5 @@ def _predictions(task: Task, system: System) -> pa.Table:
     record = next((record for record in system.result.predictions if record.task == task.name), None)
     if record is None:
         raise UserError(f"{system.folder}: the result names no predictions of {task.name}; evaluate again")
-    table = read_predictions(system.folder, record)
+    table = read_predictions(system.folder, record, task)
     return table.sort_by([(column, "ascending") for column in ("language", "seed", "example")])

@@ -27,7 +27,7 @@ from xrealign_bench.specs.fields import (
     Url,
     Weight,
 )
-from xrealign_bench.specs.lock import Lock, LockedSplit
+from xrealign_bench.specs.lock import Lock, LockedGold, LockedSplit
 from xrealign_bench.specs.recipe import (
     Adapter,
     Freeze,
@@ -46,8 +46,8 @@ from xrealign_bench.specs.yaml import find_beside, find_spec, load_spec, shipped
 __all__ = [
     "Adapter", "Bands", "BatchSize", "BlockNumber", "Columns", "Commit", "Corpus", "Count", "DataName", "DataSource",
     "Day", "DistanceKind", "EmbeddedData", "Examples", "Finetuning", "FinetuningChange", "Freeze", "HubData", "HubId",
-    "Kind", "LanguageCode", "LearningRate", "Lock", "LockedSplit", "ModelText", "Moment", "Name", "Objective",
-    "Parallel", "Part", "PublishedSubset", "Recipe", "Regularisation", "Revision", "Schedule", "Seed",
+    "Kind", "LanguageCode", "LearningRate", "Lock", "LockedGold", "LockedSplit", "ModelText", "Moment", "Name",
+    "Objective", "Parallel", "Part", "PublishedSubset", "Recipe", "Regularisation", "Revision", "Schedule", "Seed",
     "SelectedLanguages", "Sentence", "SequenceLength", "Sha256", "Share", "Spans", "Spec", "Steps", "Suite",
     "SuiteParallel", "Task", "Title", "Url", "Weight", "canonical_json", "digest", "find_beside", "find_spec",
     "load_spec", "shipped_names", "spec_file",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.fields import Count, LanguageCode, Name, Sha256
 
 LOCK_SUFFIX = ".lock.yaml"
 
@@ -28,8 +29,20 @@ class LockedSplit(Spec):
         return self.dataset, self.config, self.split
 
 
+class LockedGold(Spec):
+    """What a task's test data of one language say: the rows that are read, and their gold labels."""
+
+    task: Name
+    language: LanguageCode
+    examples: Count
+    sha256: Sha256
+    """See `tasks.gold.Gold`."""
+
+
 class Lock(Spec):
     splits: Annotated[list[LockedSplit], Field(min_length=1)]
+    gold: list[LockedGold] | None = None
+    """Null: the data were never read by who wrote the lock, so gold labels of results can't be checked."""
 
     @property
     def revisions(self) -> dict[str, str | None]:
@@ -47,4 +60,11 @@ class Lock(Spec):
                     f"splits has '{split.dataset}' at the revisions {split.revision or 'null'} and {other or 'null'}; "
                     "a suite reads a data set at one"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _each_gold_once(self) -> Lock:
+        cells = [f"{gold.task} {gold.language}" for gold in self.gold or []]
+        if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+            raise ValueError(f"gold names {', '.join(twice)} more than once; keep one")
         return self

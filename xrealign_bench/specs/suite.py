@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.fields import Name
+from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
 DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
@@ -103,6 +104,11 @@ class Suite(Spec):
         change = self.finetuning_by_task.get(task)
         changed = {} if change is None else change.model_dump(exclude_none=True)
         return Finetuning.model_validate(self.finetuning.model_dump() | changed)
+
+    def capped(self, task: Task) -> Task:
+        """Return a task with no more test examples than the suite allows."""
+        sizes = [size for size in (task.test_examples, self.test_examples) if size is not None]
+        return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
     @model_validator(mode="after")
     def _lists_are_sets(self) -> Suite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import Located, Split
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Kind, Task
 from xrealign_bench.tasks import (
@@ -25,16 +23,6 @@ from xrealign_bench.tasks import (
 
 Rows = Mapping[str, Sequence[Any]]
 """Column -> values."""
-
-
-class Examples(Protocol):
-    """Labelled examples of one language."""
-
-    @property
-    def located(self) -> Located: ...
-    @property
-    def dropped(self) -> dict[str, int]: ...
-    def __len__(self) -> int: ...
 
 
 class Train(Protocol):
@@ -52,10 +40,6 @@ class Predict(Protocol):
 
 class TaskKind(Protocol):
     """A module of this package."""
-
-    @property
-    def load(self) -> Callable[[Task, str, Split, Path | None, bool, int | None], Examples]:
-        """Task, language, split, data root, offline, limit -> examples."""
 
     @property
     def encode(self) -> Callable[[Task, Any, PreTrainedTokenizerFast, int], tuple[dict[str, pa.Table], dict[str, int]]]:

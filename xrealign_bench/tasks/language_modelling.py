@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import PlainTextData, load_plain_texts
+from xrealign_bench.data import PlainTextData
 from xrealign_bench.models.language_model import LanguageModel, encode_for_likelihood
 from xrealign_bench.models.text import room_for_text
 from xrealign_bench.specs import Task
@@ -27,7 +27,6 @@ _WINDOWS = pa.schema(
 )
 _PREDICTIONS = pa.schema({"example": pa.int32(), "bits": pa.float64(), "bytes": pa.int32(), "tokens": pa.int32()})
 
-load = load_plain_texts
 train = None
 
 

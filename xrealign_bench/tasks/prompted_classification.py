@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import TextData, load_texts
+from xrealign_bench.data import TextData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.language_model import LanguageModel, Tokens, encode_for_likelihood
 from xrealign_bench.specs import Task
@@ -34,7 +34,6 @@ _CANDIDATES = pa.schema(
 )
 _PREDICTIONS = pa.schema({"example": pa.int32(), "gold": pa.int16(), "predicted": pa.int16()})
 
-load = load_texts
 train = None
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import QuestionData, load_questions
+from xrealign_bench.data import QuestionData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import SpanClassifier
 from xrealign_bench.models.lengths import by_length
@@ -31,14 +31,12 @@ from xrealign_bench.models.passages import (
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.batches import Batch, finetune
-from xrealign_bench.tasks.metrics.answers import hashed_tokens
+from xrealign_bench.tasks.metrics.answers import gold_of, hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
 _QUESTIONS = pa.schema({"example": pa.int32(), "language": pa.string(), "context": pa.int32(), "gold": _ANSWERS})
 _CONTEXTS = pa.schema({"text": pa.string(), "begins": pa.list_(pa.int32()), "ends": pa.list_(pa.int32())})
 _PREDICTIONS = pa.schema({"example": pa.int32(), "gold": _ANSWERS, "predicted": pa.list_(pa.int64())})
-
-load = load_questions
 
 Logits = NDArray[np.float32]
 
@@ -62,12 +60,12 @@ def encode(
         max_length=max_length,
         doc_stride=task.spans.doc_stride,
     )
-    rule = task.spans.normalisation
+    gold = gold_of(task, data)
     questions = {
-        "example": data.rows,
+        "example": gold["example"],
         "language": [data.language] * len(data),
         "context": [number[text] for text in data.contexts],
-        "gold": [[hashed_tokens(text, rule, data.language) for text, _ in answers] for answers in data.answers],
+        "gold": gold["gold"],
     }
     passages = {"text": texts, "begins": [c.begins for c in contexts], "ends": [c.ends for c in contexts]}
     return {

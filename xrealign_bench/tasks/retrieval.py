@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import TranslationData, load_translations
+from xrealign_bench.data import TranslationData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.lengths import by_length
@@ -30,7 +30,6 @@ _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backwar
 _ROWS = 1024
 """Sentences whose similarities to all candidates are in memory at once."""
 
-load = load_translations
 train = None
 
 

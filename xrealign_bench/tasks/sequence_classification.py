@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import TextData, load_texts
+from xrealign_bench.data import TextData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import SequenceClassifier
 from xrealign_bench.models.lengths import by_length
@@ -31,8 +31,6 @@ _EXAMPLES = pa.schema(
     }
 )
 _PREDICTIONS = pa.schema({"example": pa.int32(), "gold": pa.int16(), "predicted": pa.int16()})
-
-load = load_texts
 
 
 def encode(

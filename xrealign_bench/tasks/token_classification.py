@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.data import NOT_LABELLED, WordData, load_words
+from xrealign_bench.data import NOT_LABELLED, WordData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.lengths import by_length
@@ -29,7 +29,7 @@ from xrealign_bench.models.text import (
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import Batch, finetune
-from xrealign_bench.tasks.metrics.words import scored_mask
+from xrealign_bench.tasks.metrics.words import gold_of
 
 _SENTENCES = pa.schema(
     {
@@ -49,19 +49,17 @@ _PREDICTIONS = pa.schema(
     }
 )
 
-load = load_words
-
 
 def encode(
     task: Task, data: WordData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
     """`windows`, and `sentences`: row, each word's label number, whether it counts in the score, its group."""
     windows = encode_words(tokenizer, data.words, max_length)
-    unscored = [task.labels.index(label) for label in task.unscored_labels]
+    gold = gold_of(task, data)
     sentences: dict[str, Sequence[Any]] = {
-        "example": data.rows,
-        "labels": data.labels,
-        "scored": scored_mask(data.words, data.labels, task.scored_words, unscored),
+        "example": gold["example"],
+        "labels": gold["gold"],
+        "scored": gold["scored"],
         "groups": data.groups or [None] * len(data.words),
     }
     return {"windows": windows_table(windows), "sentences": pa.table(sentences, schema=_SENTENCES)}, altered(windows)

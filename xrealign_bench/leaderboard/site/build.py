@@ -21,7 +21,7 @@ from xrealign_bench.leaderboard.content import Cell, Table
 from xrealign_bench.leaderboard.numbers import counted, signed
 from xrealign_bench.leaderboard.records import render_files
 from xrealign_bench.leaderboard.site import charts
-from xrealign_bench.leaderboard.table import Board, Row, Section, read_boards
+from xrealign_bench.leaderboard.table import Board, OnDamaged, Row, Section, read_boards, refuse
 from xrealign_bench.results.files import COMPARISON, RESULT
 from xrealign_bench.results.schema import Result, TaskComparison
 from xrealign_bench.scoring.regression import Line, regress
@@ -48,7 +48,7 @@ class TaskCharts:
     map: Markup | None
 
 
-def build_site(results_root: Path, folder: Path) -> list[Path]:
+def build_site(results_root: Path, folder: Path, on_damaged: OnDamaged = refuse) -> list[Path]:
     """Write the site of all results below `results_root` into `folder`, in place of one that was written before.
 
     It needs no server and no network; the same results give the same bytes.
@@ -57,10 +57,10 @@ def build_site(results_root: Path, folder: Path) -> list[Path]:
         The pages, the index first.
 
     Raises:
-        UserError: there is no result, one can't be read, two suites share a name and version, or the folder holds
-            something else.
+        UserError: there is no result, two suites share a name and version, the folder holds something else, or what
+            `on_damaged` raises.
     """
-    boards = [_with_evidence_beside(board) for board in read_boards(results_root, folder)]
+    boards = [_with_evidence_beside(board) for board in read_boards(results_root, folder, on_damaged)]
     _make_room(folder)
     assets = folder / "assets"
     shutil.copytree(str(resources.files(__package__) / "assets"), assets)

@@ -38,8 +38,10 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign_bench.data import QuestionData
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +61,7 @@ _MLQA_ARTICLES: Mapping[str, str | None] = {
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
-class AnswerOverlap(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class AnswerOverlap(DirectMetric):
     """SQuAD's F1 and exact match, each the mean over questions of the best of the right answers, from hashed tokens.
 
     Constructed rather than fetched by `evaluate.load`, and with `keep_in_memory=True` no file is written for the data.
@@ -136,6 +138,15 @@ def f1(found: Sequence[int], gold: Sequence[int]) -> float:
 def best_f1(found: Sequence[int], gold: Sequence[Sequence[int]]) -> float:
     """F1 with the right answer that it is highest with."""
     return max(f1(found, answer) for answer in gold)
+
+
+def gold_of(task: Task, data: QuestionData) -> dict[str, Sequence[Any]]:
+    """Question by question: the row in the data, and its right answers as hashes."""
+    rule = task.spans.normalisation
+    return {
+        "example": data.rows,
+        "gold": [[hashed_tokens(text, rule, data.language) for text, _ in answers] for answers in data.answers],
+    }
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -10,14 +10,16 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign_bench.data import TextData
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 from xrealign_bench.tasks.metrics.words import accuracy, macro_f1
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class TextClassification(DirectMetric):
     """Accuracy and macro F1 over texts, from a label number each; constructed like `WordTagging`.
 
     >>> metric = TextClassification(keep_in_memory=True)
@@ -33,6 +35,11 @@ class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float | None]:
         found, gold = (np.array(side, dtype=np.int64) for side in (predictions, references))
         return {"accuracy": accuracy(gold, found), "macro_f1": macro_f1(gold, found)}
+
+
+def gold_of(task: Task, data: TextData) -> dict[str, Sequence[Any]]:
+    """Text by text: the row in the data, and the label's number."""
+    return {"example": data.rows, "gold": data.labels}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:

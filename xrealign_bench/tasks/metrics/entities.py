@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import NOT_LABELLED
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 from xrealign_bench.tasks.metrics.words import accuracy, sentence_sums
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _SENTENCES = datasets.Sequence(datasets.Value("string"))
 
 
-class EntityTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class EntityTagging(DirectMetric):
     """F1, precision and recall of entities over all sentences (micro average), by seqeval: mode strict, scheme IOB2.
 
     From tags sentence by sentence. Without an entity on either side all three are None; with entities on one side

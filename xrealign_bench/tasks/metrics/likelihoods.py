@@ -10,7 +10,9 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign_bench.data import PlainTextData
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _BITS_PER_BYTE = 8
 
 
-class TextLikelihood(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class TextLikelihood(DirectMetric):
     """Bits a byte, perplexity a token, and compression: the share of a text's 8 bits a byte that the model saves.
 
     `predictions` are the bits that the model takes to say each text, `references` its bytes, `tokens` its tokens.
@@ -45,6 +47,11 @@ class TextLikelihood(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
             "bits_per_byte": rate,
             "perplexity": float(np.exp2(bits / count)) if count else None,
         }
+
+
+def gold_of(task: Task, data: PlainTextData) -> dict[str, Sequence[Any]]:
+    """Text by text: the row in the data, and the size of the text in bytes of UTF-8."""
+    return {"example": data.rows, "bytes": [len(text.encode()) for text in data.text]}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

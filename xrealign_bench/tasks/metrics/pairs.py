@@ -10,7 +10,9 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign_bench.data import TranslationData
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _NUMBER = datasets.Value("int64")
 
 
-class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class PairRetrieval(DirectMetric):
     """Accuracy of finding translations, from the sources' to the targets' side, back, and the mean of both.
 
     `references` are the pairs' numbers, `forward` the targets that the sources found, `backward` the reverse.
@@ -37,6 +39,11 @@ class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no t
     ) -> dict[str, float | None]:
         there, back = (float(np.mean(np.asarray(found) == references)) for found in (forward, backward))
         return {"accuracy": (there + back) / 2, "accuracy_forward": there, "accuracy_backward": back}
+
+
+def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
+    """Pair by pair: the row in the data, which is what is to be found."""
+    return {"example": data.rows}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign_bench.data import NOT_LABELLED
+from xrealign_bench.data import NOT_LABELLED, WordData
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics.module import DirectMetric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SENTENCES = datasets.Sequence(datasets.Value("int64"))
 
 
-class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+class WordTagging(DirectMetric):
     """Accuracy and macro F1 over words, from label numbers sentence by sentence; a reference of -100 doesn't count.
 
     Constructed rather than fetched by `evaluate.load`, and with `keep_in_memory=True` no file is written for the data.
@@ -104,6 +105,16 @@ def score_language(
         "counted": int(counts.sum()),
         "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
         "reason": None if counts.any() else "no word counts in the score",
+    }
+
+
+def gold_of(task: Task, data: WordData) -> dict[str, Sequence[Any]]:
+    """Sentence by sentence: the row in the data, and each word's label number and whether it counts in the score."""
+    unscored = [task.labels.index(label) for label in task.unscored_labels]
+    return {
+        "example": data.rows,
+        "gold": data.labels,
+        "scored": scored_mask(data.words, data.labels, task.scored_words, unscored),
     }
 
 

@@ -1,0 +1,50 @@
+"""Load the examples of a task, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from xrealign_bench.data.labelled_texts import load_texts
+from xrealign_bench.data.plain_texts import load_plain_texts
+from xrealign_bench.data.questions import load_questions
+from xrealign_bench.data.sources import Located
+from xrealign_bench.data.tagged_words import load_words
+from xrealign_bench.data.task_data import Split
+from xrealign_bench.data.translations import load_translations
+from xrealign_bench.specs import Kind, Task
+
+
+class Examples(Protocol):
+    """Examples of one language."""
+
+    @property
+    def located(self) -> Located: ...
+    @property
+    def dropped(self) -> dict[str, int]: ...
+    def __len__(self) -> int: ...
+
+
+_LOADERS: Mapping[Kind, Callable[[Task, str, Split, Path | None, bool, int | None], Examples]] = {
+    "token_classification": load_words,
+    "sequence_classification": load_texts,
+    "question_answering": load_questions,
+    "retrieval": load_translations,
+    "prompted_classification": load_texts,
+    "language_modelling": load_plain_texts,
+}
+
+
+def load_examples(
+    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+) -> Examples:
+    """Load the examples of a task in one language, with the loader of its kind.
+
+    Args:
+        limit: at most so many, even where the task allows more.
+
+    Raises:
+        UserError: no such language, no data, or data that break what the kind of task asks for.
+    """
+    return _LOADERS[task.kind](task, language, split, data_root, offline, limit)

@@ -1,0 +1,72 @@
+"""Compute a stored result's scores and comparison again from its predictions, and seal results of earlier versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.results.files import COMPARISON, read_comparison, read_result
+from xrealign_bench.results.manifest import MANIFEST, check_folder, seal
+from xrealign_bench.results.rescore import rescore, same
+from xrealign_bench.scoring.aggregate import SCORING_VERSION
+from xrealign_bench.scoring.compare import compare
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """What was computed again and is equal."""
+
+    scores: int
+    """0 for a reported result, which has no predictions."""
+    comparison: bool
+
+
+def recompute(folder: Path) -> Recomputed:
+    """Check a result: its files against the manifest, its scores and its comparison against the predictions.
+
+    Raises:
+        UserError: something differs, is missing, or is of an earlier version.
+    """
+    if read_result(folder).reported is None:
+        scores = rescore(folder)
+    else:
+        check_folder(folder)
+        scores = 0
+    return Recomputed(scores, _recompute_comparison(folder))
+
+
+def _recompute_comparison(folder: Path) -> bool:
+    stored = read_comparison(folder)
+    if stored is None:
+        return False
+    path = folder / COMPARISON
+    if stored.scoring != SCORING_VERSION:
+        raise UserError(
+            f"{path}: is of scoring {stored.scoring}; 'xrealign-bench leaderboard recompare' makes it again with that "
+            f"of {SCORING_VERSION}"
+        )
+    again = compare(folder, folder / stored.baseline, stored.resamples, stored.seed)
+    if not same(stored, again):
+        differing = ", ".join(
+            name for name in type(again).model_fields if not same(getattr(stored, name), getattr(again, name))
+        )
+        raise UserError(f"{path}: is not what the predictions give, in {differing}; evaluate again")
+    return True
+
+
+def seal_unsealed(folder: Path) -> None:
+    """Give the result of an earlier version a manifest, if its scores are those of its predictions.
+
+    Raises:
+        UserError: they are not, or a file can't be read; the folder has no manifest then.
+    """
+    if (folder / MANIFEST).exists():
+        return
+    try:
+        seal(folder)
+        if read_result(folder).reported is None:
+            rescore(folder)
+    except BaseException:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        raise

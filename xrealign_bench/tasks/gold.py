@@ -1,0 +1,62 @@
+"""Gold labels as digests: those of test data, and those that predictions carry. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xrealign_bench.data import load_examples
+from xrealign_bench.specs import EmbeddedData, Lock, Task, digest
+from xrealign_bench.tasks.metrics import SCORING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The test examples of a task in one language."""
+
+    examples: int
+    sha256: str
+    """Of the rows' numbers and their gold, in the order of the rows, as canonical JSON."""
+
+
+def read_gold(task: Task, language: str, data_root: Path | None, offline: bool) -> Gold:
+    """Return the gold of a task's test data in one language.
+
+    Raises:
+        UserError: as `load_examples`.
+    """
+    return _gold(task, SCORING[task.kind].gold_of(task, load_examples(task, language, "test", data_root, offline)))
+
+
+def predicted_gold(task: Task, cell: pa.Table) -> Gold:
+    """Return the gold that the predictions of one language and seed carry."""
+    names = ("example", *SCORING[task.kind].from_data)
+    return _gold(task, {name: cell[name].to_pylist() for name in names})
+
+
+def known_gold(task: Task, language: str, lock: Lock | None) -> Gold | None:
+    """Return the gold that a result must have, or None if nobody has read these data for the suite's lock.
+
+    Embedded data are part of the package, so theirs is computed.
+    """
+    if isinstance(task.part(language).source, EmbeddedData):
+        return _embedded_gold(task, language)
+    known = {(each.task, each.language): each for each in (lock and lock.gold) or []}
+    found = known.get((task.name, language))
+    return Gold(found.examples, found.sha256) if found else None
+
+
+@lru_cache(maxsize=4096)
+def _embedded_gold(task: Task, language: str) -> Gold:
+    return read_gold(task, language, None, offline=True)
+
+
+def _gold(task: Task, columns: Mapping[str, Sequence[Any]]) -> Gold:
+    order = sorted(range(len(columns["example"])), key=lambda place: columns["example"][place])
+    return Gold(len(order), digest({name: [values[place] for place in order] for name, values in columns.items()}))
