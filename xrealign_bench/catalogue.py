@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel
 
 from xrealign_bench.errors import UserError, unknown
@@ -28,6 +27,7 @@ from xrealign_bench.specs import (
     load_spec,
     shipped_names,
 )
+from xrealign_bench.specs.yaml import fields_of
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -238,12 +238,10 @@ def published_rows() -> list[dict[str, Any]]:
 
 def _kind_of(path: Path) -> type[BaseModel]:
     """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
-    try:  # not constructed: merge keys of a few lines can make a billion values
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+    try:
+        fields = fields_of(path).keys()
+    except UserError:
         return Recipe  # loading it says what is wrong
-    pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    fields = {key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)}
     models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)
     return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 

@@ -4,19 +4,82 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+LONGEST_VALUE = 80
+LONGEST_LINE = 4000
+"""Room for a list of all languages."""
+LONGEST_MESSAGE = 40_000
+MOST_PROBLEMS = 20
+"""In one file: the rest is counted."""
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters that are drawn as nothing although Unicode counts them as letters, marks, symbols or unassigned."""
 
 
 class UserError(Exception):
     """Bad input: its text is a clear sentence saying what is wrong, where, and what to do.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. What a terminal would obey is spelt out,
+    and a text of more than `LONGEST_MESSAGE` characters is cut, since what is wrong may have been written to harm.
     """
+
+    def __init__(self, message: str) -> None:
+        lines = (_cut(spell_out(line), LONGEST_LINE) for line in message.split("\n"))
+        super().__init__(_cut("\n".join(lines), LONGEST_MESSAGE))
 
 
 class TrainingError(Exception):
     """Training went wrong although the input was right, such as a loss that is not a number."""
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: at most 80 characters, with control and invisible ones spelt out.
+
+    >>> shown("a\\x1b[31m\\u202eb")
+    'a\\\\x1b[31m\\\\u202eb'
+    >>> shown("x" * 100)[-30:]
+    'xxxxxxxxxxxx… (100 characters)'
+    """
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python refuses to write 4,300 digits
+        return "a number of more than 80 digits"
+    return _cut(spell_out(str(value)), LONGEST_VALUE)
+
+
+def is_visible(character: str) -> bool:
+    """Return whether a character is drawn, or is a space, and changes nothing around it.
+
+    >>> [is_visible(character) for character in "a \\u202e\\u200b\\x1b\\n"]
+    [True, True, False, False, False, False]
+    """
+    control = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return not control and not _UNSEEN.match(character)
+
+
+def spell_out(text: str) -> str:
+    """Write characters that are not visible as Python's escapes."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_spell, text))
+
+
+def more_problems(file: str, number: int) -> list[str]:
+    """Return the line that counts what is not told of a number of problems; nothing if all are told."""
+    more = number - MOST_PROBLEMS
+    return [f"{file}: {more:,} more problem{'s' if more > 1 else ''}; mend these first"] if more > 0 else []
+
+
+def _spell(character: str) -> str:
+    return character if is_visible(character) else character.encode("unicode_escape").decode()
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    said = f"… ({len(text):,} characters)"
+    return text[: longest - len(said)] + said
 
 
 @contextmanager

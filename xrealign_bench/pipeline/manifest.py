@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, sync
 from xrealign_bench.specs.base import Spec, digest
+from xrealign_bench.specs.fields import Moment
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ class Manifest(Spec):
     """Highest resident memory of the process meanwhile, without its children; null: the system won't say."""
     costs: dict[str, float]
     """Further costs that the maker counted, such as `flops`."""
-    created: datetime
+    created: Moment
     harness_version: str
     files: dict[str, FileRecord]
     """By path relative to the entry's folder."""

@@ -7,15 +7,28 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import Name
+from xrealign_bench.specs.fields import (
+    DataName,
+    Examples,
+    Folder,
+    HubId,
+    LanguageCode,
+    Name,
+    Revision,
+    Sentence,
+    Title,
+    Url,
+)
+
+NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)]
 
 
 class HubData(Spec):
     """A data set by Hub id; with a data root, the folder of that name below it."""
 
     kind: Literal["hub"] = "hub"
-    dataset: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    revision: str | None = None
+    dataset: HubId
+    revision: Revision | None = None
     """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
 
 
@@ -32,20 +45,20 @@ class Corpus(Spec):
     """A parallel corpus, and the lexicons that go with it."""
 
     name: Name
-    title: str
-    citation: str = ""
-    licence: str
+    title: Title
+    citation: Sentence = ""
+    licence: Title
     source: DataSource
-    config: str | None = "default"
+    config: DataName | None = "default"
     """A corpus with one column a language has one config; `{source}-{target}` is filled in for one config a pair."""
-    split: str = "train"
-    columns: dict[str, str] = {}
+    split: DataName = "train"
+    columns: NamesByLanguage = {}
     """Language -> column with its sentences (plain text). Empty for embedded data."""
-    codes: dict[str, str] = {}
+    codes: NamesByLanguage = {}
     """Language -> what the corpus calls it in configs and translations; empty: by our codes."""
-    pairs: Annotated[int, Field(gt=0)] | None = None
+    pairs: Examples | None = None
     """The first so many pairs of each language; null: all."""
-    lexicons: str | None = None
+    lexicons: Folder | None = None
     """Folder below the data root with MUSE files `{source}-{target}.txt`; for embedded data the word `embedded`."""
-    lexicons_url: str | None = None
+    lexicons_url: Url | None = None
     """Where `fetch` gets them without a data root; `{source}` and `{target}` are filled in."""

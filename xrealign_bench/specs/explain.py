@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-Where = tuple[str, ...]
-"""Path of a value in the file: `("schedule", "steps")`."""
+from xrealign_bench.errors import LONGEST_VALUE, shown
+from xrealign_bench.specs.core_schema import Where, Written, core_value
 
 
-class Written(NamedTuple):
-    """How a value stands in the file."""
-
-    line: int
-    text: str | None
-    """If it is one word or number; `no`, where YAML gives False."""
-
-
-def explain(error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]) -> dict[Where, str]:
-    """What is wrong with each field.
+def explain(
+    error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]
+) -> dict[Where, Callable[[], str]]:
+    """Return, for each field that is wrong, what says why: there may be too many to say all.
 
     Where all branches of a union fail, the one that got deepest into the value counts.
     """
-    messages: dict[Where, str] = {}
+    messages: dict[Where, Callable[[], str]] = {}
     for problem in error.errors(include_url=False):
         where, expected = _place(model, problem["loc"])
         if problem["type"].startswith("union_tag"):
             where = (*where, problem["ctx"]["discriminator"].strip("'"))
-        messages.setdefault(where, _message(dict(problem), expected, written.get(where)))
-    return {w: m for w, m in messages.items() if not any(o[: len(w)] == w and o != w for o in messages)}
+        messages.setdefault(where, partial(_message, dict(problem), expected, written.get(where)))
+    above = {where[:n] for where in messages for n in range(len(where))}
+    return {where: message for where, message in messages.items() if where not in above}
 
 
 def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Where, Any]:
@@ -75,9 +71,15 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
     if isinstance(given, (list, dict)):
         name = f"a {'list' if isinstance(given, list) else 'mapping'} of {len(given)}"
     else:
-        name = f"'{written.text if written and written.text is not None else given}'"
+        name = f"'{shown(written.text if written and written.text is not None else given)}'"
     if kind == "string_type" and name.startswith("'") and given is not None:
         return f"{name} is read as {_yaml_type(given)}; put it in quotes"
+    if (
+        kind in ("int_type", "float_type", "bool_type")
+        and isinstance(given, str)
+        and not isinstance(core_value(given), str)
+    ):
+        return f"{name} is text; remove the quotes"
     words = [str(word) for option in _options(expected) for word in _literals(option)]
     return f"{name} is not allowed; {_nearest(str(given), words)}allowed: {describe(expected)}"
 
@@ -87,7 +89,7 @@ def describe(expected: Any) -> str:
 
     >>> from xrealign_bench.specs.recipe import Schedule
     >>> print(describe(Schedule.model_fields["steps"].annotation))
-    match_finetuning or a whole number above 0
+    match_finetuning or a whole number above 0 up to 10,000,000
     """
     options = _options(expected)
     if len(options) > 1:
@@ -98,15 +100,15 @@ def describe(expected: Any) -> str:
         return ", ".join(words)
     if _is_model(bare):
         return f"a mapping with {', '.join(bare.model_fields)}"
+    if form := _form(options[0]):
+        return form
     limits = "".join(_limits(options[0]))
-    for pattern, form in _FORMS.items():
-        if limits.endswith(pattern):
-            return form
     if get_origin(bare) is list:
         return f"a list{limits} ({describe(get_args(bare)[0])} each)"
     if get_origin(bare) is tuple:
         return f"a list of {len(get_args(bare))} ({describe(get_args(bare)[0])} each)"
-    return _NAMES.get(bare, "a mapping") + limits
+    characters = " characters" if bare is str and limits else ""
+    return _NAMES.get(bare, "a mapping") + limits + characters
 
 
 _NAMES = {
@@ -118,24 +120,14 @@ _NAMES = {
 }
 
 
-_FORMS = {
-    "^[a-z0-9][a-z0-9.-]*$": "lower-case letters, digits, '-' and '.', 80 at most",
-    r"^[\w.-]+/[\w.-]+$": "a Hub id, owner/name",
-    r"^\d+\.\d+$": 'two numbers in quotes, "1.0"',
-    "^[0-9a-f]{40}$": "a whole commit, 40 digits and letters a to f",
-    "^[0-9a-f]{64}$": "a sha256, 64 digits and letters a to f",
-}
-"""Patterns of the specs in words; any other is shown as it is."""
-
-
 def _yaml_type(given: Any) -> str:
     if isinstance(given, bool):
         return "the truth value " + str(given).lower()
-    return "a number" if isinstance(given, (int, float)) else "a date"
+    return "a number"
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:LONGEST_VALUE], known, n=1)
     return f"did you mean '{near[0]}'? " if near else ""
 
 
@@ -160,11 +152,17 @@ def _is_model(bare: Any) -> bool:
 
 
 def _is_branch(bare: Any, name: str) -> bool:
-    """Is `name` what pydantic calls this member of a union: `list[...]`, or the tag of a tagged model, which is the
-    value of a field or the name of one?"""
+    """Is `name` what pydantic calls this member of a union: `list[...]` or `dict[...]`, or the tag of a tagged model,
+    which is the value of a field or the name of one?"""
     if _is_model(bare):
         return name in bare.model_fields or any(name in _literals(f.annotation) for f in bare.model_fields.values())
-    return get_origin(bare) is list and name.startswith("list[")
+    return get_origin(bare) in (list, dict) and name.startswith(f"{get_origin(bare).__name__}[")
+
+
+def _form(option: Any) -> str | None:
+    """The words in which a type says what it allows, such as those of a pattern."""
+    metadata = get_args(option)[1:] if get_origin(option) is Annotated else ()
+    return next((meta.description for meta in metadata if isinstance(meta, FieldInfo) and meta.description), None)
 
 
 def _limits(option: Any) -> list[str]:
@@ -174,17 +172,16 @@ def _limits(option: Any) -> list[str]:
         for constraint in meta.metadata if isinstance(meta, FieldInfo) else [meta]:
             for attribute, words in _LIMITS.items():
                 bound = getattr(constraint, attribute, None)
-                found += [f" {words} {bound}"] if bound is not None else []
+                found += [f"{words} {bound:,}"] if bound is not None else []
     return found
 
 
 _LIMITS = {
-    "gt": "above",
-    "ge": "from",
-    "lt": "below",
-    "le": "up to",
-    "min_length": "of at least",
-    "max_length": "of at most",
-    "pattern": "of the form",
+    "gt": " above",
+    "ge": " from",
+    "lt": " below",
+    "le": " up to",
+    "min_length": " of at least",
+    "max_length": ", at most",
 }
-"""Names of the constraints' attributes in pydantic and annotated_types."""
+"""Names of the constraints' attributes in annotated_types."""

@@ -7,31 +7,18 @@ long it may be, and every number how large.
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from xrealign_bench.errors import is_visible, shown
+
 HTML = re.compile(r"<\s*[/!?a-zA-Z]")
 FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet computes."""
-_UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-)
-"""Characters that are drawn as nothing although Unicode counts them as letters, marks, symbols or unassigned."""
 _JOINERS = "\u200c\u200d"
 """Zero-width, and part of how Persian and many Indic languages are spelt."""
-
-
-def is_visible(character: str) -> bool:
-    """Return whether a character is drawn, or is a space, and changes nothing around it.
-
-    >>> [is_visible(character) for character in "a \\u202e\\u200b\\x1b\\n"]
-    [True, True, False, False, False, False]
-    """
-    control = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    return not control and not _UNSEEN.match(character)
 
 
 def _check_plain(text: str, allowed: str = "") -> str:
@@ -40,7 +27,7 @@ def _check_plain(text: str, allowed: str = "") -> str:
     if text and not text.strip():
         raise ValueError("is blank; write something or leave the field out")
     if markup := HTML.search(text):
-        raise ValueError(f"has HTML in it ('{text[markup.start() :][:40]}'); write it without")
+        raise ValueError(f"has HTML in it ('{shown(text[markup.start() :])}'); write it without")
     return text
 
 
@@ -65,7 +52,14 @@ def _parse_time(value: object) -> object:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
+Name = Annotated[
+    str,
+    Field(
+        description="lower-case letters, digits, '-' and '.', 80 at most",
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        max_length=80,
+    ),
+]
 """Name of a recipe, task, suite, corpus or aligner: also a file name."""
 Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_shown)]
 """One line that people read: no HTML, no spreadsheet formula, nothing invisible."""
@@ -75,15 +69,46 @@ DataName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_c
 """What a data set calls a config, split, column or label: one line, no HTML, nothing invisible."""
 ModelText = Annotated[str, Field(max_length=2000), AfterValidator(_check_read_by_models)]
 """Text that a model reads, such as a prompt: lines, tabs and zero-width joiners are allowed; may be empty."""
-LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$")]
+LanguageCode = Annotated[
+    str,
+    Field(
+        description="a language code such as sw, swh_Latn or pt-BR",
+        pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$",
+    ),
+]
 """Form of a language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`); the inventory says whether it is known."""
-HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")]
+HubId = Annotated[
+    str,
+    Field(
+        description="a Hub id, owner/name",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$",
+    ),
+]
 """Data set or model on the Hub, `owner/name`: also a folder below a data root."""
-Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$", max_length=200)]
+Revision = Annotated[
+    str, Field(description="a branch, tag or commit", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$", max_length=200)
+]
 """Branch, tag or commit on the Hub."""
-Url = Annotated[str, Field(pattern=r"^https?://[^\s<>\"'`\\]+$", max_length=500), AfterValidator(_check_plain)]
-Commit = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Url = Annotated[
+    str,
+    Field(
+        description="an address that begins with https:// or http://",
+        pattern=r"^https?://[^\s<>\"'`\\]+$",
+        max_length=500,
+    ),
+    AfterValidator(_check_plain),
+]
+Folder = Annotated[
+    str,
+    Field(
+        description="a folder's path without '..', such as a/b",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
+        max_length=200,
+    ),
+]
+"""Path of a folder below another one: it never leads out of it."""
+Commit = Annotated[str, Field(description="a whole commit, 40 digits and letters a to f", pattern="^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(description="a sha256, 64 digits and letters a to f", pattern="^[0-9a-f]{64}$")]
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Whole number that every reader of JSON reads exactly."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import Count, LanguageCode, Name, Sha256
+from xrealign_bench.specs.fields import Commit, Count, DataName, HubId, LanguageCode, Name, Sha256
 
 LOCK_SUFFIX = ".lock.yaml"
 
@@ -16,12 +16,12 @@ Key = tuple[str, str, str]
 
 
 class LockedSplit(Spec):
-    dataset: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    config: str
-    split: str
-    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None
+    dataset: HubId
+    config: DataName
+    split: DataName
+    revision: Commit | None
     """The commit on the Hub; null: not pinned yet."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    sha256: Sha256 | None
     """Of the content at that commit, or, without one, of the copy that the suite was measured on; null: not known."""
 
     @property
@@ -40,8 +40,8 @@ class LockedGold(Spec):
 
 
 class Lock(Spec):
-    splits: Annotated[list[LockedSplit], Field(min_length=1)]
-    gold: list[LockedGold] | None = None
+    splits: Annotated[list[LockedSplit], Field(min_length=1, max_length=100_000)]
+    gold: Annotated[list[LockedGold], Field(max_length=100_000)] | None = None
     """Null: the data were never read by who wrote the lock, so gold labels of results can't be checked."""
 
     @property

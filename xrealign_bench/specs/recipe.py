@@ -7,11 +7,28 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from xrealign_bench.errors import shown
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import Name
+from xrealign_bench.specs.fields import (
+    BatchSize,
+    BlockNumber,
+    DataName,
+    LanguageCode,
+    LearningRate,
+    Name,
+    Seed,
+    Sentence,
+    SequenceLength,
+    Steps,
+    Title,
+    Weight,
+)
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
-BlockSelection = NamedBlocks | list[Annotated[int, Field(ge=0)]] | str
+BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=1000)] | str
+
+
+_SLICE = r"-?[0-9]{0,4}:-?[0-9]{0,4}(:[1-9][0-9]{0,3})?"
 
 
 def _set(spec: Spec, *fields: str) -> list[str]:
@@ -33,9 +50,9 @@ class Freeze(Spec):
     @classmethod
     def _is_selection(cls, blocks: BlockSelection) -> BlockSelection:
         named = get_args(NamedBlocks)
-        if isinstance(blocks, str) and blocks not in named and not re.fullmatch(r"-?\d*:-?\d*(:[1-9]\d*)?", blocks):
+        if isinstance(blocks, str) and blocks not in named and not re.fullmatch(_SLICE, blocks):
             raise ValueError(
-                f"'{blocks}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'"
+                f"'{shown(blocks)}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'"
             )
         return blocks
 
@@ -48,19 +65,19 @@ class Regularisation(Spec):
     (2023) it is the mean over sub-words and dimensions of the layer that the loss sits on; padding is left out here.
     """
 
-    weight: float = Field(gt=0)
+    weight: Weight
     """1 in that code, where it went with a squared loss on words rather than a contrastive one."""
 
 
 class Objective(Spec):
     """The contrastive loss (AlignFreeze, section 3.1; its released code for what the text leaves open)."""
 
-    temperature: float = Field(default=0.1, gt=0)
-    layer: Literal["last", "penultimate"] | Annotated[int, Field(ge=0)] = "penultimate"
+    temperature: Annotated[float, Field(gt=0, le=1000)] = 0.1
+    layer: Literal["last", "penultimate"] | BlockNumber = "penultimate"
     """Whose output the loss sits on: a name, or a block's number from 0 at the bottom."""
     pooling: Literal["first_subword", "mean"] = "first_subword"
     """How the sub-words of a word become one vector (`word_contrastive`)."""
-    projection: Annotated[int, Field(gt=0)] | None = 128
+    projection: Annotated[int, Field(gt=0, le=10**5)] | None = 128
     """Output size of the throw-away head Linear(H,H)-ReLU-Linear(H,size); null: no head."""
     negatives: Literal["both_languages", "other_language"] = "both_languages"
     """Candidates of an anchor: all words (sentences) of the batch ("strong"), or only those of the other side."""
@@ -73,17 +90,17 @@ class Objective(Spec):
 class PublishedSubset(Spec):
     """The languages that a study realigned, by the name that `xrealign-bench languages subsets` shows."""
 
-    subset: str
+    subset: DataName
 
 
 class SelectedLanguages(Spec):
     """n of the suite's targets that the corpus has, chosen as by `xrealign-bench languages select`."""
 
     select: Literal["uriel", "family", "script", "random"]
-    n: int = Field(gt=0)
+    n: Annotated[int, Field(gt=0, le=1000)]
     anchor_source: bool = True
     """The suite's source language is put in the set first: it counts among the distances, not in n."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Of a random draw; not that of training."""
 
     @model_validator(mode="after")
@@ -104,7 +121,7 @@ def _way_of_naming(languages: Any) -> str:
 
 RealignedLanguages = Annotated[
     Annotated[Literal["suite_targets"], Tag("suite_targets")]
-    | Annotated[list[str], Field(min_length=1), Tag("list[str]")]
+    | Annotated[list[LanguageCode], Field(min_length=1, max_length=1000), Tag("list[str]")]
     | Annotated[PublishedSubset, Tag("subset")]
     | Annotated[SelectedLanguages, Tag("select")],
     Discriminator(_way_of_naming),
@@ -130,14 +147,14 @@ class Schedule(Spec):
     when: Literal["before", "during"] = "before"
     """`during`: jointly, one batch of pairs beside each batch of fine-tuning, the losses added; steps, learning rate
     and its schedule are then those of fine-tuning."""
-    steps: Literal["match_finetuning"] | Annotated[int, Field(gt=0)] = "match_finetuning"
-    batch_size: int = Field(default=16, gt=0)
+    steps: Literal["match_finetuning"] | Steps = "match_finetuning"
+    batch_size: BatchSize = 16
     """Translated pairs a step."""
-    max_length: Literal["match_finetuning"] | Annotated[int, Field(gt=2)] = "match_finetuning"
+    max_length: Literal["match_finetuning"] | SequenceLength = "match_finetuning"
     """Sub-words a sentence, special ones included; matched to the suite, whatever windows one of its tasks needs."""
-    learning_rate: Literal["match_finetuning"] | Annotated[float, Field(gt=0)] = "match_finetuning"
+    learning_rate: Literal["match_finetuning"] | LearningRate = "match_finetuning"
     lr_schedule: Literal["constant", "linear"] = "constant"
-    weight: float = Field(default=1.0, gt=0)
+    weight: Weight = 1.0
     """Of the realignment loss where it is added to that of fine-tuning (`during`)."""
 
     @model_validator(mode="after")
@@ -155,20 +172,20 @@ class Adapter(Spec):
     weights and then added to them. Fine-tuning trains everything, as it always does."""
 
     kind: Literal["lora"] = "lora"
-    r: int = Field(default=16, gt=0)
+    r: Annotated[int, Field(gt=0, le=10**4)] = 16
     """Its rank."""
-    alpha: int = Field(default=32, gt=0)
+    alpha: Annotated[int, Field(gt=0, le=10**5)] = 32
     """What is added is scaled by alpha / r."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Recipe(Spec):
     """One row of the leaderboard: a way to realign, for any checkpoint and any suite."""
 
     name: Name
-    title: str
-    description: str = ""
-    citation: str = ""
+    title: Title
+    description: Sentence = ""
+    citation: Sentence = ""
     initialisation: Literal["checkpoint", "random"] = "checkpoint"
     """`random` throws the checkpoint's weights away: a control."""
     attention: Literal["own", "bidirectional"] = "own"

@@ -9,24 +9,43 @@ from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import Name
+from xrealign_bench.specs.fields import (
+    BatchSize,
+    DataName,
+    Examples,
+    LanguageCode,
+    LearningRate,
+    Name,
+    Seed,
+    Sentence,
+    SequenceLength,
+    Share,
+    Steps,
+    Title,
+)
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
+ModelType = Annotated[
+    str, Field(description="a model type such as bert", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
+]
+Warmup = Annotated[float, Field(ge=0, lt=1)]
+Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
+JoshiClass = Annotated[int, Field(ge=0, le=5)]
 DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
 class Finetuning(Spec):
     """Fine-tuning in the source language (AlignFreeze, appendix: Adam without decay or clipping)."""
 
-    steps: int = Field(gt=0)
-    batch_size: int = Field(default=32, gt=0)
-    max_length: int = Field(default=96, gt=2)
+    steps: Steps
+    batch_size: BatchSize = 32
+    max_length: SequenceLength = 96
     """Sub-words of a window, special ones included; longer sentences are read in several windows."""
-    learning_rate: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    learning_rate: Annotated[dict[ModelType, LearningRate], Field(min_length=1, max_length=100)]
     """Model type (of the checkpoint's config.json) -> learning rate; `default` is required."""
     lr_schedule: Literal["constant", "linear"] = "linear"
-    warmup: float = Field(default=0.1, ge=0, lt=1)
+    warmup: Warmup = 0.1
     """Share of the steps."""
 
     @model_validator(mode="after")
@@ -39,19 +58,19 @@ class Finetuning(Spec):
 class FinetuningChange(Spec):
     """What one task of a suite does otherwise than the suite's `finetuning`; null: the same."""
 
-    steps: Annotated[int, Field(gt=0)] | None = None
-    batch_size: Annotated[int, Field(gt=0)] | None = None
-    max_length: Annotated[int, Field(gt=2)] | None = None
-    learning_rate: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    steps: Steps | None = None
+    batch_size: BatchSize | None = None
+    max_length: SequenceLength | None = None
+    learning_rate: Annotated[dict[ModelType, LearningRate], Field(max_length=100)] | None = None
     lr_schedule: Literal["constant", "linear"] | None = None
-    warmup: Annotated[float, Field(ge=0, lt=1)] | None = None
+    warmup: Warmup | None = None
 
 
 class Bands(Spec):
     """Typological distance to the source language, cut at frozen terciles of the suite's targets."""
 
     distance: DistanceKind = "featural"
-    cuts: tuple[float, float]
+    cuts: Annotated[tuple[Share, Share], Field(strict=False)]
     """close <= first < middle <= second < distant."""
 
 
@@ -60,7 +79,7 @@ class SuiteParallel(Spec):
 
     corpus: Name
     aligner: Name
-    other_corpora: dict[Name, list[str]] = {}
+    other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
     """Corpus -> languages that are read from it instead."""
 
     @property
@@ -71,28 +90,32 @@ class SuiteParallel(Spec):
 
 class Suite(Spec):
     name: Name
-    version: str = Field(pattern=r"^\d+\.\d+$")
-    title: str
-    description: str = ""
-    source_language: str
-    target_languages: Annotated[list[str], Field(min_length=1)]
-    tasks: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    version: str = Field(description='two numbers in quotes, "1.0"', pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")
+    title: Title
+    description: Sentence = ""
+    source_language: LanguageCode
+    target_languages: Languages
+    tasks: Annotated[list[Name], Field(min_length=1, max_length=100)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
     finetuning: Finetuning
-    finetuning_by_task: dict[Name, FinetuningChange] = {}
+    finetuning_by_task: Annotated[dict[Name, FinetuningChange], Field(max_length=100)] = {}
     realignment_matches: Literal["task", "suite"] = "task"
     """Whose steps and learning rate a recipe takes that matches fine-tuning: each task's own (AlignFreeze), or those of
     `finetuning` whatever a task changes, so that one realignment serves all tasks."""
-    test_examples: Annotated[int, Field(gt=0)] | None = None
+    test_examples: Examples | None = None
     """At most so many test examples a language of every task, evenly spread over the data, whatever the task allows;
     null: as the tasks say."""
     parallel: SuiteParallel
-    tiers: dict[Literal["high", "medium", "low"], list[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
+    tiers: dict[Literal["high", "medium", "low"], Annotated[list[JoshiClass], Field(max_length=6)]] = {
+        "high": [4, 5],
+        "medium": [3],
+        "low": [0, 1, 2],
+    }
     """Joshi et al. (2020) classes."""
     bands: Bands
-    checkpoint: str | None = None
+    checkpoint: DataName | None = None
     """The checkpoint that is evaluated when none is named."""
-    controls: list[Name] = []
+    controls: Annotated[list[Name], Field(max_length=100)] = []
     """Recipes that belong on the suite's board whatever is submitted."""
 
     @property

@@ -9,8 +9,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.data import DataSource, HubData
-from xrealign_bench.specs.fields import Name
+from xrealign_bench.specs.data import DataSource, HubData, NamesByLanguage
+from xrealign_bench.specs.fields import (
+    BlockNumber,
+    DataName,
+    Examples,
+    LanguageCode,
+    ModelText,
+    Name,
+    Sentence,
+    Title,
+)
 
 Kind = Literal[
     "token_classification",
@@ -21,7 +30,10 @@ Kind = Literal[
     "language_modelling",
 ]
 Metric = Literal["accuracy", "entity_f1", "f1", "compression"]
-Configs = Annotated[dict[str, str], Field(min_length=1)]
+Configs = Annotated[dict[LanguageCode, DataName], Field(min_length=1, max_length=1000)]
+Labels = Annotated[list[DataName], Field(max_length=1000)]
+Verbaliser = Annotated[ModelText, Field(min_length=1, max_length=200)]
+LabelMap = Annotated[dict[DataName, DataName], Field(max_length=1000)]
 
 REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "token_classification": ("words", "labels"),
@@ -62,20 +74,20 @@ LANGUAGE_MODELLED: tuple[Kind, ...] = ("prompted_classification", "language_mode
 class Columns(Spec):
     """Names of the data set's columns; which of them a task has depends on its kind."""
 
-    words: str | None = None
-    labels: str | None = None
+    words: DataName | None = None
+    labels: DataName | None = None
     """A label a word."""
-    groups: str | None = None
+    groups: DataName | None = None
     """A group name a word; scores are then also given by group."""
-    text: str | None = None
+    text: DataName | None = None
     """The sentence, or the first of two; of a retrieval task the one in the source language."""
-    text_pair: str | dict[str, str] | None = None
+    text_pair: DataName | NamesByLanguage | None = None
     """The second sentence; of a retrieval task its translation, by language where each has a column of its own."""
-    label: str | None = None
+    label: DataName | None = None
     """One label an example."""
-    question: str | None = None
-    context: str | None = None
-    answers: str | None = None
+    question: DataName | None = None
+    context: DataName | None = None
+    answers: DataName | None = None
     """SQuAD's: lists `text` and `answer_start` (characters of the context)."""
 
     def of_language(self, language: str) -> Columns:
@@ -92,18 +104,18 @@ class Part(Spec):
     configs: Configs
     columns: Columns | None = None
     """Null: the task's own."""
-    label_map: dict[str, str] = {}
-    test_split: str = "test"
+    label_map: LabelMap = {}
+    test_split: DataName = "test"
 
 
 class Spans(Spec):
     """How answers are searched for in long contexts (SQuAD; the usual settings of BERT's fine-tuning)."""
 
-    doc_stride: int = Field(default=128, gt=0)
+    doc_stride: Annotated[int, Field(gt=0, le=10**6)] = 128
     """Sub-words that two windows of a context share; never more than half of the room for it."""
-    max_answer_length: int = Field(default=30, gt=0)
+    max_answer_length: Annotated[int, Field(gt=0, le=10**4)] = 30
     """Sub-words."""
-    n_best: int = Field(default=20, gt=0)
+    n_best: Annotated[int, Field(gt=0, le=1000)] = 20
     """Starts and ends that are tried with one another."""
     normalisation: Literal["squad", "mlqa"] = "squad"
     """How answers are compared: see `tasks.metrics.answers`."""
@@ -111,44 +123,44 @@ class Spans(Spec):
 
 class Task(Spec):
     name: Name
-    title: str
-    citation: str = ""
-    licence: str
+    title: Title
+    citation: Sentence = ""
+    licence: Title
     kind: Kind
     source: DataSource
     configs: Configs
     """Language -> the data set's config."""
-    also: list[Part] = []
+    also: Annotated[list[Part], Field(max_length=100)] = []
     """Other data sets with further languages; training data come from `source`."""
-    train_split: str = "train"
-    test_split: str = "test"
+    train_split: DataName = "train"
+    test_split: DataName = "test"
     columns: Columns
-    labels: list[str] = []
+    labels: Labels = []
     """In the order of the model's outputs; checked against the data's own label names."""
-    label_map: dict[str, str] = {}
+    label_map: LabelMap = {}
     """The data's label -> the task's, for those that are called otherwise."""
     scored_words: Literal["all", "lexical"] = "all"
     """`lexical`: only words with a letter and without a digit count in the score."""
-    unscored_labels: list[str] = []
+    unscored_labels: Labels = []
     """Words with these labels never count in the score."""
     spans: Spans = Spans()
     """Question answering only."""
-    text_language: str | None = None
+    text_language: LanguageCode | None = None
     """Retrieval only, and needed there: the language of `columns.text`, which a suite's source language must be."""
-    layer: Literal["last", "penultimate"] | Annotated[int, Field(ge=0)] = "last"
+    layer: Literal["last", "penultimate"] | BlockNumber = "last"
     """Retrieval only: whose output is averaged to a sentence's vector."""
-    skip_examples: int = Field(default=0, ge=0)
+    skip_examples: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Retrieval only: the first so many test examples are not read; a corpus of the same text may realign on them."""
-    prompt: str = ""
+    prompt: ModelText = ""
     """Prompted classification only, and needed there: the text whose likelihood is compared between labels. `{text}`,
     `{text_pair}` and `{label}` are filled in."""
-    verbalisers: dict[str, str] = {}
+    verbalisers: Annotated[dict[DataName, Verbaliser], Field(max_length=1000)] = {}
     """Prompted classification only, and needed there: label -> what is written for it."""
     metric: Metric = "accuracy"
     """The one that the tables show; the others of the kind stand in the result too."""
-    train_examples: Annotated[int, Field(gt=0)] | None = None
+    train_examples: Examples | None = None
     """At most so many examples, evenly spread over the data; null: all."""
-    test_examples: Annotated[int, Field(gt=0)] | None = None
+    test_examples: Examples | None = None
     """Likewise."""
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems, shown, unknown
+from xrealign_bench.specs.core_schema import Document, Where, read_yaml
 from xrealign_bench.specs.data import Corpus
-from xrealign_bench.specs.explain import Where, Written, explain
+from xrealign_bench.specs.explain import explain
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
 from xrealign_bench.specs.recipe import Recipe
 from xrealign_bench.specs.suite import Suite
@@ -26,6 +27,9 @@ FOLDERS: dict[type[BaseModel], str] = {
     Corpus: "tasks/corpora",
 }
 
+LARGEST_FILE = 2**20
+"""Bytes: twenty times the largest shipped one, a lock."""
+
 
 def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     """Read one YAML file as `model`.
@@ -34,43 +38,31 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
         UserError: the file can't be read or parsed, or breaks the model; every problem stands on its own line
             as `file:line: field: what is wrong`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
-            if isinstance(token, yaml.AliasToken):  # ten lines of them can make a billion values
-                line = token.start_mark.line + 1
-                raise UserError(f"{path}:{line}: the alias *{token.value} is not read; write the value out")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        written: dict[Where, Written] = {}
-        twice = _note(root, (), written) if root is not None else []
-        content = yaml.SafeLoader("").construct_document(root) if root is not None else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}:{line}: is not YAML: {error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{path}:{line}: is not YAML: {error.reason}") from None
-    except RecursionError:
-        raise UserError(f"{path}: is nested too deeply to be read") from None
-    except ValueError as error:  # 2026-13-45
-        raise UserError(f"{path}: has a date or a number that is none ({error}); put it in quotes") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}:1: must be a mapping of fields such as 'name: ...'")
-    problems = [(line, f"{_dotted(where)}: is given twice; keep one") for where, line in twice]
+    content, written, twice = _read(path)
+    problems: list[tuple[int, Where, Callable[[], str]]]
+    problems = [(line, where, lambda: "is given twice; keep one") for where, line in twice]
     try:
         spec = model.model_validate(content)
     except ValidationError as error:
-        for where, message in explain(error, model, written).items():
+        for where, say in explain(error, model, written).items():
             nearest = next(where[:n] for n in range(len(where), -1, -1) if where[:n] in written)
-            problems.append((written[nearest].line, f"{_dotted(where)}: {message}"))
+            problems.append((written[nearest].line, where, say))
     if problems:
-        raise UserError("\n".join(f"{path}:{line}: {problem}" for line, problem in sorted(problems)))
+        problems.sort(key=lambda problem: problem[:2])
+        told = problems[:MOST_PROBLEMS]
+        lines: list[str] = [f"{path}:{line}: {_dotted(where)}: {say()}" for line, where, say in told]
+        raise UserError("\n".join([*lines, *more_problems(str(path), len(problems))]))
     return spec
+
+
+def fields_of(path: Path) -> dict[str, Any]:
+    """Return the fields of a spec of any kind, unchecked.
+
+    Raises:
+        UserError: the file can't be read or parsed, or is not a mapping.
+    """
+    fields: dict[str, Any] = _read(path).content
+    return fields
 
 
 def shipped_names(model: type[BaseModel]) -> list[str]:
@@ -124,9 +116,8 @@ def find_beside(name: str, model: type[Data], suite: str) -> Data:
 
 def entry_lines(path: Path, field: str) -> list[int]:
     """The lines on which the entries of a list stand, in a file that loads."""
-    root: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    entries = next(value for key, value in root.value if key.value == field)
-    return [node.start_mark.line + 1 for node in entries.value]
+    document = _read(path)
+    return [document.written[(field, str(index))].line for index in range(len(document.content[field]))]
 
 
 def shipped_folder(model: type[BaseModel]) -> Path:
@@ -136,28 +127,22 @@ def shipped_folder(model: type[BaseModel]) -> Path:
     return (inside if inside.is_dir() else package.parent) / FOLDERS[model]
 
 
-def _note(node: yaml.Node, where: Where, written: dict[Where, Written]) -> list[tuple[Where, int]]:
-    """Fill `written` with every value's place; return the fields that occur twice, with their lines.
-
-    Makes every key text: in a table of languages `no` is Norwegian.
-    """
-    twice = []
-    text = node.value if isinstance(node, yaml.ScalarNode) else None
-    line = written[where].line if where in written else node.start_mark.line + 1
-    written[where] = Written(line, text)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            key.tag = "tag:yaml.org,2002:str"
-            below = (*where, str(key.value))
-            if below in written:
-                twice.append((below, key.start_mark.line + 1))
-            written[below] = Written(key.start_mark.line + 1, None)
-            twice += _note(value, below, written)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            twice += _note(value, (*where, str(index)), written)
-    return twice
+def _read(path: Path) -> Document:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    if len(data) > LARGEST_FILE:
+        raise UserError(f"{path}: has more than the {LARGEST_FILE:,} bytes that a spec may have; write less")
+    document = read_yaml(text, str(path))
+    if not isinstance(document.content, dict):
+        raise UserError(f"{path}:1: must be a mapping of fields such as 'name: ...'")
+    return document
 
 
 def _dotted(where: Where) -> str:
-    return ".".join(where) or "the file"
+    return shown(".".join(where)) or "the file"
