@@ -10,10 +10,22 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.languages import PRETRAINED_ON, Distance, Method, distance, find, narrow, pool, published, tier
+from xrealign_bench.languages import (
+    PRETRAINED_ON,
+    Distance,
+    Method,
+    check_codes,
+    distance,
+    find,
+    narrow,
+    pool,
+    published,
+    tier,
+)
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
+from xrealign_bench.pipeline.plan import check_suite_languages
 from xrealign_bench.results.schema import BASELINE
 from xrealign_bench.specs import (
     Corpus,
@@ -67,41 +79,54 @@ def validate_file(path: Path) -> str:
     """
     model = _kind_of(path)
     spec = load_spec(path, model)  # type: ignore[type-var]
-    if isinstance(spec, Recipe):
-        try:
-            check_name(spec)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        _check_aligner(spec, path)
-        _check_languages(spec, path)
     if isinstance(spec, Suite):
-        for task in spec.tasks:
-            find_beside(task, Task, str(path))
+        tasks = [find_beside(task, Task, str(path)) for task in spec.tasks]
         for corpus in spec.parallel.corpora:
             find_beside(corpus, Corpus, str(path))
+    try:
+        if isinstance(spec, Recipe):
+            check_name(spec)
+            _check_aligner(spec)
+            _check_languages(spec)
+        elif isinstance(spec, Suite):
+            check_suite_languages(spec, tasks, spec.target_languages)
+        elif isinstance(spec, Task | Corpus):
+            check_codes(_codes_of(spec))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return model.__name__.lower()
 
 
-def _check_aligner(recipe: Recipe, path: Path) -> None:
+def _codes_of(spec: Task | Corpus) -> list[str]:
+    """Return the languages that a task or corpus names."""
+    if isinstance(spec, Corpus):
+        return [*spec.columns, *spec.codes]
+    columns = [spec.columns, *(part.columns for part in spec.also if part.columns)]
+    by_language = [each.text_pair for each in columns if isinstance(each.text_pair, dict)]
+    named = [spec.text_language] if spec.text_language else []
+    return [*spec.languages, *named, *(code for codes in by_language for code in codes)]
+
+
+def _check_aligner(recipe: Recipe) -> None:
     if recipe.aligner is None:
         return
     from xrealign_bench.aligners import ALIGNERS
 
     if recipe.aligner not in ALIGNERS:
-        raise UserError(f"{path}: aligner: {unknown('aligner', recipe.aligner, ALIGNERS)}")
+        raise UserError(f"aligner: {unknown('aligner', recipe.aligner, ALIGNERS)}")
 
 
-def _check_languages(recipe: Recipe, path: Path) -> None:
+def _check_languages(recipe: Recipe) -> None:
     languages = recipe.parallel.languages
     if isinstance(languages, list):
         try:
             codes = [find(code).code for code in languages]
         except UserError as error:
-            raise UserError(f"{path}: parallel.languages: {error}") from None
+            raise UserError(f"parallel.languages: {error}") from None
         if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            raise UserError(f"{path}: parallel.languages: names {', '.join(twice)} more than once")
+            raise UserError(f"parallel.languages: names {', '.join(twice)} more than once")
     if isinstance(languages, PublishedSubset) and languages.subset not in published():
-        raise UserError(f"{path}: parallel.languages: {unknown('published subset', languages.subset, published())}")
+        raise UserError(f"parallel.languages: {unknown('published subset', languages.subset, published())}")
 
 
 def check_name(recipe: Recipe) -> None:

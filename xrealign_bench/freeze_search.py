@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, block_count
 from xrealign_bench.files import write_whole
@@ -18,6 +16,7 @@ from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.results.schema import Comparison, Gain, Result
 from xrealign_bench.scoring.aggregate import TIERS
 from xrealign_bench.specs import Freeze, Recipe, Suite, find_spec
+from xrealign_bench.specs.core_schema import write_yaml
 
 Blocks = list[int]
 
@@ -110,7 +109,7 @@ def write_search(search: Search, results: Sequence[Result], comparisons: Sequenc
         found = [gains[recipe.name].gains.get(group) for group in GROUPS]
         table.writerow([pattern, number, recipe.name, *(value for gain in found for value in _in_points(gain))])
     for point in points:
-        content = yaml.safe_dump(point.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        content = write_yaml(point.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         write_whole(search.folder / f"{point.recipe.name}.yaml", content.encode())
     return [
         write_whole(search.folder / "gain.csv", text.getvalue().encode()),

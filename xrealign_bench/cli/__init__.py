@@ -17,7 +17,7 @@ from xrealign_bench.cli.leaderboard import leaderboard
 from xrealign_bench.cli.lists import doctor, list_kind, show, validate
 from xrealign_bench.cli.options import Listing
 from xrealign_bench.cli.printing import say
-from xrealign_bench.cli.process import BAD_INPUT, INTERRUPTED
+from xrealign_bench.cli.process import BAD_INPUT, INTERRUPTED, discard, has_lost_reader
 from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
 from xrealign_bench.errors import UserError, reason
@@ -55,14 +55,22 @@ for command in (
 def main() -> None:
     """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted.
 
-    Of several processes the first one prints; all of them end alike.
+    If the reader of stdout goes away, as with `| head`, that is good too. Of several processes the first one prints;
+    all of them end alike.
     """
     with ExitStack() as silence:
         if not processes.is_first():
             nowhere = silence.enter_context(open(os.devnull, "w"))
             silence.enter_context(redirect_stdout(nowhere))
             silence.enter_context(redirect_stderr(nowhere))
-        _run()
+        stdout = sys.stdout
+        try:
+            _run()
+        except SystemExit:
+            pipe_broke = sys.stdout is not stdout  # click replaces it then, and ends with status 1
+            if not pipe_broke or not has_lost_reader(stdout):
+                raise
+            discard(stdout)
 
 
 def _run() -> None:

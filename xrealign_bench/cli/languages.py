@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import yaml
 from tabulate import tabulate
 
 from xrealign_bench.cli.options import Listing, json_option
 from xrealign_bench.cli.printing import print_json
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
+from xrealign_bench.specs.core_schema import write_yaml
 
 
 @click.group(cls=Listing)
@@ -68,7 +68,7 @@ def languages_select(as_json: bool, **options: Any) -> None:
         print_json(chosen)
         return
     pool, between = chosen["pool"], chosen["distance"]
-    click.echo(yaml.safe_dump({"languages": chosen["languages"]}, default_flow_style=None, width=10**6))
+    click.echo(write_yaml({"languages": chosen["languages"]}, default_flow_style=None, width=10**6))
     click.echo(tabulate(chosen["rows"], headers="keys", disable_numparse=True))
     click.echo(f"\n{pool['name']}: {pool['languages']} languages, {pool['meet_conditions']} meet the conditions")
     for code, why in pool["left_out"].items():

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from tabulate import tabulate
 
 from xrealign_bench.cli.options import data_root_option, json_option, store_option
 from xrealign_bench.cli.printing import print_json
 from xrealign_bench.errors import UserError
+from xrealign_bench.specs.core_schema import write_yaml
 
 KINDS = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
 
@@ -67,7 +67,7 @@ def show(kind: str, name: str, source: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).rstrip())
+        click.echo(write_yaml(content, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 @click.command()

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import warnings
+from typing import TextIO
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def has_lost_reader(stream: TextIO) -> bool:
+    """Return whether a stream is a pipe that nobody reads any more, as with `| head`."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def discard(stream: TextIO) -> None:
+    """Send nowhere what is left to print, about which Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def quiet_libraries(offline: bool) -> None:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from xrealign_bench.errors import UserError
+from xrealign_bench.specs.core_schema import read_yaml
 
 Layout = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Config -> split -> paths relative to the data set's root, sorted."""
+
+LARGEST_HEAD = 8 * 2**20
+"""Characters: several times the largest published ones, which list thousands of configs."""
 
 # `en/train-00000-of-00002.parquet`, `data/test-00000-of-00001-ab12.parquet`, `en/train/0000.parquet`
 _NAMED_AFTER_SPLIT = re.compile(
@@ -20,21 +22,23 @@ _NAMED_AFTER_SPLIT = re.compile(
 
 
 def read_card(text: str, where: str) -> dict[str, Any]:
-    """The YAML at the head of a data set's README; empty where there is none.
+    """Return the YAML at the head of a data set's README; empty if there is none.
+
+    It is read by the core schema of YAML 1.2, so that the config `no` is Norwegian and not false. Cards are written for
+    PyYAML: aliases and merge keys are followed, and tags ignored, since most of a card is of no concern here.
 
     Raises:
-        UserError: it is not YAML, or not a mapping.
+        UserError: it is too long, not YAML, or not a mapping.
     """
     head = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     if head is None:
         return {}
+    if len(head[1]) > LARGEST_HEAD:
+        raise UserError(f"{where}: the YAML at its head has more than {LARGEST_HEAD:,} characters; shorten it")
     try:
-        card = yaml.load(head[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{where}: the YAML at its head can't be read ({reason}); mend it or fetch the file again"
-        ) from None
+        card = read_yaml(head[1], where, first_line=2, foreign=True).content
+    except UserError as error:
+        raise UserError(f"{error}; the YAML at its head can't be read, mend it or fetch the file again") from None
     if not isinstance(card, dict):
         raise UserError(f"{where}: the YAML at its head is no mapping; mend it or fetch the file again")
     return card

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
 from xrealign_bench.data.sources import COMMIT, Located, open_data_set
 from xrealign_bench.data.task_data import locate_task
@@ -27,6 +25,7 @@ from xrealign_bench.specs import (
     load_spec,
     spec_file,
 )
+from xrealign_bench.specs.core_schema import write_yaml
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Key
 from xrealign_bench.specs.yaml import entry_lines
 
@@ -232,7 +231,7 @@ def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedG
 
 
 def _line(entry: LockedSplit | LockedGold) -> str:
-    return "- " + yaml.safe_dump(
+    return "- " + write_yaml(
         entry.model_dump(), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import LONGEST_VALUE, UserError, shown
 
 INVENTORY_VERSION = "2"
 """Raise it with every change of inventory.csv. No suite, stage key or digest contains it."""
@@ -82,6 +82,17 @@ def find(code_or_alias: str) -> Language:
     return inventory()[code]
 
 
+def check_codes(codes: Iterable[str]) -> None:
+    """Refuse codes under which results would not find their language.
+
+    Raises:
+        UserError: a code is unknown, or an alias: a language has one code here.
+    """
+    for code in codes:
+        if (own := find(code).code) != code:
+            raise UserError(f"the language '{code}' is called '{own}' here; write that")
+
+
 @cache
 def _codes() -> Mapping[str, str]:
     """Every code and alias -> the project's code."""
@@ -91,9 +102,13 @@ def _codes() -> Mapping[str, str]:
 
 def _unknown(wanted: str) -> UserError:
     """Offer what is near instead of some hundreds of codes."""
-    near = [f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(wanted.strip().lower()))]
+    near = [
+        f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(wanted.strip().lower()[:LONGEST_VALUE]))
+    ]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return UserError(f"unknown language '{wanted}'; {hint}`xrealign-bench list languages` shows all {len(inventory())}")
+    return UserError(
+        f"unknown language '{shown(wanted)}'; {hint}`xrealign-bench list languages` shows all {len(inventory())}"
+    )
 
 
 def _near(wanted: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from xrealign_bench.data import (
     locate_task,
 )
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.languages import find, published_list, select
+from xrealign_bench.languages import check_codes, find, published_list, select
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import Precision, Quantised
 from xrealign_bench.specs import (
@@ -187,17 +187,26 @@ def learning_rate(finetuning: Finetuning, model_type: str) -> float:
     return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
 
 
+def check_suite_languages(suite: Suite, tasks: Sequence[Task], targets: Sequence[str]) -> None:
+    """Check that a suite calls every language by its one code, and that its tasks test the targets.
+
+    Raises:
+        UserError: a code is unknown or an alias, or a target is in no task.
+    """
+    others = [code for codes in suite.parallel.other_corpora.values() for code in codes]
+    try:
+        check_codes([suite.source_language, *suite.target_languages, *others])
+    except UserError as error:
+        raise UserError(f"suite '{suite.name}': {error}") from None
+    tested = {language for task in tasks for language in task.languages}
+    if absent := [code for code in targets if code not in tested]:
+        names = ", ".join(task.name for task in tasks)
+        raise unknown(f"language of the tasks {names}:", absent[0], tested)
+
+
 def _check_request(request: Request) -> None:
-    """Results describe every language by its one code; every target is in a task, every task has a target and a
-    checkpoint of the family that it needs."""
-    suite = request.suite
-    for code in [suite.source_language, *suite.target_languages]:
-        if (own := find(code).code) != code:
-            raise UserError(f"suite '{suite.name}': the language '{code}' is called '{own}' here; write that")
-    tested = {language for task in request.suite_tasks for language in task.languages}
-    if absent := [code for code in request.languages if code not in tested]:
-        tasks = ", ".join(task.name for task in request.suite_tasks)
-        raise unknown(f"language of the tasks {tasks}:", absent[0], tested)
+    """Check the suite's languages; every task has a target and a checkpoint of the family that it needs."""
+    check_suite_languages(request.suite, request.suite_tasks, request.languages)
     for task in request.tasks:
         if task.reads_language_model and request.checkpoint.family != "decoder":
             raise UserError(

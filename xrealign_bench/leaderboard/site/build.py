@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -25,6 +24,7 @@ from xrealign_bench.leaderboard.table import Board, OnDamaged, Row, Section, rea
 from xrealign_bench.results.files import COMPARISON, RESULT
 from xrealign_bench.results.schema import Result, TaskComparison
 from xrealign_bench.scoring.regression import Line, regress
+from xrealign_bench.specs.core_schema import write_yaml
 
 FACTS = ("Tier", "Family", "Script", "Band", "Seen", "Distance")
 GROUPED_BY = ("Tier", "Family", "Script")
@@ -272,7 +272,7 @@ def _result(board: Board, row: Row) -> dict[str, Any]:
         "facts": content.provenance(row, result),
         "remarks": content.remarks(result),
         "commands": content.commands(result),
-        "recipe": yaml.safe_dump(result.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False),
+        "recipe": write_yaml(result.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False),
         "realignments": content.realignments(result),
         "data_summary": content.data_summary(result),
         "data": content.data_read(result),
