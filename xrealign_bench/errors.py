@@ -119,6 +119,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front? Known: alignfreeze-front, none
     """
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    return UserError(f"unknown {what} '{name}'{hint} Known: {', '.join(choices)}")
+    return UserError(f"unknown {what} '{shown(name)}'{hint} Known: {', '.join(choices)}")

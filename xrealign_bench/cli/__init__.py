@@ -81,7 +81,7 @@ def _run() -> None:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
     except OSError as error:
-        say(f"error: {reason(error)}")
+        say(f"error: {UserError(reason(error))}")
         sys.exit(BAD_INPUT)
     except click.ClickException as error:
         error.show()

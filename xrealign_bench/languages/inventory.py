@@ -102,13 +102,11 @@ def _codes() -> Mapping[str, str]:
 
 def _unknown(wanted: str) -> UserError:
     """Offer what is near instead of some hundreds of codes."""
-    near = [
-        f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(wanted.strip().lower()[:LONGEST_VALUE]))
-    ]
+    start = wanted.strip().lower()[:LONGEST_VALUE]
+    near = [f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(start))]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return UserError(
-        f"unknown language '{shown(wanted)}'; {hint}`xrealign-bench list languages` shows all {len(inventory())}"
-    )
+    known = f"`xrealign-bench list languages` shows all {len(inventory())}"
+    return UserError(f"unknown language '{shown(wanted)}'; {hint}{known}")
 
 
 def _near(wanted: str) -> Iterator[str]:

@@ -89,7 +89,7 @@ _SCALARS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
     "null": (re.compile("~|null|Null|NULL|"), lambda _: None),
     "bool": (re.compile("true|True|TRUE|false|False|FALSE"), lambda text: text.lower() == "true"),
     "int": (_INTEGER, lambda text: int(text, 0) if text[:2] in ("0o", "0x") else int(text)),
-    "float": (_FLOAT, lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan"))),
+    "float": (_FLOAT, lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))),
 }
 """Section 10.3.2 of YAML 1.2.2; the first that matches counts."""
 
@@ -188,7 +188,7 @@ class _Reader:
 
     def _scalar(self, event: yaml.ScalarEvent, tag: str | None) -> Any:
         text: str = event.value
-        if tag == "str" or (tag is None and not event.implicit[0]):
+        if tag == "str" or (tag is None and event.style):
             return text
         value = core_value(text, [tag] if tag else _SCALARS)
         if not isinstance(value, str) and len(text) > MAX_NUMBER:

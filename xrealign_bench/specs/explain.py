@@ -74,11 +74,8 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
         name = f"'{shown(written.text if written and written.text is not None else given)}'"
     if kind == "string_type" and name.startswith("'") and given is not None:
         return f"{name} is read as {_yaml_type(given)}; put it in quotes"
-    if (
-        kind in ("int_type", "float_type", "bool_type")
-        and isinstance(given, str)
-        and not isinstance(core_value(given), str)
-    ):
+    bare = {_bare(option) for option in _options(expected)}
+    if isinstance(given, str) and str not in bare and type(core_value(given)) in bare & {bool, int, float}:
         return f"{name} is text; remove the quotes"
     words = [str(word) for option in _options(expected) for word in _literals(option)]
     return f"{name} is not allowed; {_nearest(str(given), words)}allowed: {describe(expected)}"

@@ -73,6 +73,12 @@ class Bands(Spec):
     cuts: Annotated[tuple[Share, Share], Field(strict=False)]
     """close <= first < middle <= second < distant."""
 
+    @model_validator(mode="after")
+    def _cuts_ascend(self) -> Bands:
+        if self.cuts[0] > self.cuts[1]:
+            raise ValueError(f"cuts are {self.cuts[0]} and {self.cuts[1]}; write the smaller one first")
+        return self
+
 
 class SuiteParallel(Spec):
     """What a recipe realigns on unless it says otherwise."""
