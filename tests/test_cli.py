@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ from tests.data.hub_folder import row, write_rows
 from tests.small import (
     CORPUS,
     RECIPE,
+    SUITE,
     TASK,
     Ran,
     World,
@@ -339,6 +342,62 @@ def test_an_unknown_method_or_number_of_languages() -> None:
     for options in (["--n", 2, "--method", "urial"], ["--n", 0], []):
         ran = command("languages", "select", *options)
         assert ran.status == 2 and ran.out == "" and "Error: " in ran.err and "Traceback" not in ran.err
+
+
+CODES: dict[str, tuple[dict[str, Any], str]] = {
+    "suite": (SUITE | {"target_languages": ["de", "qqq"]}, "suite 'small': unknown language 'qqq'"),
+    "suite's alias": (SUITE | {"target_languages": ["deu"]}, "the language 'deu' is called 'de' here; write that"),
+    "suite's source": (SUITE | {"source_language": "eng"}, "the language 'eng' is called 'en' here"),
+    "suite's corpora": (
+        SUITE | {"parallel": {"corpus": "pairs", "aligner": "gold", "other_corpora": {"pairs": ["qqq"]}}},
+        "unknown language 'qqq'",
+    ),
+    "not in a task": (SUITE | {"target_languages": ["de", "fi"]}, "unknown language of the tasks phrases: 'fi'"),
+    "task": (TASK | {"configs": {"en": "en", "deu": "de"}}, "the language 'deu' is called 'de' here"),
+    "task's part": (TASK | {"also": [{"source": {"kind": "embedded"}, "configs": {"qqq": "x"}}]}, "language 'qqq'"),
+    "corpus": (CORPUS | {"codes": {"qqq": "x"}}, "unknown language 'qqq'"),
+    "form": (SUITE | {"target_languages": ["de/../x"]}, "'de/../x' is not allowed; allowed: a language code such as"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_validate_knows_languages_as_evaluate_does(case: str, tmp_path: Path) -> None:
+    content, said = CODES[case]
+    suite = write_suite(tmp_path)
+    path = write_yaml(tmp_path / "mine.yaml", content)
+    assert is_bad_input(command("validate", path), rf"mine\.yaml:.* {said}")
+    if content.get("name") == "small":
+        assert is_bad_input(command("evaluate", "--suite", path, "--dry-run"), said)
+    assert command("validate", suite).status == 0
+
+
+def test_a_hostile_file_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: x\n" + "".join(f'"\\e[31m{n}": "\\e[2J{"x" * 500}"\n' for n in range(1000)))
+    ran = command("validate", path)
+    assert ran.status == 2
+    assert len(ran.err.splitlines()) == 21 and len(ran.err) < 10_000
+    assert ran.err.replace("\n", "").isprintable()
+
+
+def test_an_unknown_name_is_shown_shortened(tmp_path: Path) -> None:
+    ran = command("show", "recipe", "\x1b[31m" + "x" * 10**5)
+    assert ran.status == 2
+    assert re.search(r"unknown recipe '\\x1b\[31mx+… \(100,008 characters\)'", ran.err)
+    assert len(ran.err) < 3000
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["list languages", "list tasks --json", "--help", "leaderboard --help"])
+def test_a_reader_that_goes_away_is_no_error(arguments: str, unbuffered: str) -> None:
+    """As with `| head`. Truth: a pipe whose reading end is closed before anything is printed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    program = [sys.executable, "-m", "xrealign_bench", *arguments.split()]
+    done = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_recipe_with_an_unknown_subset_is_not_good(tmp_path: Path) -> None:

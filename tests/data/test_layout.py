@@ -71,11 +71,59 @@ def test_the_head_of_a_readme():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("---\na: [1\n---\n", "README.md: the YAML at its head can't be read"), ("---\n- a\n---\n", "is no mapping")],
+    [
+        ("---\na: [1\n---\n", "README.md:3: is not YAML: .*; the YAML at its head can't be read"),
+        ("---\n- a\n---\n", "is no mapping"),
+    ],
 )
 def test_a_bad_head_is_refused(text, message):
     with pytest.raises(UserError, match=message):
         read_card(text, "README.md")
+
+
+CARD = """---
+language:
+- no
+- {code: !!lang de, since: 2026-13-45}
+license: [mit, &odd !custom {a: 1}, *odd]
+defaults: &files
+- split: train
+  path: "*.parquet"
+configs:
+- config_name: no
+  data_files: *files
+- <<: {data_files: [{split: test, path: b}]}
+  config_name: "on"
+dataset_info:
+  features:
+  - name: tag
+    dtype: {class_label: {names: {0: NO, '1': yes}}}
+size: 1
+size: 2
+---
+"""
+"""What PyYAML's schema misreads, and what other parts of a card may hold."""
+
+
+def test_a_card_is_read_by_the_core_schema():
+    card = read_card(CARD, "README.md")
+    assert card["language"] == ["no", {"code": "de", "since": "2026-13-45"}]
+    assert card["license"] == ["mit", {"a": 1}, {"a": 1}]
+    layout = find_layout(["a.parquet", "b"], card, "README.md")
+    assert layout == {"no": {"train": ("a.parquet",)}, "on": {"test": ("b",)}}
+    assert card["dataset_info"]["features"][0]["dtype"] == {"class_label": {"names": {"0": "NO", "1": "yes"}}}
+    assert card["size"] == 2
+
+
+def test_a_long_card_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr("xrealign_bench.data.layout.LARGEST_HEAD", 100)
+    with pytest.raises(UserError, match=r"README\.md: the YAML at its head has more than 100 characters"):
+        read_card(f"---\na: {'[' * 100}\n---\n", "README.md")
+
+
+def test_the_line_of_a_card_is_that_of_its_file():
+    with pytest.raises(UserError, match=r"^README.md:3: is not YAML: .*; the YAML at its head can't be read"):
+        read_card("---\na: 1\nb: %\n---\n", "README.md")
 
 
 @pytest.mark.parametrize(
