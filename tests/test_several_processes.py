@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.several import command_line, start
-from tests.small import World, command, left_over, write_checkpoint, write_suite
+from tests.small import World, command, left_over, write_checkpoint, write_recipe, write_suite
 from xrealign_bench.errors import UserError
 from xrealign_bench.models import processes
 from xrealign_bench.pipeline import stages
@@ -63,10 +63,10 @@ def test_an_evaluation_gives_the_scores_of_one_process_and_is_found_again(world:
 
 
 def test_a_training_that_fails_is_told_once(world: World, tmp_path: Path) -> None:
-    rate = {"steps": 3, "batch_size": 8, "max_length": 32, "learning_rate": {"default": 1e30}}
-    write_suite(tmp_path, target_languages=["de"], seeds=[3], finetuning=rate)
-    alone = world.evaluate("--store", tmp_path / "alone")
-    ran = start(command_line, tmp_path / "said", *arguments(world))
+    write_suite(tmp_path, target_languages=["de"], seeds=[3])
+    wild = ["--recipe", str(write_recipe(tmp_path, name="wild", objective={"temperature": 1e-39}))]
+    alone = world.evaluate("--store", tmp_path / "alone", *wild)
+    ran = start(command_line, tmp_path / "said", *arguments(world, *wild))
     assert alone.status == 1
     assert [one.status for one in ran] == [1, 1]
     assert ran[0].err.splitlines()[1:] == alone.err.splitlines()[1:]  # the first line has an estimate of time

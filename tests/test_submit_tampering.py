@@ -167,8 +167,10 @@ def test_html_in_a_name(folder: Path) -> None:
     file.write_text(text.replace(title, f'title: "{MARKUP}"'))
     change(folder / "result.json", lambda content: content["recipe"].update(title=MARKUP))
     change(folder / "result.json", lambda content: content["checkpoint"].update(id=f"a{MARKUP}"))
-    lines = refused(folder, file)
-    assert told(lines, f"{BASELINE}.yaml: title: has HTML in it", "recipe.title: has HTML", "checkpoint.id: has HTML")
+    assert told(refused(folder, file), f"{BASELINE}.yaml:6: title: has HTML in it")
+    assert told(refused(folder), "recipe.title: has HTML")
+    change(folder / "result.json", lambda content: content["recipe"].update(title="X"))
+    assert told(refused(folder), "checkpoint.id: has HTML")
 
 
 def test_a_huge_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,9 +256,9 @@ def test_no_pickle_is_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: !!python/object/apply:os.mkdir [{mark}]", "could not determine a constructor for the tag"),
+        ("name: !!python/object/apply:os.mkdir [{mark}]", "the tag '!!python/object/apply:os.mkdir' is not read here"),
         ("a: &a {{x: 1}}\nb: &b {{<<: [*a, *a]}}\nname: {{<<: [*b, *b]}}", "the alias *a is not read"),
-        ("name: " + "[" * 2_000, "is nested too deeply to be read"),
+        ("name: " + "[" * 2_000, "is nested more than 40 levels deep"),
     ],
 )
 def test_yaml_is_parsed_and_no_more(folder: Path, text: str, said: str) -> None:

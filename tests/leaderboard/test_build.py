@@ -19,6 +19,8 @@ from xrealign_bench.results.files import write_comparison, write_result
 from xrealign_bench.results.schema import Gain
 
 NASTY = "a | b <script>alert(1)</script> [x](y) `c`\nd"
+NASTY_TITLE = "a | b <3> [x](y) `c` & d"
+"""The worst that a recipe may be called: specs refuse tags and line breaks."""
 
 
 def store(root: Path, *entries: Entry) -> Path:
@@ -36,7 +38,7 @@ def page(tmp_path: Path) -> Path:
     """The README of a board with a good, an equal, a limited row and the baseline."""
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
-    recipe = good.result.recipe.model_copy(update={"title": NASTY})
+    recipe = good.result.recipe.model_copy(update={"title": NASTY_TITLE})
     good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     results = store(
         tmp_path,
@@ -145,7 +147,7 @@ def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:
     for table in tables:
         borders = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(borders) == 1
-    assert text.count("a \\| b &lt;script&gt;") == 2
+    assert text.count("a \\| b &lt;script&gt;") == text.count("a \\| b &lt;3&gt;") == 1
 
 
 def test_gains_are_told_once_and_not_of_rows_that_have_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from tests.leaderboard.test_build import NASTY, store
+from tests.leaderboard.test_build import NASTY, NASTY_TITLE, store
 from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
 from tests.small import command
@@ -67,7 +67,7 @@ def nasty_results(root: Path) -> Path:
     """Four recipes, one of them limited; one has HTML in its title, its checkpoint's and a language's name."""
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
-    recipe = good.result.recipe.model_copy(update={"title": NASTY, "description": NASTY})
+    recipe = good.result.recipe.model_copy(update={"title": NASTY_TITLE, "description": NASTY_TITLE})
     good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": NASTY, "weights_sha256": "9" * 64})
     other = Entry(Path("results/other"), BASELINE.result.model_copy(update={"checkpoint": elsewhere}), None)
@@ -127,7 +127,7 @@ def test_names_bring_no_markup(pages: list[Page]) -> None:
     assert len(told) > 5
     for page in pages:
         assert not [tag for tag, attributes in page.elements if tag == "script" and "src" not in attributes]
-    assert NASTY.splitlines()[0] in next(p for p in pages if p.path.match("mini/good.html")).text
+    assert NASTY_TITLE in next(p for p in pages if p.path.match("mini/good.html")).text
 
 
 def test_ids_are_unique_and_pages_have_a_language_a_title_and_one_heading(pages: list[Page]) -> None:

@@ -177,8 +177,8 @@ def test_a_stage_that_keeps_killing_its_worker_costs_its_descendants(
 def test_a_failed_training_costs_its_descendants_and_the_status_says_so(
     cluster: Cluster, world: World, tmp_path: Path
 ) -> None:
-    rate = {"learning_rate": 1e30, "steps": 3, "batch_size": 4}
-    bad = write_recipe(tmp_path, name="bad", freeze={"blocks": "none"}, schedule=rate)
+    schedule, objective = {"steps": 3, "batch_size": 4}, {"temperature": 1e-39}
+    bad = write_recipe(tmp_path, name="bad", freeze={"blocks": "none"}, schedule=schedule, objective=objective)
     places = ["--store", tmp_path / "store", "--output", tmp_path / "output"]
     given = [*world.arguments, "--recipe", bad, "--recipe", world.folder / "mine.yaml", *places]
     ran = command(*given, "--executor", "ray", "--address", cluster.address)

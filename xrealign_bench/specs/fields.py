@@ -73,7 +73,7 @@ LanguageCode = Annotated[
     str,
     Field(
         description="a language code such as sw, swh_Latn or pt-BR",
-        pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$",
+        pattern=r"^[A-Za-z][A-Za-z0-9]{1,2}([_-][A-Za-z0-9]{2,8}){0,3}$",
     ),
 ]
 """Form of a language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`); the inventory says whether it is known."""
