@@ -569,12 +569,9 @@ def test_a_checkpoint_with_fewer_positions_than_the_suite_needs(new_world: World
 
 
 @pytest.fixture
-def hub_world(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> World:
+def hub_world(new_world: WorldMaker) -> World:
     """A task whose data lie in a data root, `folder/data`."""
-    import datasets
-
     world = new_world(tasks=["tags"])
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(world.folder / "datasets-cache"))
     write_yaml(world.folder / "tags.yaml", HUB_TASK)
     rows = [row("dogs bark", [0, 2]), row("cats sleep", [0, 2])] * 4
     for config, split in (("en_x", "train"), ("en_x", "test"), ("de_y", "test")):

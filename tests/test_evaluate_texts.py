@@ -60,9 +60,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) 
     suite = write_suite(folder, tasks=["pairs-nli"], target_languages=["de"])
     write_yaml(folder / "pairs-nli.yaml", TASK)
     world = World(folder, suite, small_checkpoint)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder / "datasets-cache"))
-        return world, world.evaluate("--data-root", folder / "data")
+    return world, world.evaluate("--data-root", folder / "data")
 
 
 def test_scores_are_those_of_the_predictions(evaluated: tuple[World, Ran]) -> None:

@@ -12,7 +12,6 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 
 from tests.data.hub_folder import make_task, row, write_rows
@@ -24,11 +23,6 @@ from xrealign_bench.results.schema import digest_suite
 
 OTHER = "f" * 40
 KEYS = [("org/tags", "de_y", "test"), ("org/tags", "en_x", "test"), ("org/tags", "en_x", "train")]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
 
 
 @pytest.fixture

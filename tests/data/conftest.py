@@ -1,16 +1,10 @@
-"""A small data set in the layout of the Hub, and a cache of its own for `datasets`."""
+"""A small data set in the layout of the Hub."""
 
 from pathlib import Path
 
-import datasets
 import pytest
 
 from tests.data.hub_folder import row, write_rows
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
 
 
 @pytest.fixture

@@ -93,6 +93,13 @@ def test_data_come_from_the_hub_and_then_from_its_cache(hub, ask):
     assert offline == read
 
 
+def test_names_with_brackets_are_fetched_as_they_are(root, ask):
+    file = root / "org/tags/de_y/test-00000-of-00001.parquet"
+    file.rename(file.with_name("test-00000-of-00001[1].parquet"))
+    (read,) = ask({"language": "de"})
+    assert read["words"] == [["Hunde", "bellen"], ["Katzen"]]
+
+
 def test_refusals_of_the_hub_become_one_sentence(ask):
     outs = ask(
         {"task": from_hub("org/gated")},

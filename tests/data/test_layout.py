@@ -3,7 +3,7 @@
 import pytest
 from datasets.data_files import DataFilesDict, sanitize_patterns
 
-from xrealign_bench.data.layout import default_config, find_layout, read_card
+from xrealign_bench.data.layout import check_whole, default_config, find_layout, read_card
 from xrealign_bench.errors import UserError
 
 
@@ -132,3 +132,85 @@ def test_the_line_of_a_card_is_that_of_its_file():
 def test_malformed_configs_are_refused(configs):
     with pytest.raises(UserError, match="'configs' is malformed"):
         find_layout([], {"configs": configs}, "README.md")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"data_files": [{"split": "a", "path": "x"}, {"split": "a", "path": "y"}]},
+            "has the split 'a' more than once",
+        ),
+        ({}, "has the config 'en' more than once"),
+    ],
+)
+def test_what_a_card_names_twice_is_refused(config, message):
+    twice = [{"config_name": "en"} | config, *([] if config else [{"config_name": "en"}])]
+    with pytest.raises(UserError, match=message):
+        find_layout([], {"configs": twice}, "README.md")
+
+
+def shards(*numbers: str, stem: str = "en/test") -> list[str]:
+    return [f"{stem}-{number}.parquet" for number in numbers]
+
+
+WHOLE = [
+    ["en/test.parquet"],
+    shards("00000-of-00001"),
+    shards("00000-of-00002-ab12", "00001-of-00002-cd34"),  # as push_to_hub once named them
+    shards("00001-of-00002", "00002-of-00002"),
+    ["en/test/0000.parquet", "en/test/0001.parquet"],
+    ["en/test/2019.parquet", "en/test/2021.parquet"],
+    ["en/test/00.parquet", "en/test/01.parquet"],
+]
+
+
+@pytest.mark.parametrize("files", WHOLE)
+def test_whole_sets(files):
+    check_whole(files, [], False, "here")
+
+
+def test_a_card_may_name_several_sets():
+    files = shards("00000-of-00001", stem="a/test") + shards("00000-of-00002", "00001-of-00002", stem="b/test")
+    check_whole(files, [], True, "here")
+    with pytest.raises(UserError, match=r"here: a/test-.* and b/test-00000-.* are not of one set; .*'configs'"):
+        check_whole(files, [], False, "here")
+    with pytest.raises(UserError, match=r"here: 1 of 2 files are there, without b/test-00001-of-00002.parquet"):
+        check_whole(files[:2], [], True, "here")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (shards("00000-of-00003"), "1 of 3 files are there, without en/test-00001-of-00003.parquet"),
+        (shards("00001-of-00003-ab"), "without en/test-00000-of-00003.parquet"),
+        (shards("00001-of-00003", "00002-of-00003"), "without en/test-00000-of-00003.parquet"),
+        (shards("00001-of-00003", "00003-of-00003"), "without en/test-00002-of-00003.parquet"),
+        (shards("00000-of-00001", "00001-of-00001"), "2 of 1 files are there"),
+        (shards("00000-of-00001-ab", "00000-of-00001-cd"), "-ab.parquet and .*-cd.parquet have the same number"),
+        (shards("00000-of-00001", "00000-of-00002", "00001-of-00002"), "00001.parquet and .* are of different sets"),
+        ([*shards("00000-of-00001"), "en/test.parquet"], "are of different sets"),
+        (["en/test.parquet", "en/test/0000.parquet"], "are of different sets"),
+        (["en/test/0000.parquet", "en/test/0002.parquet"], "2 of 3 files are there, without en/test/0001.parquet"),
+        (["en/test/0001.parquet"], "without en/test/0000.parquet"),
+        (["en/test/00.parquet", "en/test/02.parquet"], "without en/test/01.parquet"),
+        (["test.parquet", "data/test.parquet"], "test.parquet and data/test.parquet are not of one set"),
+    ],
+)
+def test_sets_that_are_not_whole_are_refused(files, message):
+    with pytest.raises(UserError, match=f"^here: .*{message}"):
+        check_whole(files, [], False, "here")
+
+
+@pytest.mark.parametrize(
+    ("file", "refused"),
+    [
+        ("en/test-00000-of-00001 (1).parquet", True), ("en/test_more.parquet", True), ("en/part-0.parquet", True),
+        ("en/train-00000-of-00001.parquet", False), ("de/part-0.parquet", False),
+    ],
+)  # fmt: skip
+def test_files_that_no_pattern_names(file, refused):
+    if not refused:
+        return check_whole(shards("00000-of-00001"), [file], True, "here")
+    with pytest.raises(UserError, match="may belong to them"):
+        check_whole(shards("00000-of-00001"), [file], True, "here")

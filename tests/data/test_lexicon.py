@@ -45,7 +45,7 @@ def test_tabs_and_spaces_set_words_apart(folder):
         (b"dog hund\n\ncat katze\n", "en-de.txt:2: '' is not two words"),
         (b"dog\t\n", "en-de.txt:1"),
         (b"a\tb\tc\n", "en-de.txt:1"),
-        (b"dog hund\nM\xe4dchen girl\n", "en-de.txt: is not UTF-8"),
+        (b"dog hund\nM\xe4dchen girl\n", r"en-de.txt:2: 'M.xe4dchen girl' is not UTF-8; convert"),
         (b"", "en-de.txt: is empty"),
     ],
 )
@@ -53,6 +53,18 @@ def test_malformed_files_are_refused_with_the_line(folder, content, message):
     write(folder, content)
     with pytest.raises(UserError, match=message):
         load_lexicon(CORPUS, "en", "de", folder)
+
+
+def test_only_line_feeds_end_lines_and_a_byte_order_mark_is_no_letter(folder):
+    write(folder, "\ufeffdog\tHund\r\nnew\u2028york\tNew\u0085York\n".encode())
+    assert load_lexicon(CORPUS, "en", "de", folder).entries == [("dog", "hund"), ("new\u2028york", "new\x85york")]
+
+
+def test_names_are_compared_and_not_matched_as_patterns(folder):
+    write(folder, b"dog hund\n", "e[n]-de.txt")
+    write(folder, b"dog chien\n", "en-fr.txt")
+    assert lexicon_languages(CORPUS, "e[n]", folder) == ["de"]
+    assert lexicon_languages(columns_corpus(lexicons="nowhere"), "en", folder) == []
 
 
 def test_missing_lexicons_are_refused(folder):

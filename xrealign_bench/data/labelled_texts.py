@@ -63,12 +63,12 @@ def load_texts(
     columns = part.columns or task.columns
     sides = [str(column) for column in (columns.text, columns.text_pair) if column]
     label = str(columns.label)
-    data, rows = read_examples(task, split, limit, located, [*sides, label], offline)
+    data = read_examples(task, split, limit, located, [*sides, label], offline)
     for column in sides:
         check_strings(data.features, column, located)
     numbers = label_numbers(data.features[label], label, task, part.label_map, located)
-    read = data[:]
-    return _checked(task, language, located, rows, {side: read[side] for side in sides}, read[label], numbers)
+    read = data.columns
+    return _checked(task, language, located, data.numbers, {side: read[side] for side in sides}, read[label], numbers)
 
 
 def _checked(

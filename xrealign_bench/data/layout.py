@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.errors import UserError
@@ -19,6 +21,12 @@ LARGEST_HEAD = 8 * 2**20
 _NAMED_AFTER_SPLIT = re.compile(
     r"(?:(?P<config>.+)/)?(?P<split>[A-Za-z_][\w.]*?)(?:-\d+-of-\d+(?:-[0-9a-f]+)?|/\d+)?\.parquet"
 )
+_PARQUET = ".parquet"
+# Files of one set share what stands before their numbers, and how many there are, if they say it.
+_SHARD = re.compile(r"(?P<set>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?!\d)[^/]*\.parquet")
+_NUMBERED = re.compile(r"(?P<set>.*)/(?P<number>\d+)\.parquet")
+_CONVERTED = re.compile(r".*/0\d{3}\.parquet")
+"""As the Hub's conversion numbers files, from 0000."""
 
 
 def read_card(text: str, where: str) -> dict[str, Any]:
@@ -61,7 +69,10 @@ def find_layout(files: Iterable[str], card: Mapping[str, Any], where: str) -> La
     if not configs:
         return _by_name(there)
     try:
-        return {config["config_name"]: _by_card(config, there) for config in configs}
+        names = [config["config_name"] for config in configs]
+        if twice := _repeated(names):
+            raise UserError(f"{where}: 'configs' has the config '{twice[0]}' more than once; keep one")
+        return {config["config_name"]: _by_card(config, there, where) for config in configs}
     except (KeyError, TypeError, AttributeError):
         raise UserError(
             f"{where}: 'configs' is malformed; each needs a config_name and data_files with split and path"
@@ -87,7 +98,105 @@ def _by_name(files: list[str]) -> Layout:
     return layout
 
 
-def _by_card(config: Mapping[str, Any], files: list[str]) -> dict[str, tuple[str, ...]]:
+def check_whole(files: Sequence[str], unnamed: Sequence[str], named_by_card: bool, where: str) -> None:
+    """Check that a split's files are one whole set: none is missing, none is of another set, none is left out.
+
+    Suffixes behind `-i-of-n` need not be equal: `datasets` gave each file its own for years.
+
+    Args:
+        files: of the split.
+        unnamed: Parquet files of the data set that are in no split.
+        named_by_card: the card says which files are the split's; they may be several sets then.
+        where: how messages name the split.
+
+    Raises:
+        UserError: they are not, with the files in question.
+    """
+    sets: dict[str, list[_File]] = defaultdict(list)
+    for file in map(_File.named, files):
+        sets[file.set].append(file)
+    if len(sets) > 1 and not named_by_card:
+        one, other = (own[0].path for own in list(sets.values())[:2])
+        raise UserError(
+            f"{where}: {one} and {other} are not of one set; remove those that don't belong, or say which do in the "
+            "'configs' of the data set's README.md"
+        )
+    for own in sets.values():
+        _check_set(own, where)
+    if strays := [path for path in unnamed if any(_may_belong(path, own[0]) for own in sets.values())]:
+        raise UserError(
+            f"{where}: {strays[0]} lies beside its files and may belong to them; remove it, or name it in the "
+            "'configs' of the data set's README.md"
+        )
+
+
+def unnamed_files(layout: Layout, files: Iterable[str]) -> tuple[str, ...]:
+    """Return the Parquet files that are in no split; hidden ones don't count."""
+    named = {file for splits in layout.values() for own in splits.values() for file in own}
+    parquet = [file for file in files if file.endswith(_PARQUET) and not file.rpartition("/")[2].startswith(".")]
+    return tuple(file for file in parquet if file not in named)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, and what its name says of the set that it is one of."""
+
+    path: str
+    set: str
+    """What files of one set share: the path without number and suffix."""
+    number: str | None = None
+    count: str | None = None
+    """How many files the set has; None: the name does not say."""
+
+    @staticmethod
+    def named(path: str) -> _File:
+        if named := _SHARD.fullmatch(path) or _NUMBERED.fullmatch(path):
+            return _File(path, **named.groupdict())
+        return _File(path, path.removesuffix(_PARQUET))
+
+    def sibling(self, number: int) -> str:
+        """Return the name of a file of the same set, without what `datasets` may have put behind it."""
+        digits = f"{number:0{len(self.number or '')}}"
+        return (
+            f"{self.set}/{digits}{_PARQUET}" if self.count is None else f"{self.set}-{digits}-of-{self.count}{_PARQUET}"
+        )
+
+
+def _check_set(files: list[_File], where: str) -> None:
+    """Check that files of one set are each of its numbers once."""
+    forms = {(file.number is None, file.count): file.path for file in files}
+    if len(forms) > 1:
+        one, other = list(forms.values())[:2]
+        raise UserError(f"{where}: {one} and {other} are of different sets; remove those that don't belong")
+    if files[0].number is None:
+        return
+    numbers = [int(file.number or 0) for file in files]
+    if twice := _repeated(numbers):
+        one, other = [file.path for number, file in zip(numbers, files, strict=True) if number == twice[0]][:2]
+        raise UserError(f"{where}: {one} and {other} have the same number; remove the one that doesn't belong")
+    first, count = 0, max(numbers) + 1
+    if files[0].count is not None:
+        count = int(files[0].count)
+        first = 1 if (min(numbers), max(numbers)) == (1, count) else 0  # some count from 1
+    elif min(numbers) > 0 and not _CONVERTED.fullmatch(files[0].path):
+        return  # years, or months
+    missing = [number for number in range(first, first + count) if number not in numbers]
+    if missing or len(numbers) > count:
+        what = f", without {files[0].sibling(missing[0])}" if missing else ""
+        raise UserError(f"{where}: {len(numbers)} of {count} files are there{what}; fetch the data set again")
+
+
+def _may_belong(path: str, file: _File) -> bool:
+    """Whether a file in no split lies beside a split's file and does not look like another split's."""
+    beside = path.rpartition("/")[0] == file.path.rpartition("/")[0]
+    return beside and (path.startswith(file.set) or _NAMED_AFTER_SPLIT.fullmatch(path) is None)
+
+
+def _repeated(values: Sequence[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _by_card(config: Mapping[str, Any], files: list[str], where: str) -> dict[str, tuple[str, ...]]:
     """A config's splits; `data_files` is one or more patterns (of `train`), or a list of split and path."""
     folder = config["data_dir"].strip("/") + "/" if "data_dir" in config else ""
     inside = [file for file in files if file.startswith(folder)]
@@ -101,6 +210,11 @@ def _by_card(config: Mapping[str, Any], files: list[str]) -> dict[str, tuple[str
     entries: list[Any] = [given] if isinstance(given, str) else given
     if all(isinstance(entry, str) for entry in entries):
         entries = [{"split": "train", "path": entries}]
+    if twice := _repeated([entry["split"] for entry in entries]):
+        raise UserError(
+            f"{where}: the config '{config['config_name']}' has the split '{twice[0]}' more than once; give it one "
+            "list of paths"
+        )
     return {entry["split"]: _matching(entry["path"], folder, inside) for entry in entries}
 
 

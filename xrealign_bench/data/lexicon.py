@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from xrealign_bench.files import sha256_unchanged, write_whole
 from xrealign_bench.specs import Corpus
 
 _EMBEDDED = "embedded"
+_SUFFIX = ".txt"
 _ABSENT = (403, 404)
 """What a server answers for a file that it does not have; a bucket that may not be listed says 403."""
 _PATIENCE = 60.0
@@ -47,11 +49,8 @@ def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | Non
     if corpus.lexicons == _EMBEDDED:
         return Lexicon(source, target, phrases.lexicon_rows(source, target), {}, phrases.fingerprint())
     path = _file(corpus, source, target, data_root)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 ({error}); convert it") from None
-    pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(raw.splitlines(), start=1)]
     entries = list(dict.fromkeys(pairs))
     if not entries:
         raise UserError(f"{path}: is empty; fetch it again")
@@ -78,7 +77,13 @@ def lexicon_languages(corpus: Corpus, source: str, data_root: Path | None) -> li
     if corpus.lexicons == _EMBEDDED:
         return sorted(set(phrases.LANGUAGES) - {source})
     prefix = f"{source}-"
-    return sorted(path.stem.removeprefix(prefix) for path in _folder(corpus, data_root).glob(f"{prefix}*.txt"))
+    folder = _folder(corpus, data_root)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(
+        name.removeprefix(prefix).removesuffix(_SUFFIX)
+        for name in names
+        if name.startswith(prefix) and name.endswith(_SUFFIX)
+    )
 
 
 def fetch_lexicon(corpus: Corpus, source: str, target: str) -> Path | None:
@@ -135,7 +140,12 @@ def _file(corpus: Corpus, source: str, target: str, data_root: Path | None) -> P
     return path
 
 
-def _pair(line: str, where: str) -> tuple[str, str]:
+def _pair(raw: bytes, where: str) -> tuple[str, str]:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = raw.decode("utf-8", "backslashreplace")[:80]
+        raise UserError(f"{where}: '{shown}' is not UTF-8; convert the file") from None
     words = [word.strip().lower() for word in line.split("\t")] if "\t" in line else line.lower().split()
     if len(words) != 2 or not all(words):
         raise UserError(f"{where}: {line!r} is not two words set apart by a tab or a space; mend the line")

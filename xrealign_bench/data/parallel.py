@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xrealign_bench.data.rows import column_names, count_rows, pick_column, read_rows
 from xrealign_bench.data.sources import Located, locate, open_data_set
+from xrealign_bench.data.task_data import check_strings
 from xrealign_bench.data.words import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
@@ -171,17 +173,38 @@ def _without_end(corpus: Corpus) -> UserError:
 def _read(
     corpus: Corpus, source: str, target: str, located: Located, size: int | None, offline: bool
 ) -> tuple[Sequence[str | None], Sequence[str | None]]:
+    def choose(there: int) -> range:
+        return range(there if size is None else min(size, there))
+
     if corpus.columns:
         there = column_names(located, offline)
         columns = [pick_column(corpus.columns[language], there, located) for language in (source, target)]
-        read = read_rows(located, columns, offline)[:size]
-        return read[columns[0]], read[columns[1]]
-    translations = read_rows(located, [_TRANSLATION], offline)[:size][_TRANSLATION]
+        data = read_rows(located, columns, offline, choose)
+        for column in columns:
+            check_strings(data.features, column, located)
+        return data.columns[columns[0]], data.columns[columns[1]]
+    data = read_rows(located, [_TRANSLATION], offline, choose)
     codes = [corpus.codes.get(language, language) for language in (source, target)]
+    sides = _sides(data.features[_TRANSLATION], located)
     for code in codes:
-        if translations and code not in translations[0]:
-            raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", code, translations[0])
-    return [row[codes[0]] for row in translations], [row[codes[1]] for row in translations]
+        if code not in sides:
+            raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", code, sides)
+        check_strings(sides, code, located)
+    one, other = ([row and row[code] for row in data.columns[_TRANSLATION]] for code in codes)
+    return one, other
+
+
+def _sides(feature: Any, located: Located) -> Mapping[str, Any]:
+    """Return the types of a translation's sides, by language."""
+    from datasets import Translation
+
+    sides = feature.flatten() if isinstance(feature, Translation) else feature
+    if not isinstance(sides, Mapping):
+        raise UserError(
+            f"{located}: column '{_TRANSLATION}' holds {feature} and not a text for each language; name the columns "
+            "in 'columns'"
+        )
+    return sides
 
 
 def _check_language(corpus: Corpus, language: str) -> None:

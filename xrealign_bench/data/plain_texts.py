@@ -43,11 +43,12 @@ def load_plain_texts(
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data are tagged words and no texts; name others")
     column = str((part.columns or task.columns).text)
-    data, read = read_examples(task, split, limit, located, [column], offline)
+    data = read_examples(task, split, limit, located, [column], offline)
     check_strings(data.features, column, located)
-    kept = [(row, text) for row, text in zip(read, data[:][column], strict=True) if text is not None and text.strip()]
+    read = zip(data.numbers, data.columns[column], strict=True)
+    kept = [(row, text) for row, text in read if text is not None and text.strip()]
     if not kept:
         raise UserError(f"{located}: has no text; there is nothing to read")
-    dropped = {"empty": len(read) - len(kept)} if len(kept) < len(read) else {}
+    empty = len(data.numbers) - len(kept)
     rows, texts = (list(column) for column in zip(*kept, strict=True))
-    return PlainTextData(language, rows, texts, dropped, located)
+    return PlainTextData(language, rows, texts, {"empty": empty} if empty else {}, located)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,11 @@ def load_questions(
         raise UserError(f"task '{task.name}': the embedded data have no questions; name a data set of the Hub")
     columns = part.columns or task.columns
     names = [str(columns.question), str(columns.context), str(columns.answers)]
-    data, rows = read_examples(task, split, limit, located, names, offline)
+    data = read_examples(task, split, limit, located, names, offline)
     for name in names[:2]:
         check_strings(data.features, name, located)
     _check_answers(data.features[names[2]], names[2], located)
-    read = data[:]
-    return _checked(language, located, rows, *(read[name] for name in names))
+    return _checked(language, located, data.numbers, *(data.columns[name] for name in names))
 
 
 def _check_answers(feature: Any, column: str, located: Located) -> None:
@@ -78,7 +77,7 @@ def _check_answers(feature: Any, column: str, located: Located) -> None:
 def _checked(
     language: str,
     located: Located,
-    rows: list[int],
+    rows: Sequence[int],
     questions: list[str | None],
     contexts: list[str | None],
     answers: list[Mapping[str, list[Any] | None] | None],

@@ -1,47 +1,93 @@
-"""Read the rows of a located split with `datasets`, which converts Parquet once and caches the outcome."""
+"""Read the rows of a located split: pyarrow reads exactly the files that were found, `datasets` types their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.data.sources import Located, fetch
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.data.sources import Located, check_unchanged, fetch
+from xrealign_bench.errors import UserError, reason, unknown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_BATCH_ROWS = 10_000
+_SHOWN = 80
+"""Characters of a value in a message."""
 
 
-def read_rows(located: Located, columns: Sequence[str], offline: bool) -> Any:
-    """All rows of some columns, as a `datasets.Dataset` with its features: in memory are those that are asked of it.
+@dataclass(frozen=True)
+class Rows:
+    """Rows of some columns."""
+
+    features: Mapping[str, Any]
+    """Column -> its type in `datasets`."""
+    columns: Mapping[str, list[Any]]
+    """Column -> a Python value a row."""
+    numbers: Sequence[int]
+    """Of the rows in the split."""
+
+
+def read_rows(
+    located: Located, columns: Sequence[str], offline: bool, choose: Callable[[int], Sequence[int]] = range
+) -> Rows:
+    """Read some columns of a split.
+
+    Args:
+        located: the split.
+        columns: names of the columns.
+        offline: take Hub data from the local cache only.
+        choose: how many rows there are -> the numbers of those to read, ascending; all if not given.
 
     Raises:
-        UserError: a file that can't be read, or a column that does not exist.
+        UserError: a file can't be read or holds text that is not UTF-8, a column does not exist or differs between
+            files, the number of rows is not what the card says, or the files changed since they were found.
     """
-    data = _load(located, offline)
-    for column in columns:
-        if column not in data.column_names:
-            raise unknown(f"column of {located}:", column, data.column_names)
-    return data.select_columns(list(dict.fromkeys(columns)))
+    paths = fetch(located, offline)
+    there = _count(located, paths)
+    if there == 0:
+        raise UserError(f"{located}: has no rows; fetch it again or name another split")
+    wanted = choose(there)
+    types = _ColumnTypes(located)
+    read: dict[str, list[Any]] = {column: [] for column in columns}
+    first = 0
+    for path in paths:
+        with _open_parquet(path) as file:
+            types.add(path, file.schema_arrow, list(read))
+            end = first + file.metadata.num_rows
+            here = [row - first for row in wanted[bisect_left(wanted, first) : bisect_left(wanted, end)]]
+            _read_file(path, file, here, read)
+            first = end
+    if any(len(values) != len(wanted) for values in read.values()):
+        raise UserError(f"{located}: holds fewer rows than its files' footers say; fetch it again")
+    check_unchanged(located)
+    return Rows(types.features, read, wanted)
 
 
 def column_names(located: Located, offline: bool) -> list[str]:
-    """The names of all columns of a split."""
-    names: list[str] = _load(located, offline).column_names
+    """Return the names of all columns of a split.
+
+    Raises:
+        UserError: its first file can't be read.
+    """
+    with _open_parquet(fetch(located, offline)[0]) as file:
+        names: list[str] = file.schema_arrow.names
     return names
 
 
 def count_rows(located: Located, offline: bool) -> int:
-    """How many rows a split has, by the footers of its files.
+    """Return how many rows a split has, by the footers of its files.
 
     Raises:
-        UserError: a file that can't be read, or is not on this machine and not to be fetched.
+        UserError: a file can't be read, is not on this machine and may not be fetched, or the number is not what the
+            card says.
     """
-    import pyarrow.parquet as pq
-
-    paths = fetch(located, offline)
-    try:
-        return sum(pq.read_metadata(path).num_rows for path in paths)
-    except (OSError, ValueError) as error:
-        raise _unreadable(located, paths, error) from error
+    return _count(located, fetch(located, offline))
 
 
 def pick_column(written: str, there: Sequence[str], located: Located) -> str:
@@ -59,54 +105,194 @@ def pick_column(written: str, there: Sequence[str], located: Located) -> str:
     return found[0]
 
 
-def _load(located: Located, offline: bool) -> Any:
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
+class _ColumnTypes:
+    """The types of the columns that are read, which all files of a split must share.
 
-    paths = fetch(located, offline)
-    infos = datasets.info.DatasetInfosDict.from_dataset_card_data({"dataset_info": dict(located.info or {})})
-    try:
-        with _quiet():
-            return datasets.load_dataset(
-                "parquet",
-                # The cache of `datasets` knows local files by path and time; the name adds their content.
-                name=f"xrealign-{located.fingerprint[:32]}",
-                data_files={located.split: paths},
-                split=located.split,
-                features=infos["default"].features if located.info else None,
+    A type is the one that the card or the file's footer gives, with names of labels, if the stored values fit it, and
+    otherwise that of the stored values. Different encodings of the same values (`string_view`, dictionaries, large and
+    view lists, widths of whole numbers) are one type.
+    """
+
+    def __init__(self, located: Located) -> None:
+        self.features: dict[str, Any] = {}
+        self._located = located
+        self._card = _card_features(located)
+        self._seen: dict[str, tuple[str, pa.DataType]] = {}
+
+    def add(self, path: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+        """Take the types of a file's columns.
+
+        Raises:
+            UserError: a column is absent, stands there twice, or has another type or other labels elsewhere.
+        """
+        import pyarrow as pa
+
+        footer = _footer_features(path, schema)
+        for column in columns:
+            if column not in schema.names:
+                raise unknown(f"column of {self._located}:", column, schema.names)
+            if schema.names.count(column) > 1:
+                raise UserError(f"{path}: has more than one column '{column}'; mend the data")
+            stored = _plain(schema.field(column).type)
+            feature = self._feature(path, column, stored, footer.get(column))
+            if column not in self._seen or pa.types.is_null(self._seen[column][1]):
+                self.features[column], self._seen[column] = feature, (path, stored)
+                continue
+            other, known = self._seen[column]
+            if pa.types.is_null(stored):
+                continue
+            if stored != known or _label_names(feature) != _label_names(self.features[column]):
+                raise UserError(
+                    f"{path}: column '{column}' holds {_short(feature)}, and in {other} "
+                    f"{_short(self.features[column])}; fetch the data set again"
+                )
+
+    def _feature(self, path: str, column: str, stored: pa.DataType, footer: Any) -> Any:
+        import pyarrow as pa
+        from datasets import Features
+
+        said = [
+            feature
+            for feature in (self._card.get(column), footer)
+            if feature is not None and _plain(Features({column: feature}).arrow_schema.field(column).type) == stored
+        ]
+        names = [_label_names(feature) for feature in said if _label_names(feature) is not None]
+        if len(names) == 2 and names[0] != names[1]:
+            raise UserError(
+                f"{path}: the labels of column '{column}' are {_short(names[1])} in the file's footer and "
+                f"{_short(names[0])} in the data set's card; mend one of them"
             )
-    except (DatasetGenerationError, ValueError, TypeError, OSError) as error:
-        cause = error.__cause__ or error
-        raise _unreadable(located, paths, cause) from error
-
-
-def _unreadable(located: Located, paths: list[str], cause: BaseException) -> UserError:
-    import pyarrow.parquet as pq
-
-    rows = 0
-    for path in paths:
         try:
-            rows += pq.read_table(path).num_rows
-        except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-            reason = str(error).splitlines()[0]
-            return UserError(f"{path}: is damaged or no Parquet file ({reason}); delete it and fetch it again")
-    if rows == 0:
-        return UserError(f"{located}: has no rows; fetch it again or name another split")
-    return UserError(f"{located}: can't be read: {type(cause).__name__}: {cause}")
+            return said[0] if said else Features.from_arrow_schema(pa.schema([(column, stored)]))[column]
+        except ValueError:
+            raise UserError(
+                f"{path}: column '{column}' holds {_short(stored)}, which is not read; name another in 'columns'"
+            ) from None
+
+
+def _count(located: Located, paths: Sequence[str]) -> int:
+    there = 0
+    for path in paths:
+        with _open_parquet(path) as file:
+            there += file.metadata.num_rows
+    if located.rows_in_card not in (None, there):
+        raise UserError(
+            f"{located}: has {there} rows, and the data set's card says {located.rows_in_card} (num_examples); fetch "
+            "it again, or, if these rows are meant, mend the number in a copy of the data set"
+        )
+    return there
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bars of `datasets`, and without its own report of an error that is raised."""
-    from datasets.utils import logging
-    from datasets.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """Open one file by its very name: what pyarrow and `datasets` make of a string may be a pattern or a URL."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    level, shown = logging.get_verbosity(), not are_progress_bars_disabled()
-    logging.set_verbosity(logging.CRITICAL)
-    disable_progress_bars()
     try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            enable_progress_bars()
+        with pa.OSFile(path) as source, pq.ParquetFile(source) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: {reason(error).split(' (')[0]}; fetch the data set again") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: is damaged or no Parquet file ({said}); delete it and fetch it again") from error
+
+
+def _read_file(path: str, file: pq.ParquetFile, rows: Sequence[int], read: Mapping[str, list[Any]]) -> None:
+    """Append the values of some rows (numbers in the file, ascending) to each column."""
+    start = 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        own = rows[bisect_left(rows, start) : bisect_left(rows, end)]
+        first = start
+        for batch in file.iter_batches(_BATCH_ROWS, [group], list(read)) if own else ():
+            here = own[bisect_left(own, first) : bisect_left(own, first + batch.num_rows)]
+            for column, values in read.items():
+                values += _decode(batch.column(column), here, first, f"{path}, column '{column}'")
+            first += batch.num_rows
+            if first > own[-1]:
+                break
+        start = end
+    if start != file.metadata.num_rows:
+        raise ValueError(f"its footer says {file.metadata.num_rows} rows and its row groups have {start}")
+
+
+def _decode(column: pa.Array, rows: Sequence[int], first: int, where: str) -> list[Any]:
+    """Return Python values of some rows; `first` is the number of the column's first row."""
+    try:
+        if len(rows) == len(column):
+            values: list[Any] = column.to_pylist()
+            return values
+        return [column[row - first].as_py() for row in rows]
+    except UnicodeDecodeError:
+        for row in rows:
+            try:
+                column[row - first].as_py()
+            except UnicodeDecodeError as error:
+                shown = error.object.decode("utf-8", "backslashreplace")[:_SHOWN]
+                raise UserError(f"{where}, row {row}: '{shown}' is not UTF-8; convert the data") from None
+        raise
+
+
+def _card_features(located: Located) -> Mapping[str, Any]:
+    import datasets
+
+    if not located.info:
+        return {}
+    try:
+        infos = datasets.info.DatasetInfosDict.from_dataset_card_data({"dataset_info": dict(located.info)})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{located}: the 'features' in the data set's card are not read ({_short(error)}); mend the card"
+        ) from error
+    return infos["default"].features or {}
+
+
+def _footer_features(path: str, schema: pa.Schema) -> Mapping[str, Any]:
+    """The types that `datasets` left in a file's footer when it wrote it; empty if another library did."""
+    import datasets
+
+    try:
+        written = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features: Mapping[str, Any] = datasets.Features.from_dict((written.get("info") or {}).get("features") or {})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: the column types that its footer names are not read ({_short(error)}); fetch it again"
+        ) from error
+    return features
+
+
+def _label_names(feature: Any) -> list[str] | None:
+    """Return the names of a ClassLabel, or of a list of them."""
+    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
+    return names
+
+
+def _plain(stored: pa.DataType) -> pa.DataType:
+    """Return the one type of all encodings of the same values."""
+    import pyarrow as pa
+
+    is_type = pa.types
+    if is_type.is_dictionary(stored):
+        return _plain(stored.value_type)
+    if is_type.is_string(stored) or is_type.is_large_string(stored) or is_type.is_string_view(stored):
+        return pa.string()
+    if is_type.is_integer(stored):
+        return pa.int64()
+    if is_type.is_struct(stored):
+        return pa.struct([(field.name, _plain(field.type)) for field in stored])
+    if any(
+        is_list(stored)
+        for is_list in (
+            is_type.is_list, is_type.is_large_list, is_type.is_list_view, is_type.is_large_list_view,
+            is_type.is_fixed_size_list,
+        )
+    ):  # fmt: skip
+        return pa.list_(_plain(stored.value_type))
+    return stored
+
+
+def _short(value: object) -> str:
+    said = " ".join(str(value).split())
+    return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"

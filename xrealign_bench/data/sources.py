@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import os
 import re
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.layout import Layout, default_config, find_layout, read_card
+from xrealign_bench.data.layout import Layout, check_whole, default_config, find_layout, read_card, unnamed_files
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import UserError, reason, unknown
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
@@ -38,6 +39,8 @@ class Located:
     """Relative to the folder, or to the root of the Hub repository."""
     info: Mapping[str, Any] | None = None
     """What the data set's card says of the config: its `dataset_info`."""
+    rows_in_card: int | None = None
+    """How many rows the card says the split has; None: it does not say."""
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.folder_or_id, self.config, self.split) if part)
@@ -51,6 +54,8 @@ class DataSet:
     revision: str | None
     layout: Layout
     card: Mapping[str, Any]
+    unnamed: tuple[str, ...] = ()
+    """Parquet files of a local folder that are in no split."""
 
 
 def locate(source: DataSource, config: str | None, split: str, data_root: Path | None, offline: bool) -> Located:
@@ -64,7 +69,8 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
         offline: take Hub data from the local cache only.
 
     Raises:
-        UserError: no such data set, config or split (with those that there are), or the Hub refuses.
+        UserError: no such data set, config or split (with those that there are), files of a split that are missing or
+            may not belong to it, or the Hub refuses.
     """
     if not isinstance(source, HubData):
         if config is not None and config not in phrases.LANGUAGES:
@@ -91,12 +97,17 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
             f"{where}: {foreign[0]} is not Parquet, the only format that is read; "
             "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
         )
+    check_whole(
+        files, data_set.unnamed, bool(data_set.card.get("configs")), f"{where}, config '{name}', split '{split}'"
+    )
     info = _config_info(data_set.card, name)
     if data_set.revision is None:
         fingerprint = _digest_files([Path(where) / file for file in files], info)
     else:
         fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
-    return Located(where, name, split, data_set.revision, fingerprint, files, info)
+    # The card beside the files, of the same commit: that of another one may say another number.
+    rows = _rows_in_card(data_set.card, name, split)
+    return Located(where, name, split, data_set.revision, fingerprint, files, info, rows)
 
 
 def open_data_set(source: HubData, data_root: Path | None, offline: bool) -> DataSet:
@@ -126,21 +137,47 @@ def content_sha256(located: Located, offline: bool) -> str:
     return _digest_files([Path(path) for path in fetch(located, offline)], located.info)
 
 
+def check_unchanged(located: Located) -> None:
+    """Check that local files have the content that they were found with; those at a commit of the Hub always have.
+
+    Raises:
+        UserError: a file was replaced, changed or removed.
+    """
+    if located.revision is None:
+        files = [Path(located.folder_or_id) / file for file in located.files]
+        if _digest_files(files, located.info) != located.fingerprint:
+            raise UserError(f"{located}: its files changed while they were read; run again")
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
     """Names of labels may stand in the card alone, so what it says of the config is covered too."""
-    return _sha256(canonical_json({"files": [sha256_unchanged(file) for file in files], "info": info}))
+    try:
+        digests = [sha256_unchanged(file) for file in files]
+    except OSError as error:
+        raise UserError(f"{reason(error)}; fetch the data set again") from None
+    return _sha256(canonical_json({"files": digests, "info": info}))
 
 
 def _config_info(card: Mapping[str, Any], config: str) -> Mapping[str, Any] | None:
+    return next(({"features": info["features"]} for info in _infos(card, config) if "features" in info), None)
+
+
+def _rows_in_card(card: Mapping[str, Any], config: str, split: str) -> int | None:
+    splits = [each for info in _infos(card, config) for each in info.get("splits") or [] if isinstance(each, dict)]
+    numbers = [each.get("num_examples") for each in splits if each.get("name") == split]
+    return next((number for number in numbers if isinstance(number, int)), None)
+
+
+def _infos(card: Mapping[str, Any], config: str) -> list[Mapping[str, Any]]:
+    """What a card says of a config: at most one entry of `dataset_info` in a card that is in order."""
     infos = card.get("dataset_info") or []
-    for info in [infos] if isinstance(infos, dict) else infos:
-        if info.get("config_name", "default") == config and "features" in info:
-            return {"features": info["features"]}
-    return None
+    return [
+        info for info in ([infos] if isinstance(infos, dict) else infos) if info.get("config_name", "default") == config
+    ]
 
 
 def _open_folder(folder: Path, dataset: str) -> DataSet:
@@ -149,18 +186,39 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
             f"{folder}: no such folder; put the data set '{dataset}' there in its Hub layout, "
             "or leave out the data root to have it from the Hub"
         )
-    # Every language asks, and `rglob` with a look at each file would take several times as long.
-    found = ((Path(parent).relative_to(folder), names) for parent, _, names in os.walk(folder))
-    files = [(parent / name).as_posix() for parent, names in found for name in names]
-    digest = sha256_unchanged(folder / CARD) if CARD in files else None
+    try:
+        files = tuple(sorted(_files_below(str(folder))))
+        digest = sha256_unchanged(folder / CARD) if CARD in files else None
+    except OSError as error:
+        raise UserError(f"{folder}: can't be read: {reason(error)}; mend its permissions or fetch it again") from None
     card = _card_of(folder / CARD, digest) if digest else {}
-    return DataSet(str(folder), None, _layout_of(tuple(sorted(files)), folder / CARD, digest), card)
+    layout, unnamed = _layout_of(files, folder / CARD, digest)
+    return DataSet(str(folder), None, layout, card, unnamed)
+
+
+def _files_below(folder: str, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Yield relative paths of all files, through links to folders too, but not through one back to a folder above.
+
+    Every language asks, and `rglob` with a look at each file would take several times as long.
+    """
+    state = os.stat(folder)
+    identity = (state.st_dev, state.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files_below(entry.path, f"{inside}{entry.name}/", above | {identity})
+            else:
+                yield inside + entry.name
 
 
 @functools.lru_cache(maxsize=64)
-def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> Layout:
-    """Find a layout once a process: with hundreds of configs that takes a while, and every language asks."""
-    return find_layout(files, _card_of(card, digest) if digest else {}, str(card))
+def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> tuple[Layout, tuple[str, ...]]:
+    """Find a layout, and what it leaves out, once a process: with hundreds of configs that takes a while, and every
+    language asks."""
+    layout = find_layout(files, _card_of(card, digest) if digest else {}, str(card))
+    return layout, unnamed_files(layout, files)
 
 
 @functools.lru_cache(maxsize=64)
@@ -243,7 +301,11 @@ def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> P
     commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
     folder = Path(
         snapshot_download(
-            dataset, repo_type="dataset", revision=revision, allow_patterns=files, local_files_only=offline
+            dataset,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=[glob.escape(file) for file in files],
+            local_files_only=offline,
         )
     )
     if commit not in (None, folder.name):

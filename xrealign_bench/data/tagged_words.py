@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +61,17 @@ def load_words(
     groups: list[list[str]] | None
     if isinstance(part.source, EmbeddedData):
         words, names, groups = _generate(task, located, split, examples_to_read(task, split, limit))
-        rows = list(range(len(words)))
+        rows: Sequence[int] = range(len(words))
         numbers: Mapping[Any, int] = numbers_of_names(phrases.TAGS, task, part.label_map, located)
     else:
         columns = part.columns or task.columns
         read_columns = [c for c in (columns.words, columns.labels, columns.groups) if c]
-        data, rows = read_examples(task, split, limit, located, read_columns, offline)
+        data = read_examples(task, split, limit, located, read_columns, offline)
         _check_words(data.features, str(columns.words), located)
         labels = _item_type(data.features, str(columns.labels), located)
         numbers = label_numbers(labels, str(columns.labels), task, part.label_map, located)
-        read = data[:]
-        words, names = read[columns.words], read[columns.labels]
+        rows, read = data.numbers, data.columns
+        words, names = read[str(columns.words)], read[str(columns.labels)]
         groups = read[columns.groups] if columns.groups else None
     return _checked(task, language, located, rows, words, names, groups, numbers)
 
@@ -104,7 +104,7 @@ def _checked(
     task: Task,
     language: str,
     located: Located,
-    rows: list[int],
+    rows: Sequence[int],
     words: list[list[str]],
     names: list[list[Any]],
     groups: list[list[str]] | None,

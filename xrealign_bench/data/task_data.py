@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from xrealign_bench.data.rows import count_rows, read_rows
+from xrealign_bench.data.rows import Rows, count_rows, read_rows
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import HubData, Task
@@ -16,7 +16,7 @@ NOT_LABELLED = -100
 """Label of a word that neither trains nor counts."""
 
 STRINGS = ("string", "large_string")
-WHOLE_NUMBERS = ("int8", "int16", "int32", "int64")
+WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _NUMBER = re.compile("-?[0-9]+")
 
 UNSPECIFIED = "_"
@@ -69,16 +69,18 @@ def count_examples(
 
 def read_examples(
     task: Task, split: Split, limit: int | None, located: Located, columns: Sequence[str], offline: bool
-) -> tuple[Any, list[int]]:
-    """The rows of a task, as a `datasets.Dataset` of these columns, and their numbers in the data.
+) -> Rows:
+    """Read these columns of a task's examples.
 
     Raises:
         UserError: a file that can't be read, or a column that does not exist.
     """
-    data = read_rows(located, columns, offline)
-    skipped = min(task.skip_examples, len(data))
-    rows = [skipped + row for row in spread_rows(len(data) - skipped, examples_to_read(task, split, limit))]
-    return data.select(rows), rows
+
+    def choose(there: int) -> list[int]:
+        skipped = min(task.skip_examples, there)
+        return [skipped + row for row in spread_rows(there - skipped, examples_to_read(task, split, limit))]
+
+    return read_rows(located, columns, offline, choose)
 
 
 def spread_rows(there: int, wanted: int | None) -> list[int]:

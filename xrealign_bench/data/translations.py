@@ -52,17 +52,17 @@ def load_translations(
     columns = part.columns or task.columns
     there = column_names(located, offline)
     names = [pick_column(str(written), there, located) for written in (columns.text, columns.text_pair)]
-    data, rows = read_examples(task, split, limit, located, names, offline)
+    data = read_examples(task, split, limit, located, names, offline)
     for name in names:
         check_strings(data.features, name, located)
-    text, text_pair = (data[:][name] for name in names)
+    text, text_pair = (data.columns[name] for name in names)
     kept, dropped = _distinct(text, text_pair)
     if not kept:
         behind = f" behind the first {task.skip_examples}" if task.skip_examples else ""
         raise UserError(f"{located}: has no pair with text on both sides{behind}; there is nothing to find")
     return TranslationData(
         language=language,
-        rows=[rows[place] for place in kept],
+        rows=[data.numbers[place] for place in kept],
         text=[text[place] for place in kept],
         text_pair=[text_pair[place] for place in kept],
         dropped=dropped,
