@@ -116,12 +116,84 @@ def test_what_does_not_exist_is_refused_with_what_does(root, changes, language, 
         ([row("a", [-1])], "row 0: the label -1 is none of the task"),
         ([row("", [])], "has no sentence with a word"),
         ([], "has no rows"),
+        ([row("_ _", [0, 2]), row("", [])], "every word is '_', so it was published without its texts"),
     ],
 )
 def test_bad_rows_are_refused(root, rows, message):
     write_rows(root, "en_x", "test", rows)
     with pytest.raises(UserError, match=message):
         load(root, "en", "test")
+
+
+def test_sentences_without_forms_are_dropped_and_counted(root):
+    write_rows(root, "en_x", "test", [row("_ _ _", [0, 2, 0]), row("a _", [0, 2]), row("_", [0])])
+    data = load(root, "en", "test")
+    assert (data.words, data.rows, data.dropped) == ([["a", "_"]], [1], {"without_forms": 2})
+
+
+ENTITIES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def load_entities(root, *sentences, **changes):
+    features = Features({"tokens": List(Value("string")), "tags": List(Value("string"))})
+    rows = [row("w " * len(labels.split()), labels.split()) for labels in sentences]
+    write_rows(root, "en_x", "test", rows, features)
+    task = {"labels": ENTITIES, "metric": "entity_f1"} | changes
+    data = load(root, "en", "test", **task)
+    return [" ".join(task["labels"][n] if n >= 0 else "_" for n in labels) for labels in data.labels], data.repaired
+
+
+@pytest.mark.parametrize(
+    ("gold", "read", "count"),
+    [
+        ("O I-PER I-PER O", "O B-PER I-PER O", 1),
+        ("I-PER I-PER", "B-PER I-PER", 1),
+        ("B-PER I-LOC I-LOC I-PER", "B-PER B-LOC I-LOC B-PER", 2),
+        ("B-PER _ I-PER", "B-PER _ B-PER", 1),
+        ("I-PER B-PER I-PER I-LOC", "B-PER B-PER I-PER B-LOC", 2),  # IOB1
+        ("B-PER I-PER B-PER O B-LOC I-LOC", "B-PER I-PER B-PER O B-LOC I-LOC", 0),
+    ],
+)
+def test_entities_without_a_beginning_are_repaired_and_counted(root, gold, read, count):
+    labels, repaired = load_entities(root, gold, "O O", gold)
+    assert (labels, repaired) == ([read, "O O", read], {"i_without_b": 2 * count} if count else {})
+
+
+def test_repaired_entities_are_those_of_seqeval_s_lenient_reading(root):
+    from itertools import product
+
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    gold = [" ".join(tags) for tags in product(ENTITIES, repeat=3)]
+    labels, _ = load_entities(root, *gold)
+    assert [get_entities(tags.split()) for tags in labels] == [get_entities(tags.split()) for tags in gold]
+    # Nothing is left to repair.
+    assert load_entities(root, *labels) == (labels, {})
+
+
+def test_labels_of_a_task_that_is_not_about_entities_are_left_alone(root):
+    assert load_entities(root, "O I-PER", metric="accuracy") == (["O I-PER"], {})
+
+
+def test_a_slip_in_what_the_task_leaves_out_is_none(root):
+    labels = {"labels": ENTITIES, "label_map": {"I-DATE": "O", "B-DATE": "O"}}
+    assert load_entities(root, "O I-DATE I-PER", **labels) == (["O O B-PER"], {"i_without_b": 1})
+
+
+def test_other_schemes_are_refused_or_mapped(root):
+    with pytest.raises(UserError, match="row 0: the label 'S-PER' is none of the task"):
+        load_entities(root, "S-PER O B-LOC I-LOC E-LOC")
+    bioes = {f"{old}-{kind}": f"{new}-{kind}" for kind in ("PER", "LOC") for old, new in (("S", "B"), ("E", "I"))}
+    labels, repaired = load_entities(root, "S-PER O B-LOC I-LOC E-LOC", label_map=bioes)
+    assert (labels, repaired) == (["B-PER O B-LOC I-LOC I-LOC"], {})
+
+
+def test_a_group_that_is_null_is_refused(root):
+    features = Features({name: List(Value("string")) for name in ("tokens", "tags", "kind")})
+    write_rows(root, "fr_z", "test", [row("a b", ["VERB", "NOUN"]) | {"kind": ["x", None]}], features)
+    columns = {"words": "tokens", "labels": "tags", "groups": "kind"}
+    with pytest.raises(UserError, match="row 0: a group is null"):
+        load(root, "fr", "test", configs={"fr": "fr_z"}, columns=columns)
 
 
 def test_unknown_string_labels_and_columns_that_are_no_lists_are_refused(root):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total
     from xrealign_bench.pipeline.plan import Plan, Sources
     from xrealign_bench.pipeline.store import Store
-    from xrealign_bench.results.schema import Result
+    from xrealign_bench.results.schema import DataRecord, Result
 
 
 def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:
@@ -99,15 +99,23 @@ def short_of_room(plan: Plan, store: Store) -> list[str]:
     ]
 
 
-def dropped(results: Sequence[Result]) -> list[str]:
-    """A line for what the data's rules left out; by split it stands in each result."""
+def rules_applied(results: Sequence[Result]) -> list[str]:
+    """A line for what the data's rules dropped, and one for what they repaired; by split it stands in each result."""
+    records = [record for result in results for record in result.data]
+    return [
+        *_by_rule("dropped", ((record, record.dropped) for record in records)),
+        *_by_rule("labels repaired", ((record, record.repaired) for record in records)),
+    ]
+
+
+def _by_rule(what: str, counted: Iterable[tuple[DataRecord, Mapping[str, int]]]) -> list[str]:
     counts: dict[tuple[str, str], dict[str, int]] = {}
-    for record in (record for result in results for record in result.data):
-        for rule, count in record.dropped.items():
+    for record, rules in counted:
+        for rule, count in rules.items():
             if not rule.startswith("link "):
                 counts.setdefault((record.name, rule), {})[f"{record.language} {record.split}"] = count
     parts = [f"{sum(splits.values())} of {name} ({rule})" for (name, rule), splits in counts.items()]
-    return [f"dropped by rule, see 'data' in the results: {', '.join(parts)}"] if parts else []
+    return [f"{what} by rule, see 'data' in the results: {', '.join(parts)}"] if parts else []
 
 
 def said_of(plan: Plan) -> list[str]:

@@ -20,7 +20,7 @@ from xrealign_bench.cli.options import (
     pickle_option,
     result_argument,
 )
-from xrealign_bench.cli.plans import announcement, dropped, print_plan, said_of, short_of_room
+from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import UserError
@@ -221,6 +221,8 @@ def _evaluate(
         say(f"{counted(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
         say("What was finished is stored; the same command goes on from there.")
         sys.exit(FAILED)
+    for line in rules_applied(evaluation.results):
+        say(line)
     if as_json:
         pairs = zip(evaluation.results, evaluation.comparisons, strict=True)
         print_json(
@@ -231,8 +233,6 @@ def _evaluate(
     click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
     board = next(path for path in evaluation.leaderboard if path.parent.name == plan.request.suite.id)
     click.echo(f"leaderboard  {board}")
-    for line in dropped(evaluation.results):
-        say(line)
     if evaluation.chart is not None:
         click.echo(f"chart        {evaluation.chart}")
     return evaluation

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
+    NOT_LABELLED,
     STRINGS,
+    UNSPECIFIED,
     Split,
     examples_to_read,
     label_numbers,
@@ -37,8 +39,11 @@ class WordData:
     groups: list[list[str]] | None
     """A group name a word, where the task has groups."""
     dropped: dict[str, int]
-    """Rule -> how many sentences it dropped."""
+    """Rule -> how many sentences it dropped: `empty`, `without_forms` (every word is `_`, as in treebanks whose texts
+    are not free)."""
     located: Located
+    repaired: dict[str, int] = field(default_factory=dict)
+    """Rule -> how many labels it changed: `i_without_b` (see `_begin_entities`)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +53,8 @@ def load_words(
     task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
 ) -> WordData:
     """Read the sentences of a task in one language, and check them.
+
+    Entity labels that break IOB2 are repaired and counted; sentences without words are dropped and counted.
 
     Args:
         limit: read at most so many examples, even where the task allows more.
@@ -113,16 +120,23 @@ def _checked(
     dropped: Counter[str] = Counter()
     kept: list[int] = []
     labels: list[list[int]] = []
+    repaired = 0
+    begins = _begins(task)
     for place, sentence in enumerate(words):
         where = f"{located}, row {rows[place]}"
         if not sentence:
             dropped["empty"] += 1
+            continue
+        if all(word == UNSPECIFIED for word in sentence):
+            dropped["without_forms"] += 1
             continue
         if None in sentence:
             raise UserError(f"{where}: a word is null; mend the data")
         for what, entries in (("labels", names[place]), ("groups", groups[place] if groups else sentence)):
             if len(entries or []) != len(sentence):
                 raise UserError(f"{where}: {len(sentence)} words and {len(entries or [])} {what}; mend the data")
+        if groups and None in groups[place]:
+            raise UserError(f"{where}: a group is null; mend the data")
         strange = [name for name in names[place] if name not in numbers]
         if strange:
             raise UserError(
@@ -131,6 +145,12 @@ def _checked(
             )
         kept.append(place)
         labels.append([numbers[name] for name in names[place]])
+        repaired += _begin_entities(labels[-1], begins)
+    if not kept and dropped["without_forms"]:
+        raise UserError(
+            f"{located}: every word is '{UNSPECIFIED}', so it was published without its texts; merge them in as its "
+            "README says, or leave the language out"
+        )
     if not kept:
         raise UserError(f"{located}: has no sentence with a word; there is nothing to train on or to score")
     return WordData(
@@ -141,4 +161,28 @@ def _checked(
         groups=[groups[place] for place in kept] if groups else None,
         dropped=dict(dropped),
         located=located,
+        repaired={"i_without_b": repaired} if repaired else {},
     )
+
+
+def _begins(task: Task) -> dict[int, int]:
+    """Return the number of B-X for the number of each I-X; nothing if the task is not about entities."""
+    if task.metric != "entity_f1":
+        return {}
+    inside = [name for name in task.labels if name.startswith("I-")]
+    return {task.labels.index(name): task.labels.index(f"B-{name[2:]}") for name in inside}
+
+
+def _begin_entities(labels: list[int], begins: Mapping[int, int]) -> int:
+    """Turn each I-X that goes on no entity of type X into B-X, in place, and return how many there were.
+
+    CoNLL's own evaluation reads such labels so. The metric reads IOB2 strictly: without this it would take no entity
+    here for right. Of data in IOB1 or IO, where entities begin with I-X, it makes IOB2.
+    """
+    repaired, before = 0, NOT_LABELLED
+    for place, label in enumerate(labels):
+        if label in begins and before not in (label, begins[label]):
+            labels[place] = begins[label]
+            repaired += 1
+        before = labels[place]
+    return repaired

@@ -477,7 +477,7 @@ def data_read(result: Result) -> Table:
         "Split",
         "Revision",
         "Fingerprint",
-        "Left out, altered",
+        "Left out, repaired, altered",
         "Examples",
     )
     lines = [
@@ -489,7 +489,7 @@ def data_read(result: Result) -> Table:
             Cell(record.split),
             Cell(record.revision or NONE),
             Cell(record.fingerprint),
-            Cell(_listed({**record.dropped, **record.altered}) or NONE),
+            Cell(_listed({**record.dropped, **record.repaired, **record.altered}) or NONE),
             Cell(f"{record.examples:,}", record.examples),
         )
         for record in result.data

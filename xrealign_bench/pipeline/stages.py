@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
-from xrealign_bench.data import Links, Located, load_examples, load_lexicon, load_pairs
+from xrealign_bench.data import Links, Located, WordData, load_examples, load_lexicon, load_pairs
 from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
@@ -120,7 +120,8 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     for name, table in tables.items():
         write_table(out / f"{name}.parquet", table)
     record = _data_record(split, task.name, language, data.located, len(data), data.dropped)
-    write_json(out / "data.json", [record | {"altered": altered}])
+    repaired = data.repaired if isinstance(data, WordData) else {}
+    write_json(out / "data.json", [record | {"repaired": repaired, "altered": altered}])
     return {}
 
 

@@ -80,6 +80,9 @@ class DataRecord(Spec):
     examples: Count
     dropped: dict[Rule, Count] = {}
     """Rule -> how many examples (`link ...`: links) it dropped."""
+    repaired: dict[Rule, Count] = {}
+    """Rule -> how many gold labels it changed: `i_without_b`, an I-X that goes on no entity, read as B-X. Results from
+    before this field existed have the labels as they are in the data, and do not count them."""
     altered: dict[Rule, Count] = {}
     """What the model does not read as it is. Words: `without_token` (read as the unknown token), `shortened`; texts:
     `truncated`, `without_token` (nothing is left of a text); questions: `shortened`, and those whose answer is whole
