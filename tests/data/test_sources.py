@@ -71,3 +71,9 @@ def test_a_file_that_no_pattern_names_is_refused(root):
         (folder / name).unlink()
     (folder / "._test-00000.parquet").touch()
     assert words(root) == [["birds", "sing"]]
+
+
+def test_a_byte_order_mark_does_not_hide_a_card(root):
+    card = "---\nconfigs:\n- config_name: en_x\n  data_files:\n  - split: test\n    path: de_y/test-*\n---\n"
+    (root / "org/tags/README.md").write_text("\ufeff" + card, encoding="utf-8")
+    assert words(root) == [["Hunde", "bellen"], ["Katzen"]]

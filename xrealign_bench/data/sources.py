@@ -225,7 +225,7 @@ def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> tuple[
 def _card_of(path: Path, digest: str) -> dict[str, Any]:
     """Read a card once a process: those of large data sets take seconds."""
     try:
-        return read_card(path.read_text(encoding="utf-8"), str(path))
+        return read_card(path.read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 ({error}); fetch it again") from None
 
