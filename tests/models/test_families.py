@@ -4,6 +4,7 @@ padding may move."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import ARCHITECTURES, TOKENIZERS
 from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.family import family_of
 from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, TokenClassifier
+from xrealign_bench.models.language_model import encode_for_likelihood
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.text import encode_words
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
@@ -192,6 +194,43 @@ def test_the_side_on_which_a_tokenizer_pads_does_not_matter(
         tokenizer.padding_side = side
         sides.append([KINDS[name].encode(task, DATA[name], tokenizer, 40) for name, task in TASKS.items()])
     assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_truncation_and_padding_that_a_tokenizer_was_saved_with_do_not_matter(
+    checkpoints: dict[str, Checkpoint], kind: str, tmp_path: Path
+) -> None:
+    name = next(name for name, (_, tokenizer, _) in ARCHITECTURES.items() if tokenizer == kind)
+    folder = Path(shutil.copytree(checkpoints[name].folder, tmp_path / name))
+    written = json.loads((folder / "tokenizer.json").read_text())
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"truncation_side": "left"}))
+    written["truncation"] = {"max_length": 4, "stride": 0, "strategy": "LongestFirst", "direction": "Left"}
+    written["padding"] = {
+        "strategy": {"Fixed": 50}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
+        "pad_token": "<pad>",
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(written))
+    tables = []
+    for checkpoint in (checkpoints[name], resolve_checkpoint(str(folder))):
+        tokenizer = load_tokenizer(checkpoint)
+        tables.append([KINDS[task].encode(TASKS[task], DATA[task], tokenizer, 24) for task in TASKS])
+        if tokenizer.bos_token or tokenizer.eos_token:
+            tables[-1].append(encode_for_likelihood(tokenizer, ENGLISH))
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_outputs_that_are_not_finite_are_refused(checkpoints: dict[str, Checkpoint], name: str, value: float) -> None:
+    """As where hidden states overflow: the first label would be predicted for all."""
+    kind, task, tokenizer = KINDS[name], TASKS[name], load_tokenizer(checkpoints["bert"])
+    rows = {table: content.to_pydict() for table, content in kind.encode(task, DATA[name], tokenizer, 40)[0].items()}
+    model = kind.new_model(load_encoder(checkpoints["bert"], seed=0), task)
+    with torch.no_grad():
+        model.encoder.get_input_embeddings().weight.fill_(value)
+    with pytest.raises(TrainingError, match="outputs for test examples are not all finite numbers"):
+        kind.predict(model, tokenizer.pad_token_id, rows, task, device=CPU)
 
 
 def test_a_decoder_sees_the_left_alone_and_the_others_both_sides(checkpoint: Checkpoint) -> None:

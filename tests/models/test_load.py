@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from xrealign_bench.errors import UserError
@@ -194,3 +195,54 @@ def test_positions_bound_the_tokenizer(folder: Path) -> None:
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 10**30}))
     assert load_tokenizer(resolve_checkpoint(str(folder))).model_max_length == 72
+
+
+TEXT = "Das HAUS in Zürich 2003: 650841823 Euro, don't! 東京 मार्च"
+
+
+def set_tokenizer_class(folder: Path, name: str | None, **settings: object) -> None:
+    path = folder / "tokenizer_config.json"
+    written = json.loads(path.read_text()) | {"tokenizer_class": name} | settings
+    path.write_text(json.dumps({field: value for field, value in written.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    ("name", "tokenizer_class", "settings"),
+    [
+        ("bert", None, {}),  # lower-cases by default
+        ("qwen2", "PreTrainedTokenizerFast", {}),  # another class is taken for the type of model
+        ("roberta", "BertTokenizer", {"do_lower_case": False}),
+        ("xlm-roberta", "LlamaTokenizerFast", {}),
+        ("bloom", "LlamaTokenizer", {}),
+    ],
+)
+def test_text_is_split_by_the_rules_of_tokenizer_json(
+    checkpoints: dict[str, Checkpoint],
+    tmp_path: Path,
+    name: str,
+    tokenizer_class: str | None,
+    settings: dict[str, object],
+) -> None:
+    """Whatever class is named: transformers replaces rules of the file with those of some classes."""
+    folder = Path(shutil.copytree(checkpoints[name].folder, tmp_path / name))
+    set_tokenizer_class(folder, tokenizer_class, **settings)
+    tokenizer = load_tokenizer(resolve_checkpoint(str(folder)))
+    written = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert tokenizer(TEXT)["input_ids"] == written.encode(TEXT).ids
+    assert (tokenizer.pad_token, tokenizer.model_max_length) == (load_tokenizer(checkpoints[name]).pad_token, 64)
+
+
+def test_a_rule_that_the_settings_name_counts(folder: Path) -> None:
+    written = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for lower in (False, True):
+        set_tokenizer_class(folder, "BertTokenizer", do_lower_case=lower, strip_accents=False)
+        tokenizer = load_tokenizer(resolve_checkpoint(str(folder)))
+        expected = written.encode(TEXT.lower() if lower else TEXT, add_special_tokens=False).ids
+        assert tokenizer(TEXT, add_special_tokens=False)["input_ids"] == expected
+
+
+def test_outputs_have_names_whatever_the_configuration_says(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"return_dict": False}))
+    ids = torch.tensor([[2, 11, 12, 3]])
+    assert load(folder)(input_ids=ids).last_hidden_state.shape == (1, 4, 16)

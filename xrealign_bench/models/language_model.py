@@ -57,7 +57,8 @@ def add_output_layer(
         quantisation: as `load_encoder` was given it; the layer itself is never quantised.
 
     Raises:
-        UserError: the checkpoint lacks the layer, or transformers knows no language model of this kind.
+        UserError: the checkpoint lacks the layer, transformers knows no language model of this kind, or its tokens see
+            those that come after them.
     """
     config = load_config(checkpoint)
     models: Any = AutoModelForCausalLM
@@ -83,7 +84,27 @@ def add_output_layer(
         )
     setattr(whole, whole.base_model_prefix, encoder)
     whole.tie_weights()
-    return LanguageModel(whole, encoder).eval()
+    model = LanguageModel(whole, encoder).eval()
+    if _sees_ahead(model, tolerance=0.1 if quantisation else 1e-3):
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its tokens see those that come after them (is_causal or "
+            "use_bidirectional_attention in its config.json), so it can't tell how likely a text is; leave out the "
+            "tasks that need a language model"
+        )
+    return model
+
+
+def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
+    """Tell whether the prediction behind the first token depends on the tokens that come next.
+
+    Args:
+        tolerance: difference of logits, in their standard deviations, that rounding may make: weights of few bits are
+            rounded by what else is read with them.
+    """
+    ids = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0]], device=next(model.encoder.parameters()).device)
+    with torch.no_grad():
+        one, other = model.whole(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, 0]
+    return bool((one - other).abs().max() > tolerance * one.std())
 
 
 @dataclass(frozen=True)

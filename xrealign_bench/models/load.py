@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -37,6 +40,13 @@ _SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 """Shares of whole blocks that BART's kin leave out at random in training. They are set to none: a block whose output a
 recipe reads must be there."""
 _OTHER = "use the config.json that belongs to them"
+_PROBES = (
+    "Das HAUS", "Zürich", "2003", "650841823", "3.5 %", "don't", "two words", "ｆｕｌｌ", "понедельник", "مارس", "मार्च",
+    "東京",
+)  # fmt: skip
+"""Texts that tokenizers read differently if their rules for case, accents, numbers, spaces or scripts differ."""
+_BERT_RULES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
+"""What `tokenizer_config.json` may say of BERT's own way to normalise text."""
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
@@ -54,6 +64,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
             )
+            tokenizer = _with_rules_of_file(checkpoint.folder, tokenizer)
     except Exception as error:  # the tokenizers library raises nothing more special for a damaged file
         raise UserError(f"checkpoint {checkpoint.id}: its tokenizer can't be loaded: {_first_line(error)}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
@@ -80,8 +91,47 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
             f"checkpoint {checkpoint.id}: its tokenizer numbers tokens up to {highest}, but the model has only "
             f"{config.vocab_size} embeddings; use the tokenizer that the model was trained with"
         )
+    tokenizer.truncation_side = "right"  # whatever it was saved with: checkpoints are compared by the same text
     tokenizer.model_max_length = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 2**31))
     return tokenizer
+
+
+def _with_rules_of_file(folder: Path, tokenizer: Any) -> Any:
+    """Return the tokenizer, or if it reads text otherwise than its own `tokenizer.json`, one that keeps to that.
+
+    For many classes transformers takes only the vocabulary from that file, and rules for case, spaces and numbers from
+    the class. A rule that `tokenizer_config.json` sets itself counts, as in transformers.
+    """
+    path, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    rebuilt = isinstance(tokenizer, PreTrainedTokenizerFast) and type(tokenizer).__module__.startswith("transformers.")
+    if not (rebuilt and path.is_file()):
+        return tokenizer
+    written = Tokenizer.from_file(str(path))
+    named = set(json.loads(settings.read_text(encoding="utf-8"))) if settings.is_file() else set()
+    if "fix_mistral_regex" in named or (isinstance(written.normalizer, BertNormalizer) and named & _BERT_RULES):
+        return tokenizer
+    for backend in (written, tokenizer.backend_tokenizer):
+        backend.no_truncation()
+        backend.no_padding()
+    if _read_probes(written) == _read_probes(tokenizer.backend_tokenizer):
+        return tokenizer
+    special = {
+        name: token
+        for name, token in tokenizer.special_tokens_map.items()
+        if written.token_to_id(str(token)) is not None
+    }
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=written,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        **special,
+    )
+
+
+def _read_probes(tokenizer: Tokenizer) -> list[list[int]]:
+    """Tokenise the probes behind another word: what begins a text is a matter of its own."""
+    first = tokenizer.encode("a", add_special_tokens=False).ids
+    return [tokenizer.encode(f"a {text}", add_special_tokens=False).ids[len(first) :] for text in _PROBES]
 
 
 def load_encoder(
@@ -244,7 +294,7 @@ def _encoder_of(model: Any) -> nn.Module:
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """The checkpoint's configuration, with no block left out at random.
+    """The checkpoint's configuration, with no block left out at random and outputs that have names.
 
     Raises:
         UserError: it is refused.
@@ -258,6 +308,7 @@ def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     for name in _SKIPS_BLOCKS:
         if hasattr(config, name):
             setattr(config, name, 0.0)
+    config.return_dict = True  # outputs are read by name, whatever they were saved with
     return config
 
 

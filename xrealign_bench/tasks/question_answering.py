@@ -31,6 +31,7 @@ from xrealign_bench.models.passages import (
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.batches import Batch, finetune
+from xrealign_bench.tasks.finite import check_finite
 from xrealign_bench.tasks.metrics.answers import gold_of, hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
@@ -173,6 +174,9 @@ def answer(
         spans: how answers are searched for.
         device: where to compute.
         tokens_per_batch: sub-words of a batch at most, padding included.
+
+    Raises:
+        TrainingError: the model's outputs are not finite numbers.
     """
     questions, contexts = tables["questions"], tables["contexts"]
     windows = span_windows_of(tables["windows"])
@@ -238,4 +242,5 @@ def _logits(
             logits = model(batch.input_ids, batch.attention_mask, batch.token_types).float().cpu().numpy()
             for i, row in zip(chosen, logits, strict=True):
                 out[i] = row[: len(windows[i].input_ids)]
+                check_finite(out[i])
     return out

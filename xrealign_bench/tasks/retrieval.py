@@ -24,6 +24,7 @@ from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.text import Window, collate, pool_words, room_for_text, windows_of, windows_table
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.finite import check_finite
 
 _PAIRS = pa.schema({"example": pa.int32()})
 _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backward": pa.int32()})
@@ -128,6 +129,7 @@ def predict(
 
     Raises:
         ValueError: the two sides are not equally many.
+        TrainingError: the model's outputs are not finite numbers.
     """
     sides = [windows_of(tables[name]) for name in ("sources", "targets")]
     if len(sides[0]) != len(sides[1]):
@@ -187,7 +189,9 @@ def _distinct_vectors(
             batch = [windows[first[place]] for place in chosen]
             padded = collate(batch, pad_id).to(device)
             rows = model(padded.input_ids, padded.attention_mask, padded.starts, padded.ends)
-            for window, row in zip(batch, rows.cpu().numpy().astype(np.float64), strict=True):
+            found = rows.cpu().numpy().astype(np.float64)
+            check_finite(found)
+            for window, row in zip(batch, found, strict=True):
                 vectors[window.sentence] = row
     return _Distinct(np.stack([vectors[index] for index in first.tolist()]), first, np.array(number))
 

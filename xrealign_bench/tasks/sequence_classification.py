@@ -21,6 +21,7 @@ from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_tex
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import Batch, finetune
+from xrealign_bench.tasks.finite import check_finite
 
 _EXAMPLES = pa.schema(
     {
@@ -112,6 +113,9 @@ def predict(
         task: unused here; other kinds need it.
         device: where to compute.
         tokens_per_batch: sub-words of a batch at most, padding included.
+
+    Raises:
+        TrainingError: the model's outputs are not finite numbers.
     """
     examples = tables["examples"]
     gold = examples["label"]
@@ -119,7 +123,9 @@ def predict(
     model.to(device).eval()
     with torch.inference_mode():
         for chosen in by_length([len(ids) for ids in examples["input_ids"]], tokens_per_batch):
-            predicted[chosen] = _logits(model, _batch(examples, chosen, pad_id).to(device)).argmax(-1).cpu().numpy()
+            logits = _logits(model, _batch(examples, chosen, pad_id).to(device)).float().cpu().numpy()
+            check_finite(logits)
+            predicted[chosen] = logits.argmax(-1)
     columns = {"example": examples["example"], "gold": gold, "predicted": predicted}
     return pa.table(columns, schema=_PREDICTIONS)
 
