@@ -28,6 +28,7 @@ def lexicon(entries: str) -> Lexicon:
         ("dog hound", "Hund Rüde", "dog-hund dog-rüde hound-rüde", []),
         ("april", "April Ostern", "april-april april-ostern", [(0, 1)]),  # identical entries are passed over
         ("cat", "Hund", "dog-hund", []),
+        ("Cafe\u0301 ok", "b\u00e4r", "caf\u00e9-ba\u0308r", [(0, 0)]),  # composed here, decomposed there
     ],
 )
 def test_by_hand(source, target, entries, links):

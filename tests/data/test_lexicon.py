@@ -37,6 +37,12 @@ def test_tabs_and_spaces_set_words_apart(folder):
     assert lexicon.fingerprint == lexicon_fingerprint(CORPUS, "en", "de", folder) == digest
 
 
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfdog hund\ncat katze\n", b"dog hund \r\ncat  katze\r\n"])
+def test_marks_of_windows_editors_are_no_part_of_words(folder, content):
+    write(folder, content)
+    assert load_lexicon(CORPUS, "en", "de", folder).entries == [("dog", "hund"), ("cat", "katze")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -100,6 +100,18 @@ def test_bad_rows_are_refused_with_file_and_row(tmp_path: Path, bad: dict[str, A
     assert str(error.value).startswith(f"{tmp_path}/org/qa/xx/train, row 1: ")
 
 
+def test_places_are_characters_and_neither_utf_16_units_nor_bytes(tmp_path: Path) -> None:
+    before = CONTEXT[: CONTEXT.index("dogs")]
+    places = [len(before), len(before.encode("utf-16-le")) // 2, len(before.encode())]
+    assert places == [14, 15, 17]
+    write(tmp_path, [row(dogs=places[0])])
+    assert load(tmp_path).answers == [[("dogs", 14)]]
+    for place in places[1:]:
+        write(tmp_path, [row(dogs=14), row(dogs=place)])
+        with pytest.raises(UserError, match=f"row 1: the answer 'dogs' is not at character {place} of the context"):
+            load(tmp_path)
+
+
 def test_data_without_any_answer_are_refused(tmp_path: Path) -> None:
     write(tmp_path, [asked("Who?", CONTEXT, [], []), asked("Who?", CONTEXT, None, None)])
     with pytest.raises(UserError, match="has no question with an answer"):

@@ -60,6 +60,57 @@ def test_label_names_may_stand_in_the_card_alone(root):
     assert data.located.fingerprint != before
 
 
+def two_files(root, names):
+    """Two files of the test split with the same words and the numbers 0 and 1, whose labels have these names."""
+    folder = root / "org/tags/en_x"
+    for number, own in enumerate(names):
+        features = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=own))})
+        written = write_rows(root, "en_x", "test", [row("birds sing", [0, 1])], features)
+        written.rename(folder / f"test-{number:05}-of-00002.parquet.new")
+    for file in folder.glob("test-*.new"):
+        file.rename(file.with_suffix(""))
+
+
+def test_files_that_number_labels_differently_are_refused(root):
+    two_files(root, [["NOUN", "VERB"], ["NOUN", "VERB"]])
+    assert load(root, "en", "test").labels == [[1, 0], [1, 0]]
+    for second, told in ((["VERB", "NOUN"], "label 0 'VERB'"), (["NOUN", "VERB", "_"], "label 2 '_'")):
+        two_files(root, [["NOUN", "VERB"], second])
+        with pytest.raises(UserError, match=f"00001-of-00002.parquet: column 'tags' calls {told}.* first file calls"):
+            load(root, "en", "test")
+
+
+def test_a_card_that_numbers_labels_otherwise_than_the_files_is_refused(root):
+    card = root / "org/tags/README.md"
+    head = (
+        "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: tokens\n    list: string\n  - name: tags\n"
+        "    list:\n      class_label:\n        names:\n          '0': {}\n          '1': {}\n          '2': {}\n---\n"
+    )
+    card.write_text(head.format("NOUN", "_", "VERB"))
+    assert load(root, "en", "test").labels == [[1, 0]]
+    card.write_text(head.format("VERB", "_", "NOUN"))
+    with pytest.raises(UserError, match=r"column 'tags' calls label 0 'NOUN', and the data set's card calls it 'VERB'"):
+        load(root, "en", "test")
+
+
+def test_numbers_without_a_name_in_the_card_are_refused(root):
+    plain = Features({"tokens": List(Value("string")), "tags": List(Value("int64"))})
+    write_rows(root, "en_x", "test", [row("birds sing", [0, 1]), row("boats sink", [0, 5])], plain)
+    (root / "org/tags/README.md").write_text(
+        "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: tokens\n    list: string\n  - name: tags\n"
+        "    list:\n      class_label:\n        names:\n          '0': NOUN\n          '1': VERB\n---\n"
+    )
+    with pytest.raises(UserError, match=r"row 1: the label 5 is none of the task 'tags' .VERB, NOUN."):
+        load(root, "en", "test")
+
+
+def test_a_byte_order_mark_does_not_hide_the_head_of_a_readme(root):
+    card = "---\nconfigs:\n- config_name: en_x\n  data_files:\n  - split: test\n    path: de_y/test-*\n---\n"
+    for encoding in ("utf-8", "utf-8-sig"):
+        (root / "org/tags/README.md").write_text(card, encoding=encoding)
+        assert load(root, "en", "test").words == [["Hunde", "bellen"], ["Katzen"]]
+
+
 def test_a_readme_names_configs_as_for_load_dataset(root):
     (root / "org/tags/README.md").write_text(
         "---\nconfigs:\n- config_name: english\n  data_files:\n  - split: test\n    path: en_x/test-*\n---\n"

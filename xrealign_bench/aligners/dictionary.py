@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 
 from xrealign_bench.data import Lexicon, Links, ParallelText
@@ -12,10 +13,10 @@ def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
 
     Two words are linked if the lexicon lists them, and neither of them is listed with any other word of the
     other sentence: a source word with two candidates is left out, and so is a word that occurs twice while
-    its translation is there, for it can't be told which of the two is meant. Case does not count. Entries
-    that are the same in both languages are passed over and make no word ambiguous. This is the rule of the
-    code released with Gaschi et al. (ACL Findings 2023) and AlignFreeze, on whole words instead of sequences
-    of sub-words.
+    its translation is there, for it can't be told which of the two is meant. Case does not count, nor does
+    whether a letter and its marks are one character or several (Unicode's NFC and NFD). Entries that are the
+    same in both languages are passed over and make no word ambiguous. This is the rule of the code released
+    with Gaschi et al. (ACL Findings 2023) and AlignFreeze, on whole words instead of sequences of sub-words.
 
     Raises:
         ValueError: the lexicon is of other languages.
@@ -23,7 +24,7 @@ def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
     if (lexicon.source, lexicon.target) != (text.source, text.target):
         raise ValueError(f"a lexicon {lexicon.source}-{lexicon.target} for {text.source}-{text.target} text")
     translations: dict[str, set[str]] = defaultdict(set)
-    for source, target in lexicon.entries:
+    for source, target in (tuple(map(_comparable, entry)) for entry in lexicon.entries):
         if source != target:
             translations[source].add(target)
     return [
@@ -35,12 +36,16 @@ def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
 def _align_pair(source: list[str], target: list[str], translations: dict[str, set[str]]) -> Links:
     places = defaultdict(list)
     for t, word in enumerate(target):
-        places[word.lower()].append(t)
+        places[_comparable(word)].append(t)
     candidates: list[list[int]] = []
     claims: dict[int, int] = defaultdict(int)
     for word in source:
-        listed = translations.get(word.lower(), set()) & places.keys()
+        listed = translations.get(_comparable(word), set()) & places.keys()
         candidates.append([t for translation in listed for t in places[translation]])
         for t in candidates[-1]:
             claims[t] += 1
     return [(s, found[0]) for s, found in enumerate(candidates) if len(found) == 1 and claims[found[0]] == 1]
+
+
+def _comparable(word: str) -> str:
+    return unicodedata.normalize("NFC", word.lower())
