@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import processors
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from tests.models.conftest import LINES, SPECIAL
 from xrealign_bench.errors import UserError
 from xrealign_bench.models import passages
 from xrealign_bench.models.passages import (
@@ -81,6 +82,9 @@ def test_the_types_are_the_template_s(tokenizers: dict[str, PreTrainedTokenizerF
     [window], _, _ = encode(bert, "Montag März", question="euros")
     assert (window.input_ids, window.token_types) == (theirs["input_ids"], theirs["token_type_ids"])
     assert set(window.token_types) == {0, 1}
+    windows, _, _ = encode(bert, CONTEXT, question="euros", max_length=20)
+    assert len(windows) > 1
+    assert all(w.token_types == [0] * w.context_at + [1] * (len(w.input_ids) - w.context_at) for w in windows)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -150,6 +154,26 @@ def test_marks_that_the_tokenizer_composes_belong_to_their_letter(
         [context] = tokenise(tokenizers[kind], [text])
         start, stop = context.covering(0, 5) or (0, 0)
         assert text[context.begins[start] : context.ends[stop]] == "Cafe\u0301"
+
+
+@pytest.mark.parametrize("first", [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()])
+def test_words_keep_their_first_letter_where_a_space_is_put_in_front_of_each(first: Any) -> None:
+    """As in RobBERT's tokenizer, whose offsets leave out a letter for a space that is not in the text."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence([first, pre_tokenizers.ByteLevel(), pre_tokenizers.Punctuation()])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = list(SPECIAL.values())
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    backend.train_from_iterator(LINES * 5, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 3), ("<s>", 2))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **SPECIAL)
+    text = "Der Montag, 17. März 2003, kostet zwölf Euro."
+    [context] = tokenise(tokenizer, [text])
+    for answer in ("Montag", "März", "zwölf Euro", "2003"):
+        start, stop = context.covering(text.index(answer), text.index(answer) + len(answer)) or (0, 0)
+        assert text[context.begins[start] : context.ends[stop]] == answer
 
 
 def test_an_answer_inside_a_sub_word_is_that_sub_word() -> None:

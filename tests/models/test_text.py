@@ -188,6 +188,17 @@ def test_words_that_the_tokenizer_drops_become_unknown(tokenizers: dict[str, Pre
     assert [e - s for s, e in zip(window.starts[1:3], window.ends[1:3], strict=True)] == [1, 1]
 
 
+@pytest.mark.parametrize("word", ["\u00ad", "\u200b", "\u200d", "\ufe0f", "\ufeff", "\u0085", "\u2060"])
+def test_an_invisible_word_has_its_own_place(tokenizer: PreTrainedTokenizerFast, word: str) -> None:
+    """Soft hyphens, joiners, variation selectors: the labels behind them stay those of their words."""
+    [window] = encode_words(tokenizer, [["Montag", word, "März"]], 64)
+    assert len(window.starts) == 3 and window.starts == sorted(set(window.starts))
+    places = zip(window.starts[::2], window.ends[::2], strict=True)
+    tokens = [window.input_ids[start:end] for start, end in places]
+    marker = {tokenizer.convert_tokens_to_ids(token) for token in "▁Ġ"} - {tokenizer.unk_token_id}
+    assert tokens == [[i for i in sub_words(tokenizer, w) if i not in marker] for w in ("Montag", "März")]
+
+
 def test_the_first_sub_word_carries_text(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
     for kind, marker in (("unigram", "▁"), ("bytes", "Ġ")):
         [window] = encode_words(tokenizers[kind], [["星期一", "Montag"]], 64)

@@ -265,6 +265,15 @@ def test_gold_answers_are_all_kept_and_the_rule_is_the_task_s(tokenizer: PreTrai
         assert len(expected[0]) == {"squad": 2, "mlqa": 1}[rule]
 
 
+def test_space_around_an_answer_is_no_part_of_it(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = "Montag  2003 kostet"
+    tables = []
+    for gold in (("2003", 8), ("  2003 ", 6)):
+        data = QuestionData("en", [0], ["Wann?"], [text], [[gold]], {}, PLACE)
+        tables.append(encode(task(), data, tokenizer, 32))
+    assert tables[0] == tables[1]
+
+
 def test_a_context_is_stored_once(tokenizer: PreTrainedTokenizerFast) -> None:
     text = "Montag 2003"
     data = QuestionData("en", [0, 1], ["Wann?", "Was?"], [text] * 2, [[("2003", 7)], [("Montag", 0)]], {}, PLACE)

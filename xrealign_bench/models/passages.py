@@ -186,7 +186,9 @@ def span_windows_of(rows: Mapping[str, Sequence[Any]]) -> list[SpanWindow]:
 def _trimmed(text: str, ids: list[int], offsets: Sequence[tuple[int, int]]) -> Subwords:
     """Tokenizers differ in whether the space in front of a word belongs to its first sub-word: here it never does.
 
-    Those that compose characters (NFC, NFKC) forget the marks that went into one: here they belong to it.
+    Those that compose characters (NFC, NFKC) forget the marks that went into one: here they belong to it. Those that
+    put a space in front of every word by themselves may take the word's first letter for it: here that letter, which
+    no other sub-word has, belongs to the word.
     """
     begins, ends = [], []
     for begin, end in offsets:
@@ -196,6 +198,11 @@ def _trimmed(text: str, ids: list[int], offsets: Sequence[tuple[int, int]]) -> S
     for number, after in enumerate([*begins[1:], len(text)]):
         while begins[number] < ends[number] < after and unicodedata.category(text[ends[number]]).startswith("M"):
             ends[number] += 1
+    read = 0
+    for number, end in enumerate(ends):
+        while read < begins[number] < end and unicodedata.category(text[begins[number] - 1])[0] in "LNPS":
+            begins[number] -= 1
+        read = max(read, end)
     return Subwords(list(ids), begins, ends)
 
 
