@@ -93,6 +93,7 @@ DEFAULTS: dict[str, Any] = {
     "Columns.text": None,
     "Columns.text_pair": None,
     "Columns.label": None,
+    "Lock.gold": None,
     "Columns.question": None,
     "Columns.context": None,
     "Columns.answers": None,

@@ -40,9 +40,11 @@ def test_every_shipped_lock_is_of_a_suite_and_sorted_a_line_a_split() -> None:
     assert paths
     for path in paths:
         assert path.name.removesuffix(LOCK_SUFFIX) in shipped_names(Suite)
-        keys = [split.key for split in load_spec(path, Lock).splits]
-        assert keys == sorted(keys)
-        assert len([line for line in path.read_text().splitlines() if line.startswith("- ")]) == len(keys)
+        lock = load_spec(path, Lock)
+        keys = [split.key for split in lock.splits]
+        gold = [(each.task, each.language) for each in lock.gold or []]
+        assert keys == sorted(keys) and gold == sorted(gold)
+        assert len([line for line in path.read_text().splitlines() if line.startswith("- ")]) == len(keys) + len(gold)
 
 
 def test_what_suites_and_recipes_name_is_shipped() -> None:
