@@ -117,8 +117,12 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
 
     >>> print(unknown("recipe", "alignfreeze-frnt", ["alignfreeze-front", "none"]))
     unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front? Known: alignfreeze-front, none
+    >>> print(unknown("column of a.csv:", "text", []))
+    unknown column of a.csv: 'text'; there is none
     """
     choices = sorted(known)
+    if not choices:
+        return UserError(f"unknown {what} '{shown(name)}'; there is none")
     near = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     return UserError(f"unknown {what} '{shown(name)}'{hint} Known: {', '.join(choices)}")

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.models.device import PRECISIONS, Quantised
 
 
@@ -46,7 +47,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 
 def default_store() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "xrealign-bench", "store")
+    """Return the folder where finished stages are kept unless `--store` names one.
+
+    Raises:
+        UserError: the user has no home folder, as in a container that runs as a bare number.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "xrealign-bench", "store")
+    except RuntimeError:
+        raise UserError("there is no home folder to keep finished stages in; name a folder with --store") from None
 
 
 EXECUTOR_OPTIONS = (

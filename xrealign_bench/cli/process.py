@@ -8,6 +8,8 @@ import select
 import warnings
 from typing import TextIO
 
+from xrealign_bench.errors import UserError
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -24,7 +26,13 @@ def discard(stream: TextIO) -> None:
 
 
 def quiet_libraries(offline: bool) -> None:
-    """Before they are imported: libraries draw no bars of their own, and never ask the Hub when told not to."""
+    """Before they are imported: libraries draw no bars of their own, and never ask the Hub when told not to.
+
+    Raises:
+        UserError: there is no home folder, where they keep what they download; they would make one named `~` here.
+    """
+    if not any(os.environ.get(name) for name in ("HF_HOME", "XDG_CACHE_HOME")) and os.path.expanduser("~") == "~":
+        raise UserError("there is no home folder to keep what is downloaded in; set HF_HOME to a folder for it")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if offline:

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from xrealign_bench.data import QuestionData
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,10 +61,10 @@ _MLQA_ARTICLES: Mapping[str, str | None] = {
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
-class AnswerOverlap(DirectMetric):
+class AnswerOverlap(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """SQuAD's F1 and exact match, each the mean over questions of the best of the right answers, from hashed tokens.
 
-    Constructed rather than fetched by `evaluate.load`, and with `keep_in_memory=True` no file is written for the data.
+    Constructed rather than fetched by `evaluate.load`, and by `in_memory.compute` no file is written for the data.
 
     >>> metric = AnswerOverlap(keep_in_memory=True)
     >>> metric.compute(predictions=[[1, 2], [3]], references=[[[1], [1, 2, 4, 5]], [[3]]])
@@ -155,9 +155,8 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     Returns:
         `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`.
     """
-    metric = AnswerOverlap(keep_in_memory=True)
     return {
-        "metrics": metric.compute(predictions=columns["predicted"], references=columns["gold"]),
+        "metrics": compute(AnswerOverlap, predictions=columns["predicted"], references=columns["gold"]),
         "counted": len(columns["predicted"]),
         "groups": {},
         "reason": None,

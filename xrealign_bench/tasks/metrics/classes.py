@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import TextData
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 from xrealign_bench.tasks.metrics.words import accuracy, macro_f1
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class TextClassification(DirectMetric):
+class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """Accuracy and macro F1 over texts, from a label number each; constructed like `WordTagging`.
 
     >>> metric = TextClassification(keep_in_memory=True)
@@ -55,7 +55,7 @@ def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} labels and {len(predicted)} predictions")
     return {
-        "metrics": TextClassification(keep_in_memory=True).compute(predictions=predicted, references=gold),
+        "metrics": compute(TextClassification, predictions=predicted, references=gold),
         "counted": len(gold),
         "groups": {},
         "reason": None if len(gold) else "there is no example",

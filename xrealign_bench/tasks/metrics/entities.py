@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import NOT_LABELLED
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 from xrealign_bench.tasks.metrics.words import accuracy, sentence_sums
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SENTENCES = datasets.Sequence(datasets.Value("string"))
 
 
-class EntityTagging(DirectMetric):
+class EntityTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """F1, precision and recall of entities over all sentences (micro average), by seqeval: mode strict, scheme IOB2.
 
     From tags sentence by sentence. Without an entity on either side all three are None; with entities on one side
@@ -63,8 +63,10 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         [each and label != NOT_LABELLED for each, label in zip(scored, labels, strict=True)]
         for scored, labels in zip(columns["scored"], columns["gold"], strict=True)
     ]
-    metrics = EntityTagging(keep_in_memory=True).compute(
-        predictions=_tags(task, columns["predicted"], counts), references=_tags(task, columns["gold"], counts)
+    metrics = compute(
+        EntityTagging,
+        predictions=_tags(task, columns["predicted"], counts),
+        references=_tags(task, columns["gold"], counts),
     )
     gold, found, counted = (
         np.array([value for row in rows for value in row], dtype=np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import PlainTextData
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BITS_PER_BYTE = 8
 
 
-class TextLikelihood(DirectMetric):
+class TextLikelihood(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """Bits a byte, perplexity a token, and compression: the share of a text's 8 bits a byte that the model saves.
 
     `predictions` are the bits that the model takes to say each text, `references` its bytes, `tokens` its tokens.
@@ -56,8 +56,8 @@ def gold_of(task: Task, data: PlainTextData) -> dict[str, Sequence[Any]]:
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """The metrics of `TextLikelihood` of a language's texts; every text counts."""
-    metrics = TextLikelihood(keep_in_memory=True).compute(
-        predictions=columns["bits"], references=columns["bytes"], tokens=columns["tokens"]
+    metrics = compute(
+        TextLikelihood, predictions=columns["bits"], references=columns["bytes"], tokens=columns["tokens"]
     )
     return {"metrics": metrics, "counted": len(columns["bits"]), "groups": {}, "reason": None}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import TranslationData
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NUMBER = datasets.Value("int64")
 
 
-class PairRetrieval(DirectMetric):
+class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """Accuracy of finding translations, from the sources' to the targets' side, back, and the mean of both.
 
     `references` are the pairs' numbers, `forward` the targets that the sources found, `backward` the reverse.
@@ -48,8 +48,8 @@ def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """The metrics of `PairRetrieval` of a language's predictions; every pair counts."""
-    metrics = PairRetrieval(keep_in_memory=True).compute(
-        forward=columns["forward"], backward=columns["backward"], references=columns["example"]
+    metrics = compute(
+        PairRetrieval, forward=columns["forward"], backward=columns["backward"], references=columns["example"]
     )
     return {"metrics": metrics, "counted": len(columns["example"]), "groups": {}, "reason": None}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.data import NOT_LABELLED, WordData
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics.module import DirectMetric
+from xrealign_bench.tasks.metrics.in_memory import compute
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _SENTENCES = datasets.Sequence(datasets.Value("int64"))
 
 
-class WordTagging(DirectMetric):
+class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """Accuracy and macro F1 over words, from label numbers sentence by sentence; a reference of -100 doesn't count.
 
-    Constructed rather than fetched by `evaluate.load`, and with `keep_in_memory=True` no file is written for the data.
+    Constructed rather than fetched by `evaluate.load`, and by `in_memory.compute` no file is written for the data.
 
     >>> metric = WordTagging(keep_in_memory=True)
     >>> metric.compute(predictions=[[0, 1], [1]], references=[[0, 0], [-100]])
@@ -98,10 +98,9 @@ def score_language(
     labels, found = (np.array(_flat(side), dtype=np.int64) for side in (gold, predicted))
     counts = np.array(_flat(scored), dtype=bool) & (labels != NOT_LABELLED)
     # One compute a language, of one long sentence: each costs evaluate ten milliseconds, however little there is.
-    metric = WordTagging(keep_in_memory=True)
     references = np.where(counts, labels, NOT_LABELLED)
     return {
-        "metrics": metric.compute(predictions=[found], references=[references]),
+        "metrics": compute(WordTagging, predictions=[found], references=[references]),
         "counted": int(counts.sum()),
         "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
         "reason": None if counts.any() else "no word counts in the score",
