@@ -48,6 +48,11 @@ NAMED = {
 SPECIAL = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
 SIZES = {"hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": 24}
 
+SEQ2SEQ = {
+    "d_model": 16, "encoder_layers": LAYERS, "decoder_layers": 2, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24,
+}  # fmt: skip
+
 ARCHITECTURES: dict[str, tuple[str, str, dict[str, object]]] = {
     # name: model type, tokenizer, what its configuration sets beside the sizes
     "bert": ("bert", "wordpiece", {}),
@@ -87,13 +92,21 @@ ARCHITECTURES: dict[str, tuple[str, str, dict[str, object]]] = {
     "apertus": ("apertus", "gpt", {"num_key_value_heads": 1}),
     "mt5": ("mt5", "t5", {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_heads": 2}),
     "umt5": ("umt5", "t5", {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_heads": 2}),
-    "m2m-100": (
-        "m2m_100",
-        "xglm",
-        {"d_model": 16, "encoder_layers": LAYERS, "decoder_layers": 2, "encoder_attention_heads": 2,
-         "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24},
-    ),
+    "m2m-100": ("m2m_100", "xglm", SEQ2SEQ),
 }  # fmt: skip
+
+ONLY_LOADED: dict[str, tuple[str, str, dict[str, object]]] = {
+    # more of them, whose published files are read
+    "camembert": ("camembert", "unigram", {}),
+    "gpt-neox": ("gpt_neox", "gpt", {}),
+    "gpt-neo": (
+        "gpt_neo",
+        "gpt",
+        {"num_layers": LAYERS, "num_heads": 2, "attention_types": [[["global", "local"], 2], [["global"], 1]]},
+    ),
+    "phi": ("phi", "gpt", {}),
+    "mbart": ("mbart", "xglm", SEQ2SEQ),
+}
 
 
 def train_tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -164,7 +177,7 @@ def make_checkpoint(
     """Write a checkpoint of an architecture as its pre-training would have left it: with a language-model head."""
 
     def make(name: str, **settings: object) -> Path:
-        kind, tokenizer, own = ARCHITECTURES.get(name, (name, "wordpiece", {}))
+        kind, tokenizer, own = {**ARCHITECTURES, **ONLY_LOADED}.get(name, (name, "wordpiece", {}))
         folder = tmp_path_factory.mktemp(name)
         config = make_config(kind, len(tokenizers[tokenizer]) + 3, **{**own, **settings})
         torch.manual_seed(1)

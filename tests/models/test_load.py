@@ -165,7 +165,7 @@ def test_more_tokens_than_embeddings(folder: Path) -> None:
     tokenizer = load_tokenizer(resolve_checkpoint(str(folder)))
     tokenizer.add_tokens([f"new{n}" for n in range(10)])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(UserError, match=r"numbers tokens up to \d+, but the model has only \d+ embeddings"):
+    with pytest.raises(UserError, match=r"tokens up to number 209 \('new9'\), but the model has only 203 embeddings"):
         load_tokenizer(resolve_checkpoint(str(folder)))
 
 
@@ -246,3 +246,10 @@ def test_outputs_have_names_whatever_the_configuration_says(folder: Path) -> Non
     (folder / "config.json").write_text(json.dumps(config | {"return_dict": False}))
     ids = torch.tensor([[2, 11, 12, 3]])
     assert load(folder)(input_ids=ids).last_hidden_state.shape == (1, 4, 16)
+
+
+def test_a_model_without_a_table_of_positions_bounds_nothing(folder: Path) -> None:
+    """XLNet's configuration says -1."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": -1}))
+    assert load_tokenizer(resolve_checkpoint(str(folder))).model_max_length == 64

@@ -117,6 +117,12 @@ def resolve_checkpoint(
     )
 
 
+def weight_files(checkpoint: Checkpoint) -> list[Path]:
+    """Return the files that hold a checkpoint's weights, without those of an adapter."""
+    name = "pytorch_model.bin" if checkpoint.pickled else "model.safetensors"
+    return _one_or_shards(f"checkpoint {checkpoint.id}", checkpoint.folder, name)
+
+
 def _find(
     what: str, name: str, revision: str | None, offline: bool, patterns: Sequence[str]
 ) -> tuple[Path, str | None]:

@@ -14,7 +14,9 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import load_config, quiet, read_weights, some
+from xrealign_bench.models.load import load_config, quiet, read_weights
+from xrealign_bench.models.text import has_embedding, run_tokenizer
+from xrealign_bench.models.weights import some
 
 
 class LanguageModel(nn.Module):
@@ -127,9 +129,10 @@ def encode_for_likelihood(tokenizer: PreTrainedTokenizerFast, texts: Sequence[st
     Raises:
         UserError: the tokenizer has none of these tokens.
     """
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    ends = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    first = next((number for number in ends if number is not None and has_embedding(tokenizer, number)), None)
     read = []
-    for encoding in tokenizer(list(texts), return_special_tokens_mask=True, verbose=False).encodings:
+    for encoding in run_tokenizer(tokenizer, list(texts), return_special_tokens_mask=True):
         text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
         start, end = (text[0], text[-1] + 1) if text else (0, 0)
         before = list(encoding.ids[:start]) or ([] if first is None else [first])

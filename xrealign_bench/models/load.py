@@ -35,6 +35,8 @@ from xrealign_bench.models.adapters import load_adapter
 from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.family import family_of
+from xrealign_bench.models.text import limit_vocabulary
+from xrealign_bench.models.weights import some, untrained, wrapper_prefix
 
 _SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 """Shares of whole blocks that BART's kin leave out at random in training. They are set to none: a block whose output a
@@ -52,11 +54,12 @@ _BERT_RULES = {"do_lower_case", "strip_accents", "tokenize_chinese_chars"}
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """The checkpoint's tokenizer; its `model_max_length` is never more than the model's positions.
 
-    One without a padding token, as most decoders have it, pads with the token that ends a text: what is padded is
-    never looked at.
+    One without a padding token that the model knows, as most decoders have it, pads with the token that ends a text:
+    what is padded is never looked at.
 
     Raises:
-        UserError: it can't be read, is not a fast one, has neither of these tokens, or more tokens than the model.
+        UserError: it can't be read, is not a fast one, has neither of these tokens, or gives text tokens for which the
+            model has no embedding.
     """
     config = load_config(checkpoint)
     try:
@@ -73,8 +76,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
             "needed to know the sub-words of each word; add a tokenizer.json (models that read bytes or characters "
             "have none and are not supported)"
         )
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
+    size = getattr(config.get_text_config(), "vocab_size", None)
+    if not isinstance(size, int):
+        raise UserError(f"checkpoint {checkpoint.id}: its config.json names no vocab_size; write it there")
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= size:
+        if tokenizer.eos_token is None or tokenizer.eos_token_id >= size:
             raise UserError(
                 f"checkpoint {checkpoint.id}: its tokenizer has no padding token and none that ends a text; name one "
                 "in tokenizer_config.json"
@@ -85,14 +91,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
         raise UserError(
             f"checkpoint {checkpoint.id}: its tokenizer has no vocabulary; add the tokenizer.json that goes with it"
         )
-    highest = max(numbers)
-    if highest >= config.vocab_size:
-        raise UserError(
-            f"checkpoint {checkpoint.id}: its tokenizer numbers tokens up to {highest}, but the model has only "
-            f"{config.vocab_size} embeddings; use the tokenizer that the model was trained with"
-        )
     tokenizer.truncation_side = "right"  # whatever it was saved with: checkpoints are compared by the same text
-    tokenizer.model_max_length = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 2**31))
+    try:
+        limit_vocabulary(tokenizer, size)
+    except UserError as error:
+        raise UserError(f"checkpoint {checkpoint.id}: {error}") from None
+    positions = getattr(config, "max_position_embeddings", None) or -1  # XLNet says -1: it has no table of them
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions if positions > 0 else 2**31)
     return tokenizer
 
 
@@ -241,10 +246,12 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
         )
     blocks = find_blocks(_encoder_of(model))
     path = next(name for name, module in model.named_modules() if module is blocks)
-    foreign = sorted(n for n in loaded["unexpected_keys"] if re.search(rf"(^|\.){re.escape(path)}\.\d+\.", n))
-    if foreign:
+    in_blocks = re.compile(rf"({re.escape(model.base_model_prefix)}\.)?{re.escape(path)}\.\d+\.")
+    left = sorted(name for name in loaded["unexpected_keys"] if in_blocks.match(name))
+    if foreign := sorted(set(left) - untrained(checkpoint, left)):
         raise UserError(
-            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {some(foreign)}; {_OTHER}"
+            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {some(foreign)}; {_OTHER}, or "
+            "merge them if they are an adapter's"
         )
     if checkpoint.adapter is not None:
         model = load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}")
@@ -257,10 +264,11 @@ def read_weights(
     """A model of transformers in float32 with the checkpoint's weights, and what transformers says of them.
 
     Raises:
-        UserError: they are a pickle that is damaged or holds more than tensors.
+        UserError: they are a pickle that is damaged or holds more than tensors, or none or several of the model's.
     """
-    try:
-        read: tuple[Any, dict[str, Any]] = models.from_pretrained(
+
+    def read(**more: Any) -> tuple[Any, dict[str, Any]]:
+        model, loaded = models.from_pretrained(
             checkpoint.folder,
             config=config,
             dtype=torch.float32,
@@ -270,6 +278,14 @@ def read_weights(
             output_loading_info=True,
             **more,
         )
+        return model, loaded
+
+    try:
+        model, loaded = read(**more)
+        prefix = wrapper_prefix(model, loaded, f"checkpoint {checkpoint.id}")
+        return read(key_mapping={f"^{re.escape(prefix)}": ""}, **more) if prefix else (model, loaded)
+    except UserError:
+        raise
     except Exception as error:
         if not checkpoint.pickled:
             raise
@@ -277,7 +293,6 @@ def read_weights(
             f"checkpoint {checkpoint.id}: its pickled weights can't be read as tensors alone, and nothing else is: "
             f"{_first_line(error)}"
         ) from error
-    return read
 
 
 def _class_of(config: PreTrainedConfig) -> Any:
@@ -335,8 +350,3 @@ def quiet() -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
-
-
-def some(names: list[str]) -> str:
-    """The first of many names, for an error."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.text import LINE_BREAK, room_for_text
+from xrealign_bench.models.text import LINE_BREAK, room_for_text, run_tokenizer
 
 _BATCH = 1024
 _INTS = pa.list_(pa.int32())
@@ -107,7 +107,7 @@ def tokenise(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[S
     found = []
     for begin in range(0, len(texts), _BATCH):
         batch = list(texts[begin : begin + _BATCH])
-        encodings = tokenizer(batch, add_special_tokens=False, padding=False, truncation=False, verbose=False).encodings
+        encodings = run_tokenizer(tokenizer, batch, add_special_tokens=False, truncation=False)
         found += [_trimmed(text, e.ids, e.offsets) for text, e in zip(batch, encodings, strict=True)]
     return found
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.models.text import LINE_BREAK, room_for_text
+from xrealign_bench.models.text import LINE_BREAK, room_for_text, run_tokenizer
 
 _BATCH = 1024
 
@@ -68,19 +68,17 @@ def encode_texts(
     altered: Counter[str] = Counter()
     for begin in range(0, len(texts), _BATCH):
         chosen = slice(begin, begin + _BATCH)
-        tokens = tokenizer(
+        encodings = run_tokenizer(
+            tokenizer,
             list(texts[chosen]),
             None if pairs is None else list(pairs[chosen]),
             add_special_tokens=True,
-            padding=False,
             truncation="longest_first",
             max_length=max_length,
-            return_token_type_ids=typed,
-            verbose=False,
         )
-        ids += [row or [tokenizer.pad_token_id] for row in tokens["input_ids"]]
-        types += [row or [0] for row in tokens["token_type_ids"]] if typed else []
-        for encoding in tokens.encodings:
+        ids += [list(encoding.ids) or [tokenizer.pad_token_id] for encoding in encodings]
+        types += [list(encoding.type_ids) or [0] for encoding in encodings] if typed else []
+        for encoding in encodings:
             altered["truncated"] += bool(encoding.overflowing)
             altered["without_token"] += len(set(encoding.sequence_ids) - {None}) < (1 if pairs is None else 2)
     return EncodedTexts(ids, types if typed else None, {name: count for name, count in altered.items() if count})

@@ -22,7 +22,15 @@ from xrealign_bench.data import TranslationData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.lengths import by_length
-from xrealign_bench.models.text import Window, collate, pool_words, room_for_text, windows_of, windows_table
+from xrealign_bench.models.text import (
+    Window,
+    collate,
+    pool_words,
+    room_for_text,
+    run_tokenizer,
+    windows_of,
+    windows_table,
+)
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.finite import check_finite
 
@@ -83,7 +91,7 @@ def encode_sentences(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], m
     room_for_text(tokenizer, max_length, tokenizer.num_special_tokens_to_add(pair=False))
     settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_special_tokens_mask": True}
     windows = []
-    for number, encoding in enumerate(tokenizer(list(texts), **settings).encodings):
+    for number, encoding in enumerate(run_tokenizer(tokenizer, list(texts), **settings)):
         windows.append(_window(number, encoding))
     empty = [window.sentence for window in windows if window.starts == window.ends]
     if empty:

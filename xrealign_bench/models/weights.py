@@ -1,0 +1,107 @@
+"""Tell the weights of a checkpoint's model from what else its files hold: wrappers' prefixes and constants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.checkpoint import Checkpoint, weight_files
+
+_CONSTANTS = ("masked_bias", "inv_freq", "position_ids")
+"""Buffers that older classes of transformers wrote beside their parameters."""
+
+
+def wrapper_prefix(model: Any, loaded: Mapping[str, Any], what: str) -> str:
+    """Return the prefix that a wrapper put before the names of a model's weights, or "" if there is none.
+
+    torch.compile (`_orig_mod.`), DDP (`module.`) and sentence-transformers (`0.auto_model.`) write one. Transformers
+    adds and removes the prefix of its own classes, but finds nothing behind any other.
+
+    Args:
+        model: transformers' model.
+        loaded: what transformers says of its loading: missing and unexpected names.
+        what: the checkpoint, for errors.
+
+    Raises:
+        UserError: the files hold none of the model's weights, or those of several such models.
+    """
+    missing = set(loaded["missing_keys"])
+    wanted = missing | {name.removeprefix(f"{model.base_model_prefix}.") for name in missing}
+    ends = ((name, _end_in(wanted, name)) for name in loaded["unexpected_keys"])
+    found = Counter(name.removesuffix(end) for name, end in ends if end is not None)
+    unprefixed = sum(name not in missing for name, _ in model.named_parameters())
+    most = max(found.values(), default=0)
+    if most <= unprefixed:
+        if loaded["unexpected_keys"] and not unprefixed:
+            raise UserError(
+                f"{what}: none of its weights is one of a {type(model).__name__}, which its config.json describes: "
+                f"they are {some(sorted(loaded['unexpected_keys']))}; use the config.json that belongs to them"
+            )
+        return ""
+    best = sorted(prefix for prefix, count in found.items() if count == most)
+    if len(best) > 1:
+        raise UserError(
+            f"{what}: its weights are those of several models ({some([f'{prefix}*' for prefix in best])}); "
+            "keep those of one"
+        )
+    return str(best[0])
+
+
+def _end_in(wanted: Set[str], name: str) -> str | None:
+    """Return the longest end of a name, cut at a dot, that is wanted; None if none is."""
+    parts = name.split(".")
+    return next((end for n in range(len(parts)) if (end := ".".join(parts[n:])) in wanted), None)
+
+
+def untrained(checkpoint: Checkpoint, names: Sequence[str]) -> set[str]:
+    """Return which of these tensors are constants that follow from the architecture, so that nothing is lost with them.
+
+    They are causal masks, known by their values, and the buffers in `_CONSTANTS`. Anything else, such as an adapter or
+    a block more than the configuration has, was trained.
+    """
+    constant = {name for name in names if name.rpartition(".")[2] in _CONSTANTS}
+    values: dict[str, list[bool]] = {name: [] for name in names if name not in constant}
+    for end, tensor in _tensors(checkpoint, values.keys()):
+        values[end].append(_is_causal_mask(tensor))
+    return constant | {name for name, masks in values.items() if masks and all(masks)}
+
+
+def _tensors(checkpoint: Checkpoint, ends: Set[str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors whose name ends in one of these names, with that one."""
+    if not ends:
+        return
+    for path in weight_files(checkpoint):
+        if checkpoint.pickled:
+            for name, tensor in torch.load(path, map_location="cpu", weights_only=True).items():
+                if (end := _end_in(ends, name)) is not None:
+                    yield end, tensor
+            continue
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (it is no mapping)
+                if (end := _end_in(ends, name)) is not None:
+                    yield end, file.get_tensor(name)
+
+
+def _is_causal_mask(tensor: Tensor) -> bool:
+    """Whether a tensor, of one or more dimensions of size 1 and two equal ones, is 0 or 1, 1 on its diagonal, 0 above.
+
+    >>> _is_causal_mask(torch.ones(1, 1, 4, 4).tril()), _is_causal_mask(torch.zeros(4, 4))
+    (True, False)
+    """
+    size = tensor.shape[-1] if tensor.dim() >= 2 else 0
+    if size < 2 or tensor.numel() != size * size or tensor.shape[-2] != size:
+        return False
+    square = tensor.reshape(size, size)
+    binary = bool(((square == 0) | (square == 1)).all())
+    return binary and bool(square.diagonal().all()) and torch.equal(square, square.tril())
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of many names, for an error."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
