@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from xrealign_bench.catalogue import check_name
 from xrealign_bench.data import check_lock, corpora_of, pin, read_lock
@@ -151,7 +151,8 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
         for folder in (results_root, *folders):
             remove_leftovers(folder)
         results = [
-            collect(plan, r, store, folder, shlex.join(command)) for r, folder in zip(plan.runs, folders, strict=True)
+            collect(plan, r, store, folder, _without_places(command))
+            for r, folder in zip(plan.runs, folders, strict=True)
         ]
         comparisons: list[Comparison | None] = [None]
         for folder in folders[1:]:
@@ -162,6 +163,22 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return Evaluation(results, comparisons, folders, written, chart)
+
+
+def _without_places(command: Sequence[str]) -> str:
+    """Join a command line, with the last name alone of every path from a root or a home: where somebody's files lie is
+    nobody's business.
+
+    >>> _without_places(["xrealign-bench", "evaluate", "--data-root=/home/ada/hub", "--checkpoint", "~/models/mine"])
+    'xrealign-bench evaluate --data-root=hub --checkpoint mine'
+    """
+    words = []
+    for word in command:
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if value.startswith(("/", "~")) or PureWindowsPath(value).is_absolute():
+            value = PureWindowsPath(value).name  # which knows both kinds of slashes
+        words.append(option + equals + value)
+    return shlex.join(words)
 
 
 def sources_of(request: Request, device: str | None) -> Sources:

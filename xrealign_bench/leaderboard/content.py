@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
+from xrealign_bench.data.lock import read_lock
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.numbers import (
@@ -38,6 +40,7 @@ from xrealign_bench.results.schema import (
     Trust,
 )
 from xrealign_bench.scoring.aggregate import GROUPS, TIERS, TaskSummary, Value, enters
+from xrealign_bench.specs import EmbeddedData, Suite, find_spec, shipped_names
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": "", "untested": ""}
 VERDICTS = {"helped": "helped", "harmed": "harmed", "same": "not shown", "untested": "no verdict"}
@@ -441,9 +444,27 @@ def provenance(row: Row, result: Result) -> Facts:
         ("Harness", result.harness_version),
         ("Compute settings", _listed(_given(result.compute_settings))),
         ("Versions", _listed(result.packages)),
+        ("Gold labels", _gold_labels(result)),
         ("Comparison", _compared(row)),
     ]
     return [(what, said) for what, said in facts if said]
+
+
+def _gold_labels(result: Result) -> str:
+    """Whether a submission's gold labels were held to the test data."""
+    if result.reported is not None:
+        return ""
+    if all(isinstance(task.source, EmbeddedData) for task in result.tasks) or _has_locked_gold(result.suite.id):
+        return "those of the suite's test data, by their digest"
+    return "not checked: nobody has read the test data for the suite's lock"
+
+
+@lru_cache(maxsize=64)
+def _has_locked_gold(suite_id: str) -> bool:
+    """Whether a shipped suite has a lock with the digests of its gold labels."""
+    name = next((name for name in shipped_names(Suite) if find_spec(name, Suite).id == suite_id), None)
+    lock = read_lock(name) if name else None
+    return lock is not None and lock.lock.gold is not None
 
 
 def _compared(row: Row) -> str:

@@ -13,6 +13,7 @@ from xrealign_bench.leaderboard.content import has_reported_means, said_of
 from xrealign_bench.leaderboard.table import Board, Row, Section
 from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.aggregate import GROUPS, SCORING_VERSION, Value
+from xrealign_bench.specs.fields import FORMULA
 
 SCHEMA_VERSION = 2
 REPORTED = "reported.csv"
@@ -200,5 +201,10 @@ def _csv(records: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({name: _plain(value) for name, value in record.items()} for record in records)
     return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Keep a spreadsheet from computing a text: with an apostrophe in front it is shown as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -45,7 +45,7 @@ TRAINING: Collection[StageKind] = ("realign", "finetune")
 """What several processes compute together; the other stages they share out."""
 
 CODE_VERSIONS: Mapping[StageKind, int] = {
-    "tokenise": 2, "align": 1, "encode": 1, "realign": 1, "finetune": 1, "predict": 1,
+    "tokenise": 3, "align": 2, "encode": 2, "realign": 1, "finetune": 1, "predict": 1,
 }  # fmt: skip
 """Raised whenever a change of code changes what a kind of stage puts out: old outputs are then never reused."""
 
