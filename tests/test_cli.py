@@ -489,8 +489,9 @@ BAD: dict[str, Bad] = {
         lambda w: ["--recipe", _written(w, "name: r\ntitle: x\naligners: gold\n")],
         r"r\.yaml:3: aligners: no such field; did you mean 'aligner'",
     ),
-    "date that is none": Bad(
-        lambda w: ["--recipe", _written(w, "name: r\ntitle: 2026-13-45\n")], r"r\.yaml: .*month must be in 1\.\.12"
+    "tag": Bad(
+        lambda w: ["--recipe", _written(w, "name: r\ntitle: !!timestamp x\n")],
+        r"r\.yaml:2: the tag '!!timestamp'",
     ),
     "language without data": Bad(
         lambda w: ["--suite", write_suite(w.folder / "s", target_languages=["de", "fi"])],
