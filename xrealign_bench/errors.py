@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LONGEST_VALUE = 80
@@ -110,6 +110,24 @@ def reason(error: OSError) -> str:
         return f"No such file or directory ({said})" if isinstance(error, FileNotFoundError) else said
     said = os.strerror(error.errno)
     return said if error.filename is None else f"{said} ({error.filename})"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, for an error that says more.
+
+    >>> first_line(ValueError("no such layer\\nsee the documentation"))
+    'no such layer'
+    """
+    return str(error).strip().split("\n")[0]
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of many names, for an error.
+
+    >>> some(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

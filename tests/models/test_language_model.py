@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 from tests.models.conftest import LINES
@@ -103,6 +105,30 @@ def test_realigned_blocks_stand_below_the_checkpoints_own_output_layer(
         logits = expected(input_ids=ids).logits.log_softmax(-1)
         given = logits[0, :-1].gather(-1, ids[0, 1:, None])[:, 0]
         assert torch.allclose(model(ids, torch.ones_like(ids))[0], given, atol=1e-5)
+
+
+def test_an_output_layer_of_its_own_stays_its_own_whatever_the_configuration_says(
+    make_checkpoint: Callable[..., Path],
+) -> None:
+    """And one that is equal to the embeddings in the file, but not tied by the configuration, is not tied."""
+    ids = torch.tensor([[5, 9, 30, 31, 7, 12]])
+    for tied, own in ((True, True), (False, False)):
+        folder = make_checkpoint("llama", tie_word_embeddings=not tied)
+        weights = load_file(folder / "model.safetensors")
+        embeddings = weights["model.embed_tokens.weight"]
+        weights["lm_head.weight"] = embeddings.flip(0).contiguous() if own else embeddings.clone()
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": tied}))
+        checkpoint = resolve_checkpoint(str(folder))
+        encoder = load_encoder(checkpoint, seed=0)
+        with torch.no_grad():
+            encoder.get_input_embeddings().weight.mul_(1.5)  # as if realigned
+            hidden = encoder(input_ids=ids).last_hidden_state
+        expected = (hidden @ weights["lm_head.weight"].T).log_softmax(-1)[0, :-1].gather(-1, ids[0, 1:, None])[:, 0]
+        model = add_output_layer(checkpoint, encoder, random=False, seed=0)
+        with torch.no_grad():
+            assert torch.allclose(model(ids, torch.ones_like(ids))[0], expected, atol=1e-5)
 
 
 def test_a_random_language_model_is_the_same_for_a_seed_and_knows_nothing(checkpoints: dict[str, Checkpoint]) -> None:

@@ -236,6 +236,18 @@ def test_the_key_of_a_realignment_is_pinned(monkeypatch: pytest.MonkeyPatch) -> 
     assert ref.key == "8c5451cfe723fb2dbe867c5b7b52ced1ec62a1c065d3219bef51c89ec87df238"
 
 
+def test_what_is_computed_with_an_adapter_depends_on_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored before it was loaded as PEFT loads it is not reused; that of other checkpoints is."""
+    adapter, versions = {"adapter": Path("/nowhere/adapter")}, {"peft": "1"}
+    monkeypatch.setattr(planning, "_version", lambda package: versions.get(package, "1"))
+    plain, older = keys(make_plan(request())), keys(make_plan(request(checkpoint=adapter)))
+    versions["peft"] = "2"
+    newer = keys(make_plan(request(checkpoint=adapter)))
+    assert keys(make_plan(request())) == plain
+    for other in (plain, newer):
+        assert {kind for kind in KINDS if other[kind] != older[kind]} == TRAINED
+
+
 def test_the_similarity_aligner_depends_on_the_checkpoint() -> None:
     by_similarity = {"recipe": {"aligner": "similarity"}}
     before = keys(make_plan(request(**by_similarity)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, first_line
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.models.family import Family, family_of
 
@@ -60,6 +60,8 @@ class Checkpoint:
     adapter: Path | None = None
     """The folder of a PEFT adapter that is merged into the weights on loading; all else is its base model's, but the
     checksums of weights and configuration cover both."""
+    tokenizer: Path | None = None
+    """The adapter's folder, if it has a tokenizer of its own that reads text otherwise than the base model's."""
 
 
 def resolve_checkpoint(
@@ -86,19 +88,22 @@ def resolve_checkpoint(
     folder, commit = _find(what, id_or_path, revision, offline, patterns)
     if (folder / ADAPTER_CONFIG).is_file():
         base = _base_of(what, folder, offline, trust_remote_code, allow_pickle)
+        tokenizer = _own_tokenizer(what, folder, base)
         return replace(
             base,
             id=id_or_path if commit else folder.name,
             revision=commit,
             config_sha256=_digest_both(base.config_sha256, folder / ADAPTER_CONFIG),
             weights_sha256=_digest_both(base.weights_sha256, folder / ADAPTER_WEIGHTS),
+            tokenizer_sha256=_digest(tokenizer) if tokenizer else base.tokenizer_sha256,
             adapter=folder,
+            tokenizer=folder if tokenizer else None,
         )
     config = _read_config(what, folder)
     _check_kind(what, config, trust_remote_code)
     weights = _weight_files(what, folder, allow_pickle)
-    tokenizer = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
-    if not any(path.name == "tokenizer.json" or path.name in _VOCABULARIES for path in tokenizer):
+    tokenizer = _tokenizer_files(folder)
+    if not tokenizer:
         raise UserError(f"{what}: {folder} has no tokenizer (tokenizer.json or a vocabulary); add it")
     # Code that is run is part of what the model computes.
     code = sorted(folder.glob("*.py")) if trust_remote_code else []
@@ -118,9 +123,12 @@ def resolve_checkpoint(
 
 
 def weight_files(checkpoint: Checkpoint) -> list[Path]:
-    """Return the files that hold a checkpoint's weights, without those of an adapter."""
-    name = "pytorch_model.bin" if checkpoint.pickled else "model.safetensors"
-    return _one_or_shards(f"checkpoint {checkpoint.id}", checkpoint.folder, name)
+    """Return the files of the model's weights, those of an adapter left out.
+
+    Raises:
+        UserError: they are no longer what `resolve_checkpoint` found.
+    """
+    return _weight_files(f"checkpoint {checkpoint.id}", checkpoint.folder, checkpoint.pickled)
 
 
 def _find(
@@ -211,6 +219,45 @@ def _base_of(what: str, folder: Path, offline: bool, trust_remote_code: bool, al
     if base.adapter is not None:
         raise UserError(f"{what} is an adapter of an adapter ({name}); merge that one first")
     return base
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    """The files of a tokenizer; none if they lack its vocabulary."""
+    files = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+    return files if any(path.name in ("tokenizer.json", *_VOCABULARIES) for path in files) else []
+
+
+def _own_tokenizer(what: str, folder: Path, base: Checkpoint) -> list[Path]:
+    """The files of an adapter's tokenizer; none if it has no tokenizer, or one that reads text as its base model's.
+
+    Most trainers write the tokenizer beside an adapter, whether tokens were added or not.
+
+    Raises:
+        UserError: it can't be loaded.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    files = _tokenizer_files(folder)
+    if not files or _digest(files) == base.tokenizer_sha256:
+        return []
+    settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": base.trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(base.folder, **settings)
+        ways = [_way_of_reading(AutoTokenizer.from_pretrained(at, config=config, **settings))
+                for at in (folder, base.folder)]  # fmt: skip
+    except Exception as error:  # the tokenizers library raises nothing more special for a damaged file
+        raise UserError(
+            f"{what}: the tokenizer in {folder}, or that of its base model, can't be loaded: {first_line(error)}; "
+            "get it again"
+        ) from error
+    return [] if ways[0] == ways[1] else files
+
+
+def _way_of_reading(tokenizer: Any) -> Any:
+    """All that decides which tokens a text becomes; not how texts are padded or truncated, which is decided here."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    parts = {name: part for name, part in content.items() if name not in ("truncation", "padding")}
+    return parts, tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token
 
 
 def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> None:

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, some
+from xrealign_bench.models.adapters import AdapterBase
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import load_config, quiet, read_weights
+from xrealign_bench.models.load import adapter_base, base_config, load_config, put_adapter, quiet, read_weights
 from xrealign_bench.models.text import has_embedding, run_tokenizer
-from xrealign_bench.models.weights import some
+from xrealign_bench.models.tied import set_parameter, tied_parameters
 
 
 class LanguageModel(nn.Module):
@@ -49,7 +50,7 @@ def add_output_layer(
 ) -> LanguageModel:
     """Put a decoder's blocks under the output layer of its checkpoint.
 
-    Where that is the table of input embeddings (tied), it is the encoder's own, realigned or not.
+    If that is the table of input embeddings in the weights as loaded (tied), it is the encoder's own, realigned or not.
 
     Args:
         checkpoint: what `resolve_checkpoint` found; a decoder.
@@ -62,17 +63,19 @@ def add_output_layer(
         UserError: the checkpoint lacks the layer, transformers knows no language model of this kind, or its tokens see
             those that come after them.
     """
-    config = load_config(checkpoint)
+    base = adapter_base(checkpoint)
     models: Any = AutoModelForCausalLM
     missing: list[str] = []
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         if random:
             code = checkpoint.trust_remote_code
-            whole = models.from_config(config, dtype=torch.float32, trust_remote_code=code)
+            whole = models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code)
         else:
-            whole, loaded = read_weights(models, checkpoint, config, **quantisation)
+            whole, loaded = read_weights(models, checkpoint, base_config(checkpoint), **quantisation)
             missing = sorted(loaded["missing_keys"])
+            if base is not None and not missing:
+                _put_adapter(checkpoint, base, whole)
     if missing:
         raise UserError(
             f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model ({some(missing)}); "
@@ -84,8 +87,7 @@ def add_output_layer(
             f"{type(whole.base_model).__name__} and not the {type(encoder).__name__} that is realigned; leave out the "
             "tasks that need a language model"
         )
-    setattr(whole, whole.base_model_prefix, encoder)
-    whole.tie_weights()
+    _replace_blocks(whole, encoder)
     model = LanguageModel(whole, encoder).eval()
     if _sees_ahead(model, tolerance=0.1 if quantisation else 1e-3):
         raise UserError(
@@ -107,6 +109,33 @@ def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
     with torch.no_grad():
         one, other = model.whole(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, 0]
     return bool((one - other).abs().max() > tolerance * one.std())
+
+
+def _put_adapter(checkpoint: Checkpoint, base: AdapterBase, whole: Any) -> None:
+    """Put the checkpoint's adapter on its language model, if it was trained on one: it may be for the output layer."""
+    if type(whole) is base.model_class:
+        put_adapter(checkpoint, base, whole, whole.base_model)
+    elif base.vocabulary is not None:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its adapter has {base.vocabulary} embeddings, and was trained on a "
+            f"{base.model_class.__name__}, without an output layer for as many; leave out the tasks that need a "
+            "language model"
+        )
+
+
+def _replace_blocks(whole: Any, encoder: nn.Module) -> None:
+    """Put the encoder in the place of a language model's blocks; what was tied to these is tied to it.
+
+    Whether it was is seen by the weights: a configuration may say otherwise than the file that was loaded.
+    """
+    inside = f"{whole.base_model_prefix}."
+    tied = tied_parameters(whole)
+    setattr(whole, whole.base_model_prefix, encoder)
+    for names in tied:
+        own = [name for name in names if name.startswith(inside)]
+        for name in names:
+            if own and name not in own:
+                set_parameter(whole, name, whole.get_parameter(own[0]))
 
 
 @dataclass(frozen=True)

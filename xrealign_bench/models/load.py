@@ -8,6 +8,8 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,13 +32,14 @@ from transformers import (
 from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
-from xrealign_bench.errors import UserError
-from xrealign_bench.models.adapters import load_adapter
+from xrealign_bench.errors import UserError, first_line, some
+from xrealign_bench.models.adapters import AdapterBase, find_adapter_base, load_adapter
 from xrealign_bench.models.blocks import find_blocks, output_width
-from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.checkpoint import ADAPTER_WEIGHTS, Checkpoint, weight_files
 from xrealign_bench.models.family import family_of
+from xrealign_bench.models.finite import check_finite_files, check_finite_training
 from xrealign_bench.models.text import limit_vocabulary
-from xrealign_bench.models.weights import some, untrained, wrapper_prefix
+from xrealign_bench.models.weights import untrained, wrapper_prefix
 
 _SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 """Shares of whole blocks that BART's kin leave out at random in training. They are set to none: a block whose output a
@@ -65,11 +68,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
-                checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+                checkpoint.tokenizer or checkpoint.folder,
+                local_files_only=True,
+                trust_remote_code=checkpoint.trust_remote_code,
+                **({} if checkpoint.tokenizer is None else {"config": config}),  # none is beside an adapter
             )
             tokenizer = _with_rules_of_file(checkpoint.folder, tokenizer)
     except Exception as error:  # the tokenizers library raises nothing more special for a damaged file
-        raise UserError(f"checkpoint {checkpoint.id}: its tokenizer can't be loaded: {_first_line(error)}") from error
+        raise UserError(f"checkpoint {checkpoint.id}: its tokenizer can't be loaded: {first_line(error)}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"checkpoint {checkpoint.id}: its tokenizer ({type(tokenizer).__name__}) is not a fast one, which is "
@@ -178,7 +184,7 @@ def load_encoder(
         output_width(encoder)
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
         raise UserError(
-            f"checkpoint {checkpoint.id}: its {type(encoder).__name__} can't read two tokens: {_first_line(error)}; "
+            f"checkpoint {checkpoint.id}: its {type(encoder).__name__} can't read two tokens: {first_line(error)}; "
             "mend its config.json or use another checkpoint"
         ) from error
     return encoder.eval()
@@ -189,30 +195,45 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
     Raises:
         OSError: the file can't be written.
+        TrainingError: a weight is not finite, so that nothing could be computed with it.
     """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    check_finite_training(state)
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, path)
+        save_file(state, path)
     except SafetensorError as error:
         if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
             raise
-        raise OSError(int(number[1]), _first_line(error), str(path)) from None
+        raise OSError(int(number[1]), first_line(error), str(path)) from None
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Read what `save_weights` wrote into a module of the same make.
 
     Raises:
-        UserError: the file can't be read, or its names or shapes are not exactly the module's.
+        UserError: the file can't be read, its names or shapes are not exactly the module's, or a weight is not finite.
     """
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"the weights {path} can't be read: {_first_line(error)}") from None
+        raise UserError(f"the weights {path} can't be read: {first_line(error)}") from None
     own = module.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) or [n for n, tensor in own.items() if tensor.shape != state[n].shape]
     if wrong:
         raise UserError(f"the weights {path} are of another model: {some(wrong)} don't fit")
+    check_finite_files("the weights of a stage", [path])
     module.load_state_dict(state)
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Read the checkpoint's weights once, and an adapter's, to see that they are finite.
+
+    Raises:
+        UserError: they are not, or are a pickle that is damaged or holds more than tensors.
+    """
+    with _pickles_refused(checkpoint):
+        own = [] if checkpoint.adapter is None else [checkpoint.adapter / ADAPTER_WEIGHTS]
+        check_finite_files(f"checkpoint {checkpoint.id}", [*weight_files(checkpoint), *own])
 
 
 def _from_config(checkpoint: Checkpoint) -> nn.Module:
@@ -225,27 +246,33 @@ def _from_config(checkpoint: Checkpoint) -> nn.Module:
 
 
 def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn.Module:
-    config = load_config(checkpoint)
-    whole = checkpoint.adapter is not None  # an adapter may be for the decoder too
-    models = AutoModel if whole else _class_of(config)
+    config = base_config(checkpoint)
+    base = adapter_base(checkpoint)
     model, loaded = read_weights(
-        models,
+        _class_of(config) if base is None else base.models,
         checkpoint,
         config,
         ignore_mismatched_sizes=True,  # they are refused below, by name
-        **_without_pooler(config),
+        **(_without_pooler(config) if base is None else {}),
         **quantisation,
     )
-    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
+    encoder = _encoder_of(model if base is None else model.base_model)
+    own = {id(tensor) for tensor in chain(encoder.parameters(), encoder.buffers())}
+    of_head = set() if base is None else {name for name, tensor in _named_tensors(model) if id(tensor) not in own}
+    missing = sorted(name for name in loaded["missing_keys"] - of_head if "pooler" not in name)
     if missing:
         raise UserError(f"checkpoint {checkpoint.id}: its weights lack {some(missing)}; get it again")
-    misfit = sorted(f"{name} {tuple(has)}" for name, has, _ in loaded["mismatched_keys"] if "pooler" not in name)
+    misfit = sorted(
+        f"{name} {tuple(has)}"
+        for name, has, _ in loaded["mismatched_keys"]
+        if "pooler" not in name and name not in of_head
+    )
     if misfit:
         raise UserError(
             f"checkpoint {checkpoint.id}: of its weights, {some(misfit)} don't fit its config.json; {_OTHER}"
         )
-    blocks = find_blocks(_encoder_of(model))
-    path = next(name for name, module in model.named_modules() if module is blocks)
+    blocks = find_blocks(encoder)
+    path = next(name for name, module in model.base_model.named_modules() if module is blocks)
     in_blocks = re.compile(rf"({re.escape(model.base_model_prefix)}\.)?{re.escape(path)}\.\d+\.")
     left = sorted(name for name in loaded["unexpected_keys"] if in_blocks.match(name))
     if foreign := sorted(set(left) - untrained(checkpoint, left)):
@@ -253,9 +280,33 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
             f"checkpoint {checkpoint.id}: its config.json has no place for its weights {some(foreign)}; {_OTHER}, or "
             "merge them if they are an adapter's"
         )
-    if checkpoint.adapter is not None:
-        model = load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}")
-    return _encoder_of(model)
+    if base is not None:
+        put_adapter(checkpoint, base, model, encoder)
+        if _without_pooler(config):
+            encoder.pooler = None  # type: ignore[assignment]
+    return encoder
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
+
+
+def put_adapter(checkpoint: Checkpoint, base: AdapterBase, model: Any, encoder: Any) -> None:
+    """Put the checkpoint's adapter on its base model, in place.
+
+    Args:
+        checkpoint: one with an adapter.
+        base: what `adapter_base` gives for it.
+        model: of the class `base.model_class`, with the base model's weights.
+        encoder: the part of it that is read; or the model itself.
+
+    Raises:
+        UserError: it doesn't fit or can't be merged.
+    """
+    assert checkpoint.adapter is not None
+    if base.vocabulary is not None:
+        model.resize_token_embeddings(base.vocabulary, mean_resizing=False)
+    load_adapter(model, checkpoint.adapter, f"checkpoint {checkpoint.id}", encoder)
 
 
 def read_weights(
@@ -264,8 +315,10 @@ def read_weights(
     """A model of transformers in float32 with the checkpoint's weights, and what transformers says of them.
 
     Raises:
-        UserError: they are a pickle that is damaged or holds more than tensors, or none or several of the model's.
+        UserError: they are not finite, are a pickle that is damaged or holds more than tensors, or are none or several
+            of the model's.
     """
+    check_weights(checkpoint)
 
     def read(**more: Any) -> tuple[Any, dict[str, Any]]:
         model, loaded = models.from_pretrained(
@@ -280,10 +333,17 @@ def read_weights(
         )
         return model, loaded
 
-    try:
+    with _pickles_refused(checkpoint):
         model, loaded = read(**more)
         prefix = wrapper_prefix(model, loaded, f"checkpoint {checkpoint.id}")
         return read(key_mapping={f"^{re.escape(prefix)}": ""}, **more) if prefix else (model, loaded)
+
+
+@contextmanager
+def _pickles_refused(checkpoint: Checkpoint) -> Iterator[None]:
+    """Make what torch raises of a pickle a `UserError`."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:
@@ -291,7 +351,7 @@ def read_weights(
             raise
         raise UserError(
             f"checkpoint {checkpoint.id}: its pickled weights can't be read as tensors alone, and nothing else is: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
 
 
@@ -309,7 +369,37 @@ def _encoder_of(model: Any) -> nn.Module:
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """The checkpoint's configuration, with no block left out at random and outputs that have names.
+    """The checkpoint's configuration, with no block left out at random, outputs that have names, and the vocabulary
+    of an adapter.
+
+    Raises:
+        UserError: it is refused, or an adapter's.
+    """
+    config = base_config(checkpoint)
+    base = adapter_base(checkpoint)
+    if base is not None and base.vocabulary is not None:
+        config.vocab_size = base.vocabulary
+    return config
+
+
+@lru_cache(maxsize=1)
+def adapter_base(checkpoint: Checkpoint) -> AdapterBase | None:
+    """The model that the checkpoint's adapter was trained on; None: it has none.
+
+    Raises:
+        UserError: its adapter can't be used.
+    """
+    if checkpoint.adapter is None:
+        return None
+    what = f"checkpoint {checkpoint.id}"
+    with quiet():
+        return find_adapter_base(
+            checkpoint.adapter, base_config(checkpoint), what, trust_remote_code=checkpoint.trust_remote_code
+        )
+
+
+def base_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """As `load_config`; of an adapter's checkpoint, the base model's configuration as it is.
 
     Raises:
         UserError: it is refused.
@@ -319,7 +409,7 @@ def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
             checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
         )
     except Exception as error:  # whatever the configuration's class finds wrong with its values
-        raise UserError(f"checkpoint {checkpoint.id}: its config.json is refused: {_first_line(error)}") from error
+        raise UserError(f"checkpoint {checkpoint.id}: its config.json is refused: {first_line(error)}") from error
     for name in _SKIPS_BLOCKS:
         if hasattr(config, name):
             setattr(config, name, 0.0)
@@ -346,7 +436,3 @@ def quiet() -> Iterator[None]:
         library_logging.set_verbosity(verbosity)
         if bars:
             library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

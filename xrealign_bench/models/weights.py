@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, some
 from xrealign_bench.models.checkpoint import Checkpoint, weight_files
+from xrealign_bench.models.finite import tensors_in
 
 _CONSTANTS = ("masked_bias", "inv_freq", "position_ids")
 """Buffers that older classes of transformers wrote beside their parameters."""
@@ -77,15 +77,9 @@ def _tensors(checkpoint: Checkpoint, ends: Set[str]) -> Iterator[tuple[str, Tens
     if not ends:
         return
     for path in weight_files(checkpoint):
-        if checkpoint.pickled:
-            for name, tensor in torch.load(path, map_location="cpu", weights_only=True).items():
-                if (end := _end_in(ends, name)) is not None:
-                    yield end, tensor
-            continue
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (it is no mapping)
-                if (end := _end_in(ends, name)) is not None:
-                    yield end, file.get_tensor(name)
+        for name, tensor in tensors_in(path):
+            if (end := _end_in(ends, name)) is not None:
+                yield end, tensor
 
 
 def _is_causal_mask(tensor: Tensor) -> bool:
@@ -100,8 +94,3 @@ def _is_causal_mask(tensor: Tensor) -> bool:
     square = tensor.reshape(size, size)
     binary = bool(((square == 0) | (square == 1)).all())
     return binary and bool(square.diagonal().all()) and torch.equal(square, square.tril())
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first of many names, for an error."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -610,4 +610,5 @@ def _tokenizer(checkpoint: Checkpoint) -> dict[str, str]:
 
 def _weights(checkpoint: Checkpoint) -> dict[str, str]:
     """The parts of a checkpoint that determine what it computes; not its name or place."""
-    return {"config": checkpoint.config_sha256, "weights": checkpoint.weights_sha256}
+    merged = {} if checkpoint.adapter is None else {"peft": _version("peft")}
+    return {"config": checkpoint.config_sha256, "weights": checkpoint.weights_sha256, **merged}

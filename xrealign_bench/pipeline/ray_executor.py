@@ -422,5 +422,7 @@ def _anywhere(sources: Sources) -> Sources:
     checkpoint = replace(sources.checkpoint, folder=sources.checkpoint.folder.absolute())
     if checkpoint.adapter is not None:
         checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())
+    if checkpoint.tokenizer is not None:
+        checkpoint = replace(checkpoint, tokenizer=checkpoint.tokenizer.absolute())
     root = sources.data_root
     return replace(sources, checkpoint=checkpoint, data_root=None if root is None else root.absolute())

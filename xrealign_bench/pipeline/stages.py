@@ -306,12 +306,15 @@ def _realigned(folder: Path, attention: str | None, sources: Sources) -> Any:
     """The encoder that a realignment left, whole or as an adapter of the checkpoint's."""
     if (folder / _WEIGHTS).is_file():
         return _load_encoder(sources, attention, seed=0, weights=folder / _WEIGHTS)
-    return load_adapter(_load_encoder(sources, attention, seed=0), folder / _ADAPTER, str(folder)).eval()
+    return _load_encoder(sources, attention, folder / _ADAPTER, seed=0)
 
 
-def _load_encoder(sources: Sources, attention: str | None, **which: Any) -> Any:
-    """The checkpoint's encoder as `load_encoder` gives it, to be computed with as this run wants it."""
+def _load_encoder(sources: Sources, attention: str | None, adapter: Path | None = None, **which: Any) -> Any:
+    """The checkpoint's encoder as `load_encoder` gives it, with a realigned adapter if there is one, to be computed
+    with as this run wants it."""
     encoder = load_encoder(sources.checkpoint, **which, quantisation=_quantisation(sources))
+    if adapter is not None:
+        load_adapter(encoder, adapter, str(adapter)).eval()
     if attention == "bidirectional":
         see_both_sides(encoder)
     compute_in(encoder, sources.precision, pick_device(sources.device))
