@@ -28,6 +28,7 @@ from xrealign_bench.models.device import (
     pick_device,
 )
 from xrealign_bench.models.freeze import select_blocks
+from xrealign_bench.models.load import check_weights
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
@@ -101,6 +102,7 @@ def prepare(options: Options) -> Plan:
     checkpoint = resolve_checkpoint(
         name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
     )
+    check_weights(checkpoint)  # before stored stages are reused that an older version computed with them
     _check_blocks(recipes, tasks, checkpoint)
     return _plan_locked(
         options.suite,

@@ -85,6 +85,9 @@ def encoder_vectors(
         layer: number of the block, from 0 at the bottom; None: the one that ends the lower two thirds, which
             of 12 blocks is SimAlign's layer 8.
         batch_size: windows at a time.
+
+    Returns:
+        What gives the vectors; it raises a UserError if one is not finite.
     """
     from xrealign_bench.models.blocks import find_blocks
 
@@ -117,6 +120,7 @@ def _embed(
     import torch
 
     from xrealign_bench.models.blocks import block_output
+    from xrealign_bench.models.finite import check_finite_outputs
     from xrealign_bench.models.text import collate, encode_words, pool_words
 
     windows = encode_words(tokenizer, sentences, max_length)
@@ -130,6 +134,7 @@ def _embed(
             pooled = pool_words(hidden, batch.starts, batch.ends, "mean").float().cpu()
             for row, number in enumerate(chosen):
                 of_window[number] = pooled[row, : len(windows[number].starts)]
+                check_finite_outputs(of_window[number], "vectors of words", encoder)
     of_sentence: list[list[Tensor]] = [[] for _ in sentences]
     for window, rows in zip(windows, of_window, strict=True):  # windows of a sentence are in order
         of_sentence[window.sentence].append(rows)

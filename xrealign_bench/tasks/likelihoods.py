@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.language_model import LanguageModel
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.sequences import collate_texts
-from xrealign_bench.tasks.finite import check_finite
 
 TOKENS_PER_BATCH = 1024
 """Padding included: with 256,000 tokens to choose from, their probabilities take 1 GB."""
@@ -37,7 +37,7 @@ def log_likelihoods(
         tokens_per_batch: of a batch at most, padding included.
 
     Raises:
-        TrainingError: a log-likelihood is not a finite number.
+        UserError: a likelihood is not finite.
     """
     sums = np.zeros(len(sequences))
     model.to(device).eval()
@@ -47,5 +47,5 @@ def log_likelihoods(
             rows = model(batch.input_ids.to(device), batch.attention_mask.to(device)).cpu().numpy().astype(np.float64)
             for number, row in zip(chosen, rows, strict=True):
                 sums[number] = row[starts[number] - 1 : len(sequences[number]) - 1].sum()
-    check_finite(sums)
+            check_finite_outputs(sums[chosen], "likelihoods of texts", model)
     return sums

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import QuestionData
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import SpanClassifier
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.passages import (
@@ -31,7 +32,6 @@ from xrealign_bench.models.passages import (
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.batches import Batch, finetune
-from xrealign_bench.tasks.finite import check_finite
 from xrealign_bench.tasks.metrics.answers import gold_of, hashed_tokens
 
 _ANSWERS = pa.list_(pa.list_(pa.int64()))
@@ -176,7 +176,7 @@ def answer(
         tokens_per_batch: sub-words of a batch at most, padding included.
 
     Raises:
-        TrainingError: the model's outputs are not finite numbers.
+        UserError: a logit is not finite.
     """
     questions, contexts = tables["questions"], tables["contexts"]
     windows = span_windows_of(tables["windows"])
@@ -242,5 +242,5 @@ def _logits(
             logits = model(batch.input_ids, batch.attention_mask, batch.token_types).float().cpu().numpy()
             for i, row in zip(chosen, logits, strict=True):
                 out[i] = row[: len(windows[i].input_ids)]
-                check_finite(out[i])
+                check_finite_outputs(out[i], "logits of answers", model)
     return out

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.data import TranslationData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
+from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.text import (
     Window,
@@ -32,7 +33,6 @@ from xrealign_bench.models.text import (
     windows_table,
 )
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.finite import check_finite
 
 _PAIRS = pa.schema({"example": pa.int32()})
 _PREDICTIONS = pa.schema({"example": pa.int32(), "forward": pa.int32(), "backward": pa.int32()})
@@ -136,8 +136,8 @@ def predict(
         tokens_per_batch: sub-words of a batch at most, padding included.
 
     Raises:
+        UserError: a sentence's vector is not finite.
         ValueError: the two sides are not equally many.
-        TrainingError: the model's outputs are not finite numbers.
     """
     sides = [windows_of(tables[name]) for name in ("sources", "targets")]
     if len(sides[0]) != len(sides[1]):
@@ -197,9 +197,8 @@ def _distinct_vectors(
             batch = [windows[first[place]] for place in chosen]
             padded = collate(batch, pad_id).to(device)
             rows = model(padded.input_ids, padded.attention_mask, padded.starts, padded.ends)
-            found = rows.cpu().numpy().astype(np.float64)
-            check_finite(found)
-            for window, row in zip(batch, found, strict=True):
+            check_finite_outputs(rows, "vectors of sentences", model)
+            for window, row in zip(batch, rows.cpu().numpy().astype(np.float64), strict=True):
                 vectors[window.sentence] = row
     return _Distinct(np.stack([vectors[index] for index in first.tolist()]), first, np.array(number))
 

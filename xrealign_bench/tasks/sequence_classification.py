@@ -15,13 +15,13 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import TextData
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import SequenceClassifier
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import Batch, finetune
-from xrealign_bench.tasks.finite import check_finite
 
 _EXAMPLES = pa.schema(
     {
@@ -115,7 +115,7 @@ def predict(
         tokens_per_batch: sub-words of a batch at most, padding included.
 
     Raises:
-        TrainingError: the model's outputs are not finite numbers.
+        UserError: a logit is not finite.
     """
     examples = tables["examples"]
     gold = examples["label"]
@@ -123,9 +123,9 @@ def predict(
     model.to(device).eval()
     with torch.inference_mode():
         for chosen in by_length([len(ids) for ids in examples["input_ids"]], tokens_per_batch):
-            logits = _logits(model, _batch(examples, chosen, pad_id).to(device)).float().cpu().numpy()
-            check_finite(logits)
-            predicted[chosen] = logits.argmax(-1)
+            logits = _logits(model, _batch(examples, chosen, pad_id).to(device))
+            check_finite_outputs(logits, "logits of labels", model)
+            predicted[chosen] = logits.argmax(-1).cpu().numpy()
     columns = {"example": examples["example"], "gold": gold, "predicted": predicted}
     return pa.table(columns, schema=_PREDICTIONS)
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.data import NOT_LABELLED, WordData
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.lengths import by_length
 from xrealign_bench.models.text import (
@@ -29,7 +30,6 @@ from xrealign_bench.models.text import (
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.batches import Batch, finetune
-from xrealign_bench.tasks.finite import check_finite
 from xrealign_bench.tasks.metrics.words import gold_of
 
 _SENTENCES = pa.schema(
@@ -167,8 +167,8 @@ def tag(
         As many labels a sentence as it has words.
 
     Raises:
+        UserError: a logit is not finite.
         ValueError: the windows don't cover every word once.
-        TrainingError: the model's outputs are not finite numbers.
     """
     predicted = [np.full(count, NOT_LABELLED, dtype=np.int64) for count in words]
     covered = 0
@@ -177,9 +177,9 @@ def tag(
         for chosen in by_length([len(w.input_ids) for w in windows], tokens_per_batch):
             batch = [windows[number] for number in chosen]
             padded = collate(batch, pad_id).to(device)
-            logits = classifier(padded.input_ids, padded.attention_mask, padded.starts).float().cpu().numpy()
-            check_finite(logits)
-            found = logits.argmax(-1)
+            logits = classifier(padded.input_ids, padded.attention_mask, padded.starts)
+            check_finite_outputs(logits[padded.starts >= 0], "logits of labels", classifier)
+            found = logits.argmax(-1).cpu().numpy()
             for window, row in zip(batch, found, strict=True):
                 count = len(window.starts)
                 predicted[window.sentence][window.first_word : window.first_word + count] = row[:count]
