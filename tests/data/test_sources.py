@@ -4,8 +4,9 @@ import pytest
 
 from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import load_words, locate_task
-from xrealign_bench.data.sources import open_data_set
+from xrealign_bench.data.sources import locate, open_data_set
 from xrealign_bench.errors import UserError
+from xrealign_bench.specs import HubData
 
 
 def words(root, language="en"):
@@ -33,6 +34,12 @@ def test_links_in_a_circle_end(root):
     assert words(root) == [["birds", "sing"]]
     layout = open_data_set(make_task().source, root, offline=True).layout
     assert {"en_x", "de_y", "en_x/other", "de_y/one"} == set(layout)
+
+
+def test_a_link_that_git_wrote_as_text_is_named(root):
+    (root / "org/tags/de_x").write_text("../../../elsewhere/de")
+    with pytest.raises(UserError, match=r"tags/de_x: is a file and not the folder of a config; if git wrote a link"):
+        locate(HubData(dataset="org/tags"), "de_x", "test", root, False)
 
 
 def test_a_link_to_nothing_is_named(root):

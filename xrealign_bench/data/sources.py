@@ -84,6 +84,11 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
             f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
         )
     if name not in data_set.layout:
+        if (Path(where) / name).is_file():
+            raise UserError(
+                f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
+                "there, clone the data set again with core.symlinks=true"
+            )
         raise unknown(f"config of {where}:", name, data_set.layout)
     splits = data_set.layout[name]
     if split not in splits:
