@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from unittest import mock
 import yaml
 
 from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.results.manifest import MANIFEST, seal
 
 SOURCE, TARGETS, SEEDS = "en", ["de", "sw", "th"], [3, 7]
 """One target in each tier: high, low, medium."""
@@ -192,6 +194,30 @@ def left_over(*folders: Path) -> list[Path]:
     return [p for folder in folders for p in [*folder.rglob("*.tmp"), *folder.glob(".work/*")]]
 
 
+def forge(path: Path, edit: Callable[[Any], object]) -> None:
+    """Edit a JSON file of a result, and its manifest with it, as a careful forger would."""
+    damage(path, edit)
+    seal(path.parent)
+
+
+def seal_bytes(path: Path, content: bytes) -> None:
+    """Write anything in place of a file of a result, and its digest into the manifest."""
+    path.write_bytes(content)
+
+    def record(manifest: Any) -> None:
+        entry = next(entry for entry in manifest["files"] if entry["name"] == path.name)
+        entry.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    damage(path.with_name(MANIFEST), record)
+
+
+def damage(path: Path, edit: Callable[[Any], object]) -> None:
+    """Edit a JSON file, and nothing else."""
+    content = json.loads(path.read_bytes())
+    edit(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
 def mean_by_language(result: Path, task: str, metric: str) -> dict[str, float]:
     """Of a result's scores, over its seeds."""
     by_language: dict[str, list[float]] = {}
@@ -207,4 +233,5 @@ def essence(result: Path) -> dict[str, Any]:
     for stage in content["stages"]:
         del stage["seconds"], stage["peak_memory_bytes"]
     del content["created"], content["command"]
-    return content | {path.name: path.read_bytes() for path in result.iterdir() if path.name != "result.json"}
+    own = ("result.json", "manifest.json")  # the manifest has the digest of result.json
+    return content | {path.name: path.read_bytes() for path in result.iterdir() if path.name not in own}

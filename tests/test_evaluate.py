@@ -568,7 +568,7 @@ def test_joint_realignment_is_in_the_result(new_world: WorldMaker, tmp_path: Pat
     weights_before = load_file(world.checkpoint / "model.safetensors")
     reached = [n for n in weights_before if n.startswith(("embeddings.", "encoder.layer.2."))]
     assert record.trained_parameters == sum(weights_before[name].size for name in reached)
-    assert "realign" not in {stage.kind for stage in result.stages}
+    assert "realign" not in {stage.stage_type for stage in result.stages}
     after = weights(world, "finetune", "mine", "model.safetensors")[3]
     alone = weights(world, "finetune", "finetune-only", "model.safetensors")[3]
     assert set(after) == set(alone)
@@ -588,10 +588,9 @@ def test_a_lower_precision_is_another_computation_and_recorded(new_world: WorldM
     assert ran.status == 0, ran.err
     assert read_result(world.result("finetune-only")) == plain  # both stand side by side
     result = read_result(world.result(f"finetune-only--{precision}"))
-    assert result.numerics == plain.numerics | {
-        "dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision],
-        "gradient_checkpointing": True,
-    }
-    shared = {(stage.kind, stage.key) for stage in result.stages} & {(s.kind, s.key) for s in plain.stages}
+    assert result.computed_with == plain.computed_with.model_copy(
+        update={"dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision], "gradient_checkpointing": True}
+    )
+    shared = {(s.stage_type, s.key) for s in result.stages} & {(s.stage_type, s.key) for s in plain.stages}
     assert {kind for kind, _ in shared} == {"tokenise"}
-    assert all(stage.batch_parts == 1 for stage in result.stages if stage.kind == "finetune")
+    assert all(stage.batch_parts == 1 for stage in result.stages if stage.stage_type == "finetune")

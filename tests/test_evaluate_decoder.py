@@ -129,7 +129,7 @@ LORA = RECIPE | {"name": "lora", "adapter": {"r": 2}, "schedule": {"batch_size":
 
 def with_adapter(world: World, whole: Any, result: str = "lora") -> tuple[Any, Path]:
     """A language model with the adapter that the first seed's realignment left, put on it by PEFT."""
-    stages = [stage for stage in read_result(world.result(result)).stages if stage.kind == "realign"]
+    stages = [stage for stage in read_result(world.result(result)).stages if stage.stage_type == "realign"]
     folder = Store(world.store).read("realign", stages[0].key).folder
     whole.model = PeftModel.from_pretrained(whole.model, folder / "adapter")
     return whole.eval(), folder
@@ -166,7 +166,7 @@ def test_an_adapter_is_realigned_beside_quantised_weights(world: World, tmp_path
     # Rounding moves the score, a little.
     assert 0 < abs(scored(quantised, "finetune-only--8bit")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
     result = read_result(quantised.result("lora--8bit"))
-    assert result.numerics["quantised"] == "8bit" and "bitsandbytes" in result.packages
+    assert result.computed_with.quantised == "8bit" and "bitsandbytes" in result.packages
     assert "--quantise 8bit" in command_of(result)
 
 
@@ -218,7 +218,7 @@ def test_a_decoder_that_sees_both_sides_is_realigned_and_fine_tuned_so(world: Wo
     kinds = Counter(entry.manifest.kind for entry in Store(tagging.store).entries())
     assert (kinds["realign"], kinds["finetune"], kinds["predict"]) == (1, 3, 6)
     logs = {
-        recipe: [stage.key for stage in read_result(tagging.result(recipe)).stages if stage.kind == "finetune"]
+        recipe: [stage.key for stage in read_result(tagging.result(recipe)).stages if stage.stage_type == "finetune"]
         for recipe in ("finetune-only", *recipes)
     }
     losses = [

@@ -23,6 +23,11 @@ from xrealign_bench.results.schema import digest_suite
 
 OTHER = "f" * 40
 KEYS = [("org/tags", "de_y", "test"), ("org/tags", "en_x", "test"), ("org/tags", "en_x", "train")]
+GOLD = [
+    ("de", 2, '{"example":[0,1],"gold":[[1,0],[1]],"scored":[[true,true],[true]]}'),
+    ("en", 1, '{"example":[0],"gold":[[1,0]],"scored":[[true,true]]}'),
+]
+"""Language, test examples and what their digest is of, by hand from the rows below: the task calls verbs 0, nouns 1."""
 
 
 @pytest.fixture
@@ -66,7 +71,16 @@ def lock_text(root: Path, revision: str | None = None, **changed: str) -> str:
             f"- {{dataset: {key[0]}, config: {key[1]}, split: {key[2]}, "
             f"revision: {revision or 'null'}, sha256: {sha256}}}"
         )
+    lines.append("gold:")
+    for language, count, content in GOLD:
+        sha256 = hashlib.sha256(content.encode()).hexdigest()
+        lines.append(f"- {{task: tags, language: {language}, examples: {count}, sha256: {sha256}}}")
     return "\n".join(lines) + "\n"
+
+
+def entries(text: str) -> str:
+    """A lock without the comments at its head."""
+    return text[text.index("splits:") :]
 
 
 def fetch(world: World, root: Path, *more: object) -> Ran:
@@ -88,7 +102,7 @@ def test_writing_a_lock_again_gives_the_same_bytes_and_keeps_its_comments(world:
     ran = fetch(world, root, "--write-lock")
     assert (ran.status, ran.err) == (0, "")
     first = lock_of(world).read_text()
-    assert first.splitlines()[-3:] == lock_text(root).splitlines()[-3:]
+    assert entries(first) == entries(lock_text(root))
     assert fetch(world, root, "--write-lock").status == 0
     assert lock_of(world).read_text() == first
     for revision in (None, COMMIT):  # local files know no commit; the lock's stays while they do
@@ -96,6 +110,13 @@ def test_writing_a_lock_again_gives_the_same_bytes_and_keeps_its_comments(world:
         assert fetch(world, root, "--write-lock").status == 0
         assert lock_of(world).read_text() == lock_text(root, revision)
     assert [p.name for p in world.folder.iterdir() if p.name.endswith(".tmp")] == []
+
+
+def test_gold_that_is_named_twice_is_refused(world: World, root: Path) -> None:
+    text = lock_text(root)
+    lock_of(world).write_text(text + text.splitlines()[-1] + "\n")
+    ran = fetch(world, root)
+    assert ran.status == 2 and "gold names tags en more than once; keep one" in ran.err
 
 
 def test_what_agrees_is_verified_and_runs(world: World, root: Path) -> None:
@@ -139,7 +160,9 @@ def test_all_problems_are_told_together(world: World, root: Path) -> None:
 
 
 def test_a_split_that_the_lock_lacks_is_told_with_the_remedy(world: World, root: Path) -> None:
-    lock_of(world).write_text("".join(lock_text(root).splitlines(keepends=True)[:-1]))
+    lock_of(world).write_text(
+        "".join(line for line in lock_text(root).splitlines(keepends=True) if "split: train" not in line)
+    )
     for ran in (dry_run(world, root), fetch(world, root)):
         assert ran.status == 2
         assert f"{lock_of(world)}: has no line for org/tags/en_x/train, which the suite reads" in ran.err
@@ -304,7 +327,7 @@ def test_a_lock_is_written_from_the_hub(
     write_task(world.suite, revision=revision)
     ran = online("fetch", "--suite", world.suite, "--write-lock")
     assert (ran.status, ran.err) == (0, "")
-    assert lock_of(world).read_text().splitlines()[-3:] == lock_text(root, commit).splitlines()[-3:]
+    assert entries(lock_of(world).read_text()) == entries(lock_text(root, commit))
     ran = online("fetch", "--suite", world.suite, "--json")
     assert {(s["state"], s["revision"]) for s in json.loads(ran.out)["splits"]} == {("verified", commit)}
 

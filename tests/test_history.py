@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.small import Ran, World, command
+from tests.small import Ran, World, command, forge
 from xrealign_bench.results.files import read_history, read_result
 
 Finished = tuple[World, Ran]
@@ -56,22 +56,23 @@ def test_a_seed_that_is_computed_again_makes_a_row_rerun(finished: Finished, res
 
 
 def test_what_does_not_hold_is_not_noted(finished: Finished, results: Path) -> None:
-    path = results / RECIPE / "result.json"
-    content = json.loads(path.read_text())
-    content["scores"][-1]["metrics"]["accuracy"] += 0.1
-    path.write_text(json.dumps(content))
-    assert verify(finished[0], results / RECIPE, "--seed", content["scores"][-1]["seed"], "--record").status == 2
+    def worse(content: Any) -> None:
+        score = next(score for score in content["scores"] if (score["language"], score["seed"]) == ("sw", 7))
+        score["metrics"]["accuracy"] = abs(score["metrics"]["accuracy"] - 0.1)
+
+    forge(results / RECIPE / "result.json", worse)
+    assert verify(finished[0], results / RECIPE, "--seed", 7, "--record").status == 2
     assert not (results / RECIPE / "history.json").exists()
 
 
 def test_a_withdrawn_row_stays_without_a_rank(results: Path) -> None:
     before = rows(results)
-    assert command("leaderboard", "withdraw", results / RECIPE, "--reason", "the <b>wrong</b> corpus").status == 0
+    assert command("leaderboard", "withdraw", results / RECIPE, "--reason", "the *wrong* | corpus").status == 0
     after = rows(results)
     assert before[RECIPE]["rank_low"] is not None and after[RECIPE]["rank_low"] is None
-    assert after[RECIPE]["unranked"][0].endswith(": the <b>wrong</b> corpus")
+    assert after[RECIPE]["unranked"][0].endswith(": the *wrong* | corpus")
     assert after[RECIPE]["xr"] == before[RECIPE]["xr"] and after["finetune-only"]["rank_low"] == 1
-    assert "| withdrawn |" in page(results) and "the &lt;b&gt;wrong" in page(results)
+    assert "| withdrawn |" in page(results) and "the \\*wrong\\* \\| corpus" in page(results)
     again = command("leaderboard", "withdraw", results / RECIPE, "--reason", "once more")
     assert (again.status, "is withdrawn already" in again.err) == (2, True)
     (table,) = results.parent.glob("*/leaderboard.csv")
@@ -88,9 +89,7 @@ def test_what_was_compared_with_a_withdrawn_baseline_has_no_rank(results: Path) 
 def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results: Path) -> None:
     assert verify(finished[0], results / RECIPE, "--record").status == 0
     right = read_result(results / RECIPE)
-    wrong = json.loads((results / RECIPE / "result.json").read_text())
-    wrong["predictions"][0]["sha256"] = "0" * 64
-    (results / RECIPE / "result.json").write_text(json.dumps(wrong))
+    forge(results / RECIPE / "result.json", lambda wrong: wrong["predictions"][0].update(sha256="0" * 64))
     assert rows(results)[RECIPE]["trust"] == "rescored"  # what was computed again was another
     by = finished[0].result(RECIPE)
     done = command("leaderboard", "correct", results / RECIPE, by, "--reason", "computed too coarsely")
@@ -108,7 +107,7 @@ def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results:
     [
         ("finetune-only", "wrong", "its recipe digest is not that of"),
         (RECIPE, "wrong", "there is nothing to correct"),
-        ("nowhere", "wrong", "no result.json in it"),
+        ("nowhere", "wrong", "no result in it"),
     ],
 )
 def test_what_is_no_correction_is_refused(results: Path, by: str, reason: str, told: str) -> None:
@@ -117,6 +116,25 @@ def test_what_is_no_correction_is_refused(results: Path, by: str, reason: str, t
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert told in ran.err
     assert before == {path: path.read_bytes() for path in results.rglob("*.json")}
+
+
+def test_a_damaged_result_is_not_sealed_by_what_is_noted_of_it(results: Path) -> None:
+    """Writing a history writes the manifest anew, which must not take damage for the result."""
+    path = next((results / RECIPE).glob("*.parquet"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    before = (results / RECIPE / "manifest.json").read_bytes()
+    ran = command("leaderboard", "withdraw", results / RECIPE, "--reason", "wrong")
+    assert ran.status == 2 and f"{path}: its sha256 is" in ran.err
+    assert (results / RECIPE / "manifest.json").read_bytes() == before
+    assert not (results / RECIPE / "history.json").exists()
+
+
+def test_a_reason_that_a_board_can_not_show_is_refused(results: Path) -> None:
+    for reason, told in (("the <b>wrong</b> corpus", "HTML"), ("=1+1", "formula"), ("x" * 501, "at most 500")):
+        ran = command("leaderboard", "withdraw", results / RECIPE, "--reason", reason)
+        assert (ran.status, ran.err.count("\n")) == (2, 1) and told in ran.err
+    assert not (results / RECIPE / "history.json").exists()
 
 
 def test_a_reason_is_needed(results: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.small import Ran, World, command, essence, write_checkpoint, write_recipe
+from tests.small import Ran, World, command, essence, forge, write_checkpoint, write_recipe
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_result
 
@@ -24,10 +23,8 @@ def copied(finished: Finished, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished[0].result(RECIPE), tmp_path / "result"))
 
 
-def change(folder: Path, edit: Callable[[Any], None]) -> None:
-    content = json.loads((folder / "result.json").read_text())
-    edit(content)
-    (folder / "result.json").write_text(json.dumps(content))
+def change(folder: Path, edit: Callable[[Any], object]) -> None:
+    forge(folder / "result.json", edit)
 
 
 def verify(world: World, result: Path, *more: object) -> Ran:
@@ -72,7 +69,7 @@ def test_a_score_that_is_not_computed_again_is_found(finished: Finished, copied:
 @pytest.mark.parametrize(("points", "status"), [(0.4, 0), (4, 2)])
 def test_on_another_machine_the_means_must_agree(finished: Finished, copied: Path, points: float, status: int) -> None:
     def elsewhere(content: Any) -> None:
-        content["numerics"]["threads"] = 77
+        content["compute_settings"]["threads"] = 77
         for score in content["scores"]:
             score["metrics"]["accuracy"] += points / 100
 
@@ -110,7 +107,7 @@ def test_the_command_that_is_printed_gives_the_result(new_world: Callable[..., W
     assert remark == f"# checkpoint tiny: the folder with weights of sha256 {result.checkpoint.weights_sha256}"
     assert f"torch=={result.packages['torch']}" in install and f"xrealign-bench=={result.harness_version}" in install
     threads, program, *words = shlex.split(line)
-    assert (threads, program) == (f"OMP_NUM_THREADS={result.numerics['threads']}", "xrealign-bench")
+    assert (threads, program) == (f"OMP_NUM_THREADS={result.computed_with.threads}", "xrealign-bench")
     words[words.index("small")] = str(world.suite)
     words[words.index("tiny")] = str(world.checkpoint)
     ran = command(*words, "--output", tmp_path / "o", "--store", tmp_path / "s")

@@ -54,7 +54,7 @@ def test_an_evaluation_gives_the_scores_of_one_process_and_is_found_again(world:
     assert (ran[1].out, ran[1].err) == ("", "")
     assert left_over(tmp_path / "stages", tmp_path / "two") == []
     (result,) = (tmp_path / "two").rglob("alignfreeze-front/result.json")
-    assert json.loads(result.read_text())["numerics"]["processes"] == 2
+    assert json.loads(result.read_text())["compute_settings"]["processes"] == 2
     again = start(command_line, tmp_path / "said", *arguments(world, *two))
     assert [one.status for one in again] == [0, 0]
     assert again[0].out == ran[0].out and "0 stages run, 17 found in the store" in again[0].err

@@ -11,16 +11,25 @@ from urllib.parse import unquote
 import pytest
 
 from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
-from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite, make_task, realignment
+from tests.scoring.builder import (
+    LANGUAGES,
+    TIERED,
+    Lang,
+    flat,
+    made_up,
+    make_result,
+    make_suite,
+    make_task,
+    realignment,
+)
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.table import Entry
 from xrealign_bench.results.files import write_comparison, write_result
 from xrealign_bench.results.schema import Gain
 
-NASTY = "a | b <script>alert(1)</script> [x](y) `c`\nd"
-NASTY_TITLE = "a | b <3> [x](y) `c` & d"
-"""The worst that a recipe may be called: specs refuse tags and line breaks."""
+NASTY = 'a | b < 1 > alert(1) & "d" [x](y) `c`'
+"""The most that the schema lets into a title or name."""
 
 
 def store(root: Path, *entries: Entry) -> Path:
@@ -38,7 +47,7 @@ def page(tmp_path: Path) -> Path:
     """The README of a board with a good, an equal, a limited row and the baseline."""
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
-    recipe = good.result.recipe.model_copy(update={"title": NASTY_TITLE})
+    recipe = good.result.recipe.model_copy(update={"title": NASTY})
     good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     results = store(
         tmp_path,
@@ -108,14 +117,14 @@ def test_ranks_as_shown(page: Path) -> None:
 
 
 def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(tmp_path: Path) -> None:
-    languages = [Lang(f"l{n}", "high", n / 10) for n in range(6)]
+    languages = [Lang(made_up(n), "high", n / 10) for n in range(6)]
     suite = make_suite(languages)
     some = {"suite": suite, "languages": languages[:1]}
-    scores = {"en": 0.9, "l0": 0.5}
+    scores = {"en": 0.9, "qaa": 0.5}
     parts = {"seed1": ((1,), None), "limit9": ((1, 2), 9)}
     results = [
         (
-            f"{recipe}--l0--{part}",
+            f"{recipe}--qaa--{part}",
             make_result(flat(scores, seeds), recipe=recipe, seeds=seeds, limit=limit, **some),
         )
         for recipe in ("finetune-only", "full")
@@ -126,13 +135,14 @@ def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(t
     page = board.read_text()
     reasons = re.findall(r"^- (\[.*\)): (.*)$", page, flags=re.MULTILINE)
     told = {tuple(re.findall(r"\[([^]]+)\]", links)): why for links, why in reasons}
+    few = "5 of 6 languages not evaluated"
     assert told == {
-        ("finetune-only--l0--limit9",): "limited to 9 examples; 5 of 6 languages not evaluated",
-        ("finetune-only--l0--seed1",): "5 of 6 languages not evaluated; seeds not evaluated: 2",
-        ("full--l0--limit9",): "limited to 9 examples; 5 of 6 languages not evaluated; not compared with finetune-only",
-        ("full--l0--seed1",): "5 of 6 languages not evaluated; seeds not evaluated: 2; not compared with finetune-only",
+        ("finetune-only--qaa--limit9",): f"limited to 9 examples; {few}",
+        ("finetune-only--qaa--seed1",): f"{few}; seeds not evaluated: 2",
+        ("full--qaa--limit9",): f"limited to 9 examples; {few}; not compared with finetune-only",
+        ("full--qaa--seed1",): f"{few}; seeds not evaluated: 2; not compared with finetune-only",
     }
-    assert "lqa" not in page
+    assert "qab" not in page
     # What several rows lack is told once.
     store(tmp_path / "again", *(Entry(Path(f"{n}"), results[0][1], None) for n in range(3)))
     page = build(tmp_path / "again" / "results", tmp_path / "again" / "out")[0].read_text()
@@ -141,13 +151,22 @@ def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(t
 
 def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:
     text = page.read_text()
-    assert "<script>" not in text
+    assert "< 1 >" not in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
     for table in tables:
         borders = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(borders) == 1
-    assert text.count("a \\| b &lt;script&gt;") == text.count("a \\| b &lt;3&gt;") == 1
+    assert text.count("a \\| b &lt; 1 &gt;") == 2
+
+
+def test_html_in_a_source_is_shown_as_text(tmp_path: Path) -> None:
+    """Where reported scores come from is a long text, and may have anything in it that is no control character."""
+    reported = make_result(flat(SCORES), reported="Someone <script>alert(1)</script>, 2026", stages=[])
+    files = build(store(tmp_path, Entry(Path("finetune-only"), reported, None)), tmp_path / "out")
+    pages = [files[0], *(files[0].parent / "results").rglob("*.md")]
+    assert any("&lt;script&gt;alert(1)" in each.read_text() for each in pages)
+    assert not any("<script" in each.read_text() for each in pages)
 
 
 def test_gains_are_told_once_and_not_of_rows_that_have_none(tmp_path: Path) -> None:
@@ -206,7 +225,7 @@ def test_building_twice_gives_the_same_bytes(page: Path) -> None:
 
 
 def test_nothing_to_build_from_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no result\.json in it or below"):
+    with pytest.raises(UserError, match="no result in it or below that can be shown"):
         build(tmp_path, tmp_path / "out")
 
 
@@ -284,7 +303,7 @@ def test_deviations_are_shown_from_three_seeds_on_with_the_ddof_that_the_board_t
     """One point more with each seed: the deviation is 1 with ddof 1 and the root of 2/3 with ddof 0."""
     scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2, 3)}
     computed = make_result(scores, seeds=(1, 2, 3))
-    reported = computed.model_copy(update={"ddof": 0, "reported": "a paper", "stages": []})
+    reported = computed.model_copy(update={"ddof": 0, "reported": "a paper", "compute_settings": None, "stages": []})
     both = {"computed": computed, "reported": reported}
     shown = {name: result for name, result in both.items() if case in (name, "both")}
     files = build(store(tmp_path, *(Entry(Path(name), each, None) for name, each in shown.items())), tmp_path / "out")

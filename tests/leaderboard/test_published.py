@@ -148,7 +148,11 @@ def test_the_script_writes_the_shipped_bytes(tmp_path: Path) -> None:
 
 
 def test_nothing_can_be_computed_from_them() -> None:
-    for words in (["rescore"], ["verify", "--offline"], ["reproduce"]):
+    """Neither scores from predictions nor a model; a comparison follows from the scores, and is checked."""
+    for words in (["verify", "--offline"], ["reproduce"]):
         ran = command(words[0], XLMR / "finetune-only", *words[1:])
         assert ran.status == 2
         assert "its scores are reported ones, there is nothing that they could be computed from" in ran.err
+    for recipe, said in (("finetune-only", "0 scores computed"), (RECIPES[1], "0 scores and 1 comparison computed")):
+        ran = command("rescore", XLMR / recipe)
+        assert ran.status == 0 and ran.out.startswith(said), ran

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 
 from tests.scoring.builder import coin_flips, write_system
-from tests.small import Ran, command
+from tests.small import Ran, command, damage, forge, seal_bytes
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.results.files import read_comparison, read_result, write_comparison
+from xrealign_bench.results.manifest import MANIFEST, seal
 from xrealign_bench.scoring.compare import compare
 
 CODES = ("en", "de", "fr", "th", "sw")
@@ -56,6 +59,7 @@ def results(tmp_path: Path) -> Path:
         write_system(root / folder, right, recipe=folder.name)
     path = write_comparison(root / FULL, compare(root / FULL, root / BASELINE, resamples=300, seed=5))
     path.write_text(json.dumps(as_version_2(json.loads(path.read_text()))))
+    seal(root / FULL)
     return root
 
 
@@ -129,21 +133,100 @@ def test_a_board_ranks_the_row_afterwards(results: Path, tmp_path: Path) -> None
 
 def test_a_comparison_that_can_not_be_read_is_told_and_stays(results: Path) -> None:
     path = results / FULL / "comparison.json"
-    for content, told in (("{", "is not JSON"), ('{"schema_version": 2}', "breaks the schema of version 2")):
-        path.write_text(content)
+    for content, told in (
+        ("{", "is not JSON"),
+        ('{"schema_version": 2}', "breaks the schema of version 2"),
+        (None, f"has 22 bytes and not the 21 of {MANIFEST}; restore it"),
+    ):
+        if content is None:  # damage
+            content = path.read_text() + " "
+            path.write_text(content)
+        else:
+            seal_bytes(path, content.encode())
         ran = recompare(results)
         assert (ran.status, ran.err.count("\n"), ran.out) == (2, 1, "")
         assert ran.err.startswith(f"error: {path}") and told in ran.err and path.read_text() == content
 
 
 def test_a_baseline_that_is_gone_is_told(results: Path) -> None:
-    (results / BASELINE / "result.json").unlink()
+    shutil.rmtree(results / BASELINE)
     ran = recompare(results)
-    assert (ran.status, ran.err.count("\n")) == (2, 1) and "no result.json in it" in ran.err
+    assert (ran.status, ran.err.count("\n")) == (2, 1) and "no result in it" in ran.err
 
 
 def test_results_without_comparisons_are_no_error(results: Path) -> None:
     (results / FULL / "comparison.json").unlink()
+    seal(results / FULL)
     ran = recompare(results)
     assert ran.status == 0 and counts(ran) == [] and "0 comparisons made again" in ran.err
     assert read_comparison(results / FULL) is None
+
+
+def test_a_result_without_a_manifest_gets_one(results: Path) -> None:
+    """As an earlier version left it."""
+    recompare(results)
+    whole = stored(results)
+    for folder in (FULL, BASELINE):
+        (results / folder / MANIFEST).unlink()
+    assert command("rescore", results).status == 2
+    assert recompare(results).status == 0
+    assert stored(results) == whole
+    assert command("rescore", results).status == 0
+
+
+def test_a_result_whose_scores_are_not_those_of_its_predictions_gets_none(results: Path) -> None:
+    (results / FULL / MANIFEST).unlink()
+    damage(results / FULL / "result.json", lambda content: content["scores"][0]["metrics"].update(accuracy=0.123))
+    before = stored(results)
+    ran = recompare(results)
+    assert ran.status == 2 and f"{results / FULL}: tags en 1: result.json says {{'accuracy': 0.123" in ran.err
+    assert {name: content for name, content in stored(results).items() if FULL.name in name} == {
+        name: content for name, content in before.items() if FULL.name in name
+    }
+    assert not (results / FULL / MANIFEST).exists()
+
+
+@pytest.mark.parametrize("name", ["predictions-tags.parquet", "result.json", "comparison.json"])
+def test_damage_is_not_sealed(results: Path, name: str) -> None:
+    """All of the folder is checked before the first file of it is written again."""
+    path = results / FULL / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    before = stored(results)
+    ran = recompare(results)
+    assert ran.status == 2 and f"{path}: has {len(whole) - 1:,} bytes and not the {len(whole):,}" in ran.err
+    after = stored(results)
+    assert {each for each in before if before[each] != after[each]} <= {
+        f"{BASELINE}/{n}" for n in (MANIFEST, "result.json")
+    }
+
+
+def test_a_forged_comparison_is_found_by_rescoring(results: Path) -> None:
+    """Sealed again by a careful forger: everything in it follows from the predictions."""
+    recompare(results)
+    path = results / FULL / "comparison.json"
+    whole = path.read_bytes()
+
+    def gain(content: Any) -> Any:
+        return content["tasks"][0]["gains"]["all"]
+
+    forgeries: dict[str, Callable[[Any], object]] = {
+        "gains": lambda content: content["gains"]["xr"].update(mean=0.3),
+        "tasks": lambda content: gain(content).update(low=gain(content)["low"] - 0.01),
+        "result_digest": lambda content: content.update(result_digest="0" * 64),
+        "baseline_digest": lambda content: content.update(baseline_digest="0" * 64),
+        "prior": lambda content: content.update(prior="99"),
+    }
+    for field, forgery in forgeries.items():
+        forge(path, forgery)
+        ran = command("rescore", results / FULL)
+        assert ran.status == 2 and f"{path}: is not what the predictions give, in {field}; evaluate again" in ran.err
+        seal_bytes(path, whole)
+    ran = command("rescore", results / FULL)
+    assert ran.status == 0
+    assert ran.out == "10 scores and 1 comparison computed again from the predictions: all equal\n"
+
+
+def test_a_comparison_of_an_earlier_scoring_is_not_taken_for_checked(results: Path) -> None:
+    ran = command("rescore", results / FULL)
+    assert ran.status == 2 and "comparison.json: is of scoring 1; 'xrealign-bench leaderboard recompare'" in ran.err

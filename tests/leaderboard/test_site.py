@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from tests.leaderboard.test_build import NASTY, NASTY_TITLE, store
+from tests.leaderboard.test_build import NASTY, store
 from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
 from tests.small import command
@@ -64,13 +64,15 @@ class Page(HTMLParser):
 
 
 def nasty_results(root: Path) -> Path:
-    """Four recipes, one of them limited; one has HTML in its title, its checkpoint's and a language's name."""
+    """Four recipes, one of them limited; one has markup in its title, its checkpoint's and a language's name; HTML
+    in the source of reported scores."""
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
-    recipe = good.result.recipe.model_copy(update={"title": NASTY_TITLE, "description": NASTY_TITLE})
+    recipe = good.result.recipe.model_copy(update={"title": NASTY, "description": NASTY})
     good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": NASTY, "weights_sha256": "9" * 64})
-    other = Entry(Path("results/other"), BASELINE.result.model_copy(update={"checkpoint": elsewhere}), None)
+    named = {"checkpoint": elsewhere, "reported": f"<script>{NASTY}</script>", "compute_settings": None}
+    other = Entry(Path("results/other"), BASELINE.result.model_copy(update=named), None)
     part = entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages)
     return store(root, BASELINE, good, entry("equal", 0.045, 0.035, 0.055), part, other)
 
@@ -127,7 +129,7 @@ def test_names_bring_no_markup(pages: list[Page]) -> None:
     assert len(told) > 5
     for page in pages:
         assert not [tag for tag, attributes in page.elements if tag == "script" and "src" not in attributes]
-    assert NASTY_TITLE in next(p for p in pages if p.path.match("mini/good.html")).text
+    assert NASTY in next(p for p in pages if p.path.match("mini/good.html")).text
 
 
 def test_ids_are_unique_and_pages_have_a_language_a_title_and_one_heading(pages: list[Page]) -> None:
@@ -332,4 +334,4 @@ def test_the_command_names_the_first_page(tmp_path: Path) -> None:
     ran = command("leaderboard", "site", store(tmp_path, BASELINE), "--output", tmp_path / "site")
     assert ran.status == 0 and ran.out.strip() == str(tmp_path / "site" / "index.html")
     ran = command("leaderboard", "site", tmp_path / "site", "--output", tmp_path / "other")
-    assert ran.status == 2 and "no result.json in it or below" in ran.err
+    assert ran.status == 2 and "no result in it or below that can be shown" in ran.err

@@ -13,6 +13,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.table import Entry, Row, make_boards, rank
 from xrealign_bench.results.schema import (
     Comparison,
+    ComputeSettings,
     History,
     HistoryEvent,
     LanguageChange,
@@ -59,7 +60,9 @@ def comparison_of(result: Result, baseline: Result, low: float, high: float, **f
 def entry(name: str, by: float, low: float, high: float, baseline: Result | None = None, **fields: Any) -> Entry:
     """A recipe that scores `by` more than the baseline everywhere, with a gain in that interval."""
     seeds = fields.get("seeds", (1, 2))
-    result = make_result(flat({code: score + by for code, score in SCORES.items()}, seeds), recipe=name, **fields)
+    result = make_result(
+        flat({code: min(score + by, 1.0) for code, score in SCORES.items()}, seeds), recipe=name, **fields
+    )
     return Entry(Path("results", name), result, comparison_of(result, baseline or BASELINE.result, low, high))
 
 
@@ -153,8 +156,8 @@ def test_a_row_without_comparison_says_so() -> None:
 
 def test_counts_worst_language_and_cost() -> None:
     stages = [
-        StageRecord(kind="realign", key="a", seconds=5.0, peak_memory_bytes=7),
-        StageRecord(kind="score", key="b", seconds=2.5),
+        StageRecord(stage_type="realign", key="a", seconds=5.0, peak_memory_bytes=7),
+        StageRecord(stage_type="score", key="b", seconds=2.5),
     ]
     row = rows_of(BASELINE, entry("full", 0.1, 0.09, 0.11, stages=stages, realignment=[realignment(1)]))["full"]
     assert row.tested is not None and (row.tested.helped, row.tested.harmed) == (3, 1)
@@ -267,7 +270,7 @@ def test_of_several_results_on_fresh_seeds_the_least_favourable_counts() -> None
 
 def test_fresh_seeds_confirm_no_row_that_was_computed_otherwise() -> None:
     """A result in bf16 is another row than one in fp32."""
-    _, fresh = on_fresh_seeds(0.01, 0.03, numerics={"device": "cpu", "dtype": "bfloat16", "threads": 1})
+    _, fresh = on_fresh_seeds(0.01, 0.03, compute_settings=ComputeSettings(device="cpu", dtype="bfloat16", threads=1))
     baseline, _ = on_fresh_seeds(0.01, 0.03)
     rows = rows_of(BASELINE, entry("full", 0.05, 0.04, 0.06), baseline, fresh)
     assert rows["full"].confirmation is None

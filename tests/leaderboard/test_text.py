@@ -1,7 +1,7 @@
 """Truth: hand-computed figures stand in the text, and it fits a terminal of 120 columns."""
 
 from tests.leaderboard.test_table import BASELINE, SCORES, comparison_of, entry
-from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
+from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, made_up, make_result, make_suite
 from xrealign_bench.leaderboard.text import ONE_SEED, render_evaluation, render_languages
 from xrealign_bench.results.schema import Result
 
@@ -94,13 +94,16 @@ def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
 
 
 def test_a_long_list_of_what_is_missing_is_counted() -> None:
-    languages = [Lang(f"l{n}", ("high", "medium", "low")[n % 3], n / 47) for n in range(46)]
+    languages = [Lang(made_up(n), ("high", "medium", "low")[n % 3], n / 47) for n in range(46)]
     result = make_result(
-        flat({"en": 1.0, "lqc": 0.5}, seeds=(1,)), languages=languages[3:4], suite=make_suite(languages), seeds=(1,)
+        flat({"en": 1.0, made_up(3): 0.5}, seeds=(1,)),
+        languages=languages[3:4],
+        suite=make_suite(languages),
+        seeds=(1,),
     )
     text = render_evaluation([result], [None])
     assert "Partial, so not ranked: 45 of 46 languages not evaluated; seeds not evaluated: 2.\n" in text
-    assert "l0" not in text and "l45" not in text
+    assert made_up(0) not in text and made_up(45) not in text
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
@@ -114,7 +117,9 @@ def test_what_is_missing_here_and_there_is_told_three_times() -> None:
 
 
 def test_the_text_fits_120_columns() -> None:
-    languages = [Lang(f"l{n}", ("high", "medium", "low")[n % 3], n / 47, name="Language " * 2) for n in range(46)]
+    languages = [
+        Lang(made_up(n), ("high", "medium", "low")[n % 3], n / 47, name="Language Language") for n in range(46)
+    ]
     scores = flat({"en": 1.0, **{language.code: 0.123456 for language in languages}})
     suite = make_suite(languages)
     names = [f"alignfreeze-front-similarity-{n}-of-many" for n in range(7)]

@@ -3,10 +3,12 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.scoring.builder import flat, make_result, write_system
+from tests.small import forge, seal_bytes
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import (
     find_results,
@@ -17,6 +19,7 @@ from xrealign_bench.results.files import (
     write_result,
     write_text,
 )
+from xrealign_bench.results.manifest import seal
 from xrealign_bench.scoring.compare import compare
 
 SCORES = flat({"en": 0.9, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": None})
@@ -49,26 +52,32 @@ def test_comparison_round_trip_and_absence(tmp_path: Path) -> None:
 
 def test_unknown_schema_version_is_refused_by_name(tmp_path: Path) -> None:
     path = write_result(tmp_path, make_result(SCORES))
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 7'))
+    forge(path, lambda content: content.update(schema_version=7))
     with pytest.raises(
-        UserError, match=r"result\.json: schema_version is 7; .* reads versions up to 2\. Install a newer"
+        UserError, match=r"result\.json: schema_version is 7; .* reads versions up to 3\. Install a newer"
     ):
         read_result(tmp_path)
 
 
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text('{\n "suite": ,\n}')
+    """By a reader that has checked the digest, and by what would write a manifest of it."""
+    path = write_result(tmp_path, make_result(SCORES))
+    seal_bytes(path, b'{\n "suite": ,\n}')
     with pytest.raises(UserError, match=r"result\.json:2: is not JSON"):
         read_result(tmp_path)
+    with pytest.raises(UserError, match=r"result\.json: is no file of a result"):
+        seal(tmp_path)
 
 
 def test_all_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
     path = write_result(tmp_path, make_result(SCORES))
-    content = json.loads(path.read_text())
-    del content["seeds"]
-    content["colour"] = "red"
-    content["scores"][3]["counted"] = "many"
-    path.write_text(json.dumps(content))
+
+    def wrong(content: Any) -> None:
+        del content["seeds"]
+        content["colour"] = "red"
+        content["scores"][3]["counted"] = "many"
+
+    forge(path, wrong)
     with pytest.raises(UserError) as caught:
         read_result(tmp_path)
     lines = str(caught.value).splitlines()
@@ -80,7 +89,7 @@ def test_all_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_missing_result_is_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no result\.json in it"):
+    with pytest.raises(UserError, match="no result in it"):
         read_result(tmp_path)
 
 
@@ -93,16 +102,19 @@ def test_result_is_not_written_before_its_predictions(tmp_path: Path) -> None:
 
 def test_predictions_are_checked_against_their_digest(tmp_path: Path) -> None:
     result = write_system(tmp_path, RIGHT)
-    table = read_predictions(tmp_path, result.predictions[0])
+    table = read_predictions(tmp_path, result.predictions[0], result.tasks[0])
     assert table.num_rows == 20
     path = tmp_path / result.predictions[0].file
     whole = path.read_bytes()
     path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(UserError, match=r"this is not the file that was written: restore it"):
+        read_predictions(tmp_path, result.predictions[0], result.tasks[0])
+    seal(tmp_path)  # the result still says which file its scores are of
     with pytest.raises(UserError, match="not the file that the scores were computed from"):
-        read_predictions(tmp_path, result.predictions[0])
+        read_predictions(tmp_path, result.predictions[0], result.tasks[0])
     path.unlink()
     with pytest.raises(UserError, match="missing"):
-        read_predictions(tmp_path, result.predictions[0])
+        read_predictions(tmp_path, result.predictions[0], result.tasks[0])
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(

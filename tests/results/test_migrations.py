@@ -3,6 +3,9 @@
 - result-1.json, result-1-reported.json, result-1-means.json and comparison-2.json: of commit aae6718, the last before
   Result 2 and Comparison 3 (demo full-random-10; AlignFreeze's DistilBERT joint-full-fast-align; the low-resource
   study's sentence-uriel-joshi2-10).
+- result-2.json, result-2-reported.json, result-2-means.json and history-1.json: of commit de4af69, the last
+  before Result 3 and History 2 (demo 1.0 alignfreeze-front with its history; AlignFreeze's DistilBERT and the
+  low-resource study's mBERT finetune-only).
 - comparison-1.json: of the commit before b8f4bea, which brought Comparison 2 (AlignFreeze's XLM-R full-lexicon).
 """
 
@@ -15,14 +18,24 @@ from typing import Any
 
 import pytest
 
+from tests.small import seal_bytes
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import read_comparison, read_result, write_comparison, write_result
+from xrealign_bench.results.files import (
+    read_comparison,
+    read_history,
+    read_result,
+    write_comparison,
+    write_history,
+    write_result,
+)
+from xrealign_bench.results.manifest import seal
 from xrealign_bench.results.migrations import MIGRATIONS, migrate
-from xrealign_bench.results.schema import Comparison, LanguageCount, Result, digest_evidence
+from xrealign_bench.results.schema import Comparison, History, LanguageCount, Result, digest_evidence
 
 OLD = Path(__file__).parent / "old"
-RESULTS = ("result-1", "result-1-reported", "result-1-means")
+RESULTS = ("result-1", "result-1-reported", "result-1-means", "result-2", "result-2-reported", "result-2-means")
 COMPARISONS = ("comparison-1", "comparison-2")
+HISTORIES = ("history-1",)
 
 
 def old(name: str) -> dict[str, Any]:
@@ -31,23 +44,41 @@ def old(name: str) -> dict[str, Any]:
 
 
 def laid(folder: Path, name: str, change: Callable[[dict[str, Any]], object] = lambda content: None) -> Path:
-    """An old file where results lie, changed."""
+    """An old file where results lie, changed, with a manifest."""
     content = old(name)
     change(content)
-    (folder / f"{name.partition('-')[0]}.json").write_text(json.dumps(content))
+    kind = name.partition("-")[0]
+    (folder / f"{kind}.json").write_text(json.dumps(old(name)))
+    seal(folder)
+    seal_bytes(folder / f"{kind}.json", json.dumps(content).encode())
     return folder
 
 
-@pytest.mark.parametrize(("name", "ddof"), zip(RESULTS, (1, 0, 1), strict=True))
+@pytest.mark.parametrize(("name", "ddof"), zip(RESULTS, (1, 0, 1, 1, 0, 1), strict=True))
 def test_an_old_result_says_what_it_said_and_which_ddof_its_deviations_have(
     tmp_path: Path, name: str, ddof: int
 ) -> None:
     """AlignFreeze's published deviations have ddof 0; the low-resource study's and those that boards compute have 1."""
     result = read_result(laid(tmp_path, name))
-    data = [record | {"repaired": {}} for record in old(name)["data"]]
-    assert result.model_dump(mode="json") == old(name) | {"schema_version": 2, "ddof": ddof, "data": data}
+    then, now = old(name), result.model_dump(mode="json")
+    numerics, settings = then.pop("numerics"), now.pop("compute_settings")
+    assert {key: settings[key] for key in numerics} == numerics if numerics else settings is None
+    stages = [{"stage_type": stage.pop("kind")} | stage for stage in then["stages"]]
+    data = [record | {"repaired": {}} for record in then["data"]]
+    assert now == then | {"schema_version": 3, "ddof": ddof, "stages": stages, "data": data}
     path = write_result(tmp_path, result.model_copy(update={"predictions": []}))  # whose files are not here
-    assert json.loads(path.read_text())["schema_version"] == 2
+    assert json.loads(path.read_text())["schema_version"] == 3
+    assert read_result(tmp_path) == result.model_copy(update={"predictions": []})
+
+
+def test_an_old_history_says_what_it_said(tmp_path: Path) -> None:
+    found, was = read_history(laid(tmp_path, "history-1")), old("history-1")["events"]
+    assert [event.what for event in found.events] == [event["what"] for event in was] == ["rerun", "corrected", "rerun"]
+    for event, then in zip(found.model_dump(mode="json")["events"], was, strict=True):
+        same = then.pop("same_numerics")
+        assert same is (True if then["what"] == "rerun" else None) and event == then | {"same_compute_settings": same}
+    path = write_history(tmp_path, found)
+    assert json.loads(path.read_text())["schema_version"] == 2 and read_history(tmp_path) == found
 
 
 def test_a_results_evidence_is_what_its_comparison_of_then_says(tmp_path: Path) -> None:
@@ -113,7 +144,7 @@ def test_what_was_migrated_is_stored_as_the_version_of_now(tmp_path: Path, name:
 
 
 def test_every_version_has_a_step_to_the_next_and_a_file_that_tries_it() -> None:
-    for model, files in ((Result, RESULTS), (Comparison, COMPARISONS)):
+    for model, files in ((Result, RESULTS), (Comparison, COMPARISONS), (History, HISTORIES)):
         now = model.model_fields["schema_version"].default
         assert sorted(MIGRATIONS[model.__name__]) == list(range(1, now))
         assert {old(name)["schema_version"] for name in files} == set(range(1, now))
@@ -125,10 +156,14 @@ def test_a_step_changes_nothing_that_it_was_given() -> None:
     assert content == old("comparison-1")
 
 
-READ: dict[str, Callable[[Path], object]] = {"result": read_result, "comparison": read_comparison}
+READ: dict[str, Callable[[Path], object]] = {
+    "result": read_result,
+    "comparison": read_comparison,
+    "history": read_history,
+}
 
 
-@pytest.mark.parametrize(("name", "known"), [("result-1", 2), ("comparison-2", 3)])
+@pytest.mark.parametrize(("name", "known"), [("result-1", 3), ("comparison-2", 3), ("history-1", 2)])
 @pytest.mark.parametrize("version", [4, 0, None, "1", 2.5, [1]])
 def test_a_version_that_is_not_known_is_refused_and_both_are_named(
     tmp_path: Path, name: str, known: int, version: object
@@ -155,6 +190,11 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "gains are a list": ("comparison-2", lambda c: c.update(gains=[])),
     "a gain is a number": ("comparison-2", lambda c: c["gains"].update(xr=0.1)),
     "a task without gains": ("comparison-2", lambda c: c["tasks"][0].pop("gains")),
+    "no numerics": ("result-2", lambda c: c.pop("numerics")),
+    "stages are null": ("result-2", lambda c: c.update(stages=None)),
+    "a stage is a text": ("result-2", lambda c: c.update(stages=["finetune"])),
+    "no events": ("history-1", lambda c: c.pop("events")),
+    "an event is a text": ("history-1", lambda c: c.update(events=["rerun"])),
 }
 
 
@@ -163,12 +203,11 @@ def test_a_broken_old_file_is_told_in_one_sentence(
     tmp_path: Path, name: str, change: Callable[[dict[str, Any]], object]
 ) -> None:
     laid(tmp_path, name, change)
+    kind = name.partition("-")[0]
     with pytest.raises(UserError) as caught:
-        read_comparison(tmp_path)
+        READ[kind](tmp_path)
     said = str(caught.value)
-    assert said.startswith(
-        f"{tmp_path / 'comparison.json'}: breaks the schema of version {old(name)['schema_version']} "
-    )
+    assert said.startswith(f"{tmp_path / kind}.json: breaks the schema of version {old(name)['schema_version']} ")
     assert said.endswith("; restore the file") and "\n" not in said
 
 
@@ -179,5 +218,5 @@ def test_a_broken_old_result_is_told_by_its_fields(tmp_path: Path) -> None:
 
 
 def test_what_has_no_steps_stays_as_it_is() -> None:
-    content = {"schema_version": 1, "events": []}
-    assert migrate(content, "History", 1) == content
+    content = {"schema_version": 2, "events": []}
+    assert migrate(content, "History", 2) == content

@@ -10,20 +10,20 @@ from xrealign_bench.results.schema import Score
 from xrealign_bench.scoring.aggregate import TIERS, summarise
 
 BY_LANGUAGE = {"en": 1.0, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}
-FIVE_A_TIER = [Lang(f"{tier[0]}{number}", tier) for tier in TIERS for number in range(5)]
+FIVE_A_TIER = [Lang(f"{tier[0]}q{letter}", tier) for tier in TIERS for letter in "abcde"]
 """Five languages of each tier: just enough for a tier to enter a score."""
 
 
 def _by_tier(high: float, medium: float, low: float) -> dict[str, float | None]:
     """The first language of a tier has 0.1 more than the mean, the second 0.1 less."""
     means = {"h": high, "m": medium, "l": low}
-    spread = {"0": 0.1, "1": -0.1}
-    return {"en": 1.0} | {each.code: means[each.code[0]] + spread.get(each.code[1], 0.0) for each in FIVE_A_TIER}
+    spread = {"a": 0.1, "b": -0.1}
+    return {"en": 1.0} | {each.code: means[each.code[0]] + spread.get(each.code[2], 0.0) for each in FIVE_A_TIER}
 
 
 def test_xr_score_is_the_mean_of_the_tier_means_without_the_source() -> None:
-    languages = [*FIVE_A_TIER, *(Lang(f"x{number}", "high") for number in range(5))]
-    scores = flat(_by_tier(0.7, 0.5, 0.2) | {f"x{number}": 0.9 for number in range(5)})
+    languages = [*FIVE_A_TIER, *(Lang(f"xq{letter}", "high") for letter in "abcde")]
+    scores = flat(_by_tier(0.7, 0.5, 0.2) | {f"xq{letter}": 0.9 for letter in "abcde"})
     summary = summarise(make_result(scores, languages=languages))
     assert summary.groups["high"].mean == pytest.approx(0.8)  # (5 x 0.7 + 5 x 0.9) / 10
     assert summary.xr.mean == pytest.approx((0.8 + 0.5 + 0.2) / 3)
@@ -33,8 +33,8 @@ def test_xr_score_is_the_mean_of_the_tier_means_without_the_source() -> None:
 
 
 def test_a_tier_of_four_languages_enters_no_score() -> None:
-    languages = [each for each in FIVE_A_TIER if each.code != "lqd"]
-    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code != "lqd"})
+    languages = [each for each in FIVE_A_TIER if each.code != "lqe"]
+    scores = flat({code: value for code, value in _by_tier(0.7, 0.5, 0.2).items() if code != "lqe"})
     summary = summarise(make_result(scores, languages=languages))
     assert summary.tasks["tags"].score_groups == ("high", "medium")
     assert summary.xr.mean == pytest.approx((0.7 + 0.5) / 2)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.scoring.builder import LANGUAGES, Lang, coin_flips, make_result, make_suite, make_task, write_system
+from tests.scoring.builder import LANGUAGES, Lang, coin_flips, made_up, make_result, make_suite, make_task, write_system
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import read_result, write_result
 from xrealign_bench.results.schema import Comparison, DataRecord
@@ -341,7 +341,7 @@ def test_gains_over_tasks_are_means_of_the_tasks(tmp_path: Path) -> None:
 
 def _reported_study(folder: Path, gains: np.ndarray) -> Comparison:
     """Compare two reported results whose gains are these (seeds, languages)."""
-    seeds, codes = list(range(len(gains))), [f"x{number}" for number in range(gains.shape[1])]
+    seeds, codes = list(range(len(gains))), [made_up(number) for number in range(gains.shape[1])]
     languages = [Lang(code, "high") for code in codes]
     suite, tasks = make_suite(languages, seeds=seeds), [make_task(codes=["en", *codes])]
     for name, share in (("full", 1.0), ("finetune-only", 0.0)):

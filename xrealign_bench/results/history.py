@@ -7,8 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.files import HISTORY, read_history, read_result, write_history
+from xrealign_bench.results.manifest import check_folder
 from xrealign_bench.results.rescore import rescore
 from xrealign_bench.results.schema import History, HistoryEvent, Result, digest_evidence
 
@@ -64,9 +67,18 @@ def correct(folder: Path, by: Path, reason: str) -> None:
 def _event(what: Literal["corrected", "withdrawn"], result: Result, reason: str) -> HistoryEvent:
     if not reason.strip():
         raise UserError("the reason is empty; it stands on the board, so write what is or was wrong")
-    return HistoryEvent(what=what, on=date.today(), evidence=digest_evidence(result), reason=reason)
+    try:
+        return HistoryEvent(what=what, on=date.today(), evidence=digest_evidence(result), reason=reason)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"the reason '{reason[:80]}' can't stand on a board: {said}") from None
 
 
 def add_event(folder: Path, event: HistoryEvent) -> None:
-    """Note something that happened to the result in a folder, after all that is noted there."""
+    """Note something that happened to the result in a folder, after all that is noted there.
+
+    Raises:
+        UserError: the folder is damaged, which the new manifest would hide.
+    """
+    check_folder(folder)
     write_history(folder, History(events=[*read_history(folder).events, event]))

@@ -21,6 +21,7 @@ from xrealign_bench.results.files import (
     write_history,
     write_result,
 )
+from xrealign_bench.results.manifest import check_folder
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.scoring.recompute import seal_unsealed
 
@@ -42,7 +43,7 @@ def recompare(root: Path) -> list[Recompared]:
     A result of an earlier version, which has no manifest, is rescored and gets one. Baseline, resamples and seed stay.
 
     Raises:
-        UserError: a result can't be read or is not what its predictions give, or a comparison can't be made.
+        UserError: a result is damaged, can't be read or is not what its predictions give, or a comparison can't be made.
     """
     folders = find_results(root)
     if not folders:
@@ -55,11 +56,14 @@ def recompare(root: Path) -> list[Recompared]:
 
 def _describe_again(folder: Path) -> None:
     seal_unsealed(folder)
-    result = read_result(folder)
+    # What is written below seals the folder anew: damage must not be sealed with it.
+    check_folder(folder)
+    result, history = read_result(folder), read_history(folder)
+    read_comparison(folder)
     described = [describe_language(result.suite, each.code, result.checkpoint.id) for each in result.languages]
     write_result(folder, result.model_copy(update={"languages": described}))
     if (folder / HISTORY).is_file():
-        write_history(folder, read_history(folder))
+        write_history(folder, history)
 
 
 def _compare_again(folder: Path) -> Recompared:
