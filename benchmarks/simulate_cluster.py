@@ -94,7 +94,7 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
     for task in TASKS:
         columns: dict[str, Any] = dict(task.columns)
         configs = {code: code for code in ["en", *languages]}
-        if task.kind == "retrieval":
+        if task.task_type == "retrieval":
             columns = {"text": "en", "text_pair": {code: code for code in languages}}
             configs.pop("en")
         for code in configs:
@@ -104,7 +104,7 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
                 texts = {"a": [f"{code} {split}", "text"], "b": ["more", "text"], "y": ["a", "b"]}
                 pq.write_table(pa.table(texts | {"row": [task.name, task.name]}), path)
         spec = {
-            "name": task.name, "title": task.name, "licence": "CC0", "kind": task.kind,
+            "name": task.name, "title": task.name, "licence": "CC0", "kind": task.task_type,
             "source": {"kind": "hub", "dataset": f"bench/{task.name}"}, "configs": configs, "columns": columns,
             **task.more,
         }  # fmt: skip

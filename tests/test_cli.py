@@ -682,7 +682,7 @@ def test_validate_knows_the_aligners(tmp_path: Path) -> None:
 
 
 def test_rescore_of_nothing(tmp_path: Path) -> None:
-    assert is_bad_input(command("rescore", tmp_path), "no result.json in it")
+    assert is_bad_input(command("rescore", tmp_path), "no result in it")
 
 
 def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -> None:
@@ -695,7 +695,7 @@ def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -
 
 
 def test_leaderboard_of_nothing(tmp_path: Path) -> None:
-    assert is_bad_input(command("leaderboard", "build", tmp_path), "no result.json")
+    assert is_bad_input(command("leaderboard", "build", tmp_path), "no result in it")
     assert is_bad_input(command("leaderboard", "build", tmp_path / "none"), "no such folder")
 
 

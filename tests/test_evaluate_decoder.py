@@ -21,6 +21,7 @@ import xrealign_bench
 from tests.data.hub_folder import write_rows
 from tests.small import RECIPE, SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
+from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.command import command_of
 from xrealign_bench.results.files import read_comparison, read_result
@@ -130,7 +131,8 @@ LORA = RECIPE | {"name": "lora", "adapter": {"r": 2}, "schedule": {"batch_size":
 def with_adapter(world: World, whole: Any, result: str = "lora") -> tuple[Any, Path]:
     """A language model with the adapter that the first seed's realignment left, put on it by PEFT."""
     stages = [stage for stage in read_result(world.result(result)).stages if stage.stage_type == "realign"]
-    folder = Store(world.store).read("realign", stages[0].key).folder
+    folders = [Store(world.store).read("realign", stage.key).folder for stage in stages]
+    folder = next(each for each in folders if read_json(each / "log.json")["record"]["seed"] == SEEDS[0])
     whole.model = PeftModel.from_pretrained(whole.model, folder / "adapter")
     return whole.eval(), folder
 

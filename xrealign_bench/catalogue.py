@@ -312,7 +312,7 @@ def _tasks() -> list[dict[str, Any]]:
         {
             "name": t.name,
             "title": t.title,
-            "kind": t.kind,
+            "task_type": t.task_type,
             "languages": len(t.languages),
             "metric": t.metric,
             "licence": t.licence,

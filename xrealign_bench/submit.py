@@ -250,7 +250,9 @@ def _prediction_problems(folder: Path, result: Result) -> Iterator[str]:
                     f"labels are not the {known.examples} of {result.suite.id}; evaluate it with the suite's data"
                 )
             if task.finetunes or result.recipe.realigns:
-                predicted = [name for name in SCORING[task.kind].columns if name not in SCORING[task.kind].from_data]
+                predicted = [
+                    name for name in SCORING[task.task_type].columns if name not in SCORING[task.task_type].from_data
+                ]
                 per_seed[seed].append(digest({name: cell[name].to_pylist() for name in predicted}))
     for one, other in combinations(result.seeds, 2):
         if per_seed[one] and per_seed[one] == per_seed[other]:

@@ -20,7 +20,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.language_model import add_output_layer, encode_for_likelihood
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
-from xrealign_bench.specs import Kind, Task
+from xrealign_bench.specs import Task, TaskType
 from xrealign_bench.tasks.kinds import KINDS
 from xrealign_bench.tasks.likelihoods import log_likelihoods
 
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
 TEXTS = ["On Monday twelve euros", "On the 17th of March", "fifty cents and twelve euros"]
 SAID = {"title": "Said", "licence": "none", "source": {"kind": "hub", "dataset": "org/said"}, "configs": {"en": "en"}}
-SPECS: dict[Kind, dict[str, Any]] = {
+SPECS: dict[TaskType, dict[str, Any]] = {
     "prompted_classification": {
         "columns": {"text": "a", "label": "l"}, "labels": ["A", "B"],
         "prompt": "{text} {label} fifty", "verbalisers": {"A": "and", "B": "or"},
@@ -36,7 +36,7 @@ SPECS: dict[Kind, dict[str, Any]] = {
     "language_modelling": {"columns": {"text": "a"}, "metric": "compression"},
 }  # fmt: skip
 TASKS = {kind: Task.model_validate({**SAID, **own, "name": "said", "kind": kind}) for kind, own in SPECS.items()}
-DATA: dict[Kind, Any] = {
+DATA: dict[TaskType, Any] = {
     "prompted_classification": TextData("en", [0, 1, 2], TEXTS, None, [0, 1, 0], {}, PLACE),
     "language_modelling": PlainTextData("en", [0, 1, 2], TEXTS, {}, PLACE),
 }

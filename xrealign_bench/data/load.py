@@ -13,7 +13,7 @@ from xrealign_bench.data.sources import Located
 from xrealign_bench.data.tagged_words import load_words
 from xrealign_bench.data.task_data import Split
 from xrealign_bench.data.translations import load_translations
-from xrealign_bench.specs import Kind, Task
+from xrealign_bench.specs import Task, TaskType
 
 
 class Examples(Protocol):
@@ -26,7 +26,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
 
-_LOADERS: Mapping[Kind, Callable[[Task, str, Split, Path | None, bool, int | None], Examples]] = {
+_LOADERS: Mapping[TaskType, Callable[[Task, str, Split, Path | None, bool, int | None], Examples]] = {
     "token_classification": load_words,
     "sequence_classification": load_texts,
     "question_answering": load_questions,
@@ -47,4 +47,4 @@ def load_examples(
     Raises:
         UserError: no such language, no data, or data that break what the kind of task asks for.
     """
-    return _LOADERS[task.kind](task, language, split, data_root, offline, limit)
+    return _LOADERS[task.task_type](task, language, split, data_root, offline, limit)

@@ -261,7 +261,7 @@ def _plan_task_data(plan: Plan, task: Task) -> None:
     source = plan.request.suite.source_language
     if task.finetunes:
         plan.train[task.name] = plan.add(_tokenise(plan.request, task, source, "train"))
-    elif task.kind == "retrieval" and task.text_language != source:
+    elif task.task_type == "retrieval" and task.text_language != source:
         raise UserError(
             f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the suite "
             f"'{plan.request.suite.name}' is '{source}'; choose another task"
@@ -369,7 +369,7 @@ def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
     corpora = {settings["data"]: settings["corpus"] for settings in read.values() if "corpus" in settings}
     for (name, language), ref in plan.test.items():
         task, corpus = plan.stages[ref].settings["task"], corpora.get(plan.stages[ref].settings["data"])
-        if task.kind != "retrieval" or corpus is None:
+        if task.task_type != "retrieval" or corpus is None:
             continue
         if corpus.pairs is None or corpus.pairs > task.skip_examples:
             raise UserError(

@@ -114,7 +114,7 @@ def _gpu_memory(sources: Sources) -> Iterator[dict[str, int]]:
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
-    kind = KINDS[task.kind]
+    kind = KINDS[task.task_type]
     data = load_examples(task, language, split, sources.data_root, sources.offline, settings["limit"])
     tables, altered = kind.encode(task, data, _tokenizer(sources.checkpoint), settings["max_length"])
     for name, table in tables.items():
@@ -217,7 +217,7 @@ def _realignment_record(
 
 def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
     seed, task = settings["seed"], settings["task"]
-    kind = KINDS[task.kind]
+    kind = KINDS[task.task_type]
     attention = settings.get("attention")
     if settings["initialisation"] == "realigned":
         encoder = _realigned(inputs["encoder"], attention, sources)
@@ -294,9 +294,9 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         model, pad_id = _as_it_is(inputs.get("encoder"), *given, attention, sources, _without_language(task))
         write_json(out / "log.json", {"encoder_parameters": model.encoder.num_parameters()})
     tables = _read_tables(inputs["test"])
-    predictions = KINDS[task.kind].predict(model, pad_id, tables, task, device=pick_device(sources.device))
+    predictions = KINDS[task.task_type].predict(model, pad_id, tables, task, device=pick_device(sources.device))
     write_table(out / "predictions.parquet", predictions)
-    score = SCORING[task.kind].score(task, predictions.to_pydict())
+    score = SCORING[task.task_type].score(task, predictions.to_pydict())
     write_json(out / "score.json", {"examples": len(predictions), **score})
     tokens = sum(len(ids) for rows in tables.values() for ids in rows.get("input_ids", ()))
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
@@ -327,7 +327,7 @@ def _load_encoder(sources: Sources, attention: str | None, adapter: Path | None 
 def _trained(weights: Path, attention: str | None, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
     encoder = _load_encoder(sources, attention, initialisation="random", seed=0)
-    model = KINDS[task.kind].new_model(encoder, task)
+    model = KINDS[task.task_type].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
 
@@ -344,7 +344,7 @@ def _as_it_is(
     if task.reads_language_model:
         random, bits = initialisation == "random", _quantisation(sources)
         encoder = add_output_layer(sources.checkpoint, encoder, random=random, seed=seed, quantisation=bits)
-    return KINDS[task.kind].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
+    return KINDS[task.task_type].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
 def forget_models() -> None:

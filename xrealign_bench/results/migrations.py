@@ -22,21 +22,21 @@ def _result_1_to_2(content: Content) -> Content:
 
 
 def _result_2_to_3(content: Content) -> Content:
-    """Rename `numerics` to `compute_settings`, null for reported results, and a stage's `kind` to `stage_type`."""
+    """Rename `numerics` to `compute_settings`, null if reported, and `kind` to `stage_type` and `task_type`."""
     renamed = {key: value for key, value in content.items() if key != "numerics"}
-    stages = [
-        {("stage_type" if key == "kind" else key): value for key, value in stage.items()} for stage in content["stages"]
-    ]
-    return renamed | {"compute_settings": content["numerics"] or None, "stages": stages}
+    stages = [_renamed(stage, "kind", "stage_type") for stage in content["stages"]]
+    tasks = [_renamed(task, "kind", "task_type") for task in content["tasks"]]
+    return renamed | {"compute_settings": content["numerics"] or None, "stages": stages, "tasks": tasks}
 
 
 def _history_1_to_2(content: Content) -> Content:
     """Rename `same_numerics` of an event to `same_compute_settings`."""
-    events = [
-        {("same_compute_settings" if key == "same_numerics" else key): value for key, value in event.items()}
-        for event in content["events"]
-    ]
+    events = [_renamed(event, "same_numerics", "same_compute_settings") for event in content["events"]]
     return content | {"events": events}
+
+
+def _renamed(content: Content, old: str, new: str) -> Content:
+    return {(new if key == old else key): value for key, value in content.items()}
 
 
 def _comparison_1_to_2(content: Content) -> Content:

@@ -97,7 +97,7 @@ def _predicted(folder: Path, result: Result, record: PredictionRecord) -> list[S
 
 
 def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
-    scoring = SCORING[task.kind]
+    scoring = SCORING[task.task_type]
     for (language, seed), cell in cells_of(table):
         columns = {name: cell[name].to_pylist() for name in ("example", *scoring.columns)}
         if len(set(columns["example"])) < len(cell):

@@ -43,7 +43,7 @@ def recompare(root: Path) -> list[Recompared]:
     A result of an earlier version, which has no manifest, is rescored and gets one. Baseline, resamples and seed stay.
 
     Raises:
-        UserError: a result is damaged, can't be read or is not what its predictions give, or a comparison can't be made.
+        UserError: a result is damaged, can't be read or is not what its predictions give, or can't be compared.
     """
     folders = find_results(root)
     if not folders:

@@ -87,7 +87,7 @@ def pair(task: Task, ours: System, theirs: System) -> tuple[dict[str, Counts], d
 
 def _pair(task: Task, ours: System, theirs: System) -> tuple[dict[str, Counts], dict[str, str]]:
     mine, other = _predictions(task, ours), _predictions(task, theirs)
-    scoring = SCORING[task.kind]
+    scoring = SCORING[task.task_type]
     for column in ("language", "seed", "example", *scoring.given):
         if not mine[column].equals(other[column]):
             raise UserError(

@@ -37,5 +37,5 @@ def digest(value: Any) -> str:
 
 def _dump(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_defaults=True)
+        return value.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     raise TypeError(f"no canonical JSON for {type(value).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,7 @@ from xrealign_bench.specs.fields import (
     Title,
 )
 
-Kind = Literal[
+TaskType = Literal[
     "token_classification",
     "sequence_classification",
     "question_answering",
@@ -35,7 +35,7 @@ Labels = Annotated[list[DataName], Field(max_length=1000)]
 Verbaliser = Annotated[ModelText, Field(min_length=1, max_length=200)]
 LabelMap = Annotated[dict[DataName, DataName], Field(max_length=1000)]
 
-REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+REQUIRED_COLUMNS: Mapping[TaskType, tuple[str, ...]] = {
     "token_classification": ("words", "labels"),
     "sequence_classification": ("text", "label"),
     "question_answering": ("question", "context", "answers"),
@@ -43,7 +43,7 @@ REQUIRED_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "prompted_classification": ("text", "label"),
     "language_modelling": ("text",),
 }
-OPTIONAL_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+OPTIONAL_COLUMNS: Mapping[TaskType, tuple[str, ...]] = {
     "token_classification": ("groups",),
     "sequence_classification": ("text_pair",),
     "question_answering": (),
@@ -51,7 +51,7 @@ OPTIONAL_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "prompted_classification": ("text_pair",),
     "language_modelling": (),
 }
-METRICS: Mapping[Kind, tuple[Metric, ...]] = {
+METRICS: Mapping[TaskType, tuple[Metric, ...]] = {
     "token_classification": ("accuracy", "entity_f1"),
     "sequence_classification": ("accuracy",),
     "question_answering": ("f1",),
@@ -59,7 +59,7 @@ METRICS: Mapping[Kind, tuple[Metric, ...]] = {
     "prompted_classification": ("accuracy",),
     "language_modelling": ("compression",),
 }
-OWN_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+OWN_FIELDS: Mapping[TaskType, tuple[str, ...]] = {
     "token_classification": ("scored_words", "unscored_labels"),
     "question_answering": ("spans",),
     "retrieval": ("text_language", "layer", "skip_examples"),
@@ -67,7 +67,7 @@ OWN_FIELDS: Mapping[Kind, tuple[str, ...]] = {
 }
 """What has an effect in one kind only."""
 LABELLED = ("token_classification", "sequence_classification", "prompted_classification")
-LANGUAGE_MODELLED: tuple[Kind, ...] = ("prompted_classification", "language_modelling")
+LANGUAGE_MODELLED: tuple[TaskType, ...] = ("prompted_classification", "language_modelling")
 """Kinds that read the probabilities a decoder gives to texts, and fine-tune nothing."""
 
 
@@ -126,7 +126,8 @@ class Task(Spec):
     title: Title
     citation: Sentence = ""
     licence: Title
-    kind: Kind
+    task_type: Annotated[TaskType, Field(serialization_alias="kind")]
+    """Digests keep its first name, `kind`, which files may have until version 0.3."""
     source: DataSource
     configs: Configs
     """Language -> the data set's config."""
@@ -163,6 +164,13 @@ class Task(Spec):
     test_examples: Examples | None = None
     """Likewise."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_its_task_type(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "kind" in fields and "task_type" not in fields:
+            return {("task_type" if name == "kind" else name): value for name, value in fields.items()}
+        return fields
+
     @property
     def languages(self) -> list[str]:
         return [language for configs in (self.configs, *(part.configs for part in self.also)) for language in configs]
@@ -170,17 +178,17 @@ class Task(Spec):
     @property
     def finetunes(self) -> bool:
         """Retrieval reads the encoder as it is, and prompts and plain text the language model."""
-        return self.kind not in ("retrieval", *LANGUAGE_MODELLED)
+        return self.task_type not in ("retrieval", *LANGUAGE_MODELLED)
 
     @property
     def reads_language_model(self) -> bool:
         """Its models are decoders with their output layer."""
-        return self.kind in LANGUAGE_MODELLED
+        return self.task_type in LANGUAGE_MODELLED
 
     @property
     def tests_source(self) -> bool:
         """The source language is tested too; in retrieval it is the other side of every pair."""
-        return self.kind != "retrieval"
+        return self.task_type != "retrieval"
 
     def part(self, language: str) -> Part:
         """Where a language's data come from: its config alone, with columns filled in.
@@ -198,29 +206,33 @@ class Task(Spec):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Task:
-        needed, allowed = REQUIRED_COLUMNS[self.kind], OPTIONAL_COLUMNS[self.kind]
+        needed, allowed = REQUIRED_COLUMNS[self.task_type], OPTIONAL_COLUMNS[self.task_type]
         for columns in [self.columns, *(part.columns for part in self.also if part.columns)]:
             given = {name for name in type(columns).model_fields if getattr(columns, name) is not None}
             if absent := [name for name in needed if name not in given]:
-                raise ValueError(f"kind '{self.kind}' needs columns.{absent[0]}")
+                raise ValueError(f"task_type '{self.task_type}' needs columns.{absent[0]}")
             if idle := sorted(given - {*needed, *allowed}):
-                raise ValueError(f"kind '{self.kind}' has no columns.{idle[0]}; remove it")
-            if self.kind != "retrieval" and isinstance(columns.text_pair, dict):
-                raise ValueError(f"kind '{self.kind}' has one columns.text_pair for all languages; give its name")
-        foreign = [name for kind, names in OWN_FIELDS.items() if kind != self.kind for name in names]
+                raise ValueError(f"task_type '{self.task_type}' has no columns.{idle[0]}; remove it")
+            if self.task_type != "retrieval" and isinstance(columns.text_pair, dict):
+                raise ValueError(
+                    f"task_type '{self.task_type}' has one columns.text_pair for all languages; give its name"
+                )
+        foreign = [name for kind, names in OWN_FIELDS.items() if kind != self.task_type for name in names]
         if idle := [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]:
-            raise ValueError(f"kind '{self.kind}' has no {idle[0]}; remove it")
-        if self.metric not in METRICS[self.kind]:
-            raise ValueError(f"kind '{self.kind}' has the metrics {', '.join(METRICS[self.kind])}, not {self.metric}")
-        if self.kind in LABELLED and len(self.labels) < 2:
-            raise ValueError(f"kind '{self.kind}' needs labels, at least 2")
-        if self.kind not in LABELLED and (self.labels or self.label_map):
-            raise ValueError(f"kind '{self.kind}' has no labels; remove labels and label_map")
+            raise ValueError(f"task_type '{self.task_type}' has no {idle[0]}; remove it")
+        if self.metric not in METRICS[self.task_type]:
+            raise ValueError(
+                f"task_type '{self.task_type}' has the metrics {', '.join(METRICS[self.task_type])}, not {self.metric}"
+            )
+        if self.task_type in LABELLED and len(self.labels) < 2:
+            raise ValueError(f"task_type '{self.task_type}' needs labels, at least 2")
+        if self.task_type not in LABELLED and (self.labels or self.label_map):
+            raise ValueError(f"task_type '{self.task_type}' has no labels; remove labels and label_map")
         return self
 
     @model_validator(mode="after")
     def _fits_retrieval(self) -> Task:
-        if self.kind != "retrieval":
+        if self.task_type != "retrieval":
             return self
         if self.text_language is None:
             raise ValueError("kind 'retrieval' needs text_language, the language of columns.text")
@@ -236,7 +248,7 @@ class Task(Spec):
 
     @model_validator(mode="after")
     def _fits_prompts(self) -> Task:
-        if self.kind != "prompted_classification":
+        if self.task_type != "prompted_classification":
             return self
         try:
             wanted = {name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None}

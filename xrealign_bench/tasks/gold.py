@@ -31,12 +31,12 @@ def read_gold(task: Task, language: str, data_root: Path | None, offline: bool) 
     Raises:
         UserError: as `load_examples`.
     """
-    return _gold(task, SCORING[task.kind].gold_of(task, load_examples(task, language, "test", data_root, offline)))
+    return _gold(task, SCORING[task.task_type].gold_of(task, load_examples(task, language, "test", data_root, offline)))
 
 
 def predicted_gold(task: Task, cell: pa.Table) -> Gold:
     """Return the gold that the predictions of one language and seed carry."""
-    names = ("example", *SCORING[task.kind].from_data)
+    names = ("example", *SCORING[task.task_type].from_data)
     return _gold(task, {name: cell[name].to_pylist() for name in names})
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
-from xrealign_bench.specs import Finetuning, Kind, Task
+from xrealign_bench.specs import Finetuning, Task, TaskType
 from xrealign_bench.tasks import (
     language_modelling,
     prompted_classification,
@@ -60,7 +60,7 @@ class TaskKind(Protocol):
         """Predictions of test data: one row an example, with the columns of `tasks.metrics.SCORING`."""
 
 
-KINDS: Mapping[Kind, TaskKind] = {
+KINDS: Mapping[TaskType, TaskKind] = {
     "token_classification": token_classification,
     "sequence_classification": sequence_classification,
     "question_answering": question_answering,

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xrealign_bench.specs import Kind, Task
+from xrealign_bench.specs import Task, TaskType
 from xrealign_bench.tasks.metrics import answers, classes, entities, likelihoods, pairs, words
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ _CLASSES = Scoring(
     score=classes.score,
     credits=classes.credits,
 )
-SCORING: Mapping[Kind, Scoring] = {
+SCORING: Mapping[TaskType, Scoring] = {
     "token_classification": Scoring(
         columns={
             "gold": _LABELS,

@@ -37,7 +37,7 @@ def read_table(content: bytes, task: Task) -> pa.Table:
         ValueError: it has other columns or types, a value out of its range, or more than may be read.
         pa.ArrowException, OSError: it is no Parquet file, or a damaged one.
     """
-    columns = {**CELL, **SCORING[task.kind].columns}
+    columns = {**CELL, **SCORING[task.task_type].columns}
     metadata = pq.read_metadata(pa.BufferReader(content))
     stored = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     texts = [column.path for column in stored if column.physical_type == "BYTE_ARRAY"]
@@ -96,7 +96,7 @@ def _check_values(table: pa.Table, task: Task) -> None:
             raise ValueError(f"column '{name}' has nulls")
     labels = len(task.labels)
     for name, low in (("gold", NOT_LABELLED), ("predicted", 0)):
-        if name in table.column_names and task.kind != "question_answering":
+        if name in table.column_names and task.task_type != "question_answering":
             values = _flat(table[name])
             strange = values[(values >= labels) | ((values < 0) & (values != low))]
             if len(strange):
