@@ -13,7 +13,8 @@ from types import ModuleType
 import pytest
 import yaml
 
-from tests.test_submit import DEMO, RECIPE, SHIPPED, change
+from tests.small import forge
+from tests.test_submit import DEMO, RECIPE, copy
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -35,9 +36,7 @@ def submitted(tmp_path: Path) -> Path:
         for name in names:
             (tmp_path / side / "submissions").mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "submissions" / f"{name}.yaml", tmp_path / side / "submissions")
-            shutil.copytree(
-                SHIPPED / name, tmp_path / side / PLACE / name, ignore=shutil.ignore_patterns("history.json")
-            )
+            copy(name, tmp_path / side / PLACE)
     return tmp_path / "submitted"
 
 
@@ -77,7 +76,7 @@ def test_old_and_new_rows_stand_side_by_side(
 def test_what_is_wrong_is_told_and_nothing_else(
     submitted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(submitted / PLACE / RECIPE / "result.json", lambda content: content.update(seeds=[31]))
+    forge(submitted / PLACE / RECIPE / "result.json", lambda content: content.update(seeds=[31]))
     (submitted / PLACE / RECIPE / "run.sh").write_text("touch ran")
     (submitted / "submissions" / "run.sh").symlink_to("/etc/passwd")
     (submitted / "leaderboard" / "results" / "stray.json").write_text("{}")
@@ -90,7 +89,7 @@ def test_what_is_wrong_is_told_and_nothing_else(
         "submissions/*.yaml: can't be read",
         "submissions/run.sh: does not belong there",
         f"results/{DEMO.id}/xrealign-mini/{RECIPE}: its seeds are 31, those of {DEMO.id}",
-        f"results/{DEMO.id}/xrealign-mini/{RECIPE}/run.sh: is no part of a result",
+        f"results/{DEMO.id}/xrealign-mini/{RECIPE}/run.sh: is not in manifest.json, so it is no part of the result",
     ):
         assert any(said in line for line in lines), said
 

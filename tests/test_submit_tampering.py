@@ -7,24 +7,37 @@ import json
 import os
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from tests.small import command
-from tests.test_submit import DEMO, FILE, RECIPE, SHIPPED, change
+from tests.forger import compare_again, predict, replaced
+from tests.small import command, forge, seal_bytes
+from tests.test_submit import DEMO, FILE, RECIPE, SHIPPED, copy, rescored_once  # noqa: F401
 from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
-from xrealign_bench.specs import Recipe
+from xrealign_bench.results import manifest
+from xrealign_bench.results.files import read_result, write_result
+from xrealign_bench.results.history import add_event
+from xrealign_bench.results.manifest import MANIFEST, seal
+from xrealign_bench.results.schema import HistoryEvent, Result, digest_evidence
+from xrealign_bench.scoring.compare import RESAMPLES
+from xrealign_bench.specs import Recipe, digest
 from xrealign_bench.specs.yaml import shipped_folder
+from xrealign_bench.tasks.metrics import tables
 
 BASELINE = "finetune-only"
+BASELINE_FILE = shipped_folder(Recipe) / f"{BASELINE}.yaml"
 PREDICTIONS = "predictions-cldr-phrases.parquet"
+FORMULA = '=HYPERLINK("https://evil.example")'
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -33,24 +46,32 @@ def folder(tmp_path: Path) -> Path:
     """The baseline's result, to be submitted by itself: it is computed again but compared with nothing.
 
     Without its history, which is the board's and no part of what is submitted."""
-    return copied(tmp_path / "results" / DEMO.id / "xrealign-mini" / BASELINE)
+    return copy(BASELINE, tmp_path / "results" / DEMO.id / "xrealign-mini")
 
 
-def copied(folder: Path) -> Path:
-    own = shutil.ignore_patterns("history.json")
-    return shutil.copytree(SHIPPED / BASELINE, folder, ignore=own, dirs_exist_ok=True)
+@pytest.fixture
+def pair(folder: Path) -> tuple[Path, Path]:
+    """A recipe's result, and the baseline's."""
+    return copy(RECIPE, folder.parent), folder
 
 
-def refused(folder: Path, file: Path | None = None) -> list[str]:
-    """What is told: on one line each, with status 2, and nothing written anywhere."""
+def refused(folder: Path, file: Path = BASELINE_FILE, board: Path | None = None) -> list[str]:
+    """What is told, a line each; nothing is written anywhere."""
     top = folder.parents[3]
     before = sorted(top.rglob("*"))
-    file = file or shipped_folder(Recipe) / f"{BASELINE}.yaml"
-    ran = command("submit", file, "--results", top / "results", "--output", top / "out")
-    assert ran.status == 2 and ran.out == "", ran
+    with pytest.raises(UserError) as caught:
+        job.check(file, top / "results", board)
     assert sorted(top.rglob("*")) == before
-    assert ran.err.startswith("error: ") and "Traceback" not in ran.err
-    return ran.err.removeprefix("error: ").splitlines()
+    return str(caught.value).splitlines()
+
+
+def test_what_is_refused_ends_the_command_with_status_2(folder: Path) -> None:
+    top = folder.parents[3]
+    forge(folder / "result.json", lambda content: content.update(suite_digest="0" * 64))
+    places = ["--results", top / "results", "--output", top / "out", "--board", top / "board"]
+    ran = command("submit", BASELINE_FILE, *places)
+    assert (ran.status, ran.out) == (2, "") and not (top / "out").exists()
+    assert ran.err.removeprefix("error: ").splitlines() == refused(folder) and "Traceback" not in ran.err
 
 
 def told(lines: list[str], *sentences: str) -> bool:
@@ -58,26 +79,27 @@ def told(lines: list[str], *sentences: str) -> bool:
 
 
 def edit(folder: Path, changes: Callable[[Any], object]) -> list[str]:
-    change(folder / "result.json", changes)
+    """What is told of a result that was edited and sealed again."""
+    forge(folder / "result.json", changes)
     return refused(folder)
 
 
-def predict(folder: Path, changes: Callable[[pa.Table], pa.Table], record: bool = True) -> None:
-    """Change the predictions; and what the result says of the file, as a careful forger would."""
-    path = folder / PREDICTIONS
-    table = changes(pq.read_table(path))
-    pq.write_table(table, path)
-    new = {"sha256": sha256_file(path), "rows": table.num_rows}
-    if record:
-        change(folder / "result.json", lambda content: content["predictions"][0].update(new))
+def swap_predictions(folder: Path, table: pa.Table) -> None:
+    """Write another table of predictions, and what the result and the manifest say of the file; scores stay."""
+    pq.write_table(table, folder / PREDICTIONS)
+    record_predictions(folder, rows=table.num_rows)
+
+
+def record_predictions(folder: Path, **more: int) -> None:
+    new = {"sha256": sha256_file(folder / PREDICTIONS), **more}
+    forge(folder / "result.json", lambda content: content["predictions"][0].update(new))
 
 
 def other_first_label(table: pa.Table) -> pa.Table:
     rows = table["predicted"].to_pylist()
     at = next(n for n, scored in enumerate(table["scored"].to_pylist()) if scored[0])
     rows[at][0] = (rows[at][0] + 1) % 12
-    column = table.schema.get_field_index("predicted")
-    return table.set_column(column, table.schema.field(column), pa.array(rows, table.schema.field(column).type))
+    return replaced(table, "predicted", rows)
 
 
 def test_a_changed_score(folder: Path) -> None:
@@ -86,9 +108,12 @@ def test_a_changed_score(folder: Path) -> None:
 
 
 def test_a_changed_prediction(folder: Path) -> None:
-    predict(folder, other_first_label, record=False)
+    changed = other_first_label(pq.read_table(folder / PREDICTIONS))
+    pq.write_table(changed, folder / PREDICTIONS)
+    assert told(refused(folder), f"{PREDICTIONS}: has", f"of {MANIFEST}; restore it")  # damage
+    seal(folder)
     assert told(refused(folder), "this is not the file that the scores were computed from")
-    predict(folder, lambda table: table)
+    record_predictions(folder)
     lines = refused(folder)
     assert len(lines) == 1 and told(lines, "the predictions give")
 
@@ -103,26 +128,27 @@ def test_a_missing_language_even_where_nothing_else_is_left_of_it(folder: Path) 
         content["scores"] = [score for score in content["scores"] if score["language"] != "sw"]
         content["languages"] = [language for language in content["languages"] if language["code"] != "sw"]
 
-    change(folder / "result.json", drop)
-    predict(folder, lambda table: table.filter(pa.compute.not_equal(table["language"], "sw")))
+    forge(folder / "result.json", drop)
+    table = pq.read_table(folder / PREDICTIONS)
+    swap_predictions(folder, table.filter(pa.compute.not_equal(table["language"], "sw")))
     lines = refused(folder)
     assert len(lines) == 2
     assert told(lines, "languages not evaluated: sw", f"its languages are not those of {DEMO.id} as this installation")
 
 
 def test_duplicate_rows(folder: Path) -> None:
-    change(folder / "result.json", lambda content: content["scores"].append(content["scores"][0]))
+    forge(folder / "result.json", lambda content: content["scores"].append(content["scores"][0]))
     assert told(refused(folder), "is scored 2 times")
-    shutil.copyfile(SHIPPED / BASELINE / "result.json", folder / "result.json")
-    predict(folder, lambda table: pa.concat_tables([table, table.slice(0, 1)]))
+    forge(folder / "result.json", lambda content: content["scores"].pop())
+    table = pq.read_table(folder / PREDICTIONS)
+    swap_predictions(folder, pa.concat_tables([table, table.slice(0, 1)]))
     assert told(refused(folder), "has an example twice")
     shutil.rmtree(folder)
     for name in "ab":  # of which one would be written over the other
-        copied(folder.parents[2] / name / DEMO.id / "xrealign-mini" / BASELINE)
+        copy(BASELINE, folder.parents[2] / name / DEMO.id / "xrealign-mini")
     (folder.parents[2] / "b" / DEMO.id / "xrealign-mini" / BASELINE / PREDICTIONS).unlink()
-    assert told(
-        refused(folder), f"{DEMO.id}/xrealign-mini/finetune-only: is twice below", "missing; the result's scores"
-    )
+    lines = refused(folder)
+    assert told(lines, f"{DEMO.id}/xrealign-mini/finetune-only: is twice below", f"{PREDICTIONS}: is missing")
 
 
 @pytest.mark.parametrize("path", ["../../../secret.parquet", "/etc/passwd", "predictions-../x.parquet"])
@@ -132,10 +158,10 @@ def test_a_path_out_of_the_folder(folder: Path, path: str) -> None:
 
 
 def test_a_baseline_out_of_the_folder(folder: Path) -> None:
-    shutil.copytree(SHIPPED / RECIPE, folder.parent / RECIPE, ignore=shutil.ignore_patterns("history.json"))
+    copy(RECIPE, folder.parent)
     shutil.copytree(SHIPPED / BASELINE, folder.parents[3] / "elsewhere")
     elsewhere = "../../../../elsewhere"
-    change(folder.parent / RECIPE / "comparison.json", lambda content: content.update(baseline=elsewhere))
+    forge(folder.parent / RECIPE / "comparison.json", lambda content: content.update(baseline=elsewhere))
     lines = refused(folder, FILE)
     assert len(lines) == 1 and told(lines, f"is with '{elsewhere}' and not with ../finetune-only beside it")
 
@@ -162,38 +188,47 @@ def test_a_result_in_anothers_place(folder: Path) -> None:
 
 def test_html_in_a_name(folder: Path) -> None:
     file = folder.parents[3] / f"{BASELINE}.yaml"
-    text = (shipped_folder(Recipe) / f"{BASELINE}.yaml").read_text()
+    text = BASELINE_FILE.read_text()
     title = next(line for line in text.splitlines() if line.startswith("title: "))
     file.write_text(text.replace(title, f'title: "{MARKUP}"'))
-    change(folder / "result.json", lambda content: content["recipe"].update(title=MARKUP))
-    change(folder / "result.json", lambda content: content["checkpoint"].update(id=f"a{MARKUP}"))
-    assert told(refused(folder, file), f"{BASELINE}.yaml:6: title: has HTML in it")
-    assert told(refused(folder), "recipe.title: has HTML")
-    change(folder / "result.json", lambda content: content["recipe"].update(title="X"))
-    assert told(refused(folder), "checkpoint.id: has HTML")
+    assert told(refused(folder, file), f"{BASELINE}.yaml:", "has HTML in it ('<img")
+
+    def mark(content: Any) -> None:
+        content["recipe"]["title"] = content["checkpoint"]["architecture"] = content["checkpoint"]["id"] = f"a{MARKUP}"
+
+    fields = ("recipe.title: has HTML", "checkpoint.id: has HTML", "checkpoint.architecture: has HTML")
+    assert told(edit(folder, mark), *fields)
+
+
+def test_html_in_the_command_as_it_was_typed(folder: Path) -> None:
+    """Any text may be typed; what is submitted has no HTML in it."""
+    lines = edit(folder, lambda content: content.update(command=f"xrealign-bench {MARKUP}"))
+    assert len(lines) == 1 and told(lines, "command: has HTML in it")
 
 
 def test_a_huge_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.truncate(folder / PREDICTIONS, job.LARGEST_FILE + 1)  # sparse
+    largest = manifest.LARGEST_TABLE
+    os.truncate(folder / PREDICTIONS, largest + 1)  # sparse
     lines = refused(folder)
-    assert len(lines) == 1 and told(lines, f"{PREDICTIONS}: has 52,428,801 bytes, more than the 52,428,800")
-    os.truncate(folder / "result.json", job.LARGEST_FILE + 1)
-    assert told(refused(folder), "result.json: has 52,428,801 bytes")
-    shutil.copytree(SHIPPED / BASELINE, folder, dirs_exist_ok=True)
-    values = 268_876 * len(DEMO.seeds)  # as many with each seed
-    monkeypatch.setattr(job, "LARGEST_VALUES", 1000)  # such as a hundred million times the same, which is small on disk
-    assert told(refused(folder), f"{PREDICTIONS}: has {values:,} values, more than the 1,000 that it may have")
+    assert len(lines) == 1 and told(lines, f"{PREDICTIONS}: has {largest + 1:,} bytes, more than the {largest:,}")
+    shutil.rmtree(folder)
+    copy(BASELINE, folder.parent)
+    monkeypatch.setattr(tables, "MOST_VALUES", 1000)  # such as a hundred million times the same, which is small on disk
+    assert told(refused(folder), f"{PREDICTIONS}: holds no predictions of cldr-phrases: has more than 1,000 values")
+    os.truncate(folder / "result.json", manifest.LARGEST_JSON + 1)
+    assert told(refused(folder), f"result.json: has {manifest.LARGEST_JSON + 1:,} bytes, more than the")
     file = folder.parents[3] / f"{BASELINE}.yaml"
     file.write_text("# " + "x" * job.LARGEST_RECIPE)
     assert told(refused(folder, file), f"{BASELINE}.yaml: has 16,386 bytes")
 
 
 def test_nan(folder: Path) -> None:
-    lines = edit(folder, lambda content: content["scores"][5]["metrics"].update(accuracy=float("nan")))
+    text = (folder / "result.json").read_text()
+    seal_bytes(folder / "result.json", text.replace('"accuracy": 0.', '"accuracy": NaN, "x": 0.', 1).encode())
+    lines = refused(folder)
     assert len(lines) == 1 and told(lines, "result.json: is no JSON that can be read: NaN is no number")
-    text = (SHIPPED / BASELINE / "result.json").read_text()
-    (folder / "result.json").write_text(text.replace('"accuracy": 0.', '"accuracy": 1e999, "x": 0.', 1))
-    assert told(refused(folder), "accuracy: Input should be a finite number (given: inf)")
+    seal_bytes(folder / "result.json", text.replace('"accuracy": 0.', '"accuracy": 1e999, "x": 0.', 1).encode())
+    assert told(refused(folder), "accuracy: Input should be ")
 
 
 @pytest.mark.parametrize("seeds", [DEMO.seeds[:-1], [*DEMO.seeds, 99]])
@@ -206,15 +241,14 @@ def test_a_wrong_list_of_seeds(folder: Path, seeds: list[int]) -> None:
 
 def test_all_of_it_is_told_at_once(folder: Path) -> None:
     def worse(content: Any) -> None:
-        content.update(suite_digest="0" * 64, seeds=[31])
-        content["checkpoint"]["architecture"] = MARKUP
+        content.update(suite_digest="0" * 64, seeds=[31], command=MARKUP)
         content["scores"][5]["metrics"]["accuracy"] = 0.99
         content["scores"].append(content["scores"][0] | {"language": "tlh"})
 
     lines = edit(folder, worse)
     assert len(lines) == len(set(lines)) == 6
     assert told(
-        lines, "suite's digest", "its seeds are 31,", "architecture: has HTML", "the predictions give",
+        lines, "suite's digest", "its seeds are 31,", "command: has HTML", "the predictions give",
         "tlh 31: has a score and no predictions", f"has scores that {DEMO.id} does not ask for: cldr-phrases tlh 31",
     )  # fmt: skip
 
@@ -233,20 +267,19 @@ def test_no_pickle_is_loaded(folder: Path) -> None:
     mark = folder.parents[3] / "ran"
     payload = pickle.dumps(Attack(mark))
     (folder / PREDICTIONS).write_bytes(payload)
-    record = {"sha256": sha256_file(folder / PREDICTIONS)}
-    change(folder / "result.json", lambda content: content["predictions"][0].update(record))
+    record_predictions(folder)
     lines = refused(folder)
-    assert len(lines) == 1 and told(lines, f"{PREDICTIONS}: can't be read as Parquet")
-    copied(folder)
+    assert len(lines) == 1 and told(lines, f"{PREDICTIONS}: holds no predictions of cldr-phrases:")
+    shutil.rmtree(folder)
+    copy(BASELINE, folder.parent)
     marked = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": payload}
 
-    def pickled(table: pa.Table) -> pa.Table:  # a type that pyarrow before 14.0.1 unpickled
-        return table.cast(pa.schema([table.schema.field(0).with_metadata(marked), *list(table.schema)[1:]]))
-
-    predict(folder, pickled)
+    table = pq.read_table(folder / PREDICTIONS)  # its first column is of a type that pyarrow before 14.0.1 unpickled
+    schema = pa.schema([table.schema.field(0).with_metadata(marked), *list(table.schema)[1:]])
+    swap_predictions(folder, table.cast(schema))
     (folder / "weights.bin").write_bytes(payload)
     lines = refused(folder)
-    assert len(lines) == 1 and told(lines, "weights.bin: is no part of a result; remove it")
+    assert len(lines) == 1 and told(lines, f"weights.bin: is not in {MANIFEST}, so it is no part of the result")
     (folder / "weights.bin").unlink()
     ran = command("rescore", folder)
     assert ran.status == 0, ran.err
@@ -269,7 +302,7 @@ def test_yaml_is_parsed_and_no_more(folder: Path, text: str, said: str) -> None:
 
 
 def test_json_that_is_nested_too_deeply(folder: Path) -> None:
-    (folder / "result.json").write_text("[" * 200_000)
+    seal_bytes(folder / "result.json", b"[" * 200_000)
     lines = refused(folder)
     assert len(lines) == 1 and told(lines, "result.json: is no JSON that can be read")
 
@@ -298,5 +331,180 @@ def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.Monk
 
 def test_json_of_the_shipped_result_is_what_is_spoilt_here(folder: Path) -> None:
     """Unspoilt it is accepted, so whatever the tests above are told comes of what they changed."""
-    job.check(shipped_folder(Recipe) / f"{BASELINE}.yaml", folder.parents[2])
+    job.check(BASELINE_FILE, folder.parents[2])
     assert json.loads((folder / "result.json").read_text())["recipe"]["name"] == BASELINE
+
+
+# --- forgeries in which everything that follows from them was computed again ---------------------------------------
+
+
+def test_predictions_that_are_not_of_the_suites_data(pair: tuple[Path, Path]) -> None:
+    """In both results: gold labels, languages and examples are forged alike, and one seed's predictions are another's.
+
+    The scores are those of the predictions, and so is the comparison.
+    """
+
+    def forged(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        plain = {(row["language"], row["seed"], row["example"]): row["predicted"] for row in rows}
+        swapped = {"fr": "es", "es": "fr"}
+        kept = []
+        for row in rows:
+            code, example = row["language"], row["example"]
+            if row["seed"] == 66:
+                row["predicted"] = plain[code, 42, example]
+            if code == "de":
+                row["gold"] = [(label + 1) % 12 for label in row["gold"]]
+            row["language"] = swapped.get(code, code)
+            if code != "sw" or example % 2:
+                kept.append(row)
+        return pa.Table.from_pylist(kept, schema=table.schema)
+
+    for folder in pair:
+        predict(folder, forged)
+    compare_again(*pair)
+    lines = refused(pair[0], FILE)
+    examples = Counter(row["language"] for row in pq.read_table(pair[1] / PREDICTIONS).to_pylist() if row["seed"] == 31)
+    for folder in pair:
+        of = [line.removeprefix(f"{folder}: ") for line in lines if line.startswith(f"{folder}: ")]
+        assert of.pop() == "seeds 42 and 66 have the same predictions in every task and language; evaluate both"
+        assert len(of) == 4 * len(DEMO.seeds)
+        for code in ("de", "fr", "es", "sw"):
+            said = f"predictions of cldr-phrases in {code}, seed 31: their {examples[code]} examples and gold labels"
+            assert sum(line.startswith(said) for line in of) == 1
+    assert len(lines) == 2 * (4 * len(DEMO.seeds) + 1)
+
+
+@pytest.mark.parametrize(("resamples", "seed"), [(130, 0), (1000, 7)])
+def test_a_bootstrap_of_ones_own_choice(pair: tuple[Path, Path], resamples: int, seed: int) -> None:
+    """Whoever chooses the draw chooses the interval."""
+    compare_again(*pair, resamples, seed)
+    lines = refused(pair[0], FILE)
+    said = f"comparison.json: has {resamples:,} resamples with seed {seed}, and not {RESAMPLES:,} with 0"
+    assert len(lines) == 1 and told(lines, said)
+
+
+def test_more_resamples_than_anyone_computes(pair: tuple[Path, Path]) -> None:
+    forge(pair[0] / "comparison.json", lambda content: content.update(resamples=10**11))
+    lines = refused(pair[0], FILE)
+    assert len(lines) == 1 and told(lines, "comparison.json: resamples: Input should be less than or equal to 100000")
+
+
+STRANGE: dict[str, tuple[Callable[[Any], object], str]] = {
+    "negative seconds": (lambda c: c["stages"][0].update(seconds=-1.0), "stages.0.seconds: Input should be greater"),
+    "negative memory": (lambda c: c["stages"][0].update(peak_memory_bytes=-1), "stages.0.peak_memory_bytes: Input sho"),
+    "no compute settings": (
+        lambda c: c.update(compute_settings={}),
+        "compute_settings.device: is required and missing",
+    ),
+    "null compute settings": (lambda c: c.update(compute_settings=None), "compute_settings are those of a result"),
+    "a formula": (
+        lambda c: c["checkpoint"].update(architecture=FORMULA),
+        "checkpoint.architecture: begins with '=', which a spreadsheet takes for a formula",
+    ),
+    "a share of two": (lambda c: c["scores"][0]["metrics"].update(accuracy=2.0), "accuracy is 2.0 and not in 0..1"),
+    "an option": (lambda c: c["checkpoint"].update(id="--output=/"), "checkpoint.id: "),
+    "a package that pip would fetch": (
+        lambda c: c["packages"].update(torch="1 @ https://evil.example"),
+        "packages.torch",
+    ),
+}
+
+
+def test_a_recipes_title_that_a_spreadsheet_computes(folder: Path) -> None:
+    """In the recipe's file and in the result, whose digest of the recipe is the forged one's."""
+    content = yaml.safe_load(BASELINE_FILE.read_text()) | {"title": FORMULA, "citation": "a paper", "name": "mine"}
+    file = folder.parents[3] / "mine.yaml"
+    file.write_text(yaml.safe_dump(content))
+    lines = refused(folder, file)
+    assert told(lines, "title: ", "begins with '=', which a spreadsheet takes for a formula")
+
+
+@pytest.mark.parametrize(("strange", "said"), STRANGE.values(), ids=STRANGE)
+def test_a_value_that_no_evaluation_writes(folder: Path, strange: Callable[[Any], object], said: str) -> None:
+    lines = edit(folder, strange)
+    assert all("result.json: " in line for line in lines) and told(lines, said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            ' "harness_version": ',
+            ' "harness_version": "9", "harness_version": ',
+            "'harness_version' is given more than once",
+        ),
+        (' "command": "', ' "command": "\\ud800', "command: "),
+    ],
+    ids=["a key twice", "a lone surrogate"],
+)
+def test_json_that_others_would_read_otherwise(folder: Path, old: str, new: str, said: str) -> None:
+    text = (folder / "result.json").read_text()
+    seal_bytes(folder / "result.json", text.replace(old, new, 1).encode())
+    lines = refused(folder)
+    assert len(lines) == 1 and "result.json: " in lines[0] and said in lines[0]
+
+
+def test_weights_that_are_not_the_embedded_checkpoints(folder: Path) -> None:
+    """The folder's name would go with them."""
+    lines = edit(folder, lambda content: content["checkpoint"].update(weights_sha256="1" * 64))
+    assert len(lines) == 1 and told(lines, "its weights_sha256 is not that of the embedded checkpoint xrealign-mini")
+
+
+def board_of(folder: Path, change: Callable[[Result], Result] = lambda result: result) -> Path:
+    """A board beside the submission that has its result, changed; without predictions, which are not looked at."""
+    board, result = folder.parents[3] / "board", change(read_result(folder))
+    place = board / "/".join(folder.parts[-3:])
+    place.mkdir(parents=True)
+    for record in result.predictions:
+        (place / record.file).touch()
+    write_result(place, result)
+    return board
+
+
+def test_another_baseline_than_the_published_one(folder: Path) -> None:
+    """One in which a word is told wrongly, so that gains over it are larger."""
+    board = board_of(folder)
+    job.check(BASELINE_FILE, folder.parents[2], board)
+    predict(folder, other_first_label)
+    job.check(BASELINE_FILE, folder.parents[2])
+    lines = refused(folder, board=board)
+    assert len(lines) == 1 and told(lines, f"{folder}: its predictions are not those of the baseline on the board")
+
+
+def test_another_recipe_under_a_published_name(folder: Path) -> None:
+    def other(result: Result) -> Result:
+        recipe = result.recipe.model_copy(update={"description": "quite another"})
+        return result.model_copy(update={"recipe": recipe, "recipe_digest": digest(recipe)})
+
+    lines = refused(folder, board=board_of(folder, other))
+    assert told(lines, f"{folder}: the recipe '{BASELINE}' is another one on the board; give yours a name of its own")
+
+
+def test_another_checkpoint_of_the_same_commit(folder: Path) -> None:
+    """The board's has the same id and revision, and other weights."""
+
+    def at_a_commit(result: Result, **more: str) -> Result:
+        checkpoint = result.checkpoint.model_copy(update={"revision": "main", **more})
+        return result.model_copy(update={"checkpoint": checkpoint})
+
+    board = board_of(folder, lambda result: at_a_commit(result, weights_sha256="1" * 64))
+    write_result(folder, at_a_commit(read_result(folder)))
+    lines = refused(folder, board=board)
+    assert len(lines) == 1 and told(lines, "checkpoint xrealign-mini at main has other weights")
+
+
+def test_a_history_that_is_not_the_boards(folder: Path) -> None:
+    """A verification that nobody made; the board's own history is accepted, and comes with its result."""
+    event = HistoryEvent(
+        what="rerun", on=date(2026, 1, 2), evidence=digest_evidence(read_result(folder)), seed=31,
+        largest_difference=0.0, same_compute_settings=True,
+    )  # fmt: skip
+    board = board_of(folder)
+    add_event(folder, event)
+    said = f"{folder / 'history.json'}: is the board's to write and no part of a submission"
+    for where in (None, board):
+        lines = refused(folder, board=where)
+        assert len(lines) == 1 and told(lines, said)
+    add_event(board / "/".join(folder.parts[-3:]), event)
+    job.check(BASELINE_FILE, folder.parents[2], board)

@@ -1,0 +1,52 @@
+"""What a careful forger does to a result: whatever follows from what was changed is computed again and sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from xrealign_bench.results.files import (
+    read_predictions,
+    read_result,
+    write_comparison,
+    write_predictions,
+    write_result,
+)
+from xrealign_bench.results.rescore import cells_of
+from xrealign_bench.results.schema import Score
+from xrealign_bench.scoring.compare import RESAMPLES, compare
+from xrealign_bench.tasks.metrics import SCORING
+
+Change = Callable[[pa.Table], pa.Table]
+
+
+def predict(folder: Path, change: Change) -> None:
+    """Change the predictions of a result's first task; digest, scores and manifest are those of the new ones."""
+    result = read_result(folder)
+    task, record = result.tasks[0], result.predictions[0]
+    table = read_predictions(folder, record, task)
+    before, forged = dict(cells_of(table)), change(table)
+    stored = {(score.language, score.seed): score for score in result.scores}
+    scores = []
+    for (language, seed), cell in cells_of(forged):
+        if cell.equals(before.get((language, seed))):
+            scores.append(stored[language, seed])
+            continue
+        columns = {name: cell[name].to_pylist() for name in ("example", *SCORING[task.kind].columns)}
+        score = SCORING[task.kind].score(task, columns)
+        scores.append(Score(task=task.name, language=language, seed=seed, examples=len(cell), **score))
+    predictions = [write_predictions(folder, task.name, forged)]
+    write_result(folder, result.model_copy(update={"predictions": predictions, "scores": scores}))
+
+
+def compare_again(folder: Path, baseline: Path, resamples: int = RESAMPLES, seed: int = 0) -> None:
+    """Write the comparison that the forged predictions give."""
+    write_comparison(folder, compare(folder, baseline, resamples, seed))
+
+
+def replaced(table: pa.Table, name: str, values: list[object]) -> pa.Table:
+    """A table with other values in one column."""
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))
