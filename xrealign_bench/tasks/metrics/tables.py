@@ -92,7 +92,7 @@ def _as_read(kind: pa.DataType) -> pa.DataType:
 
 def _check_values(table: pa.Table, task: Task) -> None:
     for name in table.column_names:
-        if table[name].null_count and name != "group":
+        if name != "group" and _count_nulls(table[name]):
             raise ValueError(f"column '{name}' has nulls")
     labels = len(task.labels)
     for name, low in (("gold", NOT_LABELLED), ("predicted", 0)):
@@ -106,6 +106,15 @@ def _check_values(table: pa.Table, task: Task) -> None:
             values = table[name].to_numpy()
             if not np.isfinite(values).all() or (values < 0).any():
                 raise ValueError(f"column '{name}' has values that are negative or not finite")
+
+
+def _count_nulls(column: pa.ChunkedArray) -> int:
+    """Nulls, those within lists included."""
+    nulls: int = column.null_count
+    while pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
+        nulls += column.null_count
+    return nulls
 
 
 def _flat(column: pa.ChunkedArray) -> NDArray[np.int16]:
