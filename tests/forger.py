@@ -34,8 +34,8 @@ def predict(folder: Path, change: Change) -> None:
         if cell.equals(before.get((language, seed))):
             scores.append(stored[language, seed])
             continue
-        columns = {name: cell[name].to_pylist() for name in ("example", *SCORING[task.kind].columns)}
-        score = SCORING[task.kind].score(task, columns)
+        columns = {name: cell[name].to_pylist() for name in ("example", *SCORING[task.task_type].columns)}
+        score = SCORING[task.task_type].score(task, columns)
         scores.append(Score(task=task.name, language=language, seed=seed, examples=len(cell), **score))
     predictions = [write_predictions(folder, task.name, forged)]
     write_result(folder, result.model_copy(update={"predictions": predictions, "scores": scores}))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 LONGEST_VALUE = 80
+LONGEST_REASON = 400
+"""Of what a library says."""
 LONGEST_LINE = 4000
 """Room for a list of all languages."""
 LONGEST_MESSAGE = 40_000
@@ -113,12 +115,12 @@ def reason(error: OSError) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, for an error that says more.
+    """Return the first line of an error's text, for an error that says more; libraries may quote whole files in it.
 
     >>> first_line(ValueError("no such layer\\nsee the documentation"))
     'no such layer'
     """
-    return str(error).strip().split("\n")[0]
+    return _cut(str(error).strip().split("\n")[0], LONGEST_REASON) or type(error).__name__
 
 
 def some(names: Sequence[str]) -> str:

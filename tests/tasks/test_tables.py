@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.scoring.builder import make_task
-from xrealign_bench.specs import Kind, Task
+from xrealign_bench.specs import Task, TaskType
 from xrealign_bench.tasks.metrics import SCORING, tables
 from xrealign_bench.tasks.metrics.tables import CELL, read_table
 
 KEYS: dict[str, list[Any]] = {"language": ["de", "de"], "seed": [1, 1], "example": [0, 1]}
-ROWS: dict[Kind, dict[str, list[Any]]] = {
+ROWS: dict[TaskType, dict[str, list[Any]]] = {
     "token_classification": {
         "gold": [[1, -100], [0]],
         "predicted": [[1, 0], [1]],
@@ -31,11 +31,11 @@ ROWS: dict[Kind, dict[str, list[Any]]] = {
 }
 
 
-def task_of(kind: Kind) -> Task:
+def task_of(kind: TaskType) -> Task:
     return make_task().model_copy(update={"kind": kind})
 
 
-def written(kind: Kind, types: dict[str, pa.DataType] | None = None, **changed: list[Any]) -> pa.Table:
+def written(kind: TaskType, types: dict[str, pa.DataType] | None = None, **changed: list[Any]) -> pa.Table:
     """The table of a kind, with other values or types in some columns."""
     known = {**CELL, **SCORING[kind].columns, **(types or {})}
     values = {**KEYS, **ROWS[kind], **changed}
@@ -49,7 +49,7 @@ def stored(table: pa.Table, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_what_was_written_is_read(kind: Kind) -> None:
+def test_what_was_written_is_read(kind: TaskType) -> None:
     table = written(kind)
     for options in ({}, {"use_dictionary": False}, {"store_schema": False}):
         read = read_table(stored(table, **options), task_of(kind))
@@ -71,7 +71,7 @@ def test_groups_that_are_all_missing_are_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_other_columns_are_refused(kind: Kind) -> None:
+def test_other_columns_are_refused(kind: TaskType) -> None:
     table = written(kind)
     for name in table.column_names:
         with pytest.raises(ValueError, match=r"has the columns .* and not language, seed, example"):
@@ -102,7 +102,7 @@ OTHER_TYPES: dict[pa.DataType, list[tuple[pa.DataType, list[Any]]]] = {
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_another_type_is_refused_with_the_columns_name(kind: Kind) -> None:
+def test_another_type_is_refused_with_the_columns_name(kind: TaskType) -> None:
     """Also where every value would fit: 2^40 in 64 bits would be another label in 16."""
     for name, right in {**CELL, **SCORING[kind].columns}.items():
         for other, values in OTHER_TYPES[right]:
@@ -115,7 +115,7 @@ def test_another_type_is_refused_with_the_columns_name(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_a_null_is_refused_but_for_a_group(kind: Kind) -> None:
+def test_a_null_is_refused_but_for_a_group(kind: TaskType) -> None:
     for name in written(kind).column_names:
         values = [None, {**KEYS, **ROWS[kind]}[name][1]]
         content = stored(written(kind, **{name: values}))
@@ -137,7 +137,7 @@ def test_a_null_is_refused_but_for_a_group(kind: Kind) -> None:
         ("question_answering", "predicted", [[None], [3]]),
     ],
 )
-def test_a_null_within_a_list_is_refused(kind: Kind, name: str, values: list[Any]) -> None:
+def test_a_null_within_a_list_is_refused(kind: TaskType, name: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=f"^column '{name}' has nulls"):
         read_table(stored(written(kind, **{name: values})), task_of(kind))
 
@@ -155,7 +155,7 @@ def test_a_null_within_a_list_is_refused(kind: Kind, name: str, values: list[Any
         ("predicted", -100),
     ],
 )
-def test_a_label_that_the_task_does_not_have_is_refused(kind: Kind, name: str, label: int) -> None:
+def test_a_label_that_the_task_does_not_have_is_refused(kind: TaskType, name: str, label: int) -> None:
     values = [[label, 0], [1]] if kind == "token_classification" else [label, 0]
     with pytest.raises(ValueError, match=f"column '{name}' has the label {label}, and the task has 2"):
         read_table(stored(written(kind, **{name: values})), task_of(kind))
@@ -172,7 +172,7 @@ def test_a_label_that_the_task_does_not_have_is_refused(kind: Kind, name: str, l
         ("retrieval", "example", [-1, 0]),
     ],
 )
-def test_a_number_that_is_negative_or_not_finite_is_refused(kind: Kind, name: str, values: list[Any]) -> None:
+def test_a_number_that_is_negative_or_not_finite_is_refused(kind: TaskType, name: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=f"^column '{name}' has values that are negative or not finite"):
         read_table(stored(written(kind, **{name: values})), task_of(kind))
 

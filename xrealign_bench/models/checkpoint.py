@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.errors import UserError, first_line
+from xrealign_bench.errors import UserError, first_line, shown, some
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.models.family import Family, family_of
 
@@ -185,14 +185,17 @@ def _read_config(what: str, folder: Path) -> dict[str, Any]:
     config = _read_json(what, path)
     if not isinstance(config.get("model_type"), str):
         raise UserError(f"{what}: {path} names no model_type; name a folder that transformers wrote")
+    named = config.get("architectures") or []
+    if not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
+        raise UserError(f"{what}: {path}: 'architectures' is {shown(named)} and no list of classes; get it again")
     return config
 
 
 def _read_json(what: str, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{what}: {path} is not JSON ({error}); get it again") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{what}: {path} is not JSON ({first_line(error)}); get it again") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -267,11 +270,11 @@ def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> N
     kind = config["model_type"]
     if kind not in auto.MODEL_MAPPING_NAMES:
         if "auto_map" not in config:
-            raise UserError(f"{what}: the installed transformers knows no model type '{kind}'; {_SUPPORTED}")
+            raise UserError(f"{what}: the installed transformers knows no model type '{shown(kind)}'; {_SUPPORTED}")
         if not trust_remote_code:
             raise UserError(f"{what} needs Python code of its own; read it, then allow it with --trust-remote-code")
     elif family_of(config) is None:
-        raise UserError(f"{what} ({kind}) is not a text model, or not of text alone; {_SUPPORTED}")
+        raise UserError(f"{what} ({shown(kind)}) is not a text model, or not of text alone; {_SUPPORTED}")
     if config.get("quantization_config"):
         raise UserError(f"{what} is quantised already; use the original weights (and --quantise)")
 
@@ -299,16 +302,21 @@ def _one_or_shards(what: str, folder: Path, name: str) -> list[Path]:
         return [folder / name] if (folder / name).is_file() else []
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError):
+        outside = [shard for shard in shards if Path(shard).name != shard]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{what}: {index} can't be read; get it again") from None
-    missing = [shard for shard in shards if not (folder / shard).is_file()]
-    if missing:
-        raise UserError(f"{what}: {index.name} names {', '.join(missing)}, which {folder} lacks; get it again")
+    if outside:
+        raise UserError(f"{what}: {index} names {shown(outside[0])}, which is no file beside it; get it again")
+    missing = [shown(shard) for shard in shards if not (folder / shard).is_file()]
+    if missing or not shards:
+        raise UserError(f"{what}: {index.name} names {some(missing) or 'no file'}, which {folder} lacks; get it again")
     return [folder / shard for shard in shards]
 
 
 def _check_safetensors(what: str, path: Path) -> None:
-    """Compare what a file's header announces with its size (format: 8 bytes length, JSON, data)."""
+    """Compare what a file's header announces with its size (format: 8 bytes length, JSON, data), and with itself."""
+    from safetensors import SafetensorError, safe_open
+
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -317,11 +325,16 @@ def _check_safetensors(what: str, path: Path) -> None:
                 raise ValueError
             header = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+            expected = 8 + length + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         raise UserError(f"{what}: {path} is no safetensors file, or damaged; get it again") from None
-    expected = 8 + length + max(ends, default=0)
     if size != expected:
-        raise UserError(f"{what}: {path} has {size} bytes instead of {expected}; get it again")
+        raise UserError(f"{what}: {path} has {size} bytes instead of {shown(expected)}; get it again")
+    try:
+        with safe_open(path, framework="np"):
+            pass  # types and shapes fit the places of their bytes
+    except SafetensorError as error:
+        raise UserError(f"{what}: {path} is damaged ({first_line(error)}); get it again") from None
 
 
 def _digest_both(base: str, own: Path) -> str:

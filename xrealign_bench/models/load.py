@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from transformers import (
 from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
-from xrealign_bench.errors import UserError, first_line, some
+from xrealign_bench.errors import UserError, first_line, shown, some
 from xrealign_bench.models.adapters import AdapterBase, find_adapter_base, load_adapter
 from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import ADAPTER_WEIGHTS, Checkpoint, weight_files
@@ -45,6 +46,10 @@ _SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 """Shares of whole blocks that BART's kin leave out at random in training. They are set to none: a block whose output a
 recipe reads must be there."""
 _OTHER = "use the config.json that belongs to them"
+_MOST_BLOCKS = 1000
+"""Several times the deepest published models."""
+_ALWAYS_BUILT = 2**28
+"""Parameters: 1 GiB in float32. What is larger must be so in the files of weights too."""
 _PROBES = (
     "Das HAUS", "Zürich", "2003", "650841823", "3.5 %", "don't", "two words", "ｆｕｌｌ", "понедельник", "مارس", "मार्च",
     "東京",
@@ -66,7 +71,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """
     config = load_config(checkpoint)
     try:
-        with quiet():
+        with quiet(), _panics_as_errors():
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.tokenizer or checkpoint.folder,
                 local_files_only=True,
@@ -74,6 +79,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
                 **({} if checkpoint.tokenizer is None else {"config": config}),  # none is beside an adapter
             )
             tokenizer = _with_rules_of_file(checkpoint.folder, tokenizer)
+            _check_length(tokenizer)
+            if isinstance(tokenizer, PreTrainedTokenizerFast):
+                tokenizer("a", "a"), tokenizer.all_special_ids  # some damage shows only in use
     except Exception as error:  # the tokenizers library raises nothing more special for a damaged file
         raise UserError(f"checkpoint {checkpoint.id}: its tokenizer can't be loaded: {first_line(error)}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
@@ -105,6 +113,23 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     positions = getattr(config, "max_position_embeddings", None) or -1  # XLNet says -1: it has no table of them
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions if positions > 0 else 2**31)
     return tokenizer
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """Make an error of the tokenizers library's panics, which some damaged files cause and which are no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from error
+
+
+def _check_length(tokenizer: Any) -> None:
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float) or math.isnan(length) or length < 1:
+        raise ValueError(f"its model_max_length is {shown(length)} and no number of tokens")
 
 
 def _with_rules_of_file(folder: Path, tokenizer: Any) -> Any:
@@ -166,10 +191,11 @@ def load_encoder(
         quantisation: what `quantised_loading` says; the checkpoint's linear layers are of so few bits then.
 
     Raises:
-        UserError: weights are missing, don't fit or are left over in the blocks, the blocks can't be found, or it reads
-            no text.
+        UserError: weights are missing, don't fit or are left over in the blocks, the configuration describes another or
+            no model, the blocks can't be found, or it reads no text.
     """
     with torch.random.fork_rng(devices=[]), quiet():
+        _check_size(checkpoint)
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reach a GPU's generator
         if weights is not None:
             with no_init_weights():
@@ -182,7 +208,7 @@ def load_encoder(
     find_blocks(encoder)  # better refused now than when it is to be realigned
     try:
         output_width(encoder)
-    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever its classes make of sizes that don't fit
         raise UserError(
             f"checkpoint {checkpoint.id}: its {type(encoder).__name__} can't read two tokens: {first_line(error)}; "
             "mend its config.json or use another checkpoint"
@@ -231,18 +257,43 @@ def check_weights(checkpoint: Checkpoint) -> None:
     Raises:
         UserError: they are not, or are a pickle that is damaged or holds more than tensors.
     """
-    with _pickles_refused(checkpoint):
+    with _refused(checkpoint):
         own = [] if checkpoint.adapter is None else [checkpoint.adapter / ADAPTER_WEIGHTS]
         check_finite_files(f"checkpoint {checkpoint.id}", [*weight_files(checkpoint), *own])
 
 
 def _from_config(checkpoint: Checkpoint) -> nn.Module:
     config = load_config(checkpoint)
-    return _encoder_of(
-        _class_of(config).from_config(
+    with _refused(checkpoint):
+        model = _class_of(config).from_config(
             config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
         )
-    )
+    return _encoder_of(model)
+
+
+@lru_cache(maxsize=1)
+def _check_size(checkpoint: Checkpoint) -> None:
+    """Check that the configuration describes a model about as large as the weights, before memory is taken for it.
+
+    Raises:
+        UserError: it is far larger, or can't be built at all.
+    """
+    config = base_config(checkpoint)
+    for name, value in config.to_dict().items():
+        if "layer" in name and isinstance(value, int) and value > _MOST_BLOCKS:
+            raise UserError(
+                f"checkpoint {checkpoint.id}: its config.json sets {name} to {shown(value)}; models have at most "
+                f"{_MOST_BLOCKS} of them, get it again"
+            )
+    with _refused(checkpoint), torch.device("meta"):
+        model = _class_of(config).from_config(config, trust_remote_code=checkpoint.trust_remote_code)
+    described = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers()))
+    there = sum(path.stat().st_size for path in weight_files(checkpoint))  # one byte a parameter at least
+    if described > max(2 * there, _ALWAYS_BUILT):
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its config.json describes a model of {described:,} parameters, and its "
+            f"weights have {there:,} bytes; {_OTHER}"
+        )
 
 
 def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn.Module:
@@ -333,26 +384,26 @@ def read_weights(
         )
         return model, loaded
 
-    with _pickles_refused(checkpoint):
+    with _refused(checkpoint):
         model, loaded = read(**more)
         prefix = wrapper_prefix(model, loaded, f"checkpoint {checkpoint.id}")
         return read(key_mapping={f"^{re.escape(prefix)}": ""}, **more) if prefix else (model, loaded)
 
 
 @contextmanager
-def _pickles_refused(checkpoint: Checkpoint) -> Iterator[None]:
-    """Make what torch raises of a pickle a `UserError`."""
+def _refused(checkpoint: Checkpoint) -> Iterator[None]:
+    """Make a `UserError` of what transformers and torch raise of a checkpoint that they can't build or read."""
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if not checkpoint.pickled:
-            raise
-        raise UserError(
-            f"checkpoint {checkpoint.id}: its pickled weights can't be read as tensors alone, and nothing else is: "
-            f"{first_line(error)}"
-        ) from error
+        what = (
+            "its pickled weights can't be read as tensors alone, and nothing else is"
+            if checkpoint.pickled
+            else "no model can be made of its config.json and weights"
+        )
+        raise UserError(f"checkpoint {checkpoint.id}: {what}: {first_line(error)}; get it again") from error
 
 
 def _class_of(config: PreTrainedConfig) -> Any:
