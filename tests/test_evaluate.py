@@ -31,6 +31,7 @@ from tests.small import (
     World,
     command,
     essence,
+    forge,
     left_over,
     write_checkpoint,
     write_recipe,
@@ -42,6 +43,7 @@ from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.files import read_comparison, read_result, write_result
+from xrealign_bench.results.manifest import seal
 from xrealign_bench.scoring.aggregate import summarise
 from xrealign_bench.specs.suite import chosen_seeds
 
@@ -178,16 +180,14 @@ def test_another_process_and_a_fresh_store_give_the_same_result(finished: Finish
 def test_rescore_agrees(finished: Finished) -> None:
     world, _ = finished
     ran = command("rescore", world.result("alignfreeze-front"))
-    assert ran == Ran(0, "8 scores computed again from the predictions: all equal\n", "")
+    assert ran == Ran(0, "8 scores and 1 comparison computed again from the predictions: all equal\n", "")
 
 
 def test_a_changed_score_is_found(finished: Finished, tmp_path: Path) -> None:
     world = copy_of(finished[0], tmp_path)
     path = world.result("alignfreeze-front") / "result.json"
-    content = json.loads(path.read_bytes())
-    content["scores"][5]["metrics"]["accuracy"] = 0.5
-    cell = "{task} {language} {seed}".format_map(content["scores"][5])
-    path.write_text(json.dumps(content))
+    cell = "{task} {language} {seed}".format_map(json.loads(path.read_bytes())["scores"][5])
+    forge(path, lambda content: content["scores"][5]["metrics"].update(accuracy=0.5))
     ran = command("rescore", path.parent)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(f"error: {path.parent}: {cell}: result.json says {{'accuracy': 0.5,")
@@ -202,11 +202,13 @@ def test_changed_predictions_are_found(finished: Finished, tmp_path: Path) -> No
     pq.write_table(table.set_column(4, "predicted", [found]).cast(table.schema), path)
     ran = command("rescore", path.parent)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"error: {path}: its sha256 is ")
-    # The same with a digest to match: now every score differs.
-    content = json.loads((path.parent / "result.json").read_bytes())
-    content["predictions"][0]["sha256"] = sha256_file(path)
-    (path.parent / "result.json").write_text(json.dumps(content))
+    assert ran.err.startswith(f"error: {path}: ") and "of manifest.json; " in ran.err
+    # The same in the manifest, but not in the result.
+    seal(path.parent)
+    assert command("rescore", path.parent).err.startswith(f"error: {path}: its sha256 is ")
+    # With a digest to match there too: now every score differs.
+    new = {"sha256": sha256_file(path)}
+    forge(path.with_name("result.json"), lambda content: content["predictions"][0].update(new))
     ran = command("rescore", path.parent)
     assert ran.status == 2
     assert ran.err.count("result.json says") == 8
@@ -423,7 +425,7 @@ def test_a_reported_result_of_another_digest_stands_in_no_ones_way(new_world: Wo
     published = world.output / "results" / "small-1.0" / "published" / "finetune-only"
     published.mkdir(parents=True)
     reported = {"reported": "a publication", "predictions": [], "stages": [], "suite_digest": "0" * 64}
-    write_result(published, computed.model_copy(update=reported))
+    write_result(published, computed.model_copy(update=reported | {"compute_settings": None}))
     assert world.evaluate("--recipe", "alignfreeze-full").status == 0
     board = json.loads((world.output / "small-1.0" / "leaderboard.json").read_text())
     assert board["suite_digest"] == computed.suite_digest
@@ -449,7 +451,7 @@ def test_a_result_that_can_not_be_read_is_told_before_any_compute(new_world: Wor
     broken.write_text("{")
     ran = world.evaluate()
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"error: {broken}:1: is not JSON")
+    assert ran.err.startswith(f"error: {broken.parent}: has no manifest.json")
     assert Store(world.store).entries() == []
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Features, Value
 
-from tests.small import Ran, World, command, write_suite, write_yaml
+from tests.small import Ran, World, command, forge, write_suite, write_yaml
 from xrealign_bench.files import sha256_file
 from xrealign_bench.results.files import read_result
 
@@ -120,16 +120,15 @@ def test_the_same_command_again_runs_nothing(evaluated: tuple[World, Ran]) -> No
 def test_rescore_agrees_and_finds_a_changed_prediction(evaluated: tuple[World, Ran], tmp_path: Path) -> None:
     world, _ = evaluated
     ran = command("rescore", world.result("alignfreeze-front"))
-    assert ran == Ran(0, "4 scores computed again from the predictions: all equal\n", "")
+    assert ran == Ran(0, "4 scores and 1 comparison computed again from the predictions: all equal\n", "")
     shutil.copytree(world.output, tmp_path / "output")
     folder = replace(world, folder=tmp_path).result("alignfreeze-front")
     path = folder / "predictions-pairs-nli.parquet"
     table = pq.read_table(path)
     found = [(label + 1) % 3 for label in table["predicted"].to_pylist()]
     pq.write_table(table.set_column(4, "predicted", [found]).cast(table.schema), path)
-    content = json.loads((folder / "result.json").read_bytes())
-    content["predictions"][0]["sha256"] = sha256_file(path)
-    (folder / "result.json").write_text(json.dumps(content))
+    new = {"sha256": sha256_file(path)}
+    forge(folder / "result.json", lambda content: content["predictions"][0].update(new))
     ran = command("rescore", folder)
     assert ran.status == 2
     assert "result.json says" in ran.err
