@@ -145,4 +145,4 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         return UserError(f"unknown {what} '{shown(name)}'; there is none")
     near = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    return UserError(f"unknown {what} '{shown(name)}'{hint} Known: {', '.join(choices)}")
+    return UserError(f"unknown {what} '{shown(name)}'{hint} Known: {', '.join(map(shown, choices))}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from functools import lru_cache
 from pathlib import Path
+
+from xrealign_bench.errors import UserError
 
 
 def sha256_file(path: Path) -> str:
@@ -15,8 +18,15 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_unchanged(path: Path) -> str:
-    """As `sha256_file`, but read once a process as long as the file's size and time stay the same."""
+    """As `sha256_file`, but read once a process as long as the file's size and time stay the same.
+
+    Raises:
+        UserError: it is a pipe, a device or a folder; the first two may have no end.
+        OSError: it can't be read.
+    """
     state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise UserError(f"{path}: is no regular file; put a copy of the file there")
     return _sha256_of(path, state.st_size, state.st_mtime_ns)
 
 

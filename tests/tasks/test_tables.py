@@ -32,7 +32,7 @@ ROWS: dict[TaskType, dict[str, list[Any]]] = {
 
 
 def task_of(kind: TaskType) -> Task:
-    return make_task().model_copy(update={"kind": kind})
+    return make_task().model_copy(update={"task_type": kind})
 
 
 def written(kind: TaskType, types: dict[str, pa.DataType] | None = None, **changed: list[Any]) -> pa.Table:

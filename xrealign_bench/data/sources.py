@@ -105,13 +105,13 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
     check_whole(
         files, data_set.unnamed, bool(data_set.card.get("configs")), f"{where}, config '{name}', split '{split}'"
     )
-    info = _config_info(data_set.card, name)
+    info = _config_info(data_set.card, name, where)
     if data_set.revision is None:
         fingerprint = _digest_files([Path(where) / file for file in files], info)
     else:
         fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
     # The card beside the files, of the same commit: that of another one may say another number.
-    rows = _rows_in_card(data_set.card, name, split)
+    rows = _rows_in_card(data_set.card, name, split, where)
     return Located(where, name, split, data_set.revision, fingerprint, files, info, rows)
 
 
@@ -167,22 +167,40 @@ def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
     return _sha256(canonical_json({"files": digests, "info": info}))
 
 
-def _config_info(card: Mapping[str, Any], config: str) -> Mapping[str, Any] | None:
-    return next(({"features": info["features"]} for info in _infos(card, config) if "features" in info), None)
+def _config_info(card: Mapping[str, Any], config: str, where: str) -> Mapping[str, Any] | None:
+    infos = _infos(card, config, where)
+    found = next(({"features": info["features"]} for info in infos if "features" in info), None)
+    try:
+        canonical_json(found)
+    except ValueError:
+        raise UserError(
+            f"{where}/{CARD}: the 'features' of '{config}' hold a number that is not finite; mend the card"
+        ) from None
+    return found
 
 
-def _rows_in_card(card: Mapping[str, Any], config: str, split: str) -> int | None:
-    splits = [each for info in _infos(card, config) for each in info.get("splits") or [] if isinstance(each, dict)]
+def _rows_in_card(card: Mapping[str, Any], config: str, split: str, where: str) -> int | None:
+    infos = _infos(card, config, where)
+    splits = [each for info in infos for each in _listed(info.get("splits")) if isinstance(each, dict)]
     numbers = [each.get("num_examples") for each in splits if each.get("name") == split]
     return next((number for number in numbers if isinstance(number, int)), None)
 
 
-def _infos(card: Mapping[str, Any], config: str) -> list[Mapping[str, Any]]:
-    """What a card says of a config: at most one entry of `dataset_info` in a card that is in order."""
-    infos = card.get("dataset_info") or []
-    return [
-        info for info in ([infos] if isinstance(infos, dict) else infos) if info.get("config_name", "default") == config
-    ]
+def _infos(card: Mapping[str, Any], config: str, where: str) -> list[Mapping[str, Any]]:
+    """What a card says of a config: at most one entry of `dataset_info` in a card that is in order.
+
+    Raises:
+        UserError: `dataset_info` is no mapping or list of mappings.
+    """
+    infos = _listed(card.get("dataset_info"))
+    if not all(isinstance(info, dict) for info in infos):
+        raise UserError(f"{where}/{CARD}: 'dataset_info' is malformed; each entry needs a config_name and features")
+    return [info for info in infos if info.get("config_name", "default") == config]
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a list as it is, nothing as an empty list, and any other value as a list of its own."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _open_folder(folder: Path, dataset: str) -> DataSet:
