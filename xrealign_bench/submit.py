@@ -269,18 +269,18 @@ def _history_problems(folders: Sequence[Path], board: Path | None) -> Iterator[s
 
 def _board_problems(folders: Sequence[Path], board: Path, problems: Problems) -> Iterator[str]:
     """What does not go with the published results: another baseline, recipe or checkpoint of the same name."""
-    for folder in dict.fromkeys(folders):
-        result = problems.attempt(partial(read_result, folder))
-        published = board / result.suite.id if result else board
-        if result is None or not published.is_dir():
-            continue
-        for beside in find_results(published):
-            other = problems.attempt(partial(read_result, beside))
-            if other is not None and other.reported is None:
-                yield from (f"{folder}: {problem}" for problem in _clashes(result, other))
+    ours = {folder: problems.attempt(partial(read_result, folder)) for folder in folders}
+    submitted = {folder: result for folder, result in ours.items() if result is not None}
+    for suite in sorted({result.suite.id for result in submitted.values()}):
+        for beside in find_results(board / suite) if (board / suite).is_dir() else []:
+            published = problems.attempt(partial(read_result, beside))
+            if published is not None and published.reported is None:
+                for folder, result in submitted.items():
+                    if result.suite.id == suite:
+                        yield from (f"{folder}: {problem}" for problem in _clashes(result, published, beside))
 
 
-def _clashes(result: Result, published: Result) -> Iterator[str]:
+def _clashes(result: Result, published: Result, place: Path) -> Iterator[str]:
     ours, theirs = result.checkpoint, published.checkpoint
     if result.recipe.name == published.recipe.name and result.recipe_digest != published.recipe_digest:
         yield f"the recipe '{result.recipe.name}' is another one on the board; give yours a name of its own"
@@ -290,7 +290,10 @@ def _clashes(result: Result, published: Result) -> Iterator[str]:
         yield f"checkpoint {ours.id} at {ours.revision} has other weights, configuration or tokenizer on the board"
     same_row = result.is_baseline and published.is_baseline and result.seeds == published.seeds and ours == theirs
     if same_row and result.suffix == published.suffix and digest_evidence(result) != digest_evidence(published):
-        yield "its predictions are not those of the baseline on the board; submit with the published baseline"
+        yield (
+            f"its predictions are not those of the baseline on the board; copy {place} over it, and compare with that "
+            "by 'xrealign-bench leaderboard recompare' on your results"
+        )
 
 
 def _folder_problem(folder: Path, result: Result) -> Iterator[str]:

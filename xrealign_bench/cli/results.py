@@ -44,6 +44,8 @@ def rescore(result: Path) -> None:
     scores, comparisons = sum(each.scores for each in done), sum(each.comparison for each in done)
     also = f" and {counted(comparisons, 'comparison')}" if comparisons else ""
     click.echo(f"{counted(scores, 'score')}{also} computed again from the predictions: all equal")
+    if reported := sum(each.scores == 0 for each in done):
+        say(f"{counted(reported, 'result')} without predictions: reported ones, whose files are those of the manifest")
 
 
 @click.command()

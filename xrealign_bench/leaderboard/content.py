@@ -443,7 +443,7 @@ def provenance(row: Row, result: Result) -> Facts:
         ("Published" if row.reported else "Computed", f"{result.created:%Y-%m-%d %H:%M} UTC"),
         ("Harness", result.harness_version),
         ("Compute settings", _listed(_given(result.compute_settings))),
-        ("Versions", _listed(result.packages)),
+        ("Versions", _listed(dict(result.packages.items()))),
         ("Gold labels", _gold_labels(result)),
         ("Comparison", _compared(row)),
     ]

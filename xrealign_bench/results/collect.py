@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan, Run, StageRef
 from xrealign_bench.pipeline.store import Entry, Store
 from xrealign_bench.results.describe import describe_language
+from xrealign_bench.results.fields import PackageName
 from xrealign_bench.results.files import write_predictions, write_result
 from xrealign_bench.results.schema import (
     CheckpointRecord,
@@ -27,15 +28,12 @@ from xrealign_bench.results.schema import (
 )
 from xrealign_bench.specs import digest
 
-PACKAGES = (
-    "torch", "transformers", "tokenizers", "datasets", "evaluate", "numpy", "babel", "lang2vec", "eflomal", "icu4py",
-    "seqeval", "scikit-learn",
-)  # fmt: skip
-"""Their versions can move a score."""
+OPTIONAL = "bitsandbytes"
 
 
-def _packages(plan: Plan) -> list[str]:
-    return [*PACKAGES, *(["bitsandbytes"] if "quantised" in plan.request.numerics else [])]
+def _packages(plan: Plan) -> list[PackageName]:
+    """The packages that a plan's scores can depend on."""
+    return [name for name in get_args(PackageName) if name != OPTIONAL or "quantised" in plan.request.numerics]
 
 
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:

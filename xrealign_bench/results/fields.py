@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -47,5 +47,9 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 """Digest in full or in part."""
 Version = Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+!_-]*$", max_length=64)]
 """Of a package: nothing that pip could take for more than a version."""
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+PackageName = Literal[
+    "torch", "transformers", "tokenizers", "datasets", "pyarrow", "evaluate", "numpy", "babel", "lang2vec", "eflomal",
+    "icu4py", "seqeval", "scikit-learn", "peft", "bitsandbytes",
+]  # fmt: skip
+"""Packages whose versions can move a score. `reproduce` tells to install them, so no others may be named."""
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
