@@ -81,13 +81,15 @@ def read_manifest(path: Path) -> Manifest:
         DamagedError: it is missing, or not what was written.
         UserError: a newer version of this package wrote it.
     """
+    if path.exists() and not path.is_file():
+        raise DamagedError(f"{MANIFEST} is no regular file")
     try:
         content = json.loads(path.read_bytes())
         checksum = content.pop("sha256")
         intact = checksum == digest(content)
     except OSError as error:
         raise DamagedError(f"{MANIFEST}: {error.strerror}") from None
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise DamagedError(f"{MANIFEST} is cut off or not a manifest") from None
     if not intact:
         raise DamagedError(f"{MANIFEST} has another checksum than when it was written")

@@ -20,6 +20,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -284,11 +285,13 @@ class Store:
             raise DamagedError(f"{MANIFEST} is that of {manifest.kind} {manifest.key}")
         for name, file in manifest.files.items():
             try:
-                size = (folder / name).stat().st_size
+                state = (folder / name).stat()
             except OSError as error:
                 raise DamagedError(f"{name}: {error.strerror}") from None
-            if size != file.size:
-                raise DamagedError(f"{name} has {size} bytes instead of {file.size}")
+            if not stat.S_ISREG(state.st_mode):
+                raise DamagedError(f"{name} is no regular file")
+            if state.st_size != file.size:
+                raise DamagedError(f"{name} has {state.st_size} bytes instead of {file.size}")
         return Entry(folder, manifest)
 
     def _verify(self, kind: str, key: str) -> Entry | None:
