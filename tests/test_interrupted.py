@@ -1,4 +1,4 @@
-"""Ctrl-C and kill -9 in the middle of each kind of stage. Truth: the result of a run that nothing interrupted."""
+"""Ctrl-C, SIGTERM and kill -9 in the middle of each kind of stage. Truth: the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -64,15 +64,23 @@ def go_on(world: World, expected: list[dict[str, Any]], finished: int) -> None:
     assert left_over(world.store, world.output) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_ctrl_c(
-    new_world: Callable[..., World], expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [*((signal.SIGINT, kind) for kind in KINDS), (signal.SIGTERM, "realign"), (signal.SIGTERM, "predict")],
+)
+def test_ctrl_c_and_sigterm(
+    new_world: Callable[..., World],
+    expected: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    kind: StageKind,
 ) -> None:
     world = new_world()
     with monkeypatch.context() as patch:
-        patch.setitem(stages._RUNNERS, kind, interrupt(kind, signal.SIGINT))  # type: ignore[arg-type]
+        patch.setitem(stages._RUNNERS, kind, interrupt(kind, number))  # type: ignore[arg-type]
         ran = world.evaluate()
-    assert ran.status == 130
+    assert ran.status == 128 + number
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert ran.out == ""
     assert ran.err.endswith("interrupted; finished stages are stored, and the same command goes on from there\n")
     assert "Traceback" not in ran.err

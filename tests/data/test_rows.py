@@ -169,7 +169,7 @@ def test_invalid_utf8_is_refused_in_every_kind_of_text(tmp_path):
     with pytest.raises(UserError, match="column 'tags', row 1: "):
         load_words(tagging, "en", "test", tmp_path, True)
 
-    columns = {"kind": "sequence_classification", "columns": {"text": "text", "label": "label"}}
+    columns = {"task_type": "sequence_classification", "columns": {"text": "text", "label": "label"}}
     texts = Task.model_validate(tagging.model_dump() | columns)
     write(tmp_path, pa.table({"text": as_text(BAD), "label": ["NOUN", "VERB", "NOUN"]}))
     with pytest.raises(UserError, match="column 'text', row 1: "):

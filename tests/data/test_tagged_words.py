@@ -74,9 +74,11 @@ def two_files(root, names):
 def test_files_that_number_labels_differently_are_refused(root):
     two_files(root, [["NOUN", "VERB"], ["NOUN", "VERB"]])
     assert load(root, "en", "test").labels == [[1, 0], [1, 0]]
-    for second, told in ((["VERB", "NOUN"], "label 0 'VERB'"), (["NOUN", "VERB", "_"], "label 2 '_'")):
+    for second in (["VERB", "NOUN"], ["NOUN", "VERB", "_"]):
         two_files(root, [["NOUN", "VERB"], second])
-        with pytest.raises(UserError, match=f"00001-of-00002.parquet: column 'tags' calls {told}.* first file calls"):
+        with pytest.raises(
+            UserError, match=r"00001-of-00002.parquet: column 'tags' holds .*, and in .*00000-of"
+        ):
             load(root, "en", "test")
 
 
@@ -89,7 +91,10 @@ def test_a_card_that_numbers_labels_otherwise_than_the_files_is_refused(root):
     card.write_text(head.format("NOUN", "_", "VERB"))
     assert load(root, "en", "test").labels == [[1, 0]]
     card.write_text(head.format("VERB", "_", "NOUN"))
-    with pytest.raises(UserError, match=r"column 'tags' calls label 0 'NOUN', and the data set's card calls it 'VERB'"):
+    with pytest.raises(
+        UserError,
+        match=r"column 'tags' are .*NOUN.* in the file's footer and .*VERB.* in the data",
+    ):
         load(root, "en", "test")
 
 

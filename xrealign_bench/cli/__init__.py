@@ -17,7 +17,15 @@ from xrealign_bench.cli.leaderboard import leaderboard
 from xrealign_bench.cli.lists import doctor, list_kind, show, validate
 from xrealign_bench.cli.options import Listing
 from xrealign_bench.cli.printing import say
-from xrealign_bench.cli.process import BAD_INPUT, INTERRUPTED, discard, has_lost_reader
+from xrealign_bench.cli.process import (
+    BAD_INPUT,
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    discard,
+    has_lost_reader,
+    terminable,
+)
 from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
 from xrealign_bench.errors import UserError, reason
@@ -53,7 +61,8 @@ for command in (
 
 
 def main() -> None:
-    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted.
+    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted, 143 ended
+    by SIGTERM.
 
     If the reader of stdout goes away, as with `| head`, that is good too. Of several processes the first one prints;
     all of them end alike.
@@ -76,7 +85,8 @@ def main() -> None:
 def _run() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        cli(standalone_mode=False)
+        with terminable():
+            cli(standalone_mode=False)
     except UserError as error:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
@@ -87,7 +97,8 @@ def _run() -> None:
         error.show()
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort) as error:
-        declined = isinstance(error, click.Abort) and not isinstance(error.__cause__, KeyboardInterrupt)
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        declined = not isinstance(cause, KeyboardInterrupt)
         stored = "interrupted; finished stages are stored, and the same command goes on from there"
         say("nothing was done" if declined else stored)
-        sys.exit(INTERRUPTED)
+        sys.exit(TERMINATED if isinstance(cause, Terminated) else INTERRUPTED)

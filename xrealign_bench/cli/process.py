@@ -5,12 +5,36 @@ from __future__ import annotations
 import logging
 import os
 import select
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models import processes
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it: cleaned up after like Ctrl-C."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, unless the process ignores it or is one of several.
+
+    Of several processes each may wait for another one, where no exception reaches it: SIGTERM ends them at once.
+    """
+    if processes.count() > 1 or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def has_lost_reader(stream: TextIO) -> bool:
@@ -40,3 +64,7 @@ def quiet_libraries(offline: bool) -> None:
     # PEFT asks transformers by a name of old, and bitsandbytes for a kernel of 4 bits that 8 bits have no use for.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
