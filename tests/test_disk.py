@@ -7,10 +7,12 @@ refused by the system in the same place as one on a full disk, whoever writes it
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,3 +239,57 @@ def test_only_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> N
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
     remove_leftovers(tmp_path / "nowhere")
+
+
+# --- folders that may only be read ------------------------------------------------------------------------------------
+
+
+def as_another_user(work: Callable[[], Any]) -> str:
+    """Call a function in a fork of this process, of a user who is not root, and return what it returns as text."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            said = str(work())
+        except BaseException as error:
+            said = repr(error)
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("store", r"the store .*/store can't be written to \(Permission denied\); choose another folder for it"),
+        ("output", r"the output folder .*/output/results can't be written to \(Permission denied\); choose another"),
+    ],
+)
+def test_a_folder_that_may_only_be_read(small_checkpoint: Path, folder: str, message: str) -> None:
+    """Its entries are whole, so nothing but the permission is in the way."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        place = Path(name)
+        place.chmod(0o755)
+        checkpoint = Path(shutil.copytree(small_checkpoint, place / "tiny"))
+        for path in checkpoint.iterdir():
+            path.chmod(0o644)  # safetensors writes for its own user alone
+        world = World(place, write_suite(place, target_languages=["de"], seeds=[3]), checkpoint)
+        for own in (world.store, world.output):
+            own.mkdir()
+            own.chmod(0o555 if own.name == folder else 0o777)
+
+        def evaluate() -> bool:
+            ran = world.evaluate()
+            said = ran.err.splitlines()
+            return (ran.status == 2 and len(said) == 1 and re.search(message, said[0]) is not None) or ran
+
+        assert as_another_user(evaluate) == "True"
+        assert list((place / folder).iterdir()) == []

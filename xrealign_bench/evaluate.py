@@ -168,17 +168,20 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
 
 
 def _without_places(command: Sequence[str]) -> str:
-    """Join a command line, with the last name alone of every path from a root or a home: where somebody's files lie is
-    nobody's business.
+    """Join a command line, with the last name alone of every path from a root, a home or a folder above, and without
+    the host of a Ray cluster: where somebody's files and machines are is nobody's business.
 
     >>> _without_places(["xrealign-bench", "evaluate", "--data-root=/home/ada/hub", "--checkpoint", "~/models/mine"])
     'xrealign-bench evaluate --data-root=hub --checkpoint mine'
     """
-    words = []
+    words: list[str] = []
     for word in command:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if value.startswith(("/", "~")) or PureWindowsPath(value).is_absolute():
-            value = PureWindowsPath(value).name  # which knows both kinds of slashes
+        path = PureWindowsPath(value)  # which knows both kinds of slashes
+        if value.startswith(("/", "~")) or path.is_absolute() or ".." in path.parts:
+            value = path.name
+        if value not in ("", "auto") and "--address" in (option, *words[-1:]):
+            value = "HOST"
         words.append(option + equals + value)
     return shlex.join(words)
 

@@ -29,7 +29,6 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_beside, find_spec
 from xrealign_bench.specs.suite import chosen
-from xrealign_bench.tasks.gold import read_gold
 
 State = Literal["verified", "pinned", "not pinned"]
 
@@ -181,6 +180,8 @@ def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:
 
 def _read_gold(suite: Suite, tasks: Sequence[Task], data_root: Path | None) -> list[LockedGold]:
     """The gold of every test set of a suite."""
+    from xrealign_bench.tasks.gold import read_gold  # loads metrics, which only this needs
+
     cells = [
         (suite.capped(task), language)
         for task in tasks

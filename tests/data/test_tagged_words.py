@@ -76,9 +76,7 @@ def test_files_that_number_labels_differently_are_refused(root):
     assert load(root, "en", "test").labels == [[1, 0], [1, 0]]
     for second in (["VERB", "NOUN"], ["NOUN", "VERB", "_"]):
         two_files(root, [["NOUN", "VERB"], second])
-        with pytest.raises(
-            UserError, match=r"00001-of-00002.parquet: column 'tags' holds .*, and in .*00000-of"
-        ):
+        with pytest.raises(UserError, match=r"00001-of-00002.parquet: column 'tags' holds .*, and in .*00000-of"):
             load(root, "en", "test")
 
 

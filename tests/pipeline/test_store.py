@@ -257,6 +257,17 @@ def test_two_processes_make_it_once_and_the_second_says_that_it_waits(
     assert (tmp_path / "log").read_text() == "made\n"
 
 
+def test_four_processes_make_it_once(tmp_path: Path, worker: Callable[[], Worker]) -> None:
+    first = worker()
+    assert first.line("stdout") == "inside\n"
+    others = [worker() for _ in range(3)]
+    for other in others:
+        assert other.line("stderr") == f"waiting for another process that is making realign-{KEY[:12]}\n"
+    assert [one.finish()[0] for one in (first, *others)] == ["whole\n"] * 4
+    assert (tmp_path / "log").read_text() == "made\n"
+    assert leftovers(tmp_path / "store") == []
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_process_leaves_no_lock_and_no_half_entry(
     tmp_path: Path, worker: Callable[[], Worker], how: signal.Signals

@@ -237,7 +237,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"text_language": None}, "needs text_language"),
     ({"source": {"kind": "embedded"}}, "needs a Hub data set"),
     ({"configs": {"de": "a", "fr": "a"}, "columns": {"text": "en", "text_pair": {"de": "x"}}}, "no column for fr"),
-    ({"kind": "sequence_classification", "columns": {"text": "a", "label": "b"}, "labels": ["x", "y"]}, "no text_lang"),
+    (
+        {"task_type": "sequence_classification", "columns": {"text": "a", "label": "b"}, "labels": ["x", "y"]},
+        "no text_lang",
+    ),
 ]
 
 
