@@ -24,6 +24,7 @@ from tests.scoring.builder import (
 )
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
+from xrealign_bench.leaderboard.records import _csv
 from xrealign_bench.leaderboard.table import Entry
 from xrealign_bench.results.files import write_comparison, write_result
 from xrealign_bench.results.schema import Gain
@@ -390,3 +391,9 @@ def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:
     # The pairs read are those of sw; 0.8, 0.6, 0.5 and 0.4 are the others'.
     assert (shown["Unclassified"], shown["Not realigned"]) == ("40.0", "57.5")
     assert list(shown)[-3:] == ["Unclassified", "Not realigned", "Source"]
+
+
+def test_no_cell_begins_a_formula() -> None:
+    """A spreadsheet would compute it. Numbers stay numbers."""
+    written = _csv([{"reason": '=HYPERLINK("http://evil")', "gain": -1.5}], ["reason", "gain"])
+    assert written == 'reason,gain\n"\'=HYPERLINK(""http://evil"")",-1.5\n'

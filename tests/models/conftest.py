@@ -196,3 +196,13 @@ def checkpoints(make_checkpoint: Callable[..., Path]) -> dict[str, Checkpoint]:
 @pytest.fixture(params=ARCHITECTURES)
 def checkpoint(request: pytest.FixtureRequest, checkpoints: dict[str, Checkpoint]) -> Checkpoint:
     return checkpoints[request.param]
+
+
+FEW = ("bert", "xlm-roberta", "llama", "mt5")
+
+
+@pytest.hookimpl(tryfirst=True)  # before slow tests are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("few_families") and item.callspec.params["checkpoint"] not in FEW:  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.slow)

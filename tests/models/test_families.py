@@ -115,6 +115,7 @@ def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing:
     assert all(any(n in moved for p in parts.blocks[b][0].parameters() if (n := names[id(p)])) for b in free)
 
 
+@pytest.mark.few_families
 @pytest.mark.parametrize("blocks", ["none", "lower_half"])
 def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
     checkpoint: Checkpoint, blocks: str, tmp_path: Path

@@ -84,6 +84,7 @@ def test_embeddings_are_what_stands_in_front(checkpoint: Checkpoint) -> None:
     }
 
 
+@pytest.mark.few_families
 @pytest.mark.parametrize(("spec", "blocks"), CHOICES, ids=str)
 def test_exactly_the_frozen_parameters_stay(checkpoint: Checkpoint, spec: Freeze, blocks: list[int]) -> None:
     encoder = load_encoder(checkpoint, seed=0)

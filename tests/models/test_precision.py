@@ -56,6 +56,7 @@ def test_an_encoder_computes_in_less_and_gives_and_keeps_float32(checkpoint: Che
     assert {parameter.dtype for parameter in lower.parameters()} == {torch.float32}
 
 
+@pytest.mark.few_families
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision: Any) -> None:
     if checkpoint.model_type == "xmod":
@@ -67,7 +68,7 @@ def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision:
         compute_in(encoder, name, CPU)
         logs.append(realigned(checkpoint, encoder))
         moved.append({n for n, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[n])})
-    assert logs[1].losses == pytest.approx(logs[0].losses, abs=0.1)
+    assert logs[1].losses == pytest.approx(logs[0].losses, abs=0.15)
     assert logs[1].losses != logs[0].losses
     assert moved[1] and moved[1] <= moved[0]
     assert logs[1].trained == logs[0].trained
