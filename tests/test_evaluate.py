@@ -205,7 +205,7 @@ def test_changed_predictions_are_found(finished: Finished, tmp_path: Path) -> No
     assert ran.err.startswith(f"error: {path}: ") and "of manifest.json; " in ran.err
     # The same in the manifest, but not in the result.
     seal(path.parent)
-    assert command("rescore", path.parent).err.startswith(f"error: {path}: its sha256 is ")
+    assert command("rescore", path.parent).err.startswith(f"error: {path}: is not the file that the scores in ")
     # With a digest to match there too: now every score differs.
     new = {"sha256": sha256_file(path)}
     forge(path.with_name("result.json"), lambda content: content["predictions"][0].update(new))

@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.small import Ran, World, command, forge
+from xrealign_bench.files import sha256_file
 from xrealign_bench.results.files import read_history, read_result
 
 Finished = tuple[World, Ran]
@@ -89,7 +91,10 @@ def test_what_was_compared_with_a_withdrawn_baseline_has_no_rank(results: Path) 
 def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results: Path) -> None:
     assert verify(finished[0], results / RECIPE, "--record").status == 0
     right = read_result(results / RECIPE)
-    forge(results / RECIPE / "result.json", lambda wrong: wrong["predictions"][0].update(sha256="0" * 64))
+    predictions = results / RECIPE / right.predictions[0].file
+    pq.write_table(pq.read_table(predictions), predictions, compression="none")  # other bytes
+    digest = sha256_file(predictions)
+    forge(results / RECIPE / "result.json", lambda wrong: wrong["predictions"][0].update(sha256=digest))
     assert rows(results)[RECIPE]["trust"] == "rescored"  # what was computed again was another
     by = finished[0].result(RECIPE)
     done = command("leaderboard", "correct", results / RECIPE, by, "--reason", "computed too coarsely")

@@ -112,7 +112,7 @@ def test_a_changed_prediction(folder: Path) -> None:
     pq.write_table(changed, folder / PREDICTIONS)
     assert told(refused(folder), f"{PREDICTIONS}: has", f"of {MANIFEST}; restore it")  # damage
     seal(folder)
-    assert told(refused(folder), "this is not the file that the scores were computed from")
+    assert told(refused(folder), "is not the file that the scores in result.json were computed from")
     record_predictions(folder)
     lines = refused(folder)
     assert len(lines) == 1 and told(lines, "the predictions give")
@@ -470,6 +470,16 @@ def test_another_baseline_than_the_published_one(folder: Path) -> None:
     job.check(BASELINE_FILE, folder.parents[2])
     lines = refused(folder, board=board)
     assert len(lines) == 1 and told(lines, f"{folder}: its predictions are not those of the baseline on the board")
+
+
+def test_other_predictions_for_a_published_row(pair: tuple[Path, Path]) -> None:
+    """Better ones, with everything that follows from them computed again."""
+    folder, baseline = pair
+    board = board_of(folder)
+    predict(folder, other_first_label)
+    compare_again(folder, baseline)
+    lines = refused(folder, FILE, board=board)
+    assert len(lines) == 1 and told(lines, "is published with other predictions", "a published row is not rewritten")
 
 
 def test_another_recipe_under_a_published_name(folder: Path) -> None:

@@ -288,8 +288,15 @@ def _clashes(result: Result, published: Result, place: Path) -> Iterator[str]:
         return
     if ours.revision is not None and ours != theirs:
         yield f"checkpoint {ours.id} at {ours.revision} has other weights, configuration or tokenizer on the board"
-    same_row = result.is_baseline and published.is_baseline and result.seeds == published.seeds and ours == theirs
-    if same_row and result.suffix == published.suffix and digest_evidence(result) != digest_evidence(published):
+    same_row = result.recipe_digest == published.recipe_digest and result.seeds == published.seeds and ours == theirs
+    if not same_row or result.suffix != published.suffix or digest_evidence(result) == digest_evidence(published):
+        return
+    if not result.is_baseline:
+        yield (
+            f"is published with other predictions ({place}), and a published row is not rewritten; to correct it, open "
+            "an issue: those who keep the board use 'xrealign-bench leaderboard correct'"
+        )
+    else:
         yield (
             f"its predictions are not those of the baseline on the board; copy {place} over it, and compare with that "
             "by 'xrealign-bench leaderboard recompare' on your results"

@@ -14,11 +14,21 @@ import pytest
 from tests.scoring.builder import write_system
 from tests.small import command, damage
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import read_comparison, read_history, read_result, write_comparison, write_history
+from xrealign_bench.results.files import (
+    find_results,
+    read_checked,
+    read_comparison,
+    read_history,
+    read_result,
+    write_comparison,
+    write_history,
+    write_result,
+)
 from xrealign_bench.results.manifest import MANIFEST, check_folder, seal
 from xrealign_bench.results.rescore import rescore
 from xrealign_bench.results.schema import History
 from xrealign_bench.scoring.compare import compare
+from xrealign_bench.scoring.recompute import recompute
 
 CODES = ("en", "de", "fr", "th", "sw")
 PLACE = Path("toy-1.0", "mini")
@@ -190,6 +200,8 @@ MANIFESTS: dict[str, Callable[[Path], object]] = {
     "a newer version": lambda path: damage(path, lambda content: content.update(schema_version=2)),
     "negative bytes": lambda path: damage(path, lambda content: content["files"][0].update(bytes=-1)),
     "too many files": lambda path: damage(path, lambda content: content.update(files=content["files"] * 60)),
+    "a file twice": lambda path: damage(path, lambda content: content.update(files=content["files"] * 2)),
+    "a key twice": lambda path: path.write_text(path.read_text().replace("{", '{"schema_version": 1, ', 1)),
     "a link": link,
 }
 
@@ -201,7 +213,38 @@ def test_a_manifest_that_can_not_be_read_is_told(folder: Path, spoil: Callable[[
         with pytest.raises(UserError) as caught:
             read(folder)
         (line,) = str(caught.value).splitlines()
-        assert line.startswith(f"{folder / MANIFEST}: is ") and len(line) < len(str(folder)) + 200
+        assert (
+            line.startswith((f"{folder / MANIFEST}: is ", f"{folder / MANIFEST}:1: is "))
+            and len(line) < len(str(folder)) + 200
+        )
+
+
+def test_predictions_are_those_that_the_result_names(folder: Path) -> None:
+    """Also if whoever changed or removed them sealed the folder anew."""
+    path = next(folder.glob("predictions-*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1])
+    seal(folder)
+    with pytest.raises(UserError, match=f"{path.name}: is not the file that the scores in result.json were computed"):
+        read_checked(folder)
+    path.unlink()
+    seal(folder)
+    with pytest.raises(UserError, match=f"{path.name}: is not the file that the scores in result.json were computed"):
+        read_checked(folder)
+
+
+def test_a_link_to_a_folder_is_named_and_not_passed_over(folder: Path, tmp_path: Path) -> None:
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert folder in find_results(folder.parent)
+    with pytest.raises(UserError, match=f"{folder.name}: is a link"):
+        check_folder(folder)
+
+
+def test_a_recipe_that_is_not_the_one_of_its_digest_is_told(folder: Path) -> None:
+    result = read_result(folder)
+    write_result(folder, result.model_copy(update={"recipe": result.recipe.model_copy(update={"title": "Another"})}))
+    with pytest.raises(UserError, match="its recipe is not that of its recipe_digest"):
+        recompute(folder)
 
 
 def test_without_a_manifest_a_remedy_is_named(folder: Path) -> None:

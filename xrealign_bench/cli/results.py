@@ -152,7 +152,8 @@ def submit(file: Path, results: Path, output: Path, board: Path | None, push: st
     from xrealign_bench import submit as job
 
     here = Path("leaderboard", "results")
-    submission = job.check(file, results, board or (here if here.is_dir() else None))
+    board = board or (here if here.is_dir() else None)
+    submission = job.check(file, results, board)
     written = job.write(submission, file, output)
     for path in written:
         click.echo(str(path))
@@ -160,6 +161,8 @@ def submit(file: Path, results: Path, output: Path, board: Path | None, push: st
         say(f"{folder}: is on fresh seeds and not submitted; those who review confirm on seeds of their own")
     for task, licence in submission.licences.items():
         say(f"predictions on {task}: its data are under {licence}")
+    if board is None:
+        say("baseline and names are not compared with the board's: name its results with --board, as a review will")
     if push is None:
         say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
     else:

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.numbers import gaps
-from xrealign_bench.results.files import RESULT, find_results, read_comparison, read_history, read_result
-from xrealign_bench.results.manifest import check_folder
+from xrealign_bench.results.files import RESULT, find_results, read_checked, read_comparison, read_history, read_result
 from xrealign_bench.results.schema import (
     BASELINE,
     CheckpointRecord,
@@ -214,8 +213,7 @@ def read_entries(root: Path, on_damaged: OnDamaged = refuse) -> Iterator[Entry]:
     """
     for folder in tqdm(find_results(root), "reading results", unit="result", leave=False, disable=None):
         try:
-            check_folder(folder)
-            entry = Entry(folder, read_result(folder), read_comparison(folder), read_history(folder))
+            entry = Entry(folder, read_checked(folder), read_comparison(folder), read_history(folder))
         except UserError as error:
             on_damaged(error)
         else:

@@ -12,16 +12,17 @@ import json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
-from xrealign_bench.results.manifest import MANIFEST, read_manifest, read_sealed, seal
+from xrealign_bench.results.manifest import MANIFEST, check_folder, read_manifest, read_sealed, seal
 from xrealign_bench.results.migrations import migrate
 from xrealign_bench.results.schema import Comparison, History, PredictionRecord, Result
+from xrealign_bench.results.strict_json import parse_json
 from xrealign_bench.specs import Task
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ def read_result(folder: Path) -> Result:
             schema (every problem on a line).
     """
     return _read_model(folder, RESULT, Result)
+
+
+def read_checked(folder: Path) -> Result:
+    """Read the result of a folder all of whose files are those of its manifest, and its predictions those it names.
+
+    Raises:
+        UserError: everything that is missing, added or changed, one line each; or as for `read_result`.
+    """
+    check_folder(folder)
+    result, manifest = read_result(folder), read_manifest(folder)
+    for record in result.predictions:
+        sealed = manifest.find(record.file)
+        if sealed is None or sealed.sha256 != record.sha256:
+            raise UserError(
+                f"{folder / record.file}: is not the file that the scores in {RESULT} were computed from; restore it "
+                "or evaluate again"
+            )
+    return result
 
 
 def read_comparison(folder: Path) -> Comparison | None:
@@ -129,41 +148,15 @@ def read_predictions(folder: Path, record: PredictionRecord, task: Task) -> pa.T
 def find_results(root: Path) -> list[Path]:
     """Folders below `root` (or `root` itself) that hold a result or what is left of one, in the order of their paths.
 
+    Links to folders are among them: `check_folder` refuses them by name.
+
     Raises:
         UserError: `root` is no folder.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of results")
-    return sorted({path.parent for name in (RESULT, MANIFEST) for path in root.rglob(name)})
-
-
-def parse_json(content: bytes, where: str) -> Any:
-    """Parse JSON that others may have written: one value a key, finite numbers, bounded depth.
-
-    Raises:
-        UserError: it is no such JSON.
-    """
-    try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_each_key_once)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: is not UTF-8 ({error.reason} at byte {error.start}); restore the file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: is no JSON that can be read: {str(error)[:200]}") from None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:80]!r} is given more than once")
-    return found
+    links = {path for path in root.rglob("*") if path.is_symlink() and path.is_dir()}
+    return sorted({path.parent for name in (RESULT, MANIFEST) for path in root.rglob(name)} | links)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.results.strict_json import parse_json
 from xrealign_bench.specs import Count, Sha256, Spec
 
 MANIFEST = "manifest.json"
@@ -44,6 +45,13 @@ class Manifest(Spec):
 
     schema_version: Literal[1] = 1
     files: Annotated[list[SealedFile], Field(max_length=200)]
+
+    @model_validator(mode="after")
+    def _each_file_once(self) -> Manifest:
+        names = [file.name for file in self.files]
+        if len(set(names)) < len(names):
+            raise ValueError("names a file more than once")
+        return self
 
     def find(self, name: str) -> SealedFile | None:
         return next((file for file in self.files if file.name == name), None)
@@ -81,6 +89,8 @@ def check_folder(folder: Path) -> None:
     Raises:
         UserError: everything that is missing, added or changed, one line each.
     """
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link; put what it leads to there")
     manifest = read_manifest(folder)
     problems = []
     for sealed in manifest.files:
@@ -113,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
     if problem := _unfit(path):
         raise UserError(problem)
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate(parse_json(path.read_bytes(), str(path)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UserError(f"{path}: is no manifest that can be read ({first['msg'][:80]}); restore it") from None

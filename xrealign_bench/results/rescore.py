@@ -8,9 +8,8 @@ from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import read_predictions, read_result
-from xrealign_bench.results.manifest import check_folder
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems
+from xrealign_bench.results.files import read_checked, read_predictions
 from xrealign_bench.results.schema import PredictionRecord, Result, Score
 from xrealign_bench.specs import Spec, Task
 from xrealign_bench.tasks.metrics import SCORING
@@ -18,6 +17,7 @@ from xrealign_bench.tasks.metrics import SCORING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LONGEST_SCORE = 300
 Cell = tuple[str, str, int]
 """Task, language and seed."""
 
@@ -32,8 +32,7 @@ def rescore(folder: Path) -> int:
         UserError: the folder does not hold what its manifest says, or a score differs from what the predictions give
             (each on a line).
     """
-    check_folder(folder)
-    result = read_result(folder)
+    result = read_checked(folder)
     check_computed(folder, result)
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
     twice = Counter((score.task, score.language, score.seed) for score in result.scores)
@@ -48,7 +47,8 @@ def rescore(folder: Path) -> int:
         if not same(stored.get(cell), again.get(cell))
     ]
     if problems:
-        raise UserError("\n".join(problems))
+        told = problems[:MOST_PROBLEMS]
+        raise UserError("\n".join([*told, *more_problems(str(folder), len(problems))]))
     return len(stored)
 
 
@@ -129,4 +129,5 @@ def _say_cell(cell: Cell) -> str:
 
 
 def _say(score: Score) -> str:
-    return f"{score.metrics} over {score.counted} of {score.examples} examples, by group {score.groups}"
+    by_group = f", by group {score.groups}" if score.groups else ""
+    return f"{score.metrics} over {score.counted} of {score.examples} examples{by_group}"[:LONGEST_SCORE]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import COMPARISON, read_comparison, read_result
-from xrealign_bench.results.manifest import MANIFEST, check_folder, seal
+from xrealign_bench.results.files import COMPARISON, read_checked, read_comparison, read_result
+from xrealign_bench.results.manifest import MANIFEST, seal
 from xrealign_bench.results.rescore import rescore, same
 from xrealign_bench.scoring.aggregate import SCORING_VERSION
 from xrealign_bench.scoring.compare import compare
+from xrealign_bench.specs import digest
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,10 @@ def recompute(folder: Path) -> Recomputed:
     Raises:
         UserError: something differs, is missing, or is of an earlier version.
     """
-    if read_result(folder).reported is None:
-        scores = rescore(folder)
-    else:
-        check_folder(folder)
-        scores = 0
+    result = read_checked(folder)
+    if digest(result.recipe) != result.recipe_digest:
+        raise UserError(f"{folder}: its recipe is not that of its recipe_digest; restore it or evaluate again")
+    scores = rescore(folder) if result.reported is None else 0
     return Recomputed(scores, _recompute_comparison(folder))
 
 
