@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.data.sources import Located, check_unchanged, fetch
-from xrealign_bench.errors import UserError, reason, unknown
+from xrealign_bench.errors import UserError, reason, shown, unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 _BATCH_ROWS = 10_000
-_SHOWN = 80
-"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +228,8 @@ def _decode(column: pa.Array, rows: Sequence[int], first: int, where: str) -> li
             try:
                 column[row - first].as_py()
             except UnicodeDecodeError as error:
-                shown = error.object.decode("utf-8", "backslashreplace")[:_SHOWN]
-                raise UserError(f"{where}, row {row}: '{shown}' is not UTF-8; convert the data") from None
+                text = error.object.decode("utf-8", "backslashreplace")
+                raise UserError(f"{where}, row {row}: '{shown(text)}' is not UTF-8; convert the data") from None
         raise
 
 
@@ -294,5 +292,4 @@ def _plain(stored: pa.DataType) -> pa.DataType:
 
 
 def _short(value: object) -> str:
-    said = " ".join(str(value).split())
-    return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
+    return shown(" ".join(str(value).split()))

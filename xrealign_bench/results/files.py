@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from xrealign_bench import __version__
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems, shown
 from xrealign_bench.files import sha256_file, write_whole
 from xrealign_bench.results.manifest import MANIFEST, check_folder, read_manifest, read_sealed, seal
 from xrealign_bench.results.migrations import migrate
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 COMPARISON = "comparison.json"
 HISTORY = "history.json"
-SHOWN_PROBLEMS = 20
 
 Stored = TypeVar("Stored", Result, Comparison, History)
 
@@ -198,9 +197,8 @@ def _read_model(folder: Path, name: str, model: type[Stored]) -> Stored:
 
 
 def _problems(path: Path, error: ValidationError) -> list[str]:
-    told = [f"{path}: {line}" for line in islice(_sentences(error), SHOWN_PROBLEMS)]
-    more = error.error_count() - len(told)
-    return [*told, f"{path}: has {more} more problems"] if more else told
+    told = [f"{path}: {line}" for line in islice(_sentences(error), MOST_PROBLEMS)]
+    return [*told, *more_problems(str(path), error.error_count())]
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
@@ -212,5 +210,5 @@ def _sentences(error: ValidationError) -> Iterable[str]:
             yield f"{where}: no such field; remove it"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {repr(problem['input'])[:80]})"
+            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {shown(repr(problem['input']))})"
             yield f"{where}: {message[:200]}{given}"

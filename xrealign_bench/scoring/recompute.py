@@ -29,10 +29,14 @@ def recompute(folder: Path) -> Recomputed:
     Raises:
         UserError: something differs, is missing, or is of an earlier version.
     """
-    result = read_checked(folder)
+    result = read_result(folder)
     if digest(result.recipe) != result.recipe_digest:
         raise UserError(f"{folder}: its recipe is not that of its recipe_digest; restore it or evaluate again")
-    scores = rescore(folder) if result.reported is None else 0
+    if result.reported is None:
+        scores = rescore(folder)
+    else:
+        read_checked(folder)
+        scores = 0
     return Recomputed(scores, _recompute_comparison(folder))
 
 
