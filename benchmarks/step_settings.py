@@ -14,8 +14,8 @@ import torch
 from tabulate import tabulate
 
 from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.embedding_rows import only_rows_of
 from xrealign_bench.models.load import load_encoder
-from xrealign_bench.models.rows import only_rows_of
 
 TEXTS, TOKENS, ROWS, SIZE = 32, 48, 25_000, 2048
 

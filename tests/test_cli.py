@@ -189,7 +189,7 @@ def test_what_is_not_there_is_not_shown(kind: str) -> None:
 
 
 def test_every_language_can_be_shown() -> None:
-    from xrealign_bench.catalogue import describe
+    from xrealign_bench.listings import describe
 
     for code in inventory():
         json.dumps(describe("languages", code, "fr"), allow_nan=False)

@@ -15,9 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
-    "errors", "files", "specs", "languages", "demo", "data", "models", "aligners", "realignment", "tasks", "pipeline",
-    "results", "scoring", "leaderboard", "catalogue", "doctor", "fetch", "evaluate", "freeze_search", "reproduce",
-    "submit", "progress", "cli", "__main__",
+    "errors", "files", "distributed", "specs", "languages", "demo", "data", "models", "aligners", "realignment",
+    "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "doctor", "fetch", "evaluate",
+    "freeze_search", "reproduce", "submit", "progress", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""
 

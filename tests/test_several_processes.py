@@ -13,8 +13,8 @@ import pytest
 
 from tests.several import command_line, start
 from tests.small import World, command, left_over, write_checkpoint, write_recipe, write_suite
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.models import processes
 from xrealign_bench.pipeline import stages
 
 WorldMaker = Callable[..., World]
@@ -89,7 +89,7 @@ def bad_in_the_second(*given: str) -> None:
     real = stages._RUNNERS["tokenise"]
 
     def runner(*of_stage: Any) -> Any:
-        if not processes.is_first():
+        if not distributed.is_main_process():
             raise UserError("the data are bad")
         return real(*of_stage)
 
@@ -113,7 +113,7 @@ def interrupted(whom: str, *given: str) -> None:
         def strike(done: int, total: int, note: str) -> None:
             if whom == "all":
                 os.kill(os.getpid(), signal.SIGINT)
-            elif not processes.is_first():
+            elif not distributed.is_main_process():
                 os.kill(os.getpid(), signal.SIGKILL)
 
         return real(settings, inputs, out, sources, strike)
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_all(world: World, tmp_path: Path) -> None:
 def test_where_one_is_killed_the_other_ends(world: World, tmp_path: Path) -> None:
     ran = start(interrupted, tmp_path / "said", "one", *arguments(world))
     assert [one.status for one in ran] == [2, -signal.SIGKILL]
-    assert ran[0].err.splitlines()[-1].startswith("error: another of the 2 processes has ended; when the cause is")
+    assert ran[0].err.splitlines()[-1].startswith("error: another of the 2 processes has ended. When the cause is")
     assert left_over(world.store, world.output) == []
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PureWindowsPath
 
-from xrealign_bench.catalogue import check_name
+from xrealign_bench import distributed
 from xrealign_bench.data import check_lock, corpora_of, pin, read_lock
 from xrealign_bench.errors import UserError, system_errors
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
-from xrealign_bench.models import processes
+from xrealign_bench.listings import check_name
 from xrealign_bench.models.blocks import resolve_layer
 from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
 from xrealign_bench.models.device import (
@@ -24,7 +24,7 @@ from xrealign_bench.models.device import (
     Quantised,
     check_precision,
     check_quantised,
-    numeric_settings,
+    compute_settings,
     pick_device,
 )
 from xrealign_bench.models.freeze import select_blocks
@@ -118,7 +118,9 @@ def prepare(options: Options) -> Plan:
             limit=options.limit,
             data_root=options.data_root,
             offline=options.offline,
-            numerics=numeric_settings(device, options.precision, options.gradient_checkpointing, options.quantised),
+            compute_settings=compute_settings(
+                device, options.precision, options.gradient_checkpointing, options.quantised
+            ),
         ),
     )
 
@@ -142,7 +144,7 @@ def run(
     outcome = execute(plan, store, sources_of(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
-    return outcome, processes.from_first(partial(_write, plan, store, output, command))
+    return outcome, distributed.broadcast(partial(_write, plan, store, output, command))
 
 
 def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Evaluation:
@@ -193,9 +195,9 @@ def sources_of(request: Request, device: str | None) -> Sources:
         request.data_root,
         request.offline,
         str(pick_device(device)),
-        request.numerics["dtype"],
-        request.numerics.get("gradient_checkpointing", False),
-        request.numerics.get("quantised"),
+        request.compute_settings["dtype"],
+        request.compute_settings.get("gradient_checkpointing", False),
+        request.compute_settings.get("quantised"),
     )
 
 
@@ -215,7 +217,7 @@ def part_of_suite(request: Request) -> str:
         parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
     if request.limit is not None:
         parts.append(f"limit{request.limit}")
-    return "".join(f"--{part}" for part in parts) + ComputeSettings(**request.numerics).suffix
+    return "".join(f"--{part}" for part in parts) + ComputeSettings(**request.compute_settings).suffix
 
 
 def _listed(before: str, between: str, names: list[str], what: str) -> str:

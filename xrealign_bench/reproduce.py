@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, sources_of
 from xrealign_bench.evaluate import prepare as prepare_evaluation
-from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
@@ -68,7 +68,7 @@ class Verification:
 
 def record(folder: Path, result: Result, seed: int, verification: Verification) -> None:
     """Note beside a result that a seed was computed again and held, so that boards show it as rerun."""
-    if not processes.is_first():
+    if not distributed.is_main_process():
         return
     event = HistoryEvent(
         what="rerun",
@@ -173,7 +173,7 @@ def verify(
     outcome = execute(plan, store, sources_of(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
-    then, here = (vars(each) for each in (result.computed_with, ComputeSettings(**plan.request.numerics)))
+    then, here = (vars(each) for each in (result.computed_with, ComputeSettings(**plan.request.compute_settings)))
     differing = {name: (then[name], here[name]) for name in sorted(here) if then[name] != here[name]}
     (seed,) = plan.request.seeds
     stored = {(s.task, s.language): s.metrics for s in result.scores if s.seed == seed}

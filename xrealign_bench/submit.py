@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from xrealign_bench.catalogue import validate_file
 from xrealign_bench.data import read_lock
 from xrealign_bench.errors import UserError
+from xrealign_bench.listings import validate_file
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.files import (

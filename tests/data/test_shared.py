@@ -126,7 +126,7 @@ def test_ntrex():
 
 @needs_data
 def test_every_column_of_ntrex_is_there():
-    from xrealign_bench.data.rows import column_names, pick_column
+    from xrealign_bench.data.parquet import column_names, pick_column
 
     corpus = find_spec("ntrex", Corpus)
     located = locate_pairs(corpus, "en", "de", HUB, offline=True)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
+from tests.leaderboard.test_board import BASELINE, SCORES, entry, on_fresh_seeds
 from tests.scoring.builder import (
     LANGUAGES,
     TIERED,
@@ -23,9 +23,9 @@ from tests.scoring.builder import (
     realignment,
 )
 from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.board import Entry
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.leaderboard.records import _csv
-from xrealign_bench.leaderboard.table import Entry
+from xrealign_bench.leaderboard.export import _csv
 from xrealign_bench.results.files import write_comparison, write_result
 from xrealign_bench.results.schema import Gain
 

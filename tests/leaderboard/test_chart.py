@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from tests.leaderboard.test_table import BASELINE, comparison_of, entry
+from tests.leaderboard.test_board import BASELINE, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, flat, make_result, make_suite
 from xrealign_bench.leaderboard.chart import draw_chart, draw_languages
 from xrealign_bench.results.schema import Comparison, Gain, Result

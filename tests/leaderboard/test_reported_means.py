@@ -15,12 +15,12 @@ from types import ModuleType
 import pytest
 from pydantic import ValidationError
 
+from tests.leaderboard.test_board import BASELINE, entry
 from tests.leaderboard.test_build import store
-from tests.leaderboard.test_table import BASELINE, entry
 from tests.small import command
 from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.board import Entry
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.leaderboard.table import Entry
 from xrealign_bench.results.files import find_results, read_result
 from xrealign_bench.results.schema import ReportedMean, Result
 from xrealign_bench.scoring.compare import compare

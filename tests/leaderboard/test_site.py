@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
+from tests.leaderboard.test_board import BASELINE, SCORES, entry, on_fresh_seeds
 from tests.leaderboard.test_build import NASTY, store
-from tests.leaderboard.test_table import BASELINE, SCORES, entry, on_fresh_seeds
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
 from tests.small import command
 from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.board import Entry
 from xrealign_bench.leaderboard.site import build, charts
 from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.leaderboard.site.serve import serve
-from xrealign_bench.leaderboard.table import Entry
 from xrealign_bench.results.schema import ReportedMean
 from xrealign_bench.scoring.regression import regress
 

@@ -1,6 +1,6 @@
 """Truth: hand-computed figures stand in the text, and it fits a terminal of 120 columns."""
 
-from tests.leaderboard.test_table import BASELINE, SCORES, comparison_of, entry
+from tests.leaderboard.test_board import BASELINE, SCORES, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, made_up, make_result, make_suite
 from xrealign_bench.leaderboard.text import ONE_SEED, render_evaluation, render_languages
 from xrealign_bench.results.schema import Result

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.device import numeric_settings, pick_device, seed_everything
+from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
 
 
 def test_without_a_name_the_cpu_unless_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +53,13 @@ def test_a_gpu_is_set_to_what_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_settings_are_plain_and_change_with_what_changes_numbers() -> None:
-    settings = numeric_settings(torch.device("cpu"))
+    settings = compute_settings(torch.device("cpu"))
     assert json.loads(json.dumps(settings)) == settings
     assert settings["torch"] == torch.__version__ and settings["dtype"] == "float32"
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        assert numeric_settings(torch.device("cpu")) != settings
+        assert compute_settings(torch.device("cpu")) != settings
     finally:
         torch.set_num_threads(threads)
 

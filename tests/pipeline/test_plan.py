@@ -65,7 +65,7 @@ def request(
         "limit": None,
         "data_root": None,
         "offline": True,
-        "numerics": {"device": "cpu", "threads": 1},
+        "compute_settings": {"device": "cpu", "threads": 1},
     }
     return Request(**fields | changes)
 
@@ -88,7 +88,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("checkpoint weights", {"checkpoint": {"weights_sha256": "x" * 64}}, TRAINED),
     ("checkpoint config", {"checkpoint": {"config_sha256": "x" * 64}}, TRAINED),
     ("checkpoint tokenizer", {"checkpoint": {"tokenizer_sha256": "x" * 64}}, {"tokenise", "encode"} | TRAINED),
-    ("numerics", {"numerics": {"device": "cpu", "threads": 2}}, TRAINED),
+    ("compute_settings", {"compute_settings": {"device": "cpu", "threads": 2}}, TRAINED),
     ("limit", {"limit": 5}, ALL),
     ("seeds", {"seeds": [4, 8]}, TRAINED),
     ("source language", {"suite": {"source_language": "fr"}}, ALL),
@@ -251,7 +251,7 @@ def test_what_is_computed_with_an_adapter_depends_on_peft(monkeypatch: pytest.Mo
 def test_the_similarity_aligner_depends_on_the_checkpoint() -> None:
     by_similarity = {"recipe": {"aligner": "similarity"}}
     before = keys(make_plan(request(**by_similarity)))
-    for change in ({"checkpoint": {"weights_sha256": "x" * 64}}, {"numerics": {}}, finetuning(max_length=33)):
+    for change in ({"checkpoint": {"weights_sha256": "x" * 64}}, {"compute_settings": {}}, finetuning(max_length=33)):
         assert not keys(make_plan(request(**by_similarity, **change)))["align"] & before["align"]
 
 

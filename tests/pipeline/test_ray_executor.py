@@ -18,10 +18,10 @@ import torch
 from ray.cluster_utils import Cluster
 
 from tests.small import World, command, essence, killed, left_over, write_recipe, write_suite
+from xrealign_bench import distributed
 from xrealign_bench import evaluate as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Evaluation, Options
-from xrealign_bench.models import processes
 from xrealign_bench.pipeline import ray_executor, ray_worker
 from xrealign_bench.pipeline.executor import Event, Outcome
 from xrealign_bench.pipeline.plan import Plan
@@ -244,8 +244,8 @@ def test_a_killed_driver_started_again_loses_nothing(
 def test_a_plan_that_fits_no_node_is_refused(
     cluster: Cluster, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = job.numeric_settings
-    monkeypatch.setattr(job, "numeric_settings", lambda *given: real(*given) | {"threads": 64})
+    real = job.compute_settings
+    monkeypatch.setattr(job, "compute_settings", lambda *given: real(*given) | {"threads": 64})
     places = ["--store", tmp_path / "store", "--output", tmp_path / "output"]
     ran = command(*world.arguments, *places, "--executor", "ray", "--address", cluster.address)
     assert ran.status == 2
@@ -258,11 +258,13 @@ def test_a_plan_that_fits_no_node_is_refused(
 def test_other_numbers_than_the_key_says_are_refused(plan: Plan, name: str, value: Any) -> None:
     stage = next(stage for ref, stage in plan.stages.items() if ref.kind == "finetune")
     sources = job.sources_of(plan.request, "cpu")
-    ray_worker.check_numerics(stage, sources)
-    stage = stage.model_copy(update={"settings": stage.settings | {"numerics": plan.request.numerics | {name: value}}})
+    ray_worker.check_compute_settings(stage, sources)
+    stage = stage.model_copy(
+        update={"settings": stage.settings | {"numerics": plan.request.compute_settings | {name: value}}}
+    )
     told = rf"would compute other numbers than the plan says: {name} is \S+ there and {value} in the plan"
     with pytest.raises(UserError, match=told):
-        ray_worker.check_numerics(stage, sources)
+        ray_worker.check_compute_settings(stage, sources)
 
 
 def test_other_versions_are_refused(
@@ -347,7 +349,7 @@ def test_an_address_without_a_cluster(address: str, told: str) -> None:
 
 def test_options_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "add --executor ray" in command("evaluate", "--address", "auto").err
-    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
     with pytest.raises(UserError, match="leave the launcher out"):
         on_ray(None, 1.0)
 

@@ -50,7 +50,7 @@ def test_a_language_s_score_is_the_mean_over_its_questions() -> None:
 def test_credits_are_each_question_s_f1() -> None:
     found, gold = (list(side) for side in zip(*map(hashes, CASES), strict=True))
     columns = {"gold": pa.array(gold, pa.list_(pa.list_(pa.int64()))), "predicted": pa.array(found)}
-    earned, possible = SCORING["question_answering"].credits(find_spec("xquad", Task), pa.table(columns))
+    earned, possible = SCORING["question_answering"].per_example_counts(find_spec("xquad", Task), pa.table(columns))
     assert earned.tolist() == pytest.approx([c["f1"][0] / c["f1"][1] for c in CASES])
     assert possible.tolist() == [1.0] * len(CASES)
 

@@ -9,7 +9,7 @@ import pytest
 from xrealign_bench.results.schema import Score
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.metrics import SCORING
-from xrealign_bench.tasks.metrics.classes import TextClassification, credits, score
+from xrealign_bench.tasks.metrics.classes import TextClassification, per_example_counts, score
 
 TASK = Task.model_validate(
     {
@@ -60,7 +60,7 @@ def test_columns_of_different_lengths_are_refused() -> None:
 def test_credits_add_up_to_the_accuracy_of_any_choice() -> None:
     random = np.random.default_rng(0)
     gold, predicted = (random.integers(0, 3, 100).astype(np.int16) for _ in range(2))
-    earned, possible = credits(TASK, pa.table({"gold": gold, "predicted": predicted}))
+    earned, possible = per_example_counts(TASK, pa.table({"gold": gold, "predicted": predicted}))
     assert earned.dtype == possible.dtype == np.float64
     for chosen in (np.arange(100), random.integers(0, 100, 30)):
         right = sum(gold[n] == predicted[n] for n in chosen) / len(chosen)
@@ -70,4 +70,4 @@ def test_credits_add_up_to_the_accuracy_of_any_choice() -> None:
 def test_the_kind_is_scored_by_it() -> None:
     scoring = SCORING["sequence_classification"]
     assert (list(scoring.columns), scoring.given) == (["gold", "predicted"], ("gold",))
-    assert (scoring.score, scoring.credits) == (score, credits)
+    assert (scoring.score, scoring.per_example_counts) == (score, per_example_counts)

@@ -15,7 +15,7 @@ from seqeval.scheme import IOB2
 
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.metrics import SCORING
-from xrealign_bench.tasks.metrics.entities import EntityTagging, credits, score
+from xrealign_bench.tasks.metrics.entities import EntityTagging, per_example_counts, score
 
 LABELS = ["B-LOC", "O", "I-PER", "I-LOC", "B-PER"]
 """In no particular order."""
@@ -54,7 +54,7 @@ def earned(data: dict[str, list[Any]]) -> tuple[list[float], list[float]]:
     ints, flags = pa.list_(pa.int16()), pa.list_(pa.bool_())
     types = {"gold": ints, "predicted": ints, "scored": flags}
     table = pa.table({name: pa.array(data[name], type_) for name, type_ in types.items()})
-    got, possible = credits(TASK, table)
+    got, possible = per_example_counts(TASK, table)
     return got.tolist(), possible.tolist()
 
 

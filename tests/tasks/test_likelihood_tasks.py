@@ -88,7 +88,7 @@ def test_bits_bytes_and_tokens_are_counted(tokenizer: PreTrainedTokenizerFast) -
     assert score["metrics"]["bits_per_byte"] == pytest.approx(rate, abs=1e-6)
     assert score["metrics"]["compression"] == pytest.approx(1 - rate / 8, abs=1e-6)
     assert score["metrics"]["perplexity"] == pytest.approx(2 ** ((5 * uniform + 1) / 6), abs=1e-4)
-    earned, possible = SCORING["language_modelling"].credits(Task.model_validate(PLAIN), found)
+    earned, possible = SCORING["language_modelling"].per_example_counts(Task.model_validate(PLAIN), found)
     assert earned.sum() / possible.sum() == pytest.approx(score["metrics"]["compression"], abs=1e-12)
 
 

@@ -22,7 +22,7 @@ from xrealign_bench.models.load import load_tokenizer
 from xrealign_bench.models.text import Window, windows_of, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks import retrieval
-from xrealign_bench.tasks.metrics.pairs import PairRetrieval, credits, score
+from xrealign_bench.tasks.metrics.pairs import PairRetrieval, per_example_counts, score
 from xrealign_bench.tasks.retrieval import SentenceEncoder, encode, encode_sentences, nearest, predict
 
 CPU = torch.device("cpu")
@@ -217,7 +217,7 @@ def test_the_metric_by_hand() -> None:
     columns = {"example": [0, 1, 2, 3], "forward": [0, 1, 0, 3], "backward": [3, 1, 3, 0]}
     metrics = {"accuracy": 0.5, "accuracy_forward": 0.75, "accuracy_backward": 0.25}
     assert score(TASK, columns) == {"metrics": metrics, "counted": 4, "groups": {}, "reason": None}
-    earned, possible = credits(TASK, pa.table(columns))
+    earned, possible = per_example_counts(TASK, pa.table(columns))
     assert earned.tolist() == [0.5, 1.0, 0.0, 0.5]
     assert possible.tolist() == [1.0] * 4
 

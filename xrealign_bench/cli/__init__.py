@@ -9,7 +9,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 
 import click
 
-from xrealign_bench import __version__
+from xrealign_bench import __version__, distributed
 from xrealign_bench.cli.cache import cache
 from xrealign_bench.cli.data import fetch_data
 from xrealign_bench.cli.languages import languages
@@ -29,7 +29,6 @@ from xrealign_bench.cli.process import (
 from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
 from xrealign_bench.errors import UserError, reason
-from xrealign_bench.models import processes
 
 SHARED = ("evaluate", "freeze-search", "verify")
 """What several processes do together; of the other commands the first process alone does the work."""
@@ -49,7 +48,7 @@ def cli(context: click.Context) -> None:
       xrealign-bench evaluate --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite \\
           --recipe alignfreeze-full --recipe alignfreeze-front
     """
-    if context.invoked_subcommand not in SHARED and not processes.is_first():
+    if context.invoked_subcommand not in SHARED and not distributed.is_main_process():
         context.exit()
 
 
@@ -68,7 +67,7 @@ def main() -> None:
     all of them end alike.
     """
     with ExitStack() as silence:
-        if not processes.is_first():
+        if not distributed.is_main_process():
             nowhere = silence.enter_context(open(os.devnull, "w"))
             silence.enter_context(redirect_stdout(nowhere))
             silence.enter_context(redirect_stderr(nowhere))

@@ -35,7 +35,7 @@ def cache_list(store: Path, as_json: bool) -> None:
     Example:
       xrealign-bench cache list
     """
-    from xrealign_bench.catalogue import stored_rows
+    from xrealign_bench.listings import stored_rows
 
     rows = stored_rows(_found(store))
     if as_json:
@@ -53,7 +53,7 @@ def cache_verify(store: Path) -> None:
     Example:
       xrealign-bench cache verify --store /shared/store
     """
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
 
     damaged = Store(_found(store)).verify()
@@ -78,7 +78,7 @@ def cache_prune(store: Path, older_than: int | None) -> None:
     """
     from datetime import timedelta
 
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
 
     removed = Store(_found(store)).prune(older_than=None if older_than is None else timedelta(days=older_than))

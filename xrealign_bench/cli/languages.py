@@ -61,7 +61,7 @@ def languages_select(as_json: bool, **options: Any) -> None:
       xrealign-bench languages select --n 5 --unseen FacebookAI/xlm-roberta-base --latin
       xrealign-bench languages select --method random --n 3 --pool de,fi,sw,th --seed 7 --json
     """
-    from xrealign_bench.catalogue import chosen_languages
+    from xrealign_bench.listings import chosen_languages
 
     chosen = chosen_languages(**options)
     if as_json:
@@ -93,7 +93,7 @@ def languages_suite(name: str, as_json: bool) -> None:
       xrealign-bench languages suite xrealign-lite
       xrealign-bench languages suite my-suite.yaml --json
     """
-    from xrealign_bench.catalogue import suite_languages
+    from xrealign_bench.listings import suite_languages
 
     found = suite_languages(name)
     if as_json:
@@ -116,7 +116,7 @@ def languages_subsets(as_json: bool) -> None:
     Example:
       xrealign-bench languages subsets --json
     """
-    from xrealign_bench.catalogue import published_rows
+    from xrealign_bench.listings import published_rows
 
     rows = published_rows()
     if as_json:

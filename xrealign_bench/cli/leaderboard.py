@@ -28,7 +28,7 @@ results_argument = click.argument(
 @contextmanager
 def left_out() -> Iterator[Callable[[UserError], None]]:
     """Collect errors about single results; print them at the end, and exit with status 1 if there are any."""
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
 
     damaged: list[UserError] = []
     try:
@@ -83,7 +83,7 @@ def leaderboard_site(results: Path, output: Path) -> None:
     Example:
       xrealign-bench leaderboard site xrealign-output/results --output site
     """
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.leaderboard.site.build import build_site
 
     with left_out() as on_damaged:
@@ -142,7 +142,7 @@ def leaderboard_recompare(results: Path) -> None:
     """
     from tabulate import tabulate
 
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.scoring.recompare import recompare
 
     done = recompare(results)

@@ -37,7 +37,7 @@ def list_kind(kind: str, as_json: bool) -> None:
       xrealign-bench list recipes
       xrealign-bench list languages --json
     """
-    from xrealign_bench.catalogue import rows_of
+    from xrealign_bench.listings import rows_of
 
     rows = rows_of(kind)
     if as_json:
@@ -61,7 +61,7 @@ def show(kind: str, name: str, source: str, as_json: bool) -> None:
       xrealign-bench show recipe alignfreeze-front
       xrealign-bench show language sw --source fr
     """
-    from xrealign_bench.catalogue import describe
+    from xrealign_bench.listings import describe
 
     content = describe(kind, name, source)
     if as_json:
@@ -81,7 +81,7 @@ def validate(files: tuple[Path, ...]) -> None:
     Example:
       xrealign-bench validate my-recipe.yaml my-suite.yaml
     """
-    from xrealign_bench.catalogue import validate_file
+    from xrealign_bench.listings import validate_file
 
     problems = []
     for file in files:

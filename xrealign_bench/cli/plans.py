@@ -11,7 +11,7 @@ import click
 from tabulate import tabulate
 
 from xrealign_bench.cli.printing import print_json, say
-from xrealign_bench.leaderboard.numbers import counted
+from xrealign_bench.leaderboard.formatting import counted
 
 if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total

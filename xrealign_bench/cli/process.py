@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.models import processes
 
 FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -27,7 +27,7 @@ def terminable() -> Iterator[None]:
 
     Of several processes each may wait for another one, where no exception reaches it: SIGTERM ends them at once.
     """
-    if processes.count() > 1 or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if distributed.world_size() > 1 or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     signal.signal(signal.SIGTERM, _terminate)

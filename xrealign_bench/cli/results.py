@@ -27,7 +27,7 @@ def rescore(result: Path) -> None:
     """
     from tqdm import tqdm
 
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.results.files import find_results
     from xrealign_bench.scoring.recompute import Recomputed, recompute
 

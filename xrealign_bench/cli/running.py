@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
+from xrealign_bench import distributed
 from xrealign_bench.cli.options import (
     code_option,
     data_root_option,
@@ -24,7 +25,6 @@ from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, sa
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import UserError
-from xrealign_bench.models import processes
 from xrealign_bench.models.device import pick_device
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ def freeze_search(
 
     execute = _executor(options)
     asked = Options(**options)
-    found = processes.from_first(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
+    found = distributed.broadcast(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
     evaluation = _evaluate(found.options, execute, store, output, dry_run, as_json)
     if evaluation is not None:
         write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
-        for path in processes.from_first(write):
+        for path in distributed.broadcast(write):
             say(str(path))
 
 
@@ -151,12 +151,12 @@ def verify(
     _join(device)
     from xrealign_bench import reproduce as job
     from xrealign_bench.evaluate import Options
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
     execute = _executor(options)
-    stored, plan = processes.from_first(partial(job.prepare, result, Options(device=device, **options), seed))
+    stored, plan = distributed.broadcast(partial(job.prepare, result, Options(device=device, **options), seed))
     stages = Store(store)
     with Progress(len(plan.stages)) as progress:
         outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress, execute)
@@ -200,17 +200,17 @@ def _evaluate(
 ) -> Evaluation | None:
     """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
-    from xrealign_bench.leaderboard.numbers import counted
+    from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.leaderboard.text import render_evaluation
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
     stages = Store(store)
-    plan = processes.from_first(partial(job.prepare, options))
+    plan = distributed.broadcast(partial(job.prepare, options))
     if dry_run:
         print_plan(plan, stages, job.sources_of(plan.request, options.device), as_json)
         return None
-    processes.from_first(partial(job.check_output, plan, output))
+    distributed.broadcast(partial(job.check_output, plan, output))
     for line in (announcement(plan, stages), *said_of(plan), *short_of_room(plan, stages)):
         say(line)
     with Progress(len(plan.stages)) as progress:
@@ -240,9 +240,9 @@ def _evaluate(
 
 def _join(device: str | None) -> None:
     """Before anything that several processes do together."""
-    if processes.count() > 1:
-        processes.join(pick_device(device))
-        click.get_current_context().call_on_close(processes.leave)
+    if distributed.world_size() > 1:
+        distributed.init(pick_device(device))
+        click.get_current_context().call_on_close(distributed.shutdown)
 
 
 def _command() -> list[str]:

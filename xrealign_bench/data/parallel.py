@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.rows import column_names, count_rows, pick_column, read_rows
+from xrealign_bench.data.parquet import column_names, count_rows, pick_column, read_rows
 from xrealign_bench.data.sources import Located, locate, open_data_set
 from xrealign_bench.data.task_data import check_strings
 from xrealign_bench.data.words import split_words

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from xrealign_bench.data.rows import Rows, count_rows, read_rows
+from xrealign_bench.data.parquet import Rows, count_rows, read_rows
 from xrealign_bench.data.sources import Located, locate
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import HubData, Task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign_bench.data.rows import column_names, pick_column
+from xrealign_bench.data.parquet import column_names, pick_column
 from xrealign_bench.data.sources import Located
 from xrealign_bench.data.task_data import Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError

@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
-from xrealign_bench.leaderboard import content
+from xrealign_bench.leaderboard import views
+from xrealign_bench.leaderboard.board import Board, OnDamaged, read_boards, refuse
+from xrealign_bench.leaderboard.export import REPORTED, render_files
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
-from xrealign_bench.leaderboard.records import REPORTED, render_files
-from xrealign_bench.leaderboard.table import Board, OnDamaged, read_boards, refuse
 from xrealign_bench.results.files import write_text
 
 PAGE_FOLDERS = ("results", "languages")
@@ -50,8 +50,8 @@ def _render_pages(board: Board) -> Iterator[tuple[str, str]]:
     rows = [(section, row) for section in board.sections for row in section.rows]
     for section, row in tqdm(rows, f"pages of {board.suite.id}", unit="page", leave=False, disable=None):
         yield row.page, render_result(board, section, row)
-    for code in content.languages_of(board):
-        yield content.language_page(code), render_language(board, code)
+    for code in views.languages_of(board):
+        yield views.language_page(code), render_language(board, code)
 
 
 def _write_page(path: Path, page: str) -> Path:

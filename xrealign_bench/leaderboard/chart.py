@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.files import write_whole
-from xrealign_bench.leaderboard.numbers import counted
+from xrealign_bench.leaderboard.formatting import counted
 from xrealign_bench.results.schema import Comparison, Result, TaskComparison
 from xrealign_bench.scoring.aggregate import TIERS
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from tabulate import DataRow, TableFormat, tabulate
 
-from xrealign_bench.leaderboard import content, legend
-from xrealign_bench.leaderboard.content import Cell, Facts, Table
-from xrealign_bench.leaderboard.numbers import counted
-from xrealign_bench.leaderboard.table import Board, Row, Section
+from xrealign_bench.leaderboard import legend, views
+from xrealign_bench.leaderboard.board import Board, Row, Section
+from xrealign_bench.leaderboard.formatting import counted
+from xrealign_bench.leaderboard.views import Cell, Facts, Table
 from xrealign_bench.results.schema import Result
 
 FACTS = ("Tier", "Distance", "Seen")
@@ -34,7 +34,7 @@ def render_markdown(board: Board) -> str:
         "Made by `xrealign-bench leaderboard build` from the results that the rows lead to; don't edit. The "
         "same figures: [leaderboard.csv](leaderboard.csv), [leaderboard.json](leaderboard.json), "
         "[languages.csv](languages.csv)"
-        + (", [reported.csv](reported.csv)." if content.has_reported_means(board) else "."),
+        + (", [reported.csv](reported.csv)." if views.has_reported_means(board) else "."),
         _rules(board),
         *(part for section in board.sections for part in _render_section(board, section)),
     ]
@@ -66,22 +66,22 @@ def render_result(board: Board, section: Section, row: Row) -> str:
         f"# {text(row.label)}",
         f"{text(row.title)}, with {text(section.name)}. {text(result.recipe.description)}".rstrip(),
         f"Board: [{board.suite.id}]({up}README.md). Stored: [result.json]({up}{quote(row.result)}).",
-        *_titled("Reported means", content.reported_means(board, row), up),
-        *_titled("Scores", content.result_groups(board, row), up),
-        *_titled("Gains", content.result_gains(board, row), up),
-        *_titled("Languages helped and harmed", content.result_counts(board, row), up),
-        *_titled("Kinds of words", content.result_words(row), up),
+        *_titled("Reported means", views.reported_means(board, row), up),
+        *_titled("Scores", views.result_groups(board, row), up),
+        *_titled("Gains", views.result_gains(board, row), up),
+        *_titled("Languages helped and harmed", views.result_counts(board, row), up),
+        *_titled("Kinds of words", views.result_words(row), up),
     ]
     for task in row.summary.tasks:
-        parts += [f"## Languages: {text(task)}", _table(content.result_languages(board, row, task, FACTS), up)]
-    parts += ["## Where it comes from", _facts(content.provenance(row, result))]
-    parts += [f"Note: {text(each)}" for each in content.remarks(result)]
+        parts += [f"## Languages: {text(task)}", _table(views.result_languages(board, row, task, FACTS), up)]
+    parts += ["## Where it comes from", _facts(views.provenance(row, result))]
+    parts += [f"Note: {text(each)}" for each in views.remarks(result)]
     parts += _commands(result)
     for title, table in (
-        ("Realignment", content.realignments(result)),
-        ("Data read", content.data_summary(result)),
-        ("Predictions", content.predictions(result)),
-        ("Cost", content.stage_costs(result)),
+        ("Realignment", views.realignments(result)),
+        ("Data read", views.data_summary(result)),
+        ("Predictions", views.predictions(result)),
+        ("Cost", views.stage_costs(result)),
     ):
         parts += _titled(title, table, up)
     return "\n\n".join(parts) + "\n"
@@ -89,21 +89,21 @@ def render_result(board: Board, section: Section, row: Row) -> str:
 
 def render_language(board: Board, code: str) -> str:
     """Every checkpoint and recipe on a language, in one suite version."""
-    name, facts = content.describe_language(board, code)
-    up = "../" * content.language_page(code).count("/")
+    name, facts = views.describe_language(board, code)
+    up = "../" * views.language_page(code).count("/")
     parts = [
         f"# {text(name)}",
         _facts(facts),
         f"Board: [{board.suite.id}]({up}README.md), which says how to read this.",
     ]
     for task in board.suite.tasks:
-        parts += _titled(text(task), content.language_results(board, code, task), up)
-    parts += _titled("Reported means", content.language_means(board, code), up)
+        parts += _titled(text(task), views.language_results(board, code, task), up)
+    parts += _titled("Reported means", views.language_means(board, code), up)
     return "\n\n".join(parts) + "\n"
 
 
 def _commands(result: Result) -> list[str]:
-    commands = content.commands(result)
+    commands = views.commands(result)
     if not commands:
         return ["There is no command that gives a reported result."]
     said = "The environment and the command that give it; `xrealign-bench rescore` and `verify` check what is stored."
@@ -121,31 +121,31 @@ def _facts(facts: Facts) -> str:
 def _render_section(board: Board, section: Section) -> list[str]:
     parts = [
         f"## {text(section.name)}",
-        text(content.checkpoint_identity(section)) + ".",
+        text(views.checkpoint_identity(section)) + ".",
     ]
-    scored = content.scored(section)
+    scored = views.scored(section)
     if scored:
-        parts.append(_table(content.overview(scored)))
+        parts.append(_table(views.overview(scored)))
     if len(scored) < len(section.rows):
-        parts += _titled("Reported averages", content.reported_averages(board, section), "", "###")
-        parts += _titled("Reported means of single languages", content.reported_languages(board, section), "", "###")
+        parts += _titled("Reported averages", views.reported_averages(board, section), "", "###")
+        parts += _titled("Reported means of single languages", views.reported_languages(board, section), "", "###")
     for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
         parts.append(f"**Reported**: {text(said)}")
     unranked = [row for row in scored if row.unranked]
     if unranked:
         parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
-    if apart := content.told_apart(section):
+    if apart := views.told_apart(section):
         lines = [f"- {text(label)} is above {text(others)}" for label, others in apart]
         parts.append("Told apart by the corrected tests of all pairs:\n\n" + "\n".join(lines))
-    if told := content.corrections(section):
+    if told := views.corrections(section):
         lines = [f"- {_cell(Cell(row.label, link=row.page), '')}: {text(said)}" for row, said in told]
         parts.append("Corrected:\n\n" + "\n".join(lines))
-    parts += _titled("Gains by tier and band", content.gains(section.rows), "", "###")
+    parts += _titled("Gains by tier and band", views.gains(section.rows), "", "###")
     for task in board.suite.tasks if len(board.suite.tasks) > 1 else []:
-        parts += _titled(f"Scores: {text(task)}", content.scores_by_task(scored, task), "", "###")
+        parts += _titled(f"Scores: {text(task)}", views.scores_by_task(scored, task), "", "###")
     for task in board.suite.tasks:
-        compared = content.compared_in(section, task)
-        table = content.languages_by_recipe(board, section, task, compared, FACTS)
+        compared = views.compared_in(section, task)
+        table = views.languages_by_recipe(board, section, task, compared, FACTS)
         if table.rows:
             parts += [f"### Languages: {text(task)}", _table(table)]
     return parts

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
-from xrealign_bench.leaderboard.numbers import (
+from xrealign_bench.leaderboard.formatting import (
     NONE,
     SEEDS_FOR_STD,
     count_with_interval,

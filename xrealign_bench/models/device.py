@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.models import processes
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ ARITHMETIC = 2
 def pick_device(name: str | None) -> torch.device:
     """The device of that name (`cpu`, `cuda`, `cuda:1`, `mps`); None: a GPU where CUDA finds one, else the CPU.
 
-    Of several processes each one has a GPU of its own, which `cuda` means there after `processes.join`.
+    Of several processes each one has a GPU of its own, which `cuda` means there after `distributed.init`.
 
     On CUDA the process is set to full float32 products and, where torch has them, to deterministic kernels; where
     it has none it warns.
@@ -46,7 +46,7 @@ def pick_device(name: str | None) -> torch.device:
         raise UserError(f"device '{chosen}': torch finds no {device.type} device here; use --device cpu")
     if (device.index or 0) >= present:
         raise UserError(f"device '{chosen}': there are only {present}, numbered from 0")
-    if processes.count() > 1:
+    if distributed.world_size() > 1:
         _check_shared(device, present)
     if device.type == "cuda":
         _be_deterministic()
@@ -84,7 +84,7 @@ def check_quantised(quantised: Quantised | None, device: torch.device) -> None:
         )
 
 
-def numeric_settings(
+def compute_settings(
     device: torch.device,
     precision: Precision = "float32",
     gradient_checkpointing: bool = False,
@@ -106,7 +106,7 @@ def numeric_settings(
         "arithmetic": ARITHMETIC,
         **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
         **({"quantised": quantised, "bitsandbytes": version("bitsandbytes")} if quantised else {}),
-        **({"processes": processes.count()} if processes.count() > 1 else {}),
+        **({"processes": distributed.world_size()} if distributed.world_size() > 1 else {}),
     }
 
 
@@ -144,10 +144,9 @@ def _check_shared(device: torch.device, present: int) -> None:
         return
     if device.type != "cuda" or device.index is not None:
         raise UserError(f"device '{device}': several processes take a GPU each or the CPU; write --device cuda or cpu")
-    if processes.count_here() > present:
+    if (started := distributed.local_world_size()) > present:
         raise UserError(
-            f"more processes were started here ({processes.count_here()}) than there are GPUs ({present}); start one "
-            "for each"
+            f"more processes were started here ({started}) than there are GPUs ({present}); start one for each"
         )
 
 

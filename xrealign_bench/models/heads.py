@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length, output_width
 from xrealign_bench.models.family import TEXT_POOLING, family_of
-from xrealign_bench.models.lengths import read_by_length
+from xrealign_bench.models.length_bucketing import read_by_length
 from xrealign_bench.models.text import pool_words
 
 

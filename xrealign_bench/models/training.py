@@ -14,8 +14,8 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError
-from xrealign_bench.models import processes
 from xrealign_bench.models.device import generator_states, restore_generators
 
 Item = TypeVar("Item")
@@ -109,8 +109,8 @@ def optimise(
     share = torch.optim.lr_scheduler.LambdaLR(optimiser, _shares(schedule, steps, warmup))
     scaler = scaler or torch.amp.GradScaler(enabled=False)
     history: list[float] = []
-    parts = processes.count()
-    processes.draw_apart()
+    parts = distributed.world_size()
+    distributed.seed_per_rank()
     seconds = None if joint is None else ahead(joint.losses)
     for step, loss_of in enumerate(ahead(losses)):
         second = None if seconds is None else next(seconds)
@@ -120,11 +120,11 @@ def optimise(
             optimiser.zero_grad(set_to_none=True)
             try:
                 pulled = None
-                with processes.together():
+                with distributed.raise_on_every_rank():
                     if joint is not None and second is not None:
                         pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
                     value = _add_gradients(loss_of(parts), scaler, history, "loss", where)
-                processes.add_up_gradients([*trained, *own])
+                distributed.all_reduce_gradients([*trained, *own])
                 if _stepped(optimiser, scaler, where):
                     break
             except RuntimeError as error:
@@ -140,7 +140,7 @@ def optimise(
         if joint is not None and pulled is not None:
             joint.history.append(pulled)
             notes.append(f"realignment {pulled:.3f}")
-        if parts > processes.count():
+        if parts > distributed.world_size():
             notes.append(f"in {parts} parts, memory is short")
         share.step()
         progress(step + 1, steps, ", ".join(notes))
@@ -172,7 +172,7 @@ def _add_gradients(
         with _without_gradient(constants):
             part = next(parts, None)
         if part is None:
-            return _finite(sum(processes.exchange(value)), history, name, where)
+            return _finite(sum(distributed.all_gather(value)), history, name, where)
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
         value += part.item()  # afterwards: it waits for the device
 

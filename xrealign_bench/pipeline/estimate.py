@@ -11,9 +11,9 @@ from functools import cache
 from statistics import fmean
 from typing import Any, Literal
 
+from xrealign_bench import distributed
 from xrealign_bench.data import count_examples, count_pairs
 from xrealign_bench.errors import TrainingError, UserError
-from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.calibrate import Calibration, Cost, highest, steps_of
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
@@ -170,7 +170,7 @@ def _measure(
 ) -> _Measured:
     """The costs of stages, each sequence of which are alike."""
     measured = _Measured()
-    if processes.count() > 1:
+    if distributed.world_size() > 1:
         measured.failures.append("what several processes compute together can't be measured in one")
         return measured
     with store.scratch() as folder, Calibration(plan, sources, folder, tell) as calibration:

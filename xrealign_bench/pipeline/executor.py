@@ -11,8 +11,8 @@ from functools import partial
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, system_errors
-from xrealign_bench.models import processes
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
@@ -56,8 +56,8 @@ def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[
     outcome = Outcome()
     for kind, alike in groupby(plan.stages, key=lambda ref: ref.kind):
         refs = list(alike)  # none needs another one of its kind
-        with processes.together():
-            for ref in refs if kind in TRAINING else processes.own(refs):
+        with distributed.raise_on_every_rank():
+            for ref in refs if kind in TRAINING else distributed.shard(refs):
                 stage = plan.stages[ref]
                 if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
                     outcome.skipped.add(ref)
@@ -65,7 +65,7 @@ def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[
                     continue
                 with system_errors(stage.label, "when that is mended, the same command goes on from what is stored"):
                     _run_unless_stored(ref, stage, store, sources, on_event, outcome)
-            for there in processes.exchange(outcome):
+            for there in distributed.all_gather(outcome):
                 _add_what_others_ran(there, plan, on_event, outcome)
     return outcome
 
@@ -103,7 +103,7 @@ def _is_stored(ref: StageRef, store: Store) -> bool:
     def look() -> bool:
         return store.open(ref.kind, ref.key) is not None
 
-    return processes.from_first(look) if ref.kind in TRAINING else look()
+    return distributed.broadcast(look) if ref.kind in TRAINING else look()
 
 
 def _tell_progress(on_event: Callable[[Event], None], stage: Stage, done: int, total: int, note: str) -> None:

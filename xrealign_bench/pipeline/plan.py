@@ -99,7 +99,7 @@ class Request:
     limit: int | None
     data_root: Path | None
     offline: bool
-    numerics: dict[str, Any]
+    compute_settings: dict[str, Any]
     """Device, dtype, threads, library versions: part of the key of every stage that computes with a model."""
 
 
@@ -242,7 +242,7 @@ def _attention(recipe: Recipe) -> dict[str, str]:
 
 def _check_quantised(request: Request, recipe: Recipe) -> None:
     """Weights of few bits have no gradient: beside them only an adapter can be trained."""
-    if "quantised" not in request.numerics:
+    if "quantised" not in request.compute_settings:
         return
     if finetuned := [task.name for task in request.tasks if task.finetunes]:
         raise UserError(
@@ -447,7 +447,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     if ALIGNERS[name].needs_checkpoint:
         settings["checkpoint"] = _weights(request.checkpoint) | {"tokenizer": request.checkpoint.tokenizer_sha256}
         settings["max_length"] = request.suite.finetuning.max_length
-        settings["numerics"] = request.numerics
+        settings["numerics"] = request.compute_settings
     return Stage(kind="align", label=f"align {source}-{language} ({name})", settings=settings)
 
 
@@ -488,7 +488,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
                 "finetuning": finetuning,
                 "task": _as_read(task, request.suite.source_language, "train"),
                 "seed": seed,
-                "numerics": request.numerics,
+                "numerics": request.compute_settings,
                 **({"joint": _joint(recipe)} if joint else {}),
                 **_attention(recipe),
             },
@@ -505,7 +505,7 @@ def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
             settings={
                 "checkpoint": _weights(request.checkpoint),
                 "task": _as_read(task, language, "test"),
-                "numerics": request.numerics,
+                "numerics": request.compute_settings,
                 **_attention(recipe),
             },
             inputs={"model": finetune, "test": plan.test[task.name, language]},
@@ -525,7 +525,7 @@ def _plan_reading(plan: Plan, run: Run, task: Task, seed: int, weights: Mapping[
     settings: dict[str, Any] = {
         "checkpoint": _weights(request.checkpoint),
         "initialisation": "realigned" if recipe.realigns else recipe.initialisation,
-        "numerics": request.numerics,
+        "numerics": request.compute_settings,
         **_attention(recipe),
     }
     if settings["initialisation"] == "random":
@@ -573,7 +573,7 @@ def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
         "lr_schedule": schedule.lr_schedule,
         **resolved,
         "seed": seed,
-        "numerics": request.numerics,
+        "numerics": request.compute_settings,
         **_attention(recipe),
     }
     if recipe.adapter is not None:

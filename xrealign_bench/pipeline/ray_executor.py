@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError, reason
-from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
@@ -65,7 +65,7 @@ def on_ray(address: str | None, gpus_per_stage: float) -> Execute:
     Raises:
         UserError: Ray is not installed, there are several processes already, or no cluster at that address.
     """
-    if processes.count() > 1:
+    if distributed.world_size() > 1:
         raise UserError("--executor ray starts its own processes; leave the launcher out")
     if importlib.util.find_spec("ray") is None:
         raise UserError("--executor ray needs Ray; pip install 'xrealign-bench[ray]'")

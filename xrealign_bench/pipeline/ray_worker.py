@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import TrainingError, UserError, system_errors
-from xrealign_bench.models.device import numeric_settings, pick_device
+from xrealign_bench.models.device import compute_settings, pick_device
 from xrealign_bench.pipeline.plan import Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
@@ -127,7 +127,7 @@ def run_one(stage: Stage, place: Place, progress: Callable[[int, int, str], None
     sources = place.sources if computes(stage) else replace(place.sources, device="cpu")
     try:
         check_place(place)
-        check_numerics(stage, sources)
+        check_compute_settings(stage, sources)
         remedy = "when that is mended, the same command goes on from what is stored"
         with system_errors(f"{stage.label} on {_node()}", remedy):
             store = _store(place.store)
@@ -176,7 +176,7 @@ def check_place(place: Place) -> None:
             raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
 
 
-def check_numerics(stage: Stage, sources: Sources) -> None:
+def check_compute_settings(stage: Stage, sources: Sources) -> None:
     """Set the threads that the stage's key names; refuse where other numbers would come out than the key says."""
     if not computes(stage):
         return
@@ -184,7 +184,7 @@ def check_numerics(stage: Stage, sources: Sources) -> None:
 
     planned = stage.settings["numerics"]
     torch.set_num_threads(planned["threads"])
-    here = numeric_settings(
+    here = compute_settings(
         pick_device(sources.device), sources.precision, sources.gradient_checkpointing, sources.quantised
     )
     if differing := [name for name in sorted({*planned, *here}) if planned.get(name) != here.get(name)]:

@@ -28,10 +28,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from xrealign_bench import distributed
 from xrealign_bench.aligners import Resources, align
 from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
 from xrealign_bench.data import Links, Located, WordData, load_examples, load_lexicon, load_pairs
-from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
@@ -75,9 +75,9 @@ def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) 
 
     if stage.kind not in TRAINING:
         store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make)
-    elif processes.is_first():
+    elif distributed.is_main_process():
         _lead(stage, store, make)
-    elif processes.exchange(False)[0]:
+    elif distributed.all_gather(False)[0]:
         with TemporaryDirectory() as folder:
             make(Path(folder))
 
@@ -90,12 +90,12 @@ def _lead(stage: Stage, store: Store, make: Callable[[Path], Costs]) -> None:
     def make_together(folder: Path) -> Costs:
         nonlocal begun
         begun = True
-        processes.exchange(True)
+        distributed.all_gather(True)
         return make(folder)
 
     store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make_together)
     if not begun:
-        processes.exchange(False)
+        distributed.all_gather(False)
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     )
     if adapted is not None:
         save_adapter(adapted, out / _ADAPTER, sources.checkpoint.id)
-    elif processes.is_first():
+    elif distributed.is_main_process():
         save_weights(encoder, out / _WEIGHTS)
     record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
     write_json(out / "log.json", {"record": record, "losses": log.losses})
@@ -237,7 +237,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
         progress=progress,
         joint=None if joint is None else joint.loss,
     )
-    if processes.is_first():
+    if distributed.is_main_process():
         save_weights(model, out / "model.safetensors")
     record: dict[str, Any] = {
         "encoder_parameters": encoder.num_parameters(),

@@ -11,15 +11,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.models import processes
 from xrealign_bench.models.adapters import adapter_parameters
 from xrealign_bench.models.blocks import block_output, find_blocks, output_width, resolve_layer
 from xrealign_bench.models.device import generator_states, restore_generators, seed_everything
+from xrealign_bench.models.embedding_rows import only_rows_of
 from xrealign_bench.models.freeze import FreezeReport, freeze
-from xrealign_bench.models.lengths import read_by_length
+from xrealign_bench.models.length_bucketing import read_by_length
 from xrealign_bench.models.precision import loss_scaler
-from xrealign_bench.models.rows import only_rows_of
 from xrealign_bench.models.text import WindowBatch, pool_sentences, pool_words
 from xrealign_bench.models.training import JointLoss, Progress, StepLoss, TrainingLog, optimise
 from xrealign_bench.realignment.batches import Mixing, draw_batches
@@ -256,14 +256,14 @@ def loss_in_parts(
     rows = len(batch.windows.input_ids)
     size = -(-rows // parts)
     pieces = [slice(begin, begin + size) for begin in range(0, rows, size)]
-    own_pieces = processes.own(pieces)
+    own_pieces = distributed.shard(pieces)
     read = partial(_read, encoder, head, batch.windows, objective=objective, method=method, initial=initial)
     generators = generator_states()
     with torch.no_grad():
         first = [read(piece) for piece in own_pieces]
     nothing = torch.zeros(0, device=batch.side.device)  # of a process without a piece
-    pull = sum(processes.exchange(sum((pulled for _, pulled in first), start=nothing.sum()).item()))
-    vectors, own_rows = processes.gather_rows(torch.cat([nothing, *(vectors for vectors, _ in first)]))
+    pull = sum(distributed.all_gather(sum((pulled for _, pulled in first), start=nothing.sum()).item()))
+    vectors, own_rows = distributed.all_gather_rows(torch.cat([nothing, *(vectors for vectors, _ in first)]))
     vectors.requires_grad_()
     loss = _contrast(vectors, batch, objective, method)
     loss.backward()  # type: ignore[no-untyped-call]

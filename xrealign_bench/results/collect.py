@@ -33,7 +33,7 @@ OPTIONAL = "bitsandbytes"
 
 def _packages(plan: Plan) -> list[PackageName]:
     """The packages that a plan's scores can depend on."""
-    return [name for name in get_args(PackageName) if name != OPTIONAL or "quantised" in plan.request.numerics]
+    return [name for name in get_args(PackageName) if name != OPTIONAL or "quantised" in plan.request.compute_settings]
 
 
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
@@ -69,7 +69,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         seeds=request.seeds,
         languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
         limit=request.limit,
-        compute_settings=ComputeSettings(**request.numerics),
+        compute_settings=ComputeSettings(**request.compute_settings),
         packages={name: importlib.metadata.version(name) for name in _packages(plan)},
         data=_data_records(plan, run, store),
         realignment=_realignment_records(run, store),

@@ -187,7 +187,7 @@ class PredictionRecord(Spec):
 
 
 class ComputeSettings(Spec):
-    """Everything about the machine and the software that can change a number (`models.device.numeric_settings`)."""
+    """Everything about the machine and the software that can change a number (`models.device.compute_settings`)."""
 
     device: Literal["cpu", "cuda", "mps"]
     device_name: Title | None = None

@@ -94,7 +94,7 @@ def _pair(task: Task, ours: System, theirs: System) -> tuple[dict[str, Counts], 
                 f"{ours.folder} and {theirs.folder}: their predictions of {task.name} differ in column "
                 f"'{column}', so they were not made on the same test data; evaluate both again"
             )
-    credits = [scoring.credits(task, table) for table in (mine, other)]
+    per_example_counts = [scoring.per_example_counts(task, table) for table in (mine, other)]
     codes = mine["language"].to_numpy()
     seeds, examples = mine["seed"].to_numpy(), mine["example"].to_numpy()
     counts, missing = {}, {}
@@ -109,7 +109,7 @@ def _pair(task: Task, ours: System, theirs: System) -> tuple[dict[str, Counts], 
         numbers = examples[rows[0]]
         if len(set(numbers.tolist())) < len(numbers) or not all(np.array_equal(examples[r], numbers) for r in rows):
             raise UserError(f"{ours.folder}: {task.name} in {code} has not one prediction for each seed and example")
-        earned, possible = (np.stack([np.stack([c[n][r] for r in rows]) for c in credits]) for n in (0, 1))
+        earned, possible = (np.stack([np.stack([c[n][r] for r in rows]) for c in per_example_counts]) for n in (0, 1))
         for system, each, of, score in zip((ours, theirs), earned, possible, scores, strict=True):
             if not of.any() or not np.allclose(each.sum(axis=1) / of.sum(axis=1), score.by_seed, rtol=0, atol=1e-9):
                 raise UserError(

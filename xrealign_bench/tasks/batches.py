@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xrealign_bench.models import processes
+from xrealign_bench import distributed
 from xrealign_bench.models.device import seed_everything
+from xrealign_bench.models.embedding_rows import only_rows_of
 from xrealign_bench.models.precision import loss_scaler
-from xrealign_bench.models.rows import only_rows_of
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, StepLoss, optimise, shuffled
 from xrealign_bench.specs import Finetuning
 
@@ -94,6 +94,6 @@ def _in_parts(read: Callable[[list[int]], Batch], chosen: list[int], whole: Batc
     if parts == 1:
         yield whole.loss()
         return
-    for piece in processes.own(np.array_split(chosen, min(parts, len(chosen)))):
+    for piece in distributed.shard(np.array_split(chosen, min(parts, len(chosen)))):
         batch = read(piece.tolist())
         yield batch.loss() * (batch.counted / whole.counted)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.language_model import LanguageModel
-from xrealign_bench.models.lengths import by_length
+from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.sequences import collate_texts
 
 TOKENS_PER_BATCH = 1024

@@ -18,7 +18,7 @@ from xrealign_bench.data import QuestionData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import SpanClassifier
-from xrealign_bench.models.lengths import by_length
+from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.passages import (
     SpanBatch,
     SpanWindow,

@@ -22,7 +22,7 @@ from xrealign_bench.data import TranslationData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.finite import check_finite_outputs
-from xrealign_bench.models.lengths import by_length
+from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.text import (
     Window,
     collate,

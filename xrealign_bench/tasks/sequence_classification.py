@@ -17,7 +17,7 @@ from xrealign_bench.data import TextData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import SequenceClassifier
-from xrealign_bench.models.lengths import by_length
+from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.sequences import TextBatch, collate_texts, encode_texts
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
 from xrealign_bench.specs import Finetuning, Task

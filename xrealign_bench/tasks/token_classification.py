@@ -17,7 +17,7 @@ from xrealign_bench.data import NOT_LABELLED, WordData
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.heads import TokenClassifier
-from xrealign_bench.models.lengths import by_length
+from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.text import (
     Window,
     WindowBatch,

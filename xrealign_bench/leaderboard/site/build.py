@@ -14,13 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard import content, legend
+from xrealign_bench.leaderboard import legend, views
+from xrealign_bench.leaderboard.board import Board, OnDamaged, Row, Section, read_boards, refuse
 from xrealign_bench.leaderboard.chart import COLOURS, OTHER_STYLE, TIER_STYLES, points_of
-from xrealign_bench.leaderboard.content import Cell, Table
-from xrealign_bench.leaderboard.numbers import counted, signed
-from xrealign_bench.leaderboard.records import render_files
+from xrealign_bench.leaderboard.export import render_files
+from xrealign_bench.leaderboard.formatting import counted, signed
 from xrealign_bench.leaderboard.site import charts
-from xrealign_bench.leaderboard.table import Board, OnDamaged, Row, Section, read_boards, refuse
+from xrealign_bench.leaderboard.views import Cell, Table
 from xrealign_bench.results.files import COMPARISON, RESULT
 from xrealign_bench.results.schema import Result, TaskComparison
 from xrealign_bench.scoring.regression import Line, regress
@@ -131,12 +131,12 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
     shown: dict[str, Any] = {
         "board": board,
         "rules": legend.rules(board),
-        "has_reported_means": content.has_reported_means(board),
+        "has_reported_means": views.has_reported_means(board),
     }
-    languages = {code: content.describe_language(board, code) for code in content.languages_of(board)}
+    languages = {code: views.describe_language(board, code) for code in views.languages_of(board)}
     names = sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1])
-    reported = [(section, content.reported_averages(board, section)) for section in board.sections]
-    corrections = [(section, told) for section in board.sections for told in content.corrections(section)]
+    reported = [(section, views.reported_averages(board, section)) for section in board.sections]
+    corrections = [(section, told) for section in board.sections for told in views.corrections(section)]
     yield pages.write(
         f"{suite}/index",
         "board.html",
@@ -155,19 +155,19 @@ def _write_board(pages: _Pages, board: Board) -> Iterator[Path]:
         yield pages.write(page, "result.html", section=section, row=row, **_result(board, row), **shown)
         _copy_evidence(row, pages.folder / page)
     for code, (name, facts) in languages.items():
-        tables = {task: content.language_results(board, code, task) for task in board.suite.tasks}
-        means = content.language_means(board, code)
-        page = f"{suite}/{content.language_page(code)}"
+        tables = {task: views.language_results(board, code, task) for task in board.suite.tasks}
+        means = views.language_means(board, code)
+        page = f"{suite}/{views.language_page(code)}"
         yield pages.write(page, "language.html", code=code, name=name, facts=facts, tables=tables, means=means, **shown)
 
 
 def _overview(board: Board) -> Table:
     """The Markdown board's table, of all checkpoints together, with what rows lack."""
     lines: list[tuple[Cell, ...]] = []
-    whole = content.overview([row for section in board.sections for row in content.scored(section)])
+    whole = views.overview([row for section in board.sections for row in views.scored(section)])
     for section in board.sections:
-        scored = content.scored(section)
-        table = content.overview(scored)
+        scored = views.scored(section)
+        table = views.overview(scored)
         checkpoint = Cell(section.name, link=checkpoint_page(section))
         for row, line in zip(scored, table.rows, strict=True):
             lines.append((*line[:2], checkpoint, *line[2:], Cell("; ".join(row.unranked))))
@@ -188,7 +188,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
     shown = [(row.read_result(), row.comparison) for row in drawn if row.comparison]
     for number, batch in enumerate(batches, start=1):
         heat = {
-            task: content.languages_by_recipe(board, section, task, rows, FACTS)
+            task: views.languages_by_recipe(board, section, task, rows, FACTS)
             for task in board.suite.tasks
             if (rows := [row for row in batch if any(change.task == task for change in row.changes)])
         }
@@ -198,12 +198,12 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             "checkpoint.html",
             board=board,
             section=section,
-            identity=content.checkpoint_identity(section),
+            identity=views.checkpoint_identity(section),
             number=number,
             others=[checkpoint_page(section, n) for n in range(1, len(batches) + 1)],
-            gains=content.gains(batch),
-            told_apart=content.told_apart(section) if first else [],
-            by_task={task: content.scores_by_task(content.scored(section), task) for task in board.suite.tasks}
+            gains=views.gains(batch),
+            told_apart=views.told_apart(section) if first else [],
+            by_task={task: views.scores_by_task(views.scored(section), task) for task in board.suite.tasks}
             if first and len(board.suite.tasks) > 1
             else {},
             heat=heat,
@@ -211,7 +211,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
             legend=list(zip(COLOURS, (row.recipe for row in drawn), strict=False)),
             bars_at_most=BARS,
             left_out=len(compared) - len(shown),
-            reported=content.reported_languages(board, section) if first else None,
+            reported=views.reported_languages(board, section) if first else None,
             drawn={
                 task: _task_charts(best, best.read_result(), task)
                 for task in heat
@@ -222,7 +222,7 @@ def _write_checkpoint(pages: _Pages, board: Board, section: Section) -> Iterator
 
 def _figures(row: Row) -> dict[str, Cell]:
     """The cells of the board's line by the text of their heads."""
-    table = content.overview([row])
+    table = views.overview([row])
     return {head.text: cell for head, cell in zip(table.head, table.rows[0], strict=True)}
 
 
@@ -260,24 +260,24 @@ def _result(board: Board, row: Row) -> dict[str, Any]:
     return {
         "figures": _figures(row),
         "description": result.recipe.description,
-        "means": content.reported_means(board, row),
-        "groups": content.result_groups(board, row),
-        "gains": content.result_gains(board, row),
-        "counts": content.result_counts(board, row),
-        "words": content.result_words(row),
+        "means": views.reported_means(board, row),
+        "groups": views.result_groups(board, row),
+        "gains": views.result_gains(board, row),
+        "counts": views.result_counts(board, row),
+        "words": views.result_words(row),
         "tasks": [
-            (content.result_languages(board, row, task, FACTS), _task_charts(row, result, task))
+            (views.result_languages(board, row, task, FACTS), _task_charts(row, result, task))
             for task in row.summary.tasks
         ],
-        "facts": content.provenance(row, result),
-        "remarks": content.remarks(result),
-        "commands": content.commands(result),
+        "facts": views.provenance(row, result),
+        "remarks": views.remarks(result),
+        "commands": views.commands(result),
         "recipe": write_yaml(result.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False),
-        "realignments": content.realignments(result),
-        "data_summary": content.data_summary(result),
-        "data": content.data_read(result),
-        "predictions": content.predictions(result),
-        "costs": content.stage_costs(result),
+        "realignments": views.realignments(result),
+        "data_summary": views.data_summary(result),
+        "data": views.data_read(result),
+        "predictions": views.predictions(result),
+        "costs": views.stage_costs(result),
     }
 
 

@@ -32,7 +32,7 @@ class Scoring:
     score: Callable[[Task, Mapping[str, Sequence[Any]]], dict[str, Any]]
     """Task and columns of one language and seed, `example` among them -> `metrics`, `counted`, `groups` and `reason` of
     a result's score."""
-    credits: Callable[[Task, pa.Table], tuple[Floats, Floats]]
+    per_example_counts: Callable[[Task, pa.Table], tuple[Floats, Floats]]
     """Task and predictions -> (rows,) earned and (rows,) possible; the sum of the first over the sum of the second is
     the task's metric, of any choice of examples."""
 
@@ -48,7 +48,7 @@ _CLASSES = Scoring(
     from_data=("gold",),
     gold_of=classes.gold_of,
     score=classes.score,
-    credits=classes.credits,
+    per_example_counts=classes.per_example_counts,
 )
 SCORING: Mapping[TaskType, Scoring] = {
     "token_classification": Scoring(
@@ -62,7 +62,7 @@ SCORING: Mapping[TaskType, Scoring] = {
         from_data=("gold", "scored"),
         gold_of=words.gold_of,
         score=lambda task, columns: _of_words(task).score(task, columns),
-        credits=lambda task, table: _of_words(task).credits(task, table),
+        per_example_counts=lambda task, table: _of_words(task).per_example_counts(task, table),
     ),
     "retrieval": Scoring(
         columns={"forward": pa.int32(), "backward": pa.int32()},
@@ -70,7 +70,7 @@ SCORING: Mapping[TaskType, Scoring] = {
         from_data=(),
         gold_of=pairs.gold_of,
         score=pairs.score,
-        credits=pairs.credits,
+        per_example_counts=pairs.per_example_counts,
     ),
     "question_answering": Scoring(
         columns={"gold": pa.list_(_TOKENS), "predicted": _TOKENS},
@@ -78,7 +78,7 @@ SCORING: Mapping[TaskType, Scoring] = {
         from_data=("gold",),
         gold_of=answers.gold_of,
         score=answers.score,
-        credits=answers.credits,
+        per_example_counts=answers.per_example_counts,
     ),
     "sequence_classification": _CLASSES,
     "prompted_classification": _CLASSES,
@@ -88,6 +88,6 @@ SCORING: Mapping[TaskType, Scoring] = {
         from_data=("bytes",),
         gold_of=likelihoods.gold_of,
         score=likelihoods.score,
-        credits=likelihoods.credits,
+        per_example_counts=likelihoods.per_example_counts,
     ),
 }

@@ -163,7 +163,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     }
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By question: its F1, and 1. Both are (rows,)."""
     pairs = zip(table["predicted"].to_pylist(), table["gold"].to_pylist(), strict=True)
     return np.array([best_f1(found, gold) for found, gold in pairs], dtype=np.float64), np.ones(len(table))

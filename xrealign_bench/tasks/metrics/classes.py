@@ -62,7 +62,7 @@ def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     }
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By example: whether its class is right, and one. Both are (rows,)."""
     gold, predicted = (table[column].to_numpy() for column in ("gold", "predicted"))
     return (gold == predicted).astype(np.float64), np.ones(len(gold))

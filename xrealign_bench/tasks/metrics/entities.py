@@ -81,7 +81,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     }
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By sentence: twice the entities that are right, and the entities predicted and in gold. Both are (rows,).
 
     The sum of the first over the sum of the second is the micro F1.

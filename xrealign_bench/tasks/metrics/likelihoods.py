@@ -62,7 +62,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {"metrics": metrics, "counted": len(columns["bits"]), "groups": {}, "reason": None}
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By text: the bits that the model saves, and those that there are. Both are (rows,)."""
     bits, size = (table[column].to_numpy().astype(np.float64) for column in ("bits", "bytes"))
     return _BITS_PER_BYTE * size - bits, _BITS_PER_BYTE * size

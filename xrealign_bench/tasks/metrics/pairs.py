@@ -54,7 +54,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {"metrics": metrics, "counted": len(columns["example"]), "groups": {}, "reason": None}
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By pair: the share of the two directions that is right, and 1. Both are (rows,)."""
     pair, forward, backward = (table[column].to_numpy() for column in ("example", "forward", "backward"))
     right = ((forward == pair).astype(np.float64) + (backward == pair)) / 2

@@ -123,7 +123,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
 
 
-def credits(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By sentence: its words that count and are right, and its words that count. Both are (rows,)."""
     import pyarrow.compute as pc
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.scoring.builder import flat, make_comparison, make_gain, make_result, make_suite, realignment
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.table import Entry, Row, make_boards, rank
+from xrealign_bench.leaderboard.board import Entry, Row, make_boards, rank
 from xrealign_bench.results.schema import (
     Comparison,
     ComputeSettings,

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.numbers import gaps
+from xrealign_bench.leaderboard.formatting import gaps
 from xrealign_bench.results.files import RESULT, find_results, read_checked, read_comparison, read_history, read_result
 from xrealign_bench.results.schema import (
     BASELINE,

@@ -17,10 +17,10 @@ from tests.realignment.test_parts import PULLED, with_little_memory
 from tests.realignment.test_trainer import pairs, run
 from tests.realignment.toy import PAD, tiny_bert
 from tests.several import start
+from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, UserError
-from xrealign_bench.models import processes
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
-from xrealign_bench.models.device import numeric_settings, pick_device, seed_everything
+from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.training import optimise
 from xrealign_bench.realignment.batches import draw_batches
@@ -70,8 +70,8 @@ def joint() -> Trained:
 def little_memory_in_one() -> Trained:
     """The second process, or the only one, reads at most five of sixteen texts at once."""
     encoder = tiny_bert(dropout=0.0)
-    alone = processes.count() == 1
-    return realigned(with_little_memory(encoder, texts=5) if alone or not processes.is_first() else encoder)
+    alone = distributed.world_size() == 1
+    return realigned(with_little_memory(encoder, texts=5) if alone or not distributed.is_main_process() else encoder)
 
 
 def small_batches() -> Trained:
@@ -98,7 +98,7 @@ def overflowing() -> Trained:
     factors = [1.0, 8.0]
 
     def parts(parts: int) -> Iterator[Tensor]:
-        yield from (weight * factor for factor in (processes.own(factors)))
+        yield from (weight * factor for factor in (distributed.shard(factors)))
 
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)
     given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup": 0}
@@ -118,7 +118,7 @@ def broken() -> str:
     weight = nn.Parameter(torch.tensor(0.25))
 
     def parts(parts: int) -> Iterator[Tensor]:
-        yield weight * (1 if processes.is_first() else torch.nan)
+        yield weight * (1 if distributed.is_main_process() else torch.nan)
 
     with pytest.raises(TrainingError) as caught:
         given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup": 0}
@@ -128,29 +128,29 @@ def broken() -> str:
 
 def refused() -> tuple[str, list[int]]:
     """Bad input in the second process, while the first goes on to the next exchange; then they go on."""
-    with pytest.raises(UserError) as caught, processes.together():
-        if not processes.is_first():
+    with pytest.raises(UserError) as caught, distributed.raise_on_every_rank():
+        if not distributed.is_main_process():
             raise UserError("bad")
-        processes.exchange(1)
-        processes.exchange(2)
-    return str(caught.value), processes.exchange(3)
+        distributed.all_gather(1)
+        distributed.all_gather(2)
+    return str(caught.value), distributed.all_gather(3)
 
 
 def drawn() -> list[float]:
     torch.manual_seed(5)
-    processes.draw_apart()
-    return processes.exchange(torch.rand(()).item())
+    distributed.seed_per_rank()
+    return distributed.all_gather(torch.rand(()).item())
 
 
 OTHERS: list[Callable[[], Any]] = [broken, refused, drawn]
 
 
 def work(folder: Path) -> None:
-    processes.join(CPU)
+    distributed.init(CPU)
     done = {case.__name__: case() for case in [*CASES, *OTHERS]}
-    done["numerics"] = numeric_settings(CPU)
-    torch.save(done, folder / f"{'first' if processes.is_first() else 'second'}.pt")
-    processes.leave()
+    done["numerics"] = compute_settings(CPU)
+    torch.save(done, folder / f"{'first' if distributed.is_main_process() else 'second'}.pt")
+    distributed.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_dropout_differs_between_processes_and_follows_from_the_seed(together: l
 
 
 def test_how_many_there_are_is_a_numeric_setting_where_it_is_not_one(together: list[dict[str, Any]]) -> None:
-    alone = numeric_settings(CPU)
+    alone = compute_settings(CPU)
     assert "processes" not in alone
     assert together[0]["numerics"] == alone | {"processes": 2, "threads": 1}
 

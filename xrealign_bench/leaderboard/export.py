@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from xrealign_bench.leaderboard.content import has_reported_means, said_of
-from xrealign_bench.leaderboard.table import Board, Row, Section
+from xrealign_bench.leaderboard.board import Board, Row, Section
+from xrealign_bench.leaderboard.views import has_reported_means, said_of
 from xrealign_bench.results.schema import Gain
 from xrealign_bench.scoring.aggregate import GROUPS, SCORING_VERSION, Value
 from xrealign_bench.specs.fields import FORMULA

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from xrealign_bench.models import lengths
+from xrealign_bench.models import length_bucketing
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.lengths import cheapest_groups, read_by_length
+from xrealign_bench.models.length_bucketing import cheapest_groups, read_by_length
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 
 
@@ -54,7 +54,7 @@ def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> Non
 
     outputs, gradients = [], []
     for a_pass in (0.0, 2.0, 1e9):
-        with mock.patch.object(lengths, "_tokens_a_pass", lambda *_, fixed=a_pass: fixed):
+        with mock.patch.object(length_bucketing, "_tokens_a_pass", lambda *_, fixed=a_pass: fixed):
             hidden = read_by_length(encoder, read, ids, mask)
         encoder.zero_grad()
         (hidden * mask.unsqueeze(-1)).pow(2).sum().backward()
@@ -69,9 +69,9 @@ def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> Non
 
 def test_a_larger_model_is_worth_more_groups(checkpoint: Checkpoint) -> None:
     encoder = load_encoder(checkpoint, seed=0)
-    small = lengths._tokens_a_pass(encoder, torch.device("cpu"))
+    small = length_bucketing._tokens_a_pass(encoder, torch.device("cpu"))
     encoder.layers_more = torch.nn.Linear(400, 400)
-    assert lengths._tokens_a_pass(encoder, torch.device("cpu")) < small
+    assert length_bucketing._tokens_a_pass(encoder, torch.device("cpu")) < small
 
 
 def test_other_tensors_are_read_with_their_texts() -> None:
@@ -82,6 +82,6 @@ def test_other_tensors_are_read_with_their_texts() -> None:
         assert nothing is None and torch.equal(types, ids + 10) and bool(mask.all())
         return ids.unsqueeze(-1).float()
 
-    with mock.patch.object(lengths, "_tokens_a_pass", lambda *_: 0.0):
+    with mock.patch.object(length_bucketing, "_tokens_a_pass", lambda *_: 0.0):
         hidden = read_by_length(None, partial(read), ids, mask, types, None)
     assert hidden.squeeze(-1).tolist() == [[1, 2, 3, 4], [5, 0, 0, 0]]

@@ -14,7 +14,8 @@ from pathlib import Path
 from xrealign_bench.data.lock import read_lock
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.leaderboard.numbers import (
+from xrealign_bench.leaderboard.board import Board, Row, Section, Verdicts
+from xrealign_bench.leaderboard.formatting import (
     NONE,
     as_reported,
     count_with_interval,
@@ -25,7 +26,6 @@ from xrealign_bench.leaderboard.numbers import (
     spread,
     with_interval,
 )
-from xrealign_bench.leaderboard.table import Board, Row, Section, Verdicts
 from xrealign_bench.results.command import command_of, environment_of, remarks_on
 from xrealign_bench.results.schema import (
     BASELINE,

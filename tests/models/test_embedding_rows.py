@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.embedding_rows import only_rows_of
 from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.rows import only_rows_of
 
 
 def batches(pad_id: int, vocabulary: int) -> list[tuple[Tensor, Tensor]]:

@@ -13,7 +13,7 @@ from datasets import ClassLabel, Features, List, Value
 from tests.data.hub_folder import LABELS, make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus, pair_corpus
 from xrealign_bench.data import load_pairs, load_texts, load_words
-from xrealign_bench.data.rows import Rows, count_rows, read_rows
+from xrealign_bench.data.parquet import Rows, count_rows, read_rows
 from xrealign_bench.data.sources import locate
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, Task
