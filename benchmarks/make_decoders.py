@@ -18,6 +18,7 @@ from tqdm import trange
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from xrealign_bench.data import load_pairs
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.specs import Corpus, find_spec
 
 VOCABULARY, WIDTH, BLOCKS, HEADS = 8_000, 128, 4, 4
@@ -58,7 +59,7 @@ def read_texts(data_root: Path) -> list[str]:
     texts: list[str] = []
     for language in corpus.columns:
         if language != "en":
-            pairs = load_pairs(corpus, "en", language, data_root, offline=True, limit=None)
+            pairs = load_pairs(corpus, "en", language, DataLocation(data_root, offline=True), limit=None)
             texts += [" ".join(words) for words in pairs.target_words]
     return texts
 

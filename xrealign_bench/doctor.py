@@ -11,7 +11,7 @@ from typing import Any
 
 from xrealign_bench import __version__
 from xrealign_bench.data.lock import read_lock
-from xrealign_bench.data.sources import open_data_set
+from xrealign_bench.data.sources import DataLocation, open_data_set
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, LockedSplit, Suite, shipped_names
 
@@ -91,7 +91,7 @@ def _data_of(suite: str, data_root: Path | None) -> str:
 
 def _is_there(split: LockedSplit, data_root: Path) -> bool:
     try:
-        layout = open_data_set(HubData(dataset=split.dataset), data_root, offline=True).layout
+        layout = open_data_set(HubData(dataset=split.dataset), DataLocation(data_root, offline=True)).layout
     except UserError:  # no such folder
         return False
     return bool(layout.get(split.config, {}).get(split.split))

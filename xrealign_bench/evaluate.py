@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 
 from xrealign_bench import distributed
-from xrealign_bench.data import check_lock, corpora_of, pin, read_lock
+from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin, read_lock
 from xrealign_bench.errors import UserError, system_errors
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
@@ -116,8 +116,7 @@ def prepare(options: Options) -> Plan:
             seeds=chosen_seeds(options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
-            data_root=options.data_root,
-            offline=options.offline,
+            location=DataLocation(options.data_root, options.offline),
             compute_settings=compute_settings(
                 device, options.precision, options.gradient_checkpointing, options.quantised
             ),
@@ -192,8 +191,7 @@ def sources_of(request: Request, device: str | None) -> Sources:
     """Where the stages of a plan find what they need."""
     return Sources(
         request.checkpoint,
-        request.data_root,
-        request.offline,
+        request.location,
         str(pick_device(device)),
         request.compute_settings["dtype"],
         request.compute_settings.get("gradient_checkpointing", False),
@@ -278,19 +276,19 @@ def _plan_locked(name_or_file: str, request: Request) -> Plan:
     lock = read_lock(name_or_file)
     if lock is None:
         return make_plan(request)
-    suite, where = request.suite, (request.data_root, request.offline)
+    suite, where = request.suite, request.location
     realigned = {r.parallel.corpus for r in request.recipes if r.realigns}
     read = (realigned - {None}) | (corpora_of(suite).keys() if None in realigned else set())
     asked = [task.name for task in request.tasks]
-    tasks = [pin(task, lock, *where) for task in request.suite_tasks]
-    corpora = {name: pin(corpus, lock, *where) for name, corpus in request.corpora.items() if name in read}
+    tasks = [pin(task, lock, where) for task in request.suite_tasks]
+    corpora = {name: pin(corpus, lock, where) for name, corpus in request.corpora.items() if name in read}
     request = replace(
         request,
         suite_tasks=tasks,
         tasks=[task for task in tasks if task.name in asked],
         corpora={**request.corpora, **corpora},
     )
-    check_lock(lock, suite, request.tasks, request.languages, corpora, *where)
+    check_lock(lock, suite, request.tasks, request.languages, corpora, where)
     return make_plan(request)
 
 

@@ -24,7 +24,7 @@ from xrealign_bench.data.lock import (
     read_lock,
     write_lock,
 )
-from xrealign_bench.data.sources import content_sha256, fetch
+from xrealign_bench.data.sources import DataLocation, content_sha256, fetch
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_beside, find_spec
@@ -89,12 +89,12 @@ def fetch_suite(
     found = [find_beside(name, Task, name_or_file) for name in chosen("task", tasks, suite.tasks)]
     targets = chosen("target language", [find(code).code for code in languages], suite.target_languages)
     corpora = {name: find_beside(name, Corpus, name_or_file) for name in corpora_of(suite)}
-    lock = read_lock(name_or_file)
+    lock, location = read_lock(name_or_file), DataLocation(data_root)
     problems: list[str] = []
     if lock is not None and not write:
-        found = _pin(found, lock, data_root, problems)
-        corpora = {corpus.name: corpus for corpus in _pin(list(corpora.values()), lock, data_root, problems)}
-    splits, missing = locate_suite(suite, found, targets, corpora, data_root, offline=False)
+        found = _pin(found, lock, location, problems)
+        corpora = {corpus.name: corpus for corpus in _pin(list(corpora.values()), lock, location, problems)}
+    splits, missing = locate_suite(suite, found, targets, corpora, location)
     problems += missing
     fetched = []
     for number, split in enumerate(splits):
@@ -106,7 +106,7 @@ def fetch_suite(
     on_progress(len(splits), len(splits), "")
     lexicons = (
         []
-        if data_root
+        if location.root
         else [
             _fetch_lexicons(corpora[name], suite.source_language, [code for code in read if code in targets], problems)
             for name, read in corpora_of(suite).items()
@@ -116,7 +116,7 @@ def fetch_suite(
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     if write:
-        _write(path, fetched, lock, _read_gold(suite, found, data_root))
+        _write(path, fetched, lock, _read_gold(suite, found, location))
         fetched = [replace(split, state="verified") for split in fetched]
     return Fetched(suite.id, fetched, lexicons, path if path.is_file() else None)
 
@@ -132,12 +132,12 @@ def _writable_lock(name_or_file: str, tasks: Sequence[str], languages: Sequence[
     return path
 
 
-def _pin(specs: Sequence[DataSpec], lock: SuiteLock, data_root: Path | None, problems: list[str]) -> list[DataSpec]:
+def _pin(specs: Sequence[DataSpec], lock: SuiteLock, location: DataLocation, problems: list[str]) -> list[DataSpec]:
     """Those that can be pinned; the others are told."""
     pinned = []
     for spec in specs:
         try:
-            pinned.append(pin(spec, lock, data_root, offline=False))
+            pinned.append(pin(spec, lock, location))
         except UserError as error:
             problems.append(str(error))
     return pinned
@@ -178,7 +178,7 @@ def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:
     return "pinned" if entry.revision is not None and split.located.revision is not None else "not pinned"
 
 
-def _read_gold(suite: Suite, tasks: Sequence[Task], data_root: Path | None) -> list[LockedGold]:
+def _read_gold(suite: Suite, tasks: Sequence[Task], location: DataLocation) -> list[LockedGold]:
     """The gold of every test set of a suite."""
     from xrealign_bench.tasks.gold import read_gold  # loads metrics, which only this needs
 
@@ -190,7 +190,7 @@ def _read_gold(suite: Suite, tasks: Sequence[Task], data_root: Path | None) -> l
     ]
     locked = []
     for task, language in tqdm(cells, "reading gold labels", unit="test set", leave=False, disable=None):
-        gold = read_gold(task, language, data_root, offline=False)
+        gold = read_gold(task, language, location)
         locked.append(LockedGold(task=task.name, language=language, examples=gold.examples, sha256=gold.sha256))
     return locked
 

@@ -17,12 +17,12 @@ from tests.data.hub_server import COMMIT, served
 SCRIPT = """
 import json, sys
 from tests.data.hub_folder import make_task
-from xrealign_bench.data import load_words, locate_task
+from xrealign_bench.data import DataLocation, load_words, locate_task
 from xrealign_bench.errors import UserError
 
 for step in json.load(sys.stdin):
     task = make_task(**step["task"])
-    arguments = (task, step["language"], "test", None, step["offline"])
+    arguments = (task, step["language"], "test", DataLocation(offline=step["offline"]))
     try:
         located = locate_task(*arguments)
         out = {"revision": located.revision, "fingerprint": located.fingerprint, "place": str(located)}

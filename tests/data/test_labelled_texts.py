@@ -5,6 +5,7 @@ from datasets import ClassLabel, Features, Value
 
 from tests.data.hub_folder import make_task, write_rows
 from xrealign_bench.data import load_texts
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.errors import UserError
 
 NAMES = ["yes", "no"]
@@ -29,7 +30,7 @@ def load(root, language="en", split="test", limit=None, pairs=False, **changes):
         "columns": columns | {"label": "label"},
     }
     task = make_task(**(fields | changes))
-    return load_texts(task, language, split, root, offline=True, limit=limit)
+    return load_texts(task, language, split, DataLocation(root, offline=True), limit=limit)
 
 
 def test_labels_are_mapped_by_name(root):

@@ -11,6 +11,7 @@ from huggingface_hub import cached_assets_path
 from tests.data.test_parallel import columns_corpus
 from xrealign_bench.data import lexicon_fingerprint, lexicon_languages, load_lexicon
 from xrealign_bench.data.lexicon import fetch_lexicon
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 
@@ -30,17 +31,17 @@ def write(folder, content: bytes, name: str = "en-de.txt"):
 def test_tabs_and_spaces_set_words_apart(folder):
     content = b"dog\tHund\nDog hund\ncat Katze\nnew york\tNew York\n"
     write(folder, content)
-    lexicon = load_lexicon(CORPUS, "en", "de", folder)
+    lexicon = load_lexicon(CORPUS, "en", "de", DataLocation(folder))
     assert lexicon.entries == [("dog", "hund"), ("cat", "katze"), ("new york", "new york")]
     assert lexicon.dropped == {"repeated": 1}
     digest = hashlib.sha256(content).hexdigest()
-    assert lexicon.fingerprint == lexicon_fingerprint(CORPUS, "en", "de", folder) == digest
+    assert lexicon.fingerprint == lexicon_fingerprint(CORPUS, "en", "de", DataLocation(folder)) == digest
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbfdog hund\ncat katze\n", b"dog hund \r\ncat  katze\r\n"])
 def test_marks_of_windows_editors_are_no_part_of_words(folder, content):
     write(folder, content)
-    assert load_lexicon(CORPUS, "en", "de", folder).entries == [("dog", "hund"), ("cat", "katze")]
+    assert load_lexicon(CORPUS, "en", "de", DataLocation(folder)).entries == [("dog", "hund"), ("cat", "katze")]
 
 
 @pytest.mark.parametrize(
@@ -58,40 +59,43 @@ def test_marks_of_windows_editors_are_no_part_of_words(folder, content):
 def test_malformed_files_are_refused_with_the_line(folder, content, message):
     write(folder, content)
     with pytest.raises(UserError, match=message):
-        load_lexicon(CORPUS, "en", "de", folder)
+        load_lexicon(CORPUS, "en", "de", DataLocation(folder))
 
 
 def test_only_line_feeds_end_lines_and_a_byte_order_mark_is_no_letter(folder):
     write(folder, "\ufeffdog\tHund\r\nnew\u2028york\tNew\u0085York\n".encode())
-    assert load_lexicon(CORPUS, "en", "de", folder).entries == [("dog", "hund"), ("new\u2028york", "new\x85york")]
+    assert load_lexicon(CORPUS, "en", "de", DataLocation(folder)).entries == [
+        ("dog", "hund"),
+        ("new\u2028york", "new\x85york"),
+    ]
 
 
 def test_names_are_compared_and_not_matched_as_patterns(folder):
     write(folder, b"dog hund\n", "e[n]-de.txt")
     write(folder, b"dog chien\n", "en-fr.txt")
-    assert lexicon_languages(CORPUS, "e[n]", folder) == ["de"]
-    assert lexicon_languages(columns_corpus(lexicons="nowhere"), "en", folder) == []
+    assert lexicon_languages(CORPUS, "e[n]", DataLocation(folder)) == ["de"]
+    assert lexicon_languages(columns_corpus(lexicons="nowhere"), "en", DataLocation(folder)) == []
 
 
 def test_missing_lexicons_are_refused(folder):
     write(folder, b"dog chien\n", "en-fr.txt")
-    assert lexicon_languages(CORPUS, "en", folder) == ["fr"]
+    assert lexicon_languages(CORPUS, "en", DataLocation(folder)) == ["fr"]
     for ask in (load_lexicon, lexicon_fingerprint):
         with pytest.raises(UserError, match=r"en-de\.txt: no such lexicon; there are those of 'en' with fr"):
-            ask(CORPUS, "en", "de", folder)
+            ask(CORPUS, "en", "de", DataLocation(folder))
         with pytest.raises(UserError, match="the corpus 'sides' has no lexicons"):
-            ask(columns_corpus(), "en", "de", folder)
+            ask(columns_corpus(), "en", "de", DataLocation(folder))
         with pytest.raises(UserError, match="below the data root; name one"):
-            ask(CORPUS, "en", "de", None)
+            ask(CORPUS, "en", "de", DataLocation())
 
 
 def test_the_embedded_lexicon():
     corpus = columns_corpus(source={"kind": "embedded"}, lexicons="embedded")
-    assert load_lexicon(corpus, "en", "fi", None).entries == phrases.lexicon_rows("en", "fi")
-    assert lexicon_fingerprint(corpus, "en", "fi", None) == phrases.fingerprint()
-    assert "fi" in lexicon_languages(corpus, "en", None)
+    assert load_lexicon(corpus, "en", "fi", DataLocation()).entries == phrases.lexicon_rows("en", "fi")
+    assert lexicon_fingerprint(corpus, "en", "fi", DataLocation()) == phrases.fingerprint()
+    assert "fi" in lexicon_languages(corpus, "en", DataLocation())
     with pytest.raises(UserError, match="embedded data: 'xx'"):
-        lexicon_fingerprint(corpus, "en", "xx", None)
+        lexicon_fingerprint(corpus, "en", "xx", DataLocation())
 
 
 # --- without a data root ------------------------------------------------------------------------------------------
@@ -127,16 +131,16 @@ def test_lexicons_are_fetched_once_and_read_from_the_cache(server):
     url = f"http://127.0.0.1:{server.server_port}/dictionaries/{{source}}-{{target}}.txt"
     corpus = columns_corpus(lexicons="muse", lexicons_url=url)
     with pytest.raises(UserError, match="'sides' are not on this machine; get them with 'xrealign-bench fetch"):
-        lexicon_languages(corpus, "en", None)
+        lexicon_languages(corpus, "en", DataLocation())
     path = fetch_lexicon(corpus, "en", "de")
     assert path is not None and path == fetch_lexicon(corpus, "en", "de")
     assert fetch_lexicon(corpus, "en", "sw") is None
     with pytest.raises(UserError, match=r"en-th\.txt: can't be fetched \(HTTP Error 500.*try again, or put it at"):
         fetch_lexicon(corpus, "en", "th")
     assert [asked.rpartition("/")[2] for asked in server.asked] == ["en-de.txt", "en-sw.txt", "en-th.txt"]
-    assert lexicon_languages(corpus, "en", None) == ["de"]
-    assert load_lexicon(corpus, "en", "de", None).entries == [("dog", "hund")]
-    assert lexicon_fingerprint(corpus, "en", "de", None) == hashlib.sha256(b"dog hund\n").hexdigest()
+    assert lexicon_languages(corpus, "en", DataLocation()) == ["de"]
+    assert load_lexicon(corpus, "en", "de", DataLocation()).entries == [("dog", "hund")]
+    assert lexicon_fingerprint(corpus, "en", "de", DataLocation()) == hashlib.sha256(b"dog hund\n").hexdigest()
     server.shutdown()
     server.server_close()
     with pytest.raises(UserError, match="can't be fetched"):

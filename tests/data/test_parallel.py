@@ -5,6 +5,7 @@ from datasets import Features, Translation, Value
 
 from tests.data.hub_folder import write_rows
 from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Corpus
@@ -49,34 +50,40 @@ def pairs(tmp_path):
 
 
 def test_columns_become_words(sides):
-    text = load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+    text = load_pairs(columns_corpus(), "en", "de", DataLocation(sides, offline=True))
     assert text.source_words == [["Dogs", "bark", "."], ["OK"]]
     assert text.target_words == [["Hunde", "bellen", "."], ["OK"]]
     assert text.dropped == {"empty": 1}
     assert text.links is None
-    thai = load_pairs(columns_corpus(), "en", "th", sides, offline=True)
+    thai = load_pairs(columns_corpus(), "en", "th", DataLocation(sides, offline=True))
     assert thai.target_words == [["ฉัน", "รัก", "ภาษา", "ไทย"], ["มาก"]]
     assert thai.dropped == {"empty": 1}
 
 
 def test_the_first_pairs_as_stored_are_taken(sides):
-    assert len(load_pairs(columns_corpus(pairs=2), "en", "de", sides, True).source_words) == 1
-    assert len(load_pairs(columns_corpus(pairs=3), "en", "de", sides, True, limit=1).source_words) == 1
-    assert len(load_pairs(columns_corpus(pairs=1), "de", "en", sides, True, limit=3).source_words) == 1
+    assert len(load_pairs(columns_corpus(pairs=2), "en", "de", DataLocation(sides, offline=True)).source_words) == 1
+    assert (
+        len(load_pairs(columns_corpus(pairs=3), "en", "de", DataLocation(sides, offline=True), limit=1).source_words)
+        == 1
+    )
+    assert (
+        len(load_pairs(columns_corpus(pairs=1), "de", "en", DataLocation(sides, offline=True), limit=3).source_words)
+        == 1
+    )
 
 
 def test_endless_sides_are_dropped_and_counted(sides):
     features = Features({name: Value("string") for name in ("eng", "deu")})
     texts = [{"eng": "a " * 1000, "deu": "b"}, {"eng": "a", "deu": "b " * 1001}]
     write_rows(sides, "default", "test", texts, features)
-    text = load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+    text = load_pairs(columns_corpus(), "en", "de", DataLocation(sides, offline=True))
     assert (len(text.source_words), text.dropped) == (1, {"too_long": 1})
 
 
 def test_one_config_a_pair_is_found_in_either_order(pairs):
-    forward = load_pairs(pair_corpus(), "en", "fr", pairs, offline=True)
+    forward = load_pairs(pair_corpus(), "en", "fr", DataLocation(pairs, offline=True))
     assert (forward.source_words, forward.target_words) == ([["Hello"]], [["Salut", "à", "tous"]])
-    swapped = load_pairs(pair_corpus(), "en", "de", pairs, offline=True)
+    swapped = load_pairs(pair_corpus(), "en", "de", DataLocation(pairs, offline=True))
     assert (swapped.source_words, swapped.target_words) == ([["Dogs", "bark"]], [["Hunde", "bellen"]])
     assert swapped.located.config == "de-en"
 
@@ -87,18 +94,18 @@ def test_a_corpus_may_call_languages_otherwise(tmp_path):
     rows = [{"translation": {"amh_Ethi": "ሰላም ለዓለም", "eng_Latn": "Hello world"}}]
     write_rows(tmp_path, "amh_Ethi-eng_Latn", "test", rows, features)
     corpus = pair_corpus(codes={"en": "eng_Latn", "am": "amh_Ethi"})
-    assert corpus_languages(corpus, "en", tmp_path, True) == ["am"]
-    text = load_pairs(corpus, "en", "am", tmp_path, True)
+    assert corpus_languages(corpus, "en", DataLocation(tmp_path, offline=True)) == ["am"]
+    text = load_pairs(corpus, "en", "am", DataLocation(tmp_path, offline=True))
     assert (text.source_words, text.target_words) == ([["Hello", "world"]], [["ሰላም", "ለዓለም"]])
 
 
 def test_languages_that_a_source_is_paired_with(sides, pairs):
-    assert corpus_languages(columns_corpus(), "en", sides, True) == ["de", "th"]
-    assert corpus_languages(columns_corpus(), "th", sides, True) == ["de", "en"]
-    assert corpus_languages(pair_corpus(), "en", pairs, True) == ["de", "fr"]
-    assert corpus_languages(pair_corpus(), "fr", pairs, True) == ["en"]
+    assert corpus_languages(columns_corpus(), "en", DataLocation(sides, offline=True)) == ["de", "th"]
+    assert corpus_languages(columns_corpus(), "th", DataLocation(sides, offline=True)) == ["de", "en"]
+    assert corpus_languages(pair_corpus(), "en", DataLocation(pairs, offline=True)) == ["de", "fr"]
+    assert corpus_languages(pair_corpus(), "fr", DataLocation(pairs, offline=True)) == ["en"]
     embedded = columns_corpus(source={"kind": "embedded"})
-    assert corpus_languages(embedded, "en", None, True) == sorted(set(phrases.LANGUAGES) - {"en"})
+    assert corpus_languages(embedded, "en", DataLocation(offline=True)) == sorted(set(phrases.LANGUAGES) - {"en"})
 
 
 @pytest.mark.parametrize(
@@ -115,29 +122,33 @@ def test_languages_that_a_source_is_paired_with(sides, pairs):
 )  # fmt: skip
 def test_what_does_not_exist_is_refused(sides, corpus, target, message):
     with pytest.raises(UserError, match=message):
-        load_pairs(corpus, "en", target, sides, offline=True)
+        load_pairs(corpus, "en", target, DataLocation(sides, offline=True))
 
 
 def test_pairs_that_do_not_exist_are_refused(pairs):
     with pytest.raises(UserError, match="no config de-fr or fr-de; with 'de' it pairs en"):
-        load_pairs(pair_corpus(), "de", "fr", pairs, offline=True)
+        load_pairs(pair_corpus(), "de", "fr", DataLocation(pairs, offline=True))
     rows = [{"translation": {"de": "x", "eng": "y"}}]
     write_rows(pairs, "de-en", "test", rows, Features({"translation": Translation(languages=("de", "eng"))}))
     with pytest.raises(UserError, match=r"unknown language in the column 'translation' of .*: 'en'; .*eng"):
-        load_pairs(pair_corpus(), "de", "en", pairs, offline=True)
+        load_pairs(pair_corpus(), "de", "en", DataLocation(pairs, offline=True))
 
 
 def test_a_corpus_without_words_is_refused(sides):
     write_rows(sides, "default", "test", TEXTS[1:2], Features({name: Value("string") for name in TEXTS[0]}))
     with pytest.raises(UserError, match="has no pair of 'en' and 'de' with words on both sides"):
-        load_pairs(columns_corpus(), "en", "de", sides, offline=True)
+        load_pairs(columns_corpus(), "en", "de", DataLocation(sides, offline=True))
 
 
 def test_embedded_pairs_have_gold_links():
     corpus = columns_corpus(source={"kind": "embedded"}, pairs=20)
-    text = load_pairs(corpus, "en", "ja", None, offline=True)
+    text = load_pairs(corpus, "en", "ja", DataLocation(offline=True))
     rows = phrases.parallel_rows("en", "ja", 20)
     assert text.source_words == [row.source_words for row in rows]
     assert text.target_words == [row.target_words for row in rows]
     assert text.links == [row.links for row in rows]
-    assert text.fingerprint == locate_pairs(corpus, "en", "ja", None, True).fingerprint == phrases.fingerprint()
+    assert (
+        text.fingerprint
+        == locate_pairs(corpus, "en", "ja", DataLocation(offline=True)).fingerprint
+        == phrases.fingerprint()
+    )

@@ -14,7 +14,7 @@ from tests.data.hub_folder import LABELS, make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus, pair_corpus
 from xrealign_bench.data import load_pairs, load_texts, load_words
 from xrealign_bench.data.parquet import Rows, count_rows, read_rows
-from xrealign_bench.data.sources import locate
+from xrealign_bench.data.sources import DataLocation, locate
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, Task
 
@@ -33,7 +33,7 @@ def write(root: Path, *tables: pa.Table, row_group_size: int = 3) -> list[Path]:
 
 
 def read(root: Path, *columns: str, choose=range) -> Rows:
-    return read_rows(locate(SOURCE, None, "test", root, offline=True), columns or ["x"], True, choose)
+    return read_rows(locate(SOURCE, None, "test", DataLocation(root, offline=True)), columns or ["x"], True, choose)
 
 
 STRING = pa.dictionary(pa.int8(), pa.string())
@@ -164,25 +164,25 @@ def test_invalid_utf8_is_refused_in_every_kind_of_text(tmp_path):
     (path,) = write(tmp_path, pa.table({"tokens": bad_words()} | TAGS))
     tagging = make_task(configs={"en": "en"})
     with pytest.raises(UserError, match=f"{re.escape(str(path))}, column 'tokens', row 1: "):
-        load_words(tagging, "en", "test", tmp_path, True)
+        load_words(tagging, "en", "test", DataLocation(tmp_path, offline=True))
     write(tmp_path, pa.table({"tokens": [["a"], ["b", "c"]], "tags": bad_words()}))
     with pytest.raises(UserError, match="column 'tags', row 1: "):
-        load_words(tagging, "en", "test", tmp_path, True)
+        load_words(tagging, "en", "test", DataLocation(tmp_path, offline=True))
 
     columns = {"task_type": "sequence_classification", "columns": {"text": "text", "label": "label"}}
     texts = Task.model_validate(tagging.model_dump() | columns)
     write(tmp_path, pa.table({"text": as_text(BAD), "label": ["NOUN", "VERB", "NOUN"]}))
     with pytest.raises(UserError, match="column 'text', row 1: "):
-        load_texts(texts, "en", "test", tmp_path, True)
+        load_texts(texts, "en", "test", DataLocation(tmp_path, offline=True))
 
     write(tmp_path, pa.table({"en": ["a", "b", "c"], "de": as_text(BAD)}))
     with pytest.raises(UserError, match="column 'de', row 1: "):
-        load_pairs(SIDES.model_copy(update={"config": "en"}), "en", "de", tmp_path, True)
+        load_pairs(SIDES.model_copy(update={"config": "en"}), "en", "de", DataLocation(tmp_path, offline=True))
     sides = pa.StructArray.from_arrays([pa.array(["a", "b", "c"]), as_text(BAD)], names=["en", "de"])
     (path,) = write(tmp_path, pa.table({"translation": sides}))
     path.parent.rename(path.parents[1] / "en-de")
     with pytest.raises(UserError, match="column 'translation', row 1: "):
-        load_pairs(pair_corpus(), "en", "de", tmp_path, True)
+        load_pairs(pair_corpus(), "en", "de", DataLocation(tmp_path, offline=True))
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_parallel_columns_that_hold_no_texts_are_refused(tmp_path, corpus, table
     (path,) = write(tmp_path, pa.table(table))
     path.parent.rename(path.parents[1] / "en-de")
     with pytest.raises(UserError, match=message):
-        load_pairs(corpus, "en", "de", tmp_path, True)
+        load_pairs(corpus, "en", "de", DataLocation(tmp_path, offline=True))
 
 
 def test_a_pair_that_is_null_is_dropped_as_empty(tmp_path):
     (path,) = write(tmp_path, pa.table({"translation": [None, {"en": "dogs", "de": "Hunde"}]}))
     path.parent.rename(path.parents[1] / "en-de")
-    text = load_pairs(pair_corpus(), "en", "de", tmp_path, True)
+    text = load_pairs(pair_corpus(), "en", "de", DataLocation(tmp_path, offline=True))
     assert (text.target_words, text.dropped) == ([["Hunde"]], {"empty": 1})
 
 
@@ -217,13 +217,13 @@ def test_a_path_is_a_path(tmp_path, name):
         for config in ("en_x", name):
             write_rows(tmp_path / neighbour, config, "test", [row(word, [0])])
     for config in ("en_x", name):
-        located = locate(SOURCE, config, "test", tmp_path / name, offline=True)
+        located = locate(SOURCE, config, "test", DataLocation(tmp_path / name, offline=True))
         assert read_rows(located, ["tokens", "tags"], offline=True).columns == {"tokens": [["right"]], "tags": [[0]]}
 
 
 def test_files_that_change_while_they_are_read_are_refused(tmp_path):
     (path,) = write(tmp_path, pa.table({"x": ["a", "b"]}))
-    located = locate(SOURCE, None, "test", tmp_path, offline=True)
+    located = locate(SOURCE, None, "test", DataLocation(tmp_path, offline=True))
     write(tmp_path, pa.table({"x": ["c", "d"]}))
     os.utime(path, ns=(0, 0))
     with pytest.raises(UserError, match="en/test: its files changed while they were read; run again"):
@@ -236,14 +236,14 @@ def card_with(rows: object) -> str:
 
 def test_rows_that_the_card_does_not_count_are_refused(tmp_path):
     write(tmp_path, pa.table({"x": ["a"]}), pa.table({"x": ["b", "c"]}))
-    before = locate(SOURCE, None, "test", tmp_path, offline=True)
+    before = locate(SOURCE, None, "test", DataLocation(tmp_path, offline=True))
     card = tmp_path / "org/tags/README.md"
     card.write_text(card_with(3))
-    located = locate(SOURCE, None, "test", tmp_path, offline=True)
+    located = locate(SOURCE, None, "test", DataLocation(tmp_path, offline=True))
     assert located.fingerprint == before.fingerprint  # a number in the card is no part of the content
     assert (read(tmp_path).columns["x"], count_rows(located, True)) == (["a", "b", "c"], 3)
     card.write_text(card_with(4))
-    located = locate(SOURCE, None, "test", tmp_path, offline=True)
+    located = locate(SOURCE, None, "test", DataLocation(tmp_path, offline=True))
     for ask in (lambda: read(tmp_path), lambda: count_rows(located, True)):
         with pytest.raises(UserError, match=r"en/test: has 3 rows, and the data set's card says 4 \(num_examples\)"):
             ask()

@@ -8,6 +8,7 @@ import pytest
 from datasets import Features, List, Value
 
 from xrealign_bench.data import QuestionData, load_questions
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task, find_spec
 
@@ -53,7 +54,9 @@ def load(root: Path, limit: int | None = None, **changes: Any) -> QuestionData:
         "columns": {"question": "question", "context": "context", "answers": "answers"},
         "metric": "f1",
     }
-    return load_questions(Task.model_validate(fields | changes), "en", "train", root, offline=True, limit=limit)
+    return load_questions(
+        Task.model_validate(fields | changes), "en", "train", DataLocation(root, offline=True), limit=limit
+    )
 
 
 def test_columns_come_out_as_they_are(tmp_path: Path) -> None:
@@ -167,11 +170,11 @@ def test_the_shipped_tasks_have_xquad_s_languages() -> None:
 @pytest.mark.skipif(not HUB.is_dir(), reason="no ../shared/data/hub beside the repository")
 def test_xquad_lite() -> None:
     task = find_spec("xquad-lite", Task)
-    train = load_questions(task, "en", "train", HUB, offline=True)
-    tests = {code: load_questions(task, code, "test", HUB, offline=True) for code in task.configs}
+    train = load_questions(task, "en", "train", DataLocation(HUB, offline=True))
+    tests = {code: load_questions(task, code, "test", DataLocation(HUB, offline=True)) for code in task.configs}
     assert (len(train), {len(data) for data in tests.values()}) == (632, {558})
     assert not set(train.contexts) & set(tests["en"].contexts)
-    few = load_questions(task, "th", "test", HUB, offline=True, limit=2)
+    few = load_questions(task, "th", "test", DataLocation(HUB, offline=True), limit=2)
     assert (len(few), few.dropped) == (2, {})
     [(text, start)] = few.answers[0]
     assert few.contexts[0][start : start + len(text)] == text
@@ -179,4 +182,4 @@ def test_xquad_lite() -> None:
 
 @pytest.mark.skipif(not HUB.is_dir(), reason="no ../shared/data/hub beside the repository")
 def test_the_full_task_s_targets_are_read_from_xquad() -> None:
-    assert len(load_questions(find_spec("xquad", Task), "zh", "test", HUB, offline=True, limit=2)) == 2
+    assert len(load_questions(find_spec("xquad", Task), "zh", "test", DataLocation(HUB, offline=True), limit=2)) == 2

@@ -12,6 +12,7 @@ from xrealign_bench.data import (
     locate_pairs,
     locate_task,
 )
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
 
@@ -34,15 +35,17 @@ def test_the_shipped_specs_are_about_known_languages():
 @needs_data
 def test_udpos_lite():
     task = find_spec("udpos-lite", Task)
-    prints = {locate_task(task, language, "test", HUB, offline=True).fingerprint for language in task.configs}
+    prints = {
+        locate_task(task, language, "test", DataLocation(HUB, offline=True)).fingerprint for language in task.configs
+    }
     assert len(prints) == len(task.configs)
-    english = load_words(task, "en", "train", HUB, offline=True, limit=1)
+    english = load_words(task, "en", "train", DataLocation(HUB, offline=True), limit=1)
     # The first sentence of UD_English-EWT's train file.
     assert english.words[0][:7] == ["Al", "-", "Zaman", ":", "American", "forces", "killed"]
     assert [task.labels[label] for label in english.labels[0][:7]] == [
         "PROPN", "PUNCT", "PROPN", "PUNCT", "ADJ", "NOUN", "VERB",
     ]  # fmt: skip
-    thai = load_words(task, "th", "test", HUB, offline=True)
+    thai = load_words(task, "th", "test", DataLocation(HUB, offline=True))
     assert len(thai.words) == 600 and thai.dropped == {}
 
 
@@ -62,20 +65,20 @@ def test_the_tasks_are_about_known_languages(name, languages):
 def test_every_language_of_a_tagging_task_loads(name):
     task = find_spec(name, Task)
     for language in task.languages:
-        data = load_words(task, language, "test", HUB, offline=True, limit=2)
+        data = load_words(task, language, "test", DataLocation(HUB, offline=True), limit=2)
         assert len(data) == 2 and data.dropped == {}
-    assert len(load_words(task, "en", "train", HUB, offline=True, limit=2)) == 2
+    assert len(load_words(task, "en", "train", DataLocation(HUB, offline=True), limit=2)) == 2
 
 
 @needs_data
 def test_names_are_those_of_the_data():
     """The first sentence with an entity in each, by eye; what MasakhaNER 2 calls a date is outside."""
     task = find_spec("uner-lite", Task)
-    english = load_words(task, "en", "test", HUB, offline=True, limit=1)
+    english = load_words(task, "en", "test", DataLocation(HUB, offline=True), limit=1)
     assert [task.labels[label] for label in english.labels[0]] == ["O", "O", "O", "B-LOC", "O"]
-    yoruba = load_words(task, "yo", "test", HUB, offline=True, limit=1)
+    yoruba = load_words(task, "yo", "test", DataLocation(HUB, offline=True), limit=1)
     assert {task.labels[label] for label in yoruba.labels[0]} == {"O"}  # its one entity is a date
-    hausa = load_words(task, "ha", "test", HUB, offline=True)
+    hausa = load_words(task, "ha", "test", DataLocation(HUB, offline=True))
     assert {label for row in hausa.labels for label in row} == set(range(7))
 
 
@@ -84,22 +87,22 @@ def test_names_are_those_of_the_data():
 def test_every_language_of_a_retrieval_task_loads(name):
     task = find_spec(name, Task)
     for language in task.languages:
-        data = load_translations(task, language, "test", HUB, offline=True, limit=2)
+        data = load_translations(task, language, "test", DataLocation(HUB, offline=True), limit=2)
         assert len(data) == 2 and data.dropped == {}
 
 
 @needs_data
 def test_english_is_the_source_of_tatoeba():
     task = find_spec("tatoeba", Task)
-    german = load_translations(task, "de", "test", HUB, offline=True, limit=1)
+    german = load_translations(task, "de", "test", DataLocation(HUB, offline=True), limit=1)
     assert german.text[0].startswith("Mary said") and german.text_pair[0].startswith("Maria sagte")
 
 
 @needs_data
 def test_ntrex_is_cut_into_two_parts():
     task, corpus = find_spec("ntrex-retrieval", Task), find_spec("ntrex-first-1000", Corpus)
-    tested = load_translations(task, "de", "test", HUB, offline=True)
-    trained = load_pairs(corpus, "en", "de", HUB, offline=True)
+    tested = load_translations(task, "de", "test", DataLocation(HUB, offline=True))
+    trained = load_pairs(corpus, "en", "de", DataLocation(HUB, offline=True))
     assert len(trained.source_words) + len(tested) + sum(tested.dropped.values()) == 1997
     sides = {"".join(words) for words in trained.source_words}, {"".join(text.split()) for text in tested.text}
     assert len(sides[0] & sides[1]) == 0
@@ -117,8 +120,8 @@ def test_the_specs_of_ntrex_name_the_same_columns():
 @needs_data
 def test_ntrex():
     corpus = find_spec("ntrex", Corpus)
-    assert len(corpus_languages(corpus, "en", HUB, offline=True)) == len(corpus.columns) - 1
-    text = load_pairs(corpus, "en", "th", HUB, offline=True, limit=3)
+    assert len(corpus_languages(corpus, "en", DataLocation(HUB, offline=True))) == len(corpus.columns) - 1
+    text = load_pairs(corpus, "en", "th", DataLocation(HUB, offline=True), limit=3)
     assert text.source_words[0] == ["Welsh", "AMs", "worried", "about", "'", "looking", "like", "muppets", "'"]
     assert text.target_words[2][-4:] == ["เป็น", "รัฐสภา", "แห่ง", "เวลส์"]
     assert text.dropped == {}
@@ -129,6 +132,6 @@ def test_every_column_of_ntrex_is_there():
     from xrealign_bench.data.parquet import column_names, pick_column
 
     corpus = find_spec("ntrex", Corpus)
-    located = locate_pairs(corpus, "en", "de", HUB, offline=True)
+    located = locate_pairs(corpus, "en", "de", DataLocation(HUB, offline=True))
     there = column_names(located, offline=True)
     assert len({pick_column(written, there, located) for written in corpus.columns.values()}) == len(corpus.columns)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from xrealign_bench.data import load_texts, locate_task
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Task, find_spec
 
@@ -35,10 +36,10 @@ def test_which_languages_they_have():
 @pytest.mark.parametrize("name", NLI)
 def test_nli(name):
     task = find_spec(name, Task)
-    english = load_texts(task, "en", "train", HUB, offline=True, limit=2)
+    english = load_texts(task, "en", "train", DataLocation(HUB, offline=True), limit=2)
     assert len(english) == 2 and english.dropped == {}
     for language in {*task.languages} & {"en", "my", "sw", "ur", *ANLI}:  # the others are not in the copy
-        data = load_texts(task, language, "test", HUB, offline=True, limit=2)
+        data = load_texts(task, language, "test", DataLocation(HUB, offline=True), limit=2)
         assert len(data) == 2 and data.text_pair is not None and data.dropped == {}
         assert all(one != two for one, two in zip(data.text, data.text_pair, strict=True))
 
@@ -47,7 +48,7 @@ def test_nli(name):
 def test_premise_and_hypothesis_are_not_mixed_up():
     """XNLI's pair 4010 in Urdu, read in the file: Brit Hume of Fox News guesses; he works for Fox: entailed."""
     task = find_spec("xnli-lite", Task)
-    data = load_texts(task, "ur", "test", HUB, offline=True)
+    data = load_texts(task, "ur", "test", DataLocation(HUB, offline=True))
     assert data.text_pair is not None
     assert len(data.text[0]) > 3 * len(data.text_pair[0])
     assert [task.labels[label] for label in data.labels[:2]] == ["entailment", "contradiction"]
@@ -56,7 +57,7 @@ def test_premise_and_hypothesis_are_not_mixed_up():
 @needs_data
 def test_no_example_of_the_lite_sets_is_dropped():
     for name, language, count in (("xnli-lite", "sw", 1000), ("xnli-lite", "qu", 750), ("sib200", "sw", 204)):
-        data = load_texts(find_spec(name, Task), language, "test", HUB, offline=True)
+        data = load_texts(find_spec(name, Task), language, "test", DataLocation(HUB, offline=True))
         assert (len(data), data.dropped) == (count, {})
 
 
@@ -67,21 +68,25 @@ def test_sib200_lite():
     assert set(task.configs.values()) <= there
     # Every language of the copy is in the task, in one script.
     assert {find(config).code for config in there} == set(task.configs)
-    prints = {locate_task(task, language, "test", HUB, offline=True).fingerprint for language in task.configs}
+    prints = {
+        locate_task(task, language, "test", DataLocation(HUB, offline=True)).fingerprint for language in task.configs
+    }
     assert len(prints) == len(task.configs)
-    train = load_texts(task, "en", "train", HUB, offline=True)
+    train = load_texts(task, "en", "train", DataLocation(HUB, offline=True))
     assert len(train) == 701 and set(train.labels) == set(range(7))
     assert train.text[0].startswith("Turkey is encircled by seas on three sides")
     assert task.labels[train.labels[0]] == "geography"
     for language in ["am", "ar", "no", "tw", "zh", "bjn"]:
-        assert len(load_texts(task, language, "test", HUB, offline=True, limit=2)) == 2
+        assert len(load_texts(task, language, "test", DataLocation(HUB, offline=True), limit=2)) == 2
 
 
 @needs_data
 def test_a_hundred_of_the_topics_hold_each_in_its_share():
     """The copy is sorted by topic."""
     task = find_spec("sib200", Task)
-    whole, some = (Counter(load_texts(task, "yo", "test", HUB, True, limit).labels) for limit in (None, 100))
+    whole, some = (
+        Counter(load_texts(task, "yo", "test", DataLocation(HUB, offline=True), limit).labels) for limit in (None, 100)
+    )
     assert set(some) == set(range(7))
     assert all(abs(some[topic] - whole[topic] * 100 / 204) < 1 for topic in whole)
 

@@ -4,17 +4,17 @@ import pytest
 
 from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import load_words, locate_task
-from xrealign_bench.data.sources import locate, open_data_set
+from xrealign_bench.data.sources import DataLocation, locate, open_data_set
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData
 
 
 def words(root, language="en"):
-    return load_words(make_task(), language, "test", root, offline=True).words
+    return load_words(make_task(), language, "test", DataLocation(root, offline=True)).words
 
 
 def test_links_to_folders_and_files_are_followed(root, tmp_path):
-    plain = locate_task(make_task(), "en", "test", root, offline=True)
+    plain = locate_task(make_task(), "en", "test", DataLocation(root, offline=True))
     data = root / "org" / "tags"
     elsewhere = tmp_path / "elsewhere"
     (data / "en_x").rename(elsewhere)
@@ -23,7 +23,7 @@ def test_links_to_folders_and_files_are_followed(root, tmp_path):
     (elsewhere / "test-00000-of-00001.parquet").rename(blob)
     (elsewhere / "test-00000-of-00001.parquet").symlink_to(blob)
     assert words(root) == [["birds", "sing"]]
-    assert locate_task(make_task(), "en", "test", root, offline=True).fingerprint == plain.fingerprint
+    assert locate_task(make_task(), "en", "test", DataLocation(root, offline=True)).fingerprint == plain.fingerprint
 
 
 def test_links_in_a_circle_end(root):
@@ -32,14 +32,14 @@ def test_links_in_a_circle_end(root):
     (data / "en_x" / "other").symlink_to(data / "de_y", target_is_directory=True)
     (data / "de_y" / "one").symlink_to(data / "en_x", target_is_directory=True)
     assert words(root) == [["birds", "sing"]]
-    layout = open_data_set(make_task().source, root, offline=True).layout
+    layout = open_data_set(make_task().source, DataLocation(root, offline=True)).layout
     assert {"en_x", "de_y", "en_x/other", "de_y/one"} == set(layout)
 
 
 def test_a_link_that_git_wrote_as_text_is_named(root):
     (root / "org/tags/de_x").write_text("../../../elsewhere/de")
     with pytest.raises(UserError, match=r"tags/de_x: is a file and not the folder of a config; if git wrote a link"):
-        locate(HubData(dataset="org/tags"), "de_x", "test", root, False)
+        locate(HubData(dataset="org/tags"), "de_x", "test", DataLocation(root))
 
 
 def test_a_link_to_nothing_is_named(root):
@@ -55,12 +55,12 @@ def test_a_missing_file_and_an_older_set_are_refused_before_anything_is_read(roo
     write_rows(root, "en_x", "test", [row("birds sing", [0, 2])]).rename(folder / "test-00000-of-00003.parquet")
     said = r"config 'en_x', split 'test': 1 of 3 files are there, without en_x/test-00001-of-00003\.parquet; fetch"
     with pytest.raises(UserError, match=said):
-        locate_task(make_task(), "en", "test", root, offline=True)
+        locate_task(make_task(), "en", "test", DataLocation(root, offline=True))
     write_rows(root, "en_x", "test", [row("birds sing", [0, 2])])
     with pytest.raises(
         UserError, match=r"of-00001\.parquet and en_x/test-00000-of-00003\.parquet are of different sets"
     ):
-        locate_task(make_task(), "en", "test", root, offline=True)
+        locate_task(make_task(), "en", "test", DataLocation(root, offline=True))
     assert words(root, "de") == [["Hunde", "bellen"], ["Katzen"]]
 
 

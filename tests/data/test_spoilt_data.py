@@ -20,6 +20,7 @@ from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus
 from tests.specs import test_mutations as yaml
 from xrealign_bench.data import load_examples, load_lexicon, load_pairs
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.errors import UserError
 
 MANY = 150
@@ -83,17 +84,17 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_task(root: Path) -> tuple[str, Any]:
-    data: Any = load_examples(make_task(), "en", "test", root, offline=True)
+    data: Any = load_examples(make_task(), "en", "test", DataLocation(root, offline=True))
     return data.located.fingerprint, (data.rows, data.words, data.labels)
 
 
 def read_pairs(root: Path) -> tuple[str, Any]:
-    pairs = load_pairs(CORPUS, "en", "de", root, offline=True)
+    pairs = load_pairs(CORPUS, "en", "de", DataLocation(root, offline=True))
     return pairs.fingerprint, (pairs.source_words, pairs.target_words)
 
 
 def read_lexicon(root: Path) -> tuple[str, Any]:
-    lexicon = load_lexicon(CORPUS, "en", "de", root)
+    lexicon = load_lexicon(CORPUS, "en", "de", DataLocation(root))
     return lexicon.fingerprint, lexicon.entries
 
 

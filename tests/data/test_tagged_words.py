@@ -8,12 +8,13 @@ from datasets import ClassLabel, Features, List, Value
 
 from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import load_words, locate_task
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 
 
 def load(root, language="en", split="train", limit=None, **changes):
-    return load_words(make_task(**changes), language, split, root, offline=True, limit=limit)
+    return load_words(make_task(**changes), language, split, DataLocation(root, offline=True), limit=limit)
 
 
 def test_labels_are_mapped_by_name(root):
@@ -50,7 +51,7 @@ def test_label_names_may_stand_in_the_card_alone(root):
     write_rows(root, "en_x", "test", [row("birds sing", [0, 1])], plain)
     with pytest.raises(UserError, match="without names"):
         load(root, "en", "test")
-    before = locate_task(make_task(), "en", "test", root, offline=True).fingerprint
+    before = locate_task(make_task(), "en", "test", DataLocation(root, offline=True)).fingerprint
     (root / "org/tags/README.md").write_text(
         "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: tokens\n    list: string\n  - name: tags\n"
         "    list:\n      class_label:\n        names:\n          '0': VERB\n          '1': NOUN\n---\n"
@@ -136,11 +137,14 @@ def test_replaced_data_are_read_anew_even_with_the_same_size_and_time(root):
 
 
 def test_the_fingerprint_is_of_the_content_alone(root, tmp_path):
-    here = locate_task(make_task(), "de", "test", root, offline=True)
+    here = locate_task(make_task(), "de", "test", DataLocation(root, offline=True))
     root.rename(tmp_path / "elsewhere")
-    there = locate_task(make_task(), "de", "test", tmp_path / "elsewhere", offline=True)
+    there = locate_task(make_task(), "de", "test", DataLocation(tmp_path / "elsewhere", offline=True))
     assert here.fingerprint == there.fingerprint
-    assert here.fingerprint != locate_task(make_task(), "en", "test", tmp_path / "elsewhere", True).fingerprint
+    assert (
+        here.fingerprint
+        != locate_task(make_task(), "en", "test", DataLocation(tmp_path / "elsewhere", offline=True)).fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,7 +302,7 @@ def embedded_task(**changes):
 
 
 def test_embedded_data_are_the_generator_s_rows():
-    data = load_words(embedded_task(test_examples=5), "sw", "test", None, offline=True, limit=3)
+    data = load_words(embedded_task(test_examples=5), "sw", "test", DataLocation(offline=True), limit=3)
     rows = phrases.task_rows("sw", "test", 3)
     assert data.words == [row.words for row in rows]
     assert [[phrases.TAGS[label] for label in labels] for labels in data.labels] == [row.labels for row in rows]
@@ -308,7 +312,7 @@ def test_embedded_data_are_the_generator_s_rows():
 
 def test_embedded_data_need_a_size_and_the_generator_s_labels():
     with pytest.raises(UserError, match="set test_examples"):
-        load_words(embedded_task(), "sw", "test", None, offline=True)
+        load_words(embedded_task(), "sw", "test", DataLocation(offline=True))
     task = make_task(source={"kind": "embedded"}, configs={"en": "en"}, train_examples=1)
     with pytest.raises(UserError, match="labels differ: the data have WEEKDAY"):
-        load_words(task, "en", "train", None, offline=True)
+        load_words(task, "en", "train", DataLocation(offline=True))

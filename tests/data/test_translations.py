@@ -10,6 +10,7 @@ from datasets import Features, Value
 
 from tests.data.hub_folder import write_rows
 from xrealign_bench.data import load_translations
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -47,7 +48,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_empty_and_repeated_sides_are_dropped_and_counted(root: Path) -> None:
-    data = load_translations(make_task(), "de", "test", root, offline=True)
+    data = load_translations(make_task(), "de", "test", DataLocation(root, offline=True))
     assert (data.text, data.text_pair) == (["one", "two", "six"], ["eins", "zwei", "sechs"])
     assert data.dropped == {"empty": 2, "duplicate": 2}
     assert len(data) == 3
@@ -55,7 +56,7 @@ def test_empty_and_repeated_sides_are_dropped_and_counted(root: Path) -> None:
 
 
 def test_each_language_has_its_column(root: Path) -> None:
-    data = load_translations(make_task(), "sw", "test", root, offline=True)
+    data = load_translations(make_task(), "sw", "test", DataLocation(root, offline=True))
     assert data.text == ["one", "two", "three", "four", "five", "six"]
     assert data.text_pair == ["moja", "mbili", "tatu", "nne", "tano", "sita"]
     assert data.dropped == {"duplicate": 1}
@@ -73,7 +74,7 @@ def test_each_language_has_its_column(root: Path) -> None:
 def test_examples_are_spread_behind_those_that_are_skipped(
     root: Path, changes: dict[str, Any], limit: int | None, text: list[str]
 ) -> None:
-    data = load_translations(make_task(**changes), "sw", "test", root, offline=True, limit=limit)
+    data = load_translations(make_task(**changes), "sw", "test", DataLocation(root, offline=True), limit=limit)
     assert data.text == text
     assert [ROWS[row][0] for row in data.rows] == text
 
@@ -88,7 +89,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize(("changes", "language", "message"), BAD.values(), ids=BAD.keys())
 def test_what_is_not_there_is_told(root: Path, changes: dict[str, Any], language: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_translations(make_task(**changes), language, "test", root, offline=True)
+        load_translations(make_task(**changes), language, "test", DataLocation(root, offline=True))
 
 
 def test_numbers_are_no_text(tmp_path: Path) -> None:
@@ -96,4 +97,4 @@ def test_numbers_are_no_text(tmp_path: Path) -> None:
     write_rows(tmp_path, "all", "test", [{"english": "one", "other": 1}], features)
     task = make_task(columns={"text": "english", "text_pair": "other"})
     with pytest.raises(UserError, match=r"column 'other' holds .* and not text"):
-        load_translations(task, "de", "test", tmp_path, offline=True)
+        load_translations(task, "de", "test", DataLocation(tmp_path, offline=True))

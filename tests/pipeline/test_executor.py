@@ -28,7 +28,7 @@ def plan_of(world: World, *recipes: str) -> Plan:
 
 def run(plan: Plan, store: Path, on_event: Callable[[Event], None] = lambda event: None) -> Outcome:
     request = plan.request
-    return run_serially(plan, Store(store), Sources(request.checkpoint, None, True, "cpu"), on_event)
+    return run_serially(plan, Store(store), Sources(request.checkpoint, request.location, "cpu"), on_event)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, write_yaml
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare
@@ -63,8 +64,7 @@ def request(
             "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9}),
         },
         "limit": None,
-        "data_root": None,
-        "offline": True,
+        "location": DataLocation(offline=True),
         "compute_settings": {"device": "cpu", "threads": 1},
     }
     return Request(**fields | changes)
@@ -278,7 +278,7 @@ NOT_COVERED: dict[str, dict[str, Any]] = {
     "the same said in other words": schedule(steps=3, learning_rate=1e-3, max_length=32),
     "aligner of the suite by name": {"recipe": {"aligner": "gold", "parallel": {"corpus": "pairs"}}},
     "languages of the suite by name": {"recipe": {"parallel": {"languages": ["th", "de", "swa"]}}},
-    "offline": {"offline": False},
+    "offline": {"location": DataLocation(offline=False)},
 }
 
 

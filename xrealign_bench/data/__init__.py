@@ -7,7 +7,7 @@ from xrealign_bench.data.lock import check_lock, corpora_of, pin, read_lock
 from xrealign_bench.data.parallel import Links, ParallelText, corpus_languages, count_pairs, load_pairs, locate_pairs
 from xrealign_bench.data.plain_texts import PlainTextData, load_plain_texts
 from xrealign_bench.data.questions import QuestionData, load_questions
-from xrealign_bench.data.sources import Located, locate
+from xrealign_bench.data.sources import DataLocation, Located, locate
 from xrealign_bench.data.tagged_words import WordData, load_words
 from xrealign_bench.data.task_data import (
     CHOSEN_EXAMPLES,
@@ -24,6 +24,7 @@ __all__ = [
     "CHOSEN_EXAMPLES",
     "NOT_LABELLED",
     "SEGMENTER",
+    "DataLocation",
     "Examples",
     "Lexicon",
     "Links",

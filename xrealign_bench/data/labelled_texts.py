@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
     NOT_LABELLED,
@@ -45,9 +44,7 @@ class TextData:
         return len(self.rows)
 
 
-def load_texts(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
-) -> TextData:
+def load_texts(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> TextData:
     """Read the examples of a classification task in one language, and check them.
 
     Args:
@@ -56,14 +53,14 @@ def load_texts(
     Raises:
         UserError: no such language, no data, a text that is null, labels that the task does not list, or nothing left.
     """
-    located = locate_task(task, language, split, data_root, offline)
+    located = locate_task(task, language, split, location)
     part = task.part(language)
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data are tagged words and no labelled texts; name others")
     columns = part.columns or task.columns
     sides = [str(column) for column in (columns.text, columns.text_pair) if column]
     label = str(columns.label)
-    data = read_examples(task, split, limit, located, [*sides, label], offline)
+    data = read_examples(task, split, limit, located, [*sides, label], location.offline)
     for column in sides:
         check_strings(data.features, column, located)
     numbers = label_numbers(data.features[label], label, task, part.label_map, located)

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 from huggingface_hub import cached_assets_path
 
+from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.files import sha256_unchanged, write_whole
@@ -37,7 +38,7 @@ class Lexicon:
     """Sha256 (hex) of the file, or that of the generator."""
 
 
-def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | None) -> Lexicon:
+def load_lexicon(corpus: Corpus, source: str, target: str, location: DataLocation) -> Lexicon:
     """Read the lexicon that goes with a corpus.
 
     A file is `{source}-{target}.txt` with two words a line, set apart by a tab or by white space. Lines that
@@ -48,7 +49,7 @@ def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | Non
     """
     if corpus.lexicons == _EMBEDDED:
         return Lexicon(source, target, phrases.lexicon_rows(source, target), {}, phrases.fingerprint())
-    path = _file(corpus, source, target, data_root)
+    path = _file(corpus, source, target, location)
     raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(raw.splitlines(), start=1)]
     entries = list(dict.fromkeys(pairs))
@@ -58,7 +59,7 @@ def load_lexicon(corpus: Corpus, source: str, target: str, data_root: Path | Non
     return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, sha256_unchanged(path))
 
 
-def lexicon_fingerprint(corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool = False) -> str:
+def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: DataLocation) -> str:
     """What identifies a lexicon's content; its lines are not parsed.
 
     Raises:
@@ -69,15 +70,15 @@ def lexicon_fingerprint(corpus: Corpus, source: str, target: str, data_root: Pat
             if language not in phrases.LANGUAGES:
                 raise unknown("language of the embedded data:", language, phrases.LANGUAGES)
         return phrases.fingerprint()
-    return sha256_unchanged(_file(corpus, source, target, data_root))
+    return sha256_unchanged(_file(corpus, source, target, location))
 
 
-def lexicon_languages(corpus: Corpus, source: str, data_root: Path | None) -> list[str]:
+def lexicon_languages(corpus: Corpus, source: str, location: DataLocation) -> list[str]:
     """The languages that have a lexicon with `source`, sorted."""
     if corpus.lexicons == _EMBEDDED:
         return sorted(set(phrases.LANGUAGES) - {source})
     prefix = f"{source}-"
-    folder = _folder(corpus, data_root)
+    folder = _folder(corpus, location)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(
         name.removeprefix(prefix).removesuffix(_SUFFIX)
@@ -110,11 +111,11 @@ def _cache(corpus: Corpus) -> Path:
     return cached_assets_path("xrealign-bench", "lexicons", str(corpus.lexicons))
 
 
-def _folder(corpus: Corpus, data_root: Path | None) -> Path:
+def _folder(corpus: Corpus, location: DataLocation) -> Path:
     if corpus.lexicons is None:
         raise UserError(f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner")
-    if data_root is not None:
-        return data_root / corpus.lexicons
+    if location.root is not None:
+        return location.root / corpus.lexicons
     if corpus.lexicons_url is None:
         raise UserError(
             f"the lexicons of the corpus '{corpus.name}' are looked for in '{corpus.lexicons}' below the "
@@ -129,10 +130,10 @@ def _folder(corpus: Corpus, data_root: Path | None) -> Path:
     return folder
 
 
-def _file(corpus: Corpus, source: str, target: str, data_root: Path | None) -> Path:
-    path = _folder(corpus, data_root) / f"{source}-{target}.txt"
+def _file(corpus: Corpus, source: str, target: str, location: DataLocation) -> Path:
+    path = _folder(corpus, location) / f"{source}-{target}.txt"
     if not path.is_file():
-        there = ", ".join(lexicon_languages(corpus, source, data_root)) or "nothing"
+        there = ", ".join(lexicon_languages(corpus, source, location)) or "nothing"
         raise UserError(
             f"{path}: no such lexicon; there are those of '{source}' with {there}; "
             "put it there or choose another aligner"

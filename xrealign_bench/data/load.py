@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from xrealign_bench.data.labelled_texts import load_texts
 from xrealign_bench.data.plain_texts import load_plain_texts
 from xrealign_bench.data.questions import load_questions
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.tagged_words import load_words
 from xrealign_bench.data.task_data import Split
 from xrealign_bench.data.translations import load_translations
@@ -26,7 +25,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
 
-_LOADERS: Mapping[TaskType, Callable[[Task, str, Split, Path | None, bool, int | None], Examples]] = {
+_LOADERS: Mapping[TaskType, Callable[[Task, str, Split, DataLocation, int | None], Examples]] = {
     "token_classification": load_words,
     "sequence_classification": load_texts,
     "question_answering": load_questions,
@@ -37,7 +36,7 @@ _LOADERS: Mapping[TaskType, Callable[[Task, str, Split, Path | None, bool, int |
 
 
 def load_examples(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+    task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None
 ) -> Examples:
     """Load the examples of a task in one language, with the loader of its kind.
 
@@ -47,4 +46,4 @@ def load_examples(
     Raises:
         UserError: no such language, no data, or data that break what the kind of task asks for.
     """
-    return _LOADERS[task.task_type](task, language, split, data_root, offline, limit)
+    return _LOADERS[task.task_type](task, language, split, location, limit)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
-from xrealign_bench.data.sources import COMMIT, Located, open_data_set
+from xrealign_bench.data.sources import COMMIT, DataLocation, Located, open_data_set
 from xrealign_bench.data.task_data import locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_whole
@@ -92,7 +92,7 @@ def corpora_of(suite: Suite) -> dict[str, list[str]]:
     return {suite.parallel.corpus: [code for code in suite.target_languages if code not in elsewhere], **others}
 
 
-def pin(spec: DataSpec, lock: SuiteLock, data_root: Path | None, offline: bool) -> DataSpec:
+def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
     """A task or corpus at the commits of its suite's lock.
 
     Where the lock has a placeholder and the Hub is read, that is the Hub's commit of now: the suite's digest then
@@ -101,12 +101,11 @@ def pin(spec: DataSpec, lock: SuiteLock, data_root: Path | None, offline: bool) 
     Raises:
         UserError: the spec names another commit, or the Hub refuses.
     """
-    source = _pin_source(spec.source, spec.name, lock, data_root, offline)
+    source = _pin_source(spec.source, spec.name, lock, location)
     if isinstance(spec, Corpus):
         return spec.model_copy(update={"source": source})
     parts = [
-        part.model_copy(update={"source": _pin_source(part.source, spec.name, lock, data_root, offline)})
-        for part in spec.also
+        part.model_copy(update={"source": _pin_source(part.source, spec.name, lock, location)}) for part in spec.also
     ]
     return spec.model_copy(update={"source": source, "also": parts})
 
@@ -116,8 +115,7 @@ def locate_suite(
     tasks: Sequence[Task],
     languages: Sequence[str],
     corpora: Mapping[str, Corpus],
-    data_root: Path | None,
-    offline: bool,
+    location: DataLocation,
 ) -> tuple[list[SuiteSplit], list[str]]:
     """Find every split of Hub data that a suite reads; no row is read.
 
@@ -143,12 +141,12 @@ def locate_suite(
     def opens(source: DataSource) -> bool:
         """Asks once: of a Hub that can't be reached, not for every split."""
         if isinstance(source, HubData) and source not in opened:
-            opened[source] = attempt(lambda: open_data_set(source, data_root, offline)) is not None
+            opened[source] = attempt(lambda: open_data_set(source, location)) is not None
         return isinstance(source, HubData) and opened[source]
 
     def note(source: DataSource, find: Callable[..., Located], *arguments: Any) -> None:
         if isinstance(source, HubData) and opens(source):
-            located = attempt(partial(find, *arguments, data_root, offline))
+            located = attempt(partial(find, *arguments, location))
             if located is not None:
                 split = SuiteSplit(source.dataset, located)
                 found[split.key] = split
@@ -160,7 +158,7 @@ def locate_suite(
                 note(task.source, locate_task, task, language, "train")
     for name, targets in corpora_of(suite).items():
         if name in corpora and opens((corpus := corpora[name]).source):
-            paired = attempt(partial(corpus_languages, corpus, suite.source_language, data_root, offline)) or []
+            paired = attempt(partial(corpus_languages, corpus, suite.source_language, location)) or []
             for language in [code for code in targets if code in paired]:
                 note(corpus.source, locate_pairs, corpus, suite.source_language, language)
     return [found[key] for key in sorted(found)], list(problems)
@@ -172,8 +170,7 @@ def check_lock(
     tasks: Sequence[Task],
     languages: Sequence[str],
     corpora: Mapping[str, Corpus],
-    data_root: Path | None,
-    offline: bool,
+    location: DataLocation,
 ) -> None:
     """Check that what is read stands in the lock, and that local files have its content. Arguments as `locate_suite`.
 
@@ -182,7 +179,7 @@ def check_lock(
     Raises:
         UserError: a split can't be found; or every one that is not in the lock or differs from it, on its own line.
     """
-    splits, missing = locate_suite(suite, tasks, languages, corpora, data_root, offline)
+    splits, missing = locate_suite(suite, tasks, languages, corpora, location)
     if missing:
         raise UserError(missing[0])  # as planning does; `fetch` tells all
     problems = []
@@ -236,12 +233,16 @@ def _line(entry: LockedSplit | LockedGold) -> str:
     )
 
 
-def _pin_source(source: DataSource, owner: str, lock: SuiteLock, data_root: Path | None, offline: bool) -> DataSource:
+def _pin_source(source: DataSource, owner: str, lock: SuiteLock, location: DataLocation) -> DataSource:
     if not isinstance(source, HubData) or source.dataset not in lock.lock.revisions:
         return source
     commit = lock.lock.revisions[source.dataset]
     if commit is None:
-        return source if data_root else source.model_copy(update={"revision": _commit_of_now(source, offline)})
+        return (
+            source
+            if location.root
+            else source.model_copy(update={"revision": open_data_set(source, location).revision})
+        )
     own = source.revision
     if own is not None and COMMIT.fullmatch(own) and own != commit:
         entry = next(split for split in lock.lock.splits if split.dataset == source.dataset)
@@ -250,7 +251,3 @@ def _pin_source(source: DataSource, owner: str, lock: SuiteLock, data_root: Path
             f"{own}; take it out of '{owner}', or write the lock again with {REWRITE}"
         )
     return source.model_copy(update={"revision": commit})
-
-
-def _commit_of_now(source: HubData, offline: bool) -> str | None:
-    return open_data_set(source, None, offline).revision

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from xrealign_bench.data.parquet import column_names, count_rows, pick_column, read_rows
-from xrealign_bench.data.sources import Located, locate, open_data_set
+from xrealign_bench.data.sources import DataLocation, Located, locate, open_data_set
 from xrealign_bench.data.task_data import check_strings
 from xrealign_bench.data.words import split_words
 from xrealign_bench.demo import phrases
@@ -44,7 +43,7 @@ class ParallelText:
         return self.located.fingerprint
 
 
-def corpus_languages(corpus: Corpus, source: str, data_root: Path | None, offline: bool) -> list[str]:
+def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> list[str]:
     """The languages that the corpus pairs with `source`, sorted; no row is read.
 
     Raises:
@@ -59,7 +58,7 @@ def corpus_languages(corpus: Corpus, source: str, data_root: Path | None, offlin
     before, after = pattern.split("{source}")[0], pattern.split("{target}")[1]
     ours = {code: language for language, code in corpus.codes.items()}
     found = set()
-    for config in open_data_set(corpus.source, data_root, offline).layout:
+    for config in open_data_set(corpus.source, location).layout:
         for code in config.removeprefix(before).removesuffix(after).split("-"):
             language = ours.get(code, code)
             if config in _pair_configs(corpus, source, language):
@@ -67,7 +66,7 @@ def corpus_languages(corpus: Corpus, source: str, data_root: Path | None, offlin
     return sorted(found - {source})
 
 
-def locate_pairs(corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool) -> Located:
+def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocation) -> Located:
     """Find the split with the pairs of two languages; no row is read.
 
     Raises:
@@ -75,26 +74,24 @@ def locate_pairs(corpus: Corpus, source: str, target: str, data_root: Path | Non
     """
     if not isinstance(corpus.source, HubData):
         for language in (source, target):
-            locate(corpus.source, language, corpus.split, data_root, offline)
-        return locate(corpus.source, None, corpus.split, data_root, offline)
+            locate(corpus.source, language, corpus.split, location)
+        return locate(corpus.source, None, corpus.split, location)
     if corpus.columns:
         for language in (source, target):
             _check_language(corpus, language)
-        return locate(corpus.source, corpus.config, corpus.split, data_root, offline)
-    there = open_data_set(corpus.source, data_root, offline).layout
+        return locate(corpus.source, corpus.config, corpus.split, location)
+    there = open_data_set(corpus.source, location).layout
     configs = [config for config in _pair_configs(corpus, source, target) if config in there]
     if not configs:
-        paired = ", ".join(corpus_languages(corpus, source, data_root, offline)) or "nothing"
+        paired = ", ".join(corpus_languages(corpus, source, location)) or "nothing"
         raise UserError(
             f"the corpus '{corpus.name}' has no config {' or '.join(_pair_configs(corpus, source, target))}; "
             f"with '{source}' it pairs {paired}"
         )
-    return locate(corpus.source, configs[0], corpus.split, data_root, offline)
+    return locate(corpus.source, configs[0], corpus.split, location)
 
 
-def count_pairs(
-    corpus: Corpus, source: str, target: str, limit: int | None, data_root: Path | None, offline: bool
-) -> int:
+def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, location: DataLocation) -> int:
     """How many pairs of two languages are read, before rules drop any; no row is read.
 
     Raises:
@@ -105,12 +102,12 @@ def count_pairs(
         if wanted is None:
             raise _without_end(corpus)
         return wanted
-    there = count_rows(locate_pairs(corpus, source, target, data_root, offline), offline)
+    there = count_rows(locate_pairs(corpus, source, target, location), location.offline)
     return there if wanted is None else min(there, wanted)
 
 
 def load_pairs(
-    corpus: Corpus, source: str, target: str, data_root: Path | None, offline: bool, limit: int | None = None
+    corpus: Corpus, source: str, target: str, location: DataLocation, limit: int | None = None
 ) -> ParallelText:
     """Read the first pairs of two languages and split them into words.
 
@@ -122,12 +119,12 @@ def load_pairs(
     Raises:
         UserError: no such language or column, or no pair left.
     """
-    located = locate_pairs(corpus, source, target, data_root, offline)
+    located = locate_pairs(corpus, source, target, location)
     size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
     if isinstance(corpus.source, HubData):
         known: dict[str, str] = {}  # a word that comes again is the same object: a sixth of the memory
-        texts = _read(corpus, source, target, located, size, offline)
+        texts = _read(corpus, source, target, located, size, location.offline)
         sides = tuple(
             [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
             for side, language in zip(texts, (source, target), strict=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.task_data import Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -28,7 +27,7 @@ class PlainTextData:
 
 
 def load_plain_texts(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+    task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None
 ) -> PlainTextData:
     """Read the texts of a task in one language.
 
@@ -38,12 +37,12 @@ def load_plain_texts(
     Raises:
         UserError: no such language, no data, a column that is absent or no text, or no text left.
     """
-    located = locate_task(task, language, split, data_root, offline)
+    located = locate_task(task, language, split, location)
     part = task.part(language)
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data are tagged words and no texts; name others")
     column = str((part.columns or task.columns).text)
-    data = read_examples(task, split, limit, located, [column], offline)
+    data = read_examples(task, split, limit, located, [column], location.offline)
     check_strings(data.features, column, located)
     read = zip(data.numbers, data.columns[column], strict=True)
     kept = [(row, text) for row, text in read if text is not None and text.strip()]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.task_data import STRINGS, WHOLE_NUMBERS, Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -37,7 +36,7 @@ class QuestionData:
 
 
 def load_questions(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+    task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None
 ) -> QuestionData:
     """Read the questions of a task in one language, and check them.
 
@@ -51,13 +50,13 @@ def load_questions(
         UserError: no such language, no data, columns of another type, an empty text, a misplaced answer, or nothing
             left.
     """
-    located = locate_task(task, language, split, data_root, offline)
+    located = locate_task(task, language, split, location)
     part = task.part(language)
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data have no questions; name a data set of the Hub")
     columns = part.columns or task.columns
     names = [str(columns.question), str(columns.context), str(columns.answers)]
-    data = read_examples(task, split, limit, located, names, offline)
+    data = read_examples(task, split, limit, located, names, location.offline)
     for name in names[:2]:
         check_strings(data.features, name, located)
     _check_answers(data.features[names[2]], names[2], located)

@@ -24,6 +24,16 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
+class DataLocation:
+    """Where data sets are read from."""
+
+    root: Path | None = None
+    """Folder with data sets by their Hub id (`mteb/NTREX/...`); None: the Hub itself."""
+    offline: bool = False
+    """Read Hub data from the local cache only."""
+
+
+@dataclass(frozen=True)
 class Located:
     """One split of one config: where it lies, and what identifies its content."""
 
@@ -58,15 +68,13 @@ class DataSet:
     """Parquet files of a local folder that are in no split."""
 
 
-def locate(source: DataSource, config: str | None, split: str, data_root: Path | None, offline: bool) -> Located:
+def locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> Located:
     """Find one split; cheap, no row is read.
 
     Args:
-        source: a Hub data set is looked for below the data root if there is one, and nowhere else then.
+        source: a Hub data set is searched below the location's root if there is one, and only there.
         config: None means the data set's default config; for embedded data it is a language.
         split: name of the split.
-        data_root: folder with data sets by their Hub id (`mteb/NTREX/...`), or None for the Hub itself.
-        offline: take Hub data from the local cache only.
 
     Raises:
         UserError: no such data set, config or split (with those that there are), files of a split that are missing or
@@ -76,7 +84,7 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
         if config is not None and config not in phrases.LANGUAGES:
             raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
         return Located("embedded", config, split, None, phrases.fingerprint(), ())
-    data_set = open_data_set(source, data_root, offline)
+    data_set = open_data_set(source, location)
     where = data_set.place
     name = default_config(data_set.layout, data_set.card) if config is None else config
     if name is None:
@@ -115,15 +123,15 @@ def locate(source: DataSource, config: str | None, split: str, data_root: Path |
     return Located(where, name, split, data_set.revision, fingerprint, files, info, rows)
 
 
-def open_data_set(source: HubData, data_root: Path | None, offline: bool) -> DataSet:
+def open_data_set(source: HubData, location: DataLocation) -> DataSet:
     """List a data set's files by config and split.
 
     Raises:
         UserError: there is none, or the Hub refuses or can't be reached.
     """
-    if data_root is not None:
-        return _open_folder(data_root / source.dataset, source.dataset)
-    return _open_hub(source.dataset, source.revision or "main", offline)
+    if location.root is not None:
+        return _open_folder(location.root / source.dataset, source.dataset)
+    return _open_hub(source.dataset, source.revision or "main", location.offline)
 
 
 def fetch(located: Located, offline: bool) -> list[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.task_data import (
     MEND_LABEL,
     NOT_LABELLED,
@@ -49,9 +48,7 @@ class WordData:
         return len(self.rows)
 
 
-def load_words(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
-) -> WordData:
+def load_words(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> WordData:
     """Read the sentences of a task in one language, and check them.
 
     Entity labels that break IOB2 are repaired and counted; sentences without words are dropped and counted.
@@ -63,7 +60,7 @@ def load_words(
         UserError: no such language, no data, labels that the task does not list, words and labels of unequal
             number, or nothing left.
     """
-    located = locate_task(task, language, split, data_root, offline)
+    located = locate_task(task, language, split, location)
     part = task.part(language)
     groups: list[list[str]] | None
     if isinstance(part.source, EmbeddedData):
@@ -73,7 +70,7 @@ def load_words(
     else:
         columns = part.columns or task.columns
         read_columns = [c for c in (columns.words, columns.labels, columns.groups) if c]
-        data = read_examples(task, split, limit, located, read_columns, offline)
+        data = read_examples(task, split, limit, located, read_columns, location.offline)
         _check_words(data.features, str(columns.words), located)
         labels = _item_type(data.features, str(columns.labels), located)
         numbers = label_numbers(labels, str(columns.labels), task, part.label_map, located)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from xrealign_bench.data.parquet import Rows, count_rows, read_rows
-from xrealign_bench.data.sources import Located, locate
+from xrealign_bench.data.sources import DataLocation, Located, locate
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import HubData, Task
 
@@ -31,7 +30,7 @@ CHOSEN_EXAMPLES = "evenly spread"
 Split = Literal["train", "test"]
 
 
-def locate_task(task: Task, language: str, split: Split, data_root: Path | None, offline: bool) -> Located:
+def locate_task(task: Task, language: str, split: Split, location: DataLocation) -> Located:
     """Find the data of a task in one language; no row is read.
 
     Raises:
@@ -41,7 +40,7 @@ def locate_task(task: Task, language: str, split: Split, data_root: Path | None,
         raise unknown(f"language of the task '{task.name}':", language, task.languages)
     part = task.part(language)
     name = task.train_split if split == "train" else part.test_split
-    return locate(part.source, part.configs[language], name, data_root, offline)
+    return locate(part.source, part.configs[language], name, location)
 
 
 def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
@@ -50,9 +49,7 @@ def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
     return min((n for n in (limit, allowed) if n is not None), default=None)
 
 
-def count_examples(
-    task: Task, language: str, split: Split, limit: int | None, data_root: Path | None, offline: bool
-) -> int:
+def count_examples(task: Task, language: str, split: Split, limit: int | None, location: DataLocation) -> int:
     """How many examples of a task are read, before rules drop any; no row is read.
 
     Raises:
@@ -63,7 +60,7 @@ def count_examples(
         if wanted is None:
             raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
         return wanted
-    there = max(0, count_rows(locate_task(task, language, split, data_root, offline), offline) - task.skip_examples)
+    there = max(0, count_rows(locate_task(task, language, split, location), location.offline) - task.skip_examples)
     return there if wanted is None else min(there, wanted)
 
 

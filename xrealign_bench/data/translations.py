@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from xrealign_bench.data.parquet import column_names, pick_column
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import DataLocation, Located
 from xrealign_bench.data.task_data import Split, check_strings, locate_task, read_examples
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
@@ -34,7 +33,7 @@ class TranslationData:
 
 
 def load_translations(
-    task: Task, language: str, split: Split, data_root: Path | None, offline: bool, limit: int | None = None
+    task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None
 ) -> TranslationData:
     """Read the pairs of a task in one language, behind those that it skips.
 
@@ -47,12 +46,12 @@ def load_translations(
     Raises:
         UserError: no such language, no data, a column that is absent or no text, or no pair left.
     """
-    located = locate_task(task, language, split, data_root, offline)
+    located = locate_task(task, language, split, location)
     part = task.part(language)
     columns = part.columns or task.columns
-    there = column_names(located, offline)
+    there = column_names(located, location.offline)
     names = [pick_column(str(written), there, located) for written in (columns.text, columns.text_pair)]
-    data = read_examples(task, split, limit, located, names, offline)
+    data = read_examples(task, split, limit, located, names, location.offline)
     for name in names:
         check_strings(data.features, name, located)
     text, text_pair = (data.columns[name] for name in names)

@@ -134,7 +134,7 @@ class Calibration:
         """What this process, which has loaded more, takes above the child's."""
         context = multiprocessing.get_context("spawn")
         self._child, self._theirs = context.Pipe()
-        serving = self._theirs, folder, replace(sources, offline=True)
+        serving = self._theirs, folder, replace(sources, location=replace(sources.location, offline=True))
         self._process = context.Process(target=_serve, args=serving, daemon=True)
 
     def __enter__(self) -> Calibration:

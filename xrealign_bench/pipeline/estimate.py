@@ -6,7 +6,7 @@ import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import fmean
 from typing import Any, Literal
@@ -204,13 +204,13 @@ def _cost_of(cost: Cost, size: int, *, first: bool) -> _Stage:
 def _size(stage: Stage, plan: Plan, sources: Sources) -> int:
     """Examples that a stage reads; of a training its steps."""
     settings = stage.settings
-    where = sources.data_root, True
+    location = replace(sources.location, offline=True)
     if stage.kind in TRAINING:
         return steps_of(stage)
     if stage.kind == "tokenise":
-        return count_examples(settings["task"], settings["language"], settings["split"], settings["limit"], *where)
+        return count_examples(settings["task"], settings["language"], settings["split"], settings["limit"], location)
     if stage.kind == "align":
-        return count_pairs(settings["corpus"], settings["source"], settings["target"], settings["limit"], *where)
+        return count_pairs(settings["corpus"], settings["source"], settings["target"], settings["limit"], location)
     read = stage.inputs["pairs" if stage.kind == "encode" else "test"]
     return _size(plan.stages[read], plan, sources)
 

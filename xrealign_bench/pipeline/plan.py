@@ -6,13 +6,13 @@ import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data import (
     CHOSEN_EXAMPLES,
     SEGMENTER,
+    DataLocation,
     Split,
     corpus_languages,
     examples_to_read,
@@ -97,8 +97,7 @@ class Request:
     seeds: list[int]
     corpora: Mapping[str, Corpus]
     limit: int | None
-    data_root: Path | None
-    offline: bool
+    location: DataLocation
     compute_settings: dict[str, Any]
     """Device, dtype, threads, library versions: part of the key of every stage that computes with a model."""
 
@@ -108,8 +107,7 @@ class Sources:
     """Where things lie on this machine: what a stage needs and its key must not depend on."""
 
     checkpoint: Checkpoint
-    data_root: Path | None
-    offline: bool
+    location: DataLocation
     device: str
     precision: Precision = "float32"
     gradient_checkpointing: bool = False
@@ -277,7 +275,7 @@ def _test_languages(request: Request, task: Task) -> list[str]:
 
 
 def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stage:
-    located = locate_task(task, language, split, request.data_root, request.offline)
+    located = locate_task(task, language, split, request.location)
     read = _as_read(task, language, split)
     settings: dict[str, Any] = {
         "task": read,
@@ -353,10 +351,10 @@ def _corpus(request: Request, recipe: Recipe, name: str) -> Corpus:
 def _aligned_languages(request: Request, recipe: Recipe, corpus: Corpus) -> list[str]:
     """Those that the corpus, and the lexicons if the aligner needs them, pair with the source language."""
     source, aligner = request.suite.source_language, _aligner(request, recipe, corpus)
-    there = corpus_languages(corpus, source, request.data_root, request.offline)
+    there = corpus_languages(corpus, source, request.location)
     if aligner is None or not ALIGNERS[aligner].needs_lexicon:
         return there
-    translated = set(lexicon_languages(corpus, source, request.data_root))
+    translated = set(lexicon_languages(corpus, source, request.location))
     return [language for language in there if language in translated]
 
 
@@ -422,7 +420,6 @@ def _realigned_languages(request: Request, recipe: Recipe, there: Collection[str
 
 def _align(request: Request, name: str | None, corpus: Corpus, language: str) -> Stage:
     source = request.suite.source_language
-    where = (request.data_root, request.offline)
     settings: dict[str, Any] = {
         "corpus": _what_is_read(
             corpus,
@@ -432,7 +429,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
         ),
         "source": source,
         "target": language,
-        "data": locate_pairs(corpus, source, language, *where).fingerprint,
+        "data": locate_pairs(corpus, source, language, request.location).fingerprint,
         "limit": request.limit,
         "aligner": name,
     }
@@ -443,7 +440,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     if (package := ALIGNERS[name].package) is not None:
         settings["package"] = [package, _version(package)]
     if ALIGNERS[name].needs_lexicon:
-        settings["lexicon"] = lexicon_fingerprint(corpus, source, language, *where)
+        settings["lexicon"] = lexicon_fingerprint(corpus, source, language, request.location)
     if ALIGNERS[name].needs_checkpoint:
         settings["checkpoint"] = _weights(request.checkpoint) | {"tokenizer": request.checkpoint.tokenizer_sha256}
         settings["max_length"] = request.suite.finetuning.max_length

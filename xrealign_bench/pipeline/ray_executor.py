@@ -424,5 +424,6 @@ def _anywhere(sources: Sources) -> Sources:
         checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())
     if checkpoint.tokenizer is not None:
         checkpoint = replace(checkpoint, tokenizer=checkpoint.tokenizer.absolute())
-    root = sources.data_root
-    return replace(sources, checkpoint=checkpoint, data_root=None if root is None else root.absolute())
+    root = sources.location.root
+    location = replace(sources.location, root=None if root is None else root.absolute())
+    return replace(sources, checkpoint=checkpoint, location=location)

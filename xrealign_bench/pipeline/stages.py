@@ -115,7 +115,7 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
     kind = KINDS[task.task_type]
-    data = load_examples(task, language, split, sources.data_root, sources.offline, settings["limit"])
+    data = load_examples(task, language, split, sources.location, settings["limit"])
     tables, altered = kind.encode(task, data, _tokenizer(sources.checkpoint), settings["max_length"])
     for name, table in tables.items():
         write_table(out / f"{name}.parquet", table)
@@ -128,10 +128,10 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
 def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     corpus: Corpus = settings["corpus"]
     source, target = settings["source"], settings["target"]
-    text = load_pairs(corpus, source, target, sources.data_root, sources.offline, settings["limit"])
+    text = load_pairs(corpus, source, target, sources.location, settings["limit"])
     resources, records = Resources(), []
     if "lexicon" in settings:
-        lexicon = load_lexicon(corpus, source, target, sources.data_root)
+        lexicon = load_lexicon(corpus, source, target, sources.location)
         resources = Resources(lexicon=lexicon)
         located = replace(text.located, fingerprint=lexicon.fingerprint)
         records = [_data_record("lexicon", corpus.name, target, located, len(lexicon.entries), lexicon.dropped)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.data import load_examples
+from xrealign_bench.data import DataLocation, load_examples
 from xrealign_bench.specs import EmbeddedData, Lock, Task, digest
 from xrealign_bench.tasks.metrics import SCORING
 
@@ -25,13 +24,13 @@ class Gold:
     """Of the rows' numbers and their gold, in the order of the rows, as canonical JSON."""
 
 
-def read_gold(task: Task, language: str, data_root: Path | None, offline: bool) -> Gold:
+def read_gold(task: Task, language: str, location: DataLocation) -> Gold:
     """Return the gold of a task's test data in one language.
 
     Raises:
         UserError: as `load_examples`.
     """
-    return _gold(task, SCORING[task.task_type].gold_of(task, load_examples(task, language, "test", data_root, offline)))
+    return _gold(task, SCORING[task.task_type].gold_of(task, load_examples(task, language, "test", location)))
 
 
 def predicted_gold(task: Task, cell: pa.Table) -> Gold:
@@ -54,7 +53,7 @@ def known_gold(task: Task, language: str, lock: Lock | None) -> Gold | None:
 
 @lru_cache(maxsize=4096)
 def _embedded_gold(task: Task, language: str) -> Gold:
-    return read_gold(task, language, None, offline=True)
+    return read_gold(task, language, DataLocation(offline=True))
 
 
 def _gold(task: Task, columns: Mapping[str, Sequence[Any]]) -> Gold:
