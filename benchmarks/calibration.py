@@ -34,15 +34,15 @@ from scipy import stats
 from tabulate import tabulate
 from tqdm import tqdm
 
-from xrealign_bench.results.files import find_results
-from xrealign_bench.results.schema import Gain, Variance
-from xrealign_bench.scoring.compare import Measured, average_tasks
-from xrealign_bench.scoring.examples import Counts, variance_of_examples
-from xrealign_bench.scoring.further import predict_further
+from xrealign_bench.results.comparison import Gain, Variance
+from xrealign_bench.results.storage import find_results
+from xrealign_bench.scoring.compare import TaskGains, average_tasks
+from xrealign_bench.scoring.example_variance import PairedCounts, variance_of_examples
+from xrealign_bench.scoring.further_language import predict_further
 from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
+from xrealign_bench.scoring.pairing import System, pair_counts
 from xrealign_bench.scoring.prior import Prior, load_prior, over_tasks
 from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
-from xrealign_bench.scoring.systems import System, pair
 from xrealign_bench.specs import Task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -480,7 +480,7 @@ def binomial(rate: float, number: int) -> tuple[float, float]:
 # ---- nulls and same-recipe --------------------------------------------------------------------------------------
 
 
-Scored = Mapping[str, tuple[Task, Mapping[str, Counts]]]
+Scored = Mapping[str, tuple[Task, Mapping[str, PairedCounts]]]
 """Task -> its record, and for each target language what every seed of a recipe earned (the recipe against itself)."""
 
 
@@ -488,16 +488,16 @@ def read_scored(folder: Path) -> tuple[System, Scored]:
     """Read the tasks of a result that are fine-tuned for."""
     system, scored = System.read(folder), {}
     for task in (task for task in system.result.tasks if task.finetunes):
-        counts, _ = pair(task, system, system)
+        counts, _ = pair_counts(task, system, system)
         targets = {code: each for code, each in counts.items() if code != system.result.suite.source_language}
         scored[task.name] = task, targets
     return system, scored
 
 
-def against(counts: Counts, ours: Sequence[int], theirs: Sequence[int]) -> Counts:
+def against(counts: PairedCounts, ours: Sequence[int], theirs: Sequence[int]) -> PairedCounts:
     """Pair some seeds of a recipe with others."""
     earned, possible = (np.stack([of[0, list(ours)], of[0, list(theirs)]]) for of in (counts.earned, counts.possible))
-    return Counts(counts.examples, earned, possible)
+    return PairedCounts(counts.examples, earned, possible)
 
 
 @dataclass(frozen=True)
@@ -516,7 +516,7 @@ def moderated(scored: Scored, ours: Sequence[int], theirs: Sequence[int], report
     means, singles = {}, []
     for name, (task, targets) in scored.items():
         counts = {code: against(each, ours, theirs) for code, each in targets.items()}
-        measured = Measured(task, counts, {}, reported, prior.of(name, task.metric), True, list(counts))
+        measured = TaskGains(task, counts, {}, reported, prior.of(name, task.metric), True, list(counts))
         means[name] = measured.mean(dict.fromkeys(counts, 1 / len(counts)))
         singles += [measured.estimate_language(code) for code in counts]
     mean = average_tasks(means, []).estimate

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from xrealign_bench.results.files import read_result
+from xrealign_bench.results.storage import read_result
 from xrealign_bench.scoring.bootstrap import count_interval
 from xrealign_bench.scoring.compare import compare
-from xrealign_bench.scoring.examples import Floats
+from xrealign_bench.scoring.example_variance import Floats
 from xrealign_bench.scoring.one_std import improved_by_one_std
 
 TASK = "udpos-alignfreeze"

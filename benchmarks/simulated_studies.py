@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from xrealign_bench.results.schema import Variance
+from xrealign_bench.results.comparison import Variance
 from xrealign_bench.scoring.inference import LEVEL
 from xrealign_bench.scoring.prior import FEWEST_LANGUAGES, Prior
 

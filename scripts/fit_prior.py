@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from xrealign_bench.results.files import find_results, read_result, write_text
-from xrealign_bench.results.schema import BASELINE, Result
+from xrealign_bench.results.result import BASELINE, Result
+from xrealign_bench.results.storage import find_results, read_result, write_text
 from xrealign_bench.scoring.prior import Prior, SeedPrior
 
 SIZES = (5, 10)

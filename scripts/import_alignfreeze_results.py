@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xrealign_bench import __version__
-from xrealign_bench.results.describe import describe_language
-from xrealign_bench.results.files import write_comparison, write_result
-from xrealign_bench.results.schema import BASELINE, CheckpointRecord, Result, Score, digest_suite
+from xrealign_bench.results.language_records import describe_language
+from xrealign_bench.results.records import CheckpointRecord, Score
+from xrealign_bench.results.result import BASELINE, Result, digest_suite
+from xrealign_bench.results.storage import write_comparison, write_result
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec
 

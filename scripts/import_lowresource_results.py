@@ -23,9 +23,10 @@ from typing import Any, Literal
 from xrealign_bench import __version__
 from xrealign_bench.languages import find
 from xrealign_bench.languages.published import published
-from xrealign_bench.results.describe import describe_language
-from xrealign_bench.results.files import write_result
-from xrealign_bench.results.schema import BASELINE, CheckpointRecord, ReportedMean, Result, digest_suite
+from xrealign_bench.results.language_records import describe_language
+from xrealign_bench.results.records import CheckpointRecord, ReportedMean
+from xrealign_bench.results.result import BASELINE, Result, digest_suite
+from xrealign_bench.results.storage import write_result
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec
 
 SUITE = "lowresource"

@@ -24,7 +24,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Board, Row, make_boards, read_entries
 from xrealign_bench.leaderboard.formatting import NONE, rank_set, spread, with_interval
 from xrealign_bench.leaderboard.markdown import text
-from xrealign_bench.results.schema import BASELINE
+from xrealign_bench.results.result import BASELINE
 from xrealign_bench.submit import Problems, check
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from xrealign_bench.results.files import find_results, read_result
+from xrealign_bench.results.storage import find_results, read_result
 
 COLUMNS = ("study", "metric", "recipe", "seed", "language", "value")
 

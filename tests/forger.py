@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from xrealign_bench.results.files import (
+from xrealign_bench.results.records import Score
+from xrealign_bench.results.rescoring import split_by_language_and_seed
+from xrealign_bench.results.storage import (
     read_predictions,
     read_result,
     write_comparison,
     write_predictions,
     write_result,
 )
-from xrealign_bench.results.rescore import cells_of
-from xrealign_bench.results.schema import Score
 from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.tasks.metrics import SCORING
 
@@ -27,10 +27,10 @@ def predict(folder: Path, change: Change) -> None:
     result = read_result(folder)
     task, record = result.tasks[0], result.predictions[0]
     table = read_predictions(folder, record, task)
-    before, forged = dict(cells_of(table)), change(table)
+    before, forged = dict(split_by_language_and_seed(table)), change(table)
     stored = {(score.language, score.seed): score for score in result.scores}
     scores = []
-    for (language, seed), cell in cells_of(forged):
+    for (language, seed), cell in split_by_language_and_seed(forged):
         if cell.equals(before.get((language, seed))):
             scores.append(stored[language, seed])
             continue

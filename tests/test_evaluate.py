@@ -42,8 +42,8 @@ from xrealign_bench.evaluate import Options, part_of_suite, prepare, result_fold
 from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_comparison, read_result, write_result
 from xrealign_bench.results.manifest import seal
+from xrealign_bench.results.storage import read_comparison, read_result, write_result
 from xrealign_bench.scoring.aggregate import summarise
 from xrealign_bench.specs.suite import chosen_seeds
 
@@ -431,7 +431,7 @@ def test_a_reported_result_of_another_digest_stands_in_no_ones_way(new_world: Wo
     assert board["suite_digest"] == computed.suite_digest
     assert [row["trust"] for row in board["rows"]].count("reported") == 1
     ran = command("compare", world.result("alignfreeze-front"), published)
-    assert ran.status == 2 and "suite digest" in ran.err and "what they are (computed against reported)" in ran.err
+    assert ran.status == 2 and "suite digest" in ran.err and "origin of scores (computed against reported)" in ran.err
 
 
 @pytest.mark.parametrize(("most", "read"), [(None, 12), (5, 5), (50, 12)])

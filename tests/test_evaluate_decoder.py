@@ -23,8 +23,8 @@ from tests.small import RECIPE, SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_la
 from xrealign_bench.demo import phrases
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.command import command_of
-from xrealign_bench.results.files import read_comparison, read_result
+from xrealign_bench.results.reproduction import evaluate_command
+from xrealign_bench.results.storage import read_comparison, read_result
 
 TEXTS = 6
 HUB: dict[str, Any] = {
@@ -169,7 +169,7 @@ def test_an_adapter_is_realigned_beside_quantised_weights(world: World, tmp_path
     assert 0 < abs(scored(quantised, "finetune-only--8bit")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
     result = read_result(quantised.result("lora--8bit"))
     assert result.computed_with.quantised == "8bit" and "bitsandbytes" in result.packages
-    assert "--quantise 8bit" in command_of(result)
+    assert "--quantise 8bit" in evaluate_command(result)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from tests.small import Ran, World, write_suite, write_yaml
 from xrealign_bench.leaderboard.views import data_read
-from xrealign_bench.results.files import read_result
+from xrealign_bench.results.storage import read_result
 
 LABELS = ["O", "B-PER", "I-PER"]
 TASK: dict[str, Any] = {

@@ -14,8 +14,8 @@ import pytest
 from datasets import Features, List, Value
 
 from tests.small import CORPUS, SUITE, World, command, forge, left_over, write_yaml
-from xrealign_bench.results.files import read_comparison, read_result
-from xrealign_bench.results.rescore import rescore
+from xrealign_bench.results.rescoring import rescore
+from xrealign_bench.results.storage import read_comparison, read_result
 
 CODES = ["en", "de", "sw", "th"]
 TASK: dict[str, Any] = {

@@ -16,7 +16,7 @@ from datasets import ClassLabel, Features, Value
 
 from tests.small import Ran, World, command, forge, write_suite, write_yaml
 from xrealign_bench.files import sha256_file
-from xrealign_bench.results.files import read_result
+from xrealign_bench.results.storage import read_result
 
 NAMES = ["neutral", "entailment", "contradiction"]
 """As the data have them: in another order than the task."""

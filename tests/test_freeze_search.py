@@ -12,7 +12,7 @@ import yaml
 from tests.small import BLOCKS, Ran, World, command
 from xrealign_bench.errors import UserError
 from xrealign_bench.freeze_search import search_recipes
-from xrealign_bench.results.files import read_comparison
+from xrealign_bench.results.storage import read_comparison
 from xrealign_bench.specs import Freeze, Recipe, find_spec
 
 WorldMaker = Callable[..., World]

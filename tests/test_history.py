@@ -13,7 +13,7 @@ import pytest
 
 from tests.small import Ran, World, command, forge
 from xrealign_bench.files import sha256_file
-from xrealign_bench.results.files import read_history, read_result
+from xrealign_bench.results.storage import read_history, read_result
 
 Finished = tuple[World, Ran]
 RECIPE = "alignfreeze-front"

@@ -19,7 +19,7 @@ from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_comparison, read_result
+from xrealign_bench.results.storage import read_comparison, read_result
 
 PAIRS = 30
 FOUND: dict[str, Any] = {

@@ -20,7 +20,7 @@ from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
 from xrealign_bench.results.manifest import check_folder, seal
-from xrealign_bench.results.rescore import rescore
+from xrealign_bench.results.rescoring import rescore
 from xrealign_bench.specs import Recipe, Suite, find_spec
 from xrealign_bench.specs.yaml import shipped_folder
 

@@ -25,10 +25,11 @@ from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
 from xrealign_bench.results import manifest
-from xrealign_bench.results.files import read_result, write_result
-from xrealign_bench.results.history import add_event
+from xrealign_bench.results.corrections import add_event
+from xrealign_bench.results.history import HistoryEvent
 from xrealign_bench.results.manifest import MANIFEST, seal
-from xrealign_bench.results.schema import HistoryEvent, Result, digest_evidence
+from xrealign_bench.results.result import Result, digest_evidence
+from xrealign_bench.results.storage import read_result, write_result
 from xrealign_bench.scoring.compare import RESAMPLES
 from xrealign_bench.specs import Recipe, digest
 from xrealign_bench.specs.yaml import shipped_folder

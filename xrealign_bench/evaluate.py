@@ -32,9 +32,11 @@ from xrealign_bench.models.load import check_weights
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.collect import collect
-from xrealign_bench.results.files import find_results, read_comparison, read_result, write_comparison
-from xrealign_bench.results.schema import BASELINE, Comparison, ComputeSettings, Result, digest_suite
+from xrealign_bench.results.collection import collect
+from xrealign_bench.results.comparison import Comparison
+from xrealign_bench.results.records import ComputeSettings
+from xrealign_bench.results.result import BASELINE, Result, digest_suite
+from xrealign_bench.results.storage import find_results, read_comparison, read_result, write_comparison
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
 from xrealign_bench.specs.suite import chosen, chosen_seeds

@@ -13,7 +13,8 @@ from xrealign_bench.evaluate import Options, block_count
 from xrealign_bench.files import write_whole
 from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
-from xrealign_bench.results.schema import Comparison, Gain, Result
+from xrealign_bench.results.comparison import Comparison, Gain
+from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
 from xrealign_bench.specs import Freeze, Recipe, Suite, find_spec
 from xrealign_bench.specs.core_schema import write_yaml

@@ -26,7 +26,7 @@ from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.plan import check_suite_languages
-from xrealign_bench.results.schema import BASELINE
+from xrealign_bench.results.result import BASELINE
 from xrealign_bench.specs import (
     Corpus,
     Lock,
@@ -225,7 +225,7 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such suite, or it is wrong.
     """
-    from xrealign_bench.results.describe import describe_language
+    from xrealign_bench.results.language_records import describe_language
 
     suite = find_spec(name_or_file, Suite)
     tasks = [find_beside(name, Task, name_or_file) for name in suite.tasks]

@@ -17,8 +17,10 @@ from xrealign_bench.data import read_lock
 from xrealign_bench.errors import UserError
 from xrealign_bench.listings import validate_file
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
-from xrealign_bench.results.describe import describe_language
-from xrealign_bench.results.files import (
+from xrealign_bench.results.language_records import describe_language
+from xrealign_bench.results.rescoring import rescore, same, split_by_language_and_seed
+from xrealign_bench.results.result import BASELINE, Result, digest_evidence, digest_suite
+from xrealign_bench.results.storage import (
     COMPARISON,
     HISTORY,
     RESULT,
@@ -27,8 +29,6 @@ from xrealign_bench.results.files import (
     read_predictions,
     read_result,
 )
-from xrealign_bench.results.rescore import cells_of, rescore, same
-from xrealign_bench.results.schema import BASELINE, Result, digest_evidence, digest_suite
 from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.specs import (
     Corpus,
@@ -241,7 +241,7 @@ def _prediction_problems(folder: Path, result: Result) -> Iterator[str]:
     for record in result.predictions:
         task = next(task for task in result.tasks if task.name == record.task)
         gold: dict[str, Gold | None] = {}
-        for (language, seed), cell in cells_of(read_predictions(folder, record, task)):
+        for (language, seed), cell in split_by_language_and_seed(read_predictions(folder, record, task)):
             if language not in gold:
                 gold[language] = known_gold(task, language, lock)
             if (known := gold[language]) is not None and (found := predicted_gold(task, cell)) != known:

@@ -11,18 +11,10 @@ import pytest
 from tests.scoring.builder import flat, make_comparison, make_gain, make_result, make_suite, realignment
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Entry, Row, make_boards, rank
-from xrealign_bench.results.schema import (
-    Comparison,
-    ComputeSettings,
-    History,
-    HistoryEvent,
-    LanguageChange,
-    LanguageCount,
-    OneStd,
-    Result,
-    StageRecord,
-    digest_evidence,
-)
+from xrealign_bench.results.comparison import Comparison, LanguageChange, LanguageCount, OneStd
+from xrealign_bench.results.history import History, HistoryEvent
+from xrealign_bench.results.records import ComputeSettings, StageRecord
+from xrealign_bench.results.result import Result, digest_evidence
 from xrealign_bench.scoring.inference import estimate
 
 SCORES = {"en": 0.9, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}

@@ -26,8 +26,8 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Entry
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.export import _csv
-from xrealign_bench.results.files import write_comparison, write_result
-from xrealign_bench.results.schema import Gain
+from xrealign_bench.results.comparison import Gain
+from xrealign_bench.results.storage import write_comparison, write_result
 
 NASTY = 'a | b < 1 > alert(1) & "d" [x](y) `c`'
 """The most that the schema lets into a title or name."""

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from tests.leaderboard.test_board import BASELINE, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, flat, make_result, make_suite
 from xrealign_bench.leaderboard.chart import draw_chart, draw_languages
-from xrealign_bench.results.schema import Comparison, Gain, Result
+from xrealign_bench.results.comparison import Comparison, Gain
+from xrealign_bench.results.result import Result
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -15,8 +15,9 @@ import pytest
 from tests.scoring.builder import make_result
 from tests.small import command
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.results.files import find_results, read_comparison, read_result, write_result
-from xrealign_bench.results.schema import LanguageCount, digest_suite
+from xrealign_bench.results.comparison import LanguageCount
+from xrealign_bench.results.result import digest_suite
+from xrealign_bench.results.storage import find_results, read_comparison, read_result, write_result
 from xrealign_bench.scoring.compare import improved_by_one_std
 from xrealign_bench.specs import Corpus, Suite, Task, find_spec
 

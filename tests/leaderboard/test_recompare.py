@@ -16,8 +16,8 @@ from tests.scoring.builder import coin_flips, write_system
 from tests.small import Ran, command, damage, forge, seal_bytes
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.results.files import read_comparison, read_result, write_comparison
 from xrealign_bench.results.manifest import MANIFEST, seal
+from xrealign_bench.results.storage import read_comparison, read_result, write_comparison
 from xrealign_bench.scoring.compare import compare
 
 CODES = ("en", "de", "fr", "th", "sw")

@@ -21,8 +21,9 @@ from tests.small import command
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Entry
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.results.files import find_results, read_result
-from xrealign_bench.results.schema import ReportedMean, Result
+from xrealign_bench.results.records import ReportedMean
+from xrealign_bench.results.result import Result
+from xrealign_bench.results.storage import find_results, read_result
 from xrealign_bench.scoring.compare import compare
 
 ROOT = Path(__file__).parents[2]

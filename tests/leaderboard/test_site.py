@@ -24,7 +24,7 @@ from xrealign_bench.leaderboard.site import build, charts
 from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.leaderboard.site.serve import serve
-from xrealign_bench.results.schema import ReportedMean
+from xrealign_bench.results.records import ReportedMean
 from xrealign_bench.scoring.regression import regress
 
 FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("use", "href"), ("form", "action")}

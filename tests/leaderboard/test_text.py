@@ -3,7 +3,7 @@
 from tests.leaderboard.test_board import BASELINE, SCORES, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, made_up, make_result, make_suite
 from xrealign_bench.leaderboard.text import ONE_SEED, render_evaluation, render_languages
-from xrealign_bench.results.schema import Result
+from xrealign_bench.results.result import Result
 
 
 def _words(text: str) -> list[str]:

@@ -14,7 +14,10 @@ import pytest
 from tests.scoring.builder import write_system
 from tests.small import command, damage
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import (
+from xrealign_bench.results.history import History
+from xrealign_bench.results.manifest import MANIFEST, check_folder, seal
+from xrealign_bench.results.rescoring import rescore
+from xrealign_bench.results.storage import (
     find_results,
     read_checked,
     read_comparison,
@@ -24,9 +27,6 @@ from xrealign_bench.results.files import (
     write_history,
     write_result,
 )
-from xrealign_bench.results.manifest import MANIFEST, check_folder, seal
-from xrealign_bench.results.rescore import rescore
-from xrealign_bench.results.schema import History
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.scoring.recompute import recompute
 

@@ -20,7 +20,12 @@ import pytest
 
 from tests.small import seal_bytes
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import (
+from xrealign_bench.results.comparison import Comparison, LanguageCount
+from xrealign_bench.results.history import History
+from xrealign_bench.results.manifest import seal
+from xrealign_bench.results.migrations import MIGRATIONS, migrate
+from xrealign_bench.results.result import Result, digest_evidence
+from xrealign_bench.results.storage import (
     read_comparison,
     read_history,
     read_result,
@@ -28,9 +33,6 @@ from xrealign_bench.results.files import (
     write_history,
     write_result,
 )
-from xrealign_bench.results.manifest import seal
-from xrealign_bench.results.migrations import MIGRATIONS, migrate
-from xrealign_bench.results.schema import Comparison, History, LanguageCount, Result, digest_evidence
 
 OLD = Path(__file__).parent / "old"
 RESULTS = ("result-1", "result-1-reported", "result-1-means", "result-2", "result-2-reported", "result-2-means")

@@ -11,23 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xrealign_bench.results.files import write_predictions, write_result
-from xrealign_bench.results.schema import (
+from xrealign_bench.results.comparison import Comparison, Gain, LanguageChange, TaskComparison, Variance
+from xrealign_bench.results.records import (
     CheckpointRecord,
-    Comparison,
     ComputeSettings,
-    Gain,
-    LanguageChange,
     LanguageRecord,
     RealignmentRecord,
-    Result,
     Score,
     StageRecord,
-    TaskComparison,
-    Variance,
-    digest_evidence,
-    digest_suite,
 )
+from xrealign_bench.results.result import Result, digest_evidence, digest_suite
+from xrealign_bench.results.storage import write_predictions, write_result
 from xrealign_bench.scoring.aggregate import BANDS, SCORING_VERSION
 from xrealign_bench.specs import (
     Bands,

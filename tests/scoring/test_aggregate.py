@@ -6,7 +6,7 @@ import pytest
 
 from tests.scoring.builder import LANGUAGES, Lang, flat, make_result, make_suite, make_task, realignment
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.schema import Score
+from xrealign_bench.results.records import Score
 from xrealign_bench.scoring.aggregate import TIERS, summarise
 
 BY_LANGUAGE = {"en": 1.0, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}

@@ -7,21 +7,21 @@ import pytest
 
 from xrealign_bench.scoring import bootstrap
 from xrealign_bench.scoring.bootstrap import count_interval, resample, seed_shares
-from xrealign_bench.scoring.examples import Counts, Floats
+from xrealign_bench.scoring.example_variance import Floats, PairedCounts
 
 
-def _gains(languages: dict[str, Counts], resamples: int = 4000, seed: int = 0) -> dict[str, Floats]:
+def _gains(languages: dict[str, PairedCounts], resamples: int = 4000, seed: int = 0) -> dict[str, Floats]:
     rng = np.random.default_rng(seed)
     seeds = next(iter(languages.values())).earned.shape[1]
     drawn = resample(languages, seed_shares(seeds, resamples, rng), rng)
     return {code: each.ours - each.theirs for code, each in drawn.items()}
 
 
-def _counts(difference: np.ndarray, first: int = 0) -> Counts:
+def _counts(difference: np.ndarray, first: int = 0) -> PairedCounts:
     """Examples of one word each, numbered from `first`."""
     examples = tuple(range(first, first + difference.shape[1]))
     earned = np.stack([difference, np.zeros_like(difference)]).astype(np.float64)
-    return Counts(examples, earned, np.ones_like(earned))
+    return PairedCounts(examples, earned, np.ones_like(earned))
 
 
 def _bernoulli(n: int, better: float, worse: float, seed: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_nothing_to_draw_from_gives_no_interval() -> None:
 def test_seeds_moved_apart_spread_on_average_as_measured() -> None:
     """Truth: all 4^4 draws of four seeds, each once, against the textbook's estimates."""
     scores = np.array([[0.5, 0.7, 0.2, 0.9], [0.3, 0.35, 0.8, 0.6]])
-    counts = Counts((0,), scores[:, :, None], np.ones((2, 4, 1)))
+    counts = PairedCounts((0,), scores[:, :, None], np.ones((2, 4, 1)))
     draws = np.array(list(product(range(4), repeat=4)))
     shares = np.vstack([np.full(4, 0.25), [[(draw == seed).mean() for seed in range(4)] for draw in draws]])
     drawn = resample({"de": counts}, shares, np.random.default_rng(0))["de"]

@@ -13,15 +13,16 @@ from scipy import stats
 
 from tests.scoring.builder import LANGUAGES, Lang, coin_flips, made_up, make_result, make_suite, make_task, write_system
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import read_result, write_result
-from xrealign_bench.results.schema import Comparison, DataRecord
+from xrealign_bench.results.comparison import Comparison
+from xrealign_bench.results.records import DataRecord
+from xrealign_bench.results.storage import read_result, write_result
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, TIERS
 from xrealign_bench.scoring.compare import compare
-from xrealign_bench.scoring.examples import variance_of_examples
+from xrealign_bench.scoring.example_variance import variance_of_examples
 from xrealign_bench.scoring.inference import estimate
 from xrealign_bench.scoring.one_std import improved_by_one_std
+from xrealign_bench.scoring.pairing import System, pair_counts
 from xrealign_bench.scoring.prior import load_prior
-from xrealign_bench.scoring.systems import System, pair
 
 REPORTED = Path(__file__).parents[3] / "shared" / "reference" / "alignfreeze_results"
 CODES = ("en", "de", "fr", "th", "sw")
@@ -214,7 +215,7 @@ def test_verdicts_are_corrected_over_all_tasks_and_languages(tmp_path: Path) -> 
     systems = System.read(tmp_path / "full"), System.read(tmp_path / "finetune-only")
     raw = []
     for task in tasks:
-        counts, _ = pair(task, *systems)
+        counts, _ = pair_counts(task, *systems)
         for code in ("de", "fr", "th", "sw"):
             each = counts[code]
             examples = variance_of_examples([(1.0, each.examples, each.influence)])
@@ -268,7 +269,7 @@ def test_what_can_not_be_compared_is_refused(tmp_path: Path, fields: dict[str, A
     else:
         result = result.model_copy(update=fields)
     write_result(ours, result)
-    with pytest.raises(UserError, match=f"can't be compared, they differ in: {told}"):
+    with pytest.raises(UserError, match=f"can't be compared because they differ in {told}"):
         compare(ours, theirs)
 
 
@@ -276,7 +277,7 @@ def test_other_seeds_are_refused(tmp_path: Path) -> None:
     ours, _ = _pair(tmp_path)
     right = {("tags", code, 1): [[1, 0]] for code in CODES}
     write_system(tmp_path / "one", right, seeds=(1,), suite=make_suite())
-    with pytest.raises(UserError, match=r"differ in: seeds \(\[1, 2\] against \[1\]\)"):
+    with pytest.raises(UserError, match=r"differ in seeds \(\[1, 2\] against \[1\]\)"):
         compare(ours, tmp_path / "one")
 
 
@@ -295,7 +296,7 @@ def test_other_test_data_are_refused_by_fingerprint_and_by_rows(tmp_path: Path) 
         compare(ours, theirs)
     short = {("tags", code, s): [[1, 0, 1]] for code in CODES for s in (1, 2)}
     write_system(tmp_path / "short", short)
-    with pytest.raises(UserError, match="not made on the same test data"):
+    with pytest.raises(UserError, match="so the test data were different"):
         compare(ours, tmp_path / "short")
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from xrealign_bench.results.schema import Variance
+from xrealign_bench.results.comparison import Variance
 from xrealign_bench.scoring.inference import Estimate, add, estimate, holm
 
 NO_PRIOR = Variance(value=0, df=0)

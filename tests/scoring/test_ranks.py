@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xrealign_bench.results.schema import Gain, Variance
+from xrealign_bench.results.comparison import Gain, Variance
 from xrealign_bench.scoring.ranks import baseline_gain, difference, rank_sets, tell_apart
 
 PRIOR = Variance(value=1e-4, df=6)

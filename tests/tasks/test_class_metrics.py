@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xrealign_bench.results.schema import Score
+from xrealign_bench.results.records import Score
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.metrics import SCORING
 from xrealign_bench.tasks.metrics.classes import TextClassification, per_example_counts, score

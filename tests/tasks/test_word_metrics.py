@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 
-from xrealign_bench.results.schema import Score
+from xrealign_bench.results.records import Score
 from xrealign_bench.tasks.metrics.words import WordTagging, accuracy, macro_f1, score_language, scored_mask
 
 

@@ -167,7 +167,7 @@ def leaderboard_withdraw(result: Path, reason: str) -> None:
     Example:
       xrealign-bench leaderboard withdraw leaderboard/results/demo-1.1/xrealign-mini/mine --reason "wrong corpus"
     """
-    from xrealign_bench.results.history import withdraw
+    from xrealign_bench.results.corrections import withdraw
 
     withdraw(result, reason)
 
@@ -186,6 +186,6 @@ def leaderboard_correct(result: Path, by: Path, reason: str) -> None:
       xrealign-bench leaderboard correct leaderboard/results/demo-1.1/xrealign-mini/mine \\
           xrealign-output/results/demo-1.1/xrealign-mini/mine --reason "computed with a faulty driver"
     """
-    from xrealign_bench.results.history import correct
+    from xrealign_bench.results.corrections import correct
 
     correct(result, by, reason)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total
     from xrealign_bench.pipeline.plan import Plan, Sources
     from xrealign_bench.pipeline.store import Store
-    from xrealign_bench.results.schema import DataRecord, Result
+    from xrealign_bench.results.records import DataRecord
+    from xrealign_bench.results.result import Result
 
 
 def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:

@@ -28,7 +28,7 @@ def rescore(result: Path) -> None:
     from tqdm import tqdm
 
     from xrealign_bench.leaderboard.formatting import counted
-    from xrealign_bench.results.files import find_results
+    from xrealign_bench.results.storage import find_results
     from xrealign_bench.scoring.recompute import Recomputed, recompute
 
     folders = find_results(result) or [result]
@@ -72,7 +72,7 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
     """
     from xrealign_bench.leaderboard.chart import draw_chart
     from xrealign_bench.leaderboard.text import render_evaluation, render_further, render_languages
-    from xrealign_bench.results.files import read_result
+    from xrealign_bench.results.storage import read_result
     from xrealign_bench.scoring.compare import compare as compare_results
 
     comparison = compare_results(result, other)
@@ -103,14 +103,14 @@ def reproduce(result: Path) -> None:
     Example:
       xrealign-bench reproduce leaderboard/results/demo-1.1/xrealign-mini/alignfreeze-front
     """
-    from xrealign_bench.reproduce import read_computed
-    from xrealign_bench.results.command import command_of, environment_of, remarks_on
+    from xrealign_bench.results.reproduction import evaluate_command, install_command, reproduction_notes
+    from xrealign_bench.verification import read_computed
 
     stored = read_computed(result)
-    for line in remarks_on(stored):
+    for line in reproduction_notes(stored):
         click.echo(f"# {line}")
-    click.echo(environment_of(stored))
-    click.echo(command_of(stored))
+    click.echo(install_command(stored))
+    click.echo(evaluate_command(stored))
 
 
 @click.command()

@@ -149,20 +149,21 @@ def verify(
     """
     quiet_libraries(options["offline"])
     _join(device)
-    from xrealign_bench import reproduce as job
-    from xrealign_bench.evaluate import Options
+    from xrealign_bench import verification as job
+    from xrealign_bench.evaluate import Options, sources_of
     from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
     execute = _executor(options)
-    stored, plan = distributed.broadcast(partial(job.prepare, result, Options(device=device, **options), seed))
+    stored, plan = distributed.broadcast(partial(job.plan_rerun, result, Options(device=device, **options), seed))
     stages = Store(store)
     with Progress(len(plan.stages)) as progress:
-        outcome, verification = job.verify(stored, plan, stages, device, tolerance, progress, execute)
+        outcome = execute(plan, stages, sources_of(plan.request, device), progress)
     say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
-    if verification is None:
+    if outcome.failed:
         raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))
+    verification = job.compare_scores(stored, plan, stages, tolerance)
     for name, (then, here) in verification.differing.items():
         say(f"{name}: {then} in the result, {here} here")
     rows = [
@@ -177,7 +178,7 @@ def verify(
         raise UserError(f"{result}: seed {plan.request.seeds[0]} computed again is not what is stored")
     click.echo("equal" if verification.same_compute_settings else f"within {tolerance} points")
     if record:
-        job.record(result, stored, plan.request.seeds[0], verification)
+        job.record_rerun(result, stored, plan.request.seeds[0], verification)
 
 
 def _executor(options: dict[str, Any]) -> Execute:

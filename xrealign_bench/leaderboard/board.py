@@ -14,23 +14,19 @@ from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.formatting import gaps
-from xrealign_bench.results.files import RESULT, find_results, read_checked, read_comparison, read_history, read_result
-from xrealign_bench.results.schema import (
-    BASELINE,
-    CheckpointRecord,
-    Comparison,
-    Gain,
-    History,
-    LanguageChange,
-    LanguageRecord,
-    OneStd,
-    ReportedMean,
-    Result,
-    Trust,
-    digest_evidence,
-    trust_in,
+from xrealign_bench.results.comparison import Comparison, Gain, LanguageChange, OneStd
+from xrealign_bench.results.history import History, Trust, trust_in
+from xrealign_bench.results.records import CheckpointRecord, LanguageRecord, ReportedMean
+from xrealign_bench.results.result import BASELINE, Result, digest_evidence
+from xrealign_bench.results.storage import (
+    RESULT,
+    find_results,
+    read_checked,
+    read_comparison,
+    read_history,
+    read_result,
 )
-from xrealign_bench.scoring.aggregate import SCORING_VERSION, Summary, Value, summarise
+from xrealign_bench.scoring.aggregate import SCORING_VERSION, SeedScores, Summary, summarise
 from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
 from xrealign_bench.specs import Suite
 
@@ -100,11 +96,11 @@ class Row:
     recipe: str
     title: str
     suffix: str
-    """What sets it apart from a result of the same recipe: see `results.schema.ComputeSettings.suffix`."""
+    """What sets it apart from a result of the same recipe: see `results.records.ComputeSettings.suffix`."""
     is_baseline: bool
     seeds: int
-    xr: Value
-    groups: dict[str, Value]
+    xr: SeedScores
+    groups: dict[str, SeedScores]
     """Mean over tasks of each tier, band and so on: see `scoring.aggregate.Summary`."""
     comparison: Comparison | None
     """With the same checkpoint fine-tuned only; None for the baseline, and where there is none that may be shown."""

@@ -13,7 +13,7 @@ from xrealign_bench.leaderboard import views
 from xrealign_bench.leaderboard.board import Board, OnDamaged, read_boards, refuse
 from xrealign_bench.leaderboard.export import REPORTED, render_files
 from xrealign_bench.leaderboard.markdown import render_language, render_markdown, render_result
-from xrealign_bench.results.files import write_text
+from xrealign_bench.results.storage import write_text
 
 PAGE_FOLDERS = ("results", "languages")
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.files import write_whole
 from xrealign_bench.leaderboard.formatting import counted
-from xrealign_bench.results.schema import Comparison, Result, TaskComparison
+from xrealign_bench.results.comparison import Comparison, TaskComparison
+from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:

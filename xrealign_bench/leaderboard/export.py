@@ -11,8 +11,8 @@ from typing import Any
 
 from xrealign_bench.leaderboard.board import Board, Row, Section
 from xrealign_bench.leaderboard.views import has_reported_means, said_of
-from xrealign_bench.results.schema import Gain
-from xrealign_bench.scoring.aggregate import GROUPS, SCORING_VERSION, Value
+from xrealign_bench.results.comparison import Gain
+from xrealign_bench.scoring.aggregate import GROUPS, SCORING_VERSION, SeedScores
 from xrealign_bench.specs.fields import FORMULA
 
 SCHEMA_VERSION = 2
@@ -161,7 +161,7 @@ def _identity(section: Section, row: Row) -> dict[str, Any]:
     }
 
 
-def _value(value: Value) -> dict[str, Any]:
+def _value(value: SeedScores) -> dict[str, Any]:
     return {"mean": _percent(value.mean), "std": _percent(value.std), "reason": value.reason}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from xrealign_bench.results.schema import Gain, LanguageCount, ReportedMean, Result
-from xrealign_bench.scoring.aggregate import Value
+from xrealign_bench.results.comparison import Gain, LanguageCount
+from xrealign_bench.results.records import ReportedMean
+from xrealign_bench.results.result import Result
+from xrealign_bench.scoring.aggregate import SeedScores
 
 NONE = "–"
 SEEDS_FOR_STD = 3
@@ -56,10 +58,10 @@ def signed(value: float | None) -> str:
     return "0.0" if float(text) == 0 else text
 
 
-def spread(value: Value) -> str:
+def spread(value: SeedScores) -> str:
     """A score with its std over seeds, if there are enough of them to know it.
 
-    >>> spread(Value((0.25, 0.5, 0.75))), spread(Value((0.25, 0.75)))
+    >>> spread(SeedScores((0.25, 0.5, 0.75))), spread(SeedScores((0.25, 0.75)))
     ('50.0 ±25.0', '50.0')
     """
     if value.std is None or len(value.by_seed) < SEEDS_FOR_STD:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from xrealign_bench.files import write_whole
 from xrealign_bench.leaderboard.chart import LEGEND, TIER_STYLES
-from xrealign_bench.results.schema import BASELINE, Comparison, Result
+from xrealign_bench.results.comparison import Comparison
+from xrealign_bench.results.result import BASELINE, Result
 from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:

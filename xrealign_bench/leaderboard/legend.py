@@ -5,7 +5,7 @@ from __future__ import annotations
 from xrealign_bench.leaderboard.board import Board
 from xrealign_bench.leaderboard.formatting import NONE, SEEDS_FOR_STD
 from xrealign_bench.leaderboard.views import Facts, has_reported_means
-from xrealign_bench.results.schema import BASELINE
+from xrealign_bench.results.result import BASELINE
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, SMALLEST_TIER, TIERS
 
 

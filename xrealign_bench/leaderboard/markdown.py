@@ -13,7 +13,7 @@ from xrealign_bench.leaderboard import legend, views
 from xrealign_bench.leaderboard.board import Board, Row, Section
 from xrealign_bench.leaderboard.formatting import counted
 from xrealign_bench.leaderboard.views import Cell, Facts, Table
-from xrealign_bench.results.schema import Result
+from xrealign_bench.results.result import Result
 
 FACTS = ("Tier", "Distance", "Seen")
 """Of a language, in tables of many."""

@@ -16,8 +16,9 @@ from xrealign_bench.leaderboard.formatting import (
     spread,
     with_interval,
 )
-from xrealign_bench.results.schema import Comparison, LanguageChange, Result, TaskComparison
-from xrealign_bench.scoring.aggregate import BANDS, SMALLEST_TIER, TIERS, Summary, Value, summarise
+from xrealign_bench.results.comparison import Comparison, LanguageChange, TaskComparison
+from xrealign_bench.results.result import Result
+from xrealign_bench.scoring.aggregate import BANDS, SMALLEST_TIER, TIERS, SeedScores, Summary, summarise
 
 RECIPES_ABREAST = 5
 MARKS = {"helped": "+", "harmed": "-", "same": " ", "untested": " "}
@@ -170,7 +171,7 @@ def _words_table(task: str, results: Sequence[Result], summaries: Sequence[Summa
     body = [
         [
             result.recipe.name,
-            *(spread(summary.tasks[task].word_groups.get(name, Value(()))) for name in names),
+            *(spread(summary.tasks[task].word_groups.get(name, SeedScores(()))) for name in names),
         ]
         for result, summary in zip(results, summaries, strict=True)
     ]
@@ -218,7 +219,7 @@ def _language_table(
     return _table(body, ["language", "tier", "distance", *(_narrow(result.recipe.name, 14) for result in results)])
 
 
-def _score_and_gain(score: Value, change: LanguageChange | None) -> str:
+def _score_and_gain(score: SeedScores, change: LanguageChange | None) -> str:
     if change is None:
         return percent(score.mean)
     return f"{percent(score.mean)} ({signed(change.gain)}){MARKS[change.verdict]}"
@@ -239,7 +240,7 @@ def _reasons(summaries: Sequence[Summary]) -> list[str]:
     return list(dict.fromkeys(_short(v.reason) for v in values if v.reason))
 
 
-def _shown(summary: Summary) -> list[Value]:
+def _shown(summary: Summary) -> list[SeedScores]:
     """The means by group of every task."""
     return [value for task in summary.tasks.values() for value in task.groups.values()]
 

@@ -26,20 +26,12 @@ from xrealign_bench.leaderboard.formatting import (
     spread,
     with_interval,
 )
-from xrealign_bench.results.command import command_of, environment_of, remarks_on
-from xrealign_bench.results.schema import (
-    BASELINE,
-    ComputeSettings,
-    Gain,
-    HistoryEvent,
-    LanguageChange,
-    LanguageRecord,
-    OneStd,
-    ReportedMean,
-    Result,
-    Trust,
-)
-from xrealign_bench.scoring.aggregate import GROUPS, TIERS, TaskSummary, Value, enters
+from xrealign_bench.results.comparison import Gain, LanguageChange, OneStd
+from xrealign_bench.results.history import HistoryEvent, Trust
+from xrealign_bench.results.records import ComputeSettings, LanguageRecord, ReportedMean
+from xrealign_bench.results.reproduction import evaluate_command, install_command, reproduction_notes
+from xrealign_bench.results.result import BASELINE, Result
+from xrealign_bench.scoring.aggregate import GROUPS, TIERS, SeedScores, TaskSummary, enters
 from xrealign_bench.specs import EmbeddedData, Suite, find_spec, shipped_names
 
 MARKS = {"helped": " ▲", "harmed": " ▼", "same": "", "untested": ""}
@@ -480,12 +472,12 @@ def _compared(row: Row) -> str:
 
 def remarks(result: Result) -> list[str]:
     """What the commands alone do not say."""
-    return [] if result.reported else remarks_on(result)
+    return [] if result.reported else reproduction_notes(result)
 
 
 def commands(result: Result) -> list[str]:
     """The environment and the command that give the result; none for a reported one."""
-    return [] if result.reported else [environment_of(result), command_of(result)]
+    return [] if result.reported else [install_command(result), evaluate_command(result)]
 
 
 def data_read(result: Result) -> Table:
@@ -641,11 +633,11 @@ def _reported(mean: ReportedMean | None) -> Cell:
     return Cell(as_reported(mean), None if mean is None else _points(mean.mean))
 
 
-def _score(value: Value | None) -> Cell:
+def _score(value: SeedScores | None) -> Cell:
     return Cell(NONE) if value is None else Cell(spread(value), _points(value.mean))
 
 
-def _mean(value: Value | None) -> Cell:
+def _mean(value: SeedScores | None) -> Cell:
     return Cell(percent(value.mean), _points(value.mean)) if value else Cell(NONE)
 
 
@@ -660,7 +652,7 @@ def _change(change: LanguageChange | None) -> Cell:
     return Cell(signed(change.gain) + marks, _points(change.gain))
 
 
-def _score_and_change(score: Value, change: LanguageChange | None) -> tuple[Cell, ...]:
+def _score_and_change(score: SeedScores, change: LanguageChange | None) -> tuple[Cell, ...]:
     """The columns of `CHANGE`."""
     if change is None:
         return (_score(score), *[Cell(NONE)] * 5)

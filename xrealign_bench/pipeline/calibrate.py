@@ -63,7 +63,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Line:
+class RegressionLine:
     """What so much work costs."""
 
     fixed: float
@@ -77,30 +77,30 @@ class Line:
 class Cost:
     """Of stages that are alike: of one, by its size, which is its examples or steps."""
 
-    seconds: Line
+    seconds: RegressionLine
     """By the work that so many examples or steps make."""
     work: Callable[[int], float]
-    disk_bytes: Line
+    disk_bytes: RegressionLine
     memory_bytes: int | None
     gpu_memory_bytes: int | None
     once: float
     """Seconds more for the first one, and for each that is the first one of a model."""
 
 
-def line(points: Sequence[tuple[float, float]]) -> Line:
+def line(points: Sequence[tuple[float, float]]) -> RegressionLine:
     """The line of least squares, neither falling nor below zero; through zero where all points have the same place.
 
     >>> line([(10, 3.0), (30, 7.0)]), line([(5, 2.0), (5, 4.0)])
-    (Line(fixed=1.0, each=0.2), Line(fixed=0.0, each=0.6))
+    (RegressionLine(fixed=1.0, each=0.2), RegressionLine(fixed=0.0, each=0.6))
     """
     places, values = np.array(points, dtype=np.float64).T
-    proportional = Line(0.0, float(values @ places / (places @ places)))
+    proportional = RegressionLine(0.0, float(values @ places / (places @ places)))
     if len(set(places)) == 1:
         return proportional
     each, fixed = (round(float(number), 12) for number in np.polyfit(places, values, 1))
     if each < 0:
-        return Line(float(values.mean()), 0.0)
-    return Line(fixed, each) if fixed >= 0 else proportional
+        return RegressionLine(float(values.mean()), 0.0)
+    return RegressionLine(fixed, each) if fixed >= 0 else proportional
 
 
 def spread(items: Sequence[Item], wanted: int) -> list[Item]:
@@ -215,9 +215,9 @@ class Calibration:
             found = self._run(self._in_miniature(stage, measured))
         step = fmean(found.step_seconds) if found.step_seconds else 0.0
         return Cost(
-            seconds=Line(max(0.0, found.seconds - measured * step), step),
+            seconds=RegressionLine(max(0.0, found.seconds - measured * step), step),
             work=float,
-            disk_bytes=Line(found.disk_bytes, 0.0),
+            disk_bytes=RegressionLine(found.disk_bytes, 0.0),
             memory_bytes=found.memory_bytes,
             gpu_memory_bytes=found.gpu_memory_bytes,
             once=0.0,

@@ -1,84 +1,59 @@
-"""What happens to a result once it is on a board: it is computed again, corrected or withdrawn, always in the open."""
+"""The history of a published result: reruns, corrections and a withdrawal."""
 
 from __future__ import annotations
 
-import shutil
-from datetime import date
-from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import model_validator
 
-from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import HISTORY, read_history, read_result, write_history
-from xrealign_bench.results.manifest import check_folder
-from xrealign_bench.results.rescore import rescore
-from xrealign_bench.results.schema import History, HistoryEvent, Result, digest_evidence
+from xrealign_bench.results.fields import NotNegative
+from xrealign_bench.results.result import Result, digest_evidence
+from xrealign_bench.specs import Day, Seed, Sentence, Sha256, Spec
 
-_NO_CORRECTION = "it is another result and no correction"
+Trust = Literal["reported", "rescored", "rerun"]
 
 
-def withdraw(folder: Path, reason: str) -> None:
-    """Note that a result stands for nothing any more; it stays where it is, and boards show it without a rank.
+class HistoryEvent(Spec):
+    """What happened to a published result."""
 
-    Raises:
-        UserError: there is no result, or it is withdrawn already.
-    """
-    result = read_result(folder)
-    if read_history(folder).withdrawn is not None:
-        raise UserError(f"{folder}: is withdrawn already; its {HISTORY} says why")
-    add_event(folder, _event("withdrawn", result, reason))
+    what: Literal["rerun", "corrected", "withdrawn"]
+    on: Day
+    evidence: Sha256
+    """`digest_evidence` of the result: of a corrected one, as it was before."""
+    reason: Sentence = ""
+    """Of a correction or withdrawal."""
+    seed: Seed | None = None
+    """The one that was computed again from checkpoint and data."""
+    largest_difference: NotNegative | None = None
+    """Of a rerun: percentage points between the means of a task, over the tasks."""
+    same_compute_settings: bool | None = None
+    """Of a rerun: on the same kind of device, with the same versions, so that every score had to be equal."""
 
-
-def correct(folder: Path, by: Path, reason: str) -> None:
-    """Put another result of the same recipe, checkpoint, suite and seeds in the place of one, and note it.
-
-    Args:
-        folder: of the result that is wrong; it is replaced as a whole.
-        by: of the right one; it stays as it is.
-        reason: what was wrong.
-
-    Raises:
-        UserError: the two are not of the same, say the same, or the new one's scores are not those of its predictions.
-    """
-    old, new = read_result(folder), read_result(by)
-    for what in ("recipe_digest", "suite_digest", "seeds", "limit"):
-        if getattr(old, what) != getattr(new, what):
-            raise UserError(
-                f"{by}: its {what.replace('_', ' ')} is not that of {folder}; it is another result and no correction"
-            )
-    if old.checkpoint.weights_sha256 != new.checkpoint.weights_sha256:
-        raise UserError(
-            f"{by}: its checkpoint's weights are not those of {folder}; it is another result and no correction"
-        )
-    if digest_evidence(old) == digest_evidence(new):
-        raise UserError(f"{by}: has the predictions of {folder}; there is nothing to correct")
-    rescore(by)
-    history = History(events=[*read_history(folder).events, _event("corrected", old, reason)])
-    beside, before = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(by, beside, ignore=shutil.ignore_patterns(HISTORY))
-    write_history(beside, history)
-    folder.rename(before)
-    beside.rename(folder)
-    shutil.rmtree(before)
+    @model_validator(mode="after")
+    def _says_what_it_must(self) -> HistoryEvent:
+        if self.what == "rerun" and None in (self.seed, self.largest_difference, self.same_compute_settings):
+            raise ValueError("a rerun says seed, largest_difference and same_compute_settings")
+        if self.what != "rerun" and not self.reason.strip():
+            raise ValueError(f"what is {self.what} needs a reason")
+        return self
 
 
-def _event(what: Literal["corrected", "withdrawn"], result: Result, reason: str) -> HistoryEvent:
-    if not reason.strip():
-        raise UserError("the reason is empty; it stands on the board, so write what is or was wrong")
-    try:
-        return HistoryEvent(what=what, on=date.today(), evidence=digest_evidence(result), reason=reason)
-    except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"the reason '{reason[:80]}' can't stand on a board: {said}") from None
+class History(Spec):
+    """What happened to a result since it was published, the earliest first."""
+
+    schema_version: Literal[2] = 2
+    events: list[HistoryEvent] = []
+
+    @property
+    def withdrawn(self) -> HistoryEvent | None:
+        return next((event for event in self.events if event.what == "withdrawn"), None)
 
 
-def add_event(folder: Path, event: HistoryEvent) -> None:
-    """Note something that happened to the result in a folder, after all that is noted there.
-
-    Raises:
-        UserError: the folder is damaged, which the new manifest would hide.
-    """
-    check_folder(folder)
-    write_history(folder, History(events=[*read_history(folder).events, event]))
+def trust_in(result: Result, history: History) -> Trust:
+    """How far scores can be checked: `reported`, not at all; `rescored`, each from stored predictions; `rerun`, and a
+    seed was computed again and agreed."""
+    if result.reported is not None:
+        return "reported"
+    evidence = digest_evidence(result)
+    again = any(event.what == "rerun" and event.evidence == evidence for event in history.events)
+    return "rerun" if again else "rescored"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from math import fsum, sqrt
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.schema import Result, Score
+from xrealign_bench.results.records import Score
+from xrealign_bench.results.result import Result
 from xrealign_bench.specs import Task
 
 TIERS = ("high", "medium", "low")
@@ -30,10 +31,10 @@ SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Value:
+class SeedScores:
     """A score with one value per seed, or the reason why there is none.
 
-    >>> Value((0.25, 0.75)).mean, Value((0.25, 0.75), ddof=0).std
+    >>> SeedScores((0.25, 0.75)).mean, SeedScores((0.25, 0.75), ddof=0).std
     (0.5, 0.25)
     """
 
@@ -61,15 +62,15 @@ class TaskSummary:
 
     task: str
     metric: str
-    languages: dict[str, Value]
+    languages: dict[str, SeedScores]
     """The targets that the task has, in the suite's order, then the source language, if it has a score."""
-    groups: dict[str, Value]
+    groups: dict[str, SeedScores]
     """Those of `GROUPS` that have languages."""
     sizes: dict[str, int]
     """Group -> number of languages; without tiers and bands if a target is not described, whose own are not known."""
-    word_groups: dict[str, Value]
+    word_groups: dict[str, SeedScores]
     """Group of words -> mean over all targets."""
-    score: Value
+    score: SeedScores
     """Mean over `score_groups`."""
     score_groups: tuple[str, ...]
     """What `score_groups` returns: the same for all results of a suite."""
@@ -80,8 +81,8 @@ class Summary:
     """A whole result; `groups` and `xr` are means over the suite's tasks."""
 
     tasks: dict[str, TaskSummary]
-    groups: dict[str, Value]
-    xr: Value
+    groups: dict[str, SeedScores]
+    xr: SeedScores
 
 
 def summarise(result: Result) -> Summary:
@@ -164,13 +165,13 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     return {name: codes for name, codes in groups.items() if codes or name in always}
 
 
-def average(values: Iterable[Value]) -> Value:
+def average(values: Iterable[SeedScores]) -> SeedScores:
     """Seed by seed; null as soon as one value is, with the reasons of all.
 
-    >>> average([Value((0.5, 0.75)), Value((0.25, 0.25))]).by_seed
+    >>> average([SeedScores((0.5, 0.75)), SeedScores((0.25, 0.25))]).by_seed
     (0.375, 0.5)
-    >>> average([Value((0.5,)), Value((), "sw has no score")])
-    Value(by_seed=(), reason='sw has no score')
+    >>> average([SeedScores((0.5,)), SeedScores((), "sw has no score")])
+    SeedScores(by_seed=(), reason='sw has no score')
     """
     parts = list(values)
     reasons = list(dict.fromkeys(part.reason or "nothing to average" for part in parts if not part.by_seed))
@@ -180,7 +181,7 @@ def average(values: Iterable[Value]) -> Value:
         more = [f"and {len(reasons) - SHOWN_REASONS} more"] if len(reasons) > SHOWN_REASONS else []
         return _null("; ".join([*reasons[:SHOWN_REASONS], *more]))
     columns = zip(*(part.by_seed for part in parts), strict=True)
-    return Value(tuple(fsum(column) / len(parts) for column in columns), ddof=parts[0].ddof)
+    return SeedScores(tuple(fsum(column) / len(parts) for column in columns), ddof=parts[0].ddof)
 
 
 def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, int], Score]) -> TaskSummary:
@@ -212,8 +213,10 @@ def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, 
     )
 
 
-def _over_seeds(task: Task, code: str, row: Mapping[int, Score | None], ddof: int, group: str | None = None) -> Value:
-    """The values of one language, of all words or of a group of them; null unless every seed has one."""
+def _over_seeds(
+    task: Task, code: str, row: Mapping[int, Score | None], ddof: int, group: str | None = None
+) -> SeedScores:
+    """Return the scores of one language, over all words or one group of words; null unless every seed has one."""
     what = f"{task.name} in {code}" if group is None else f"{group} words of {task.name} in {code}"
     values = []
     for seed, score in row.items():
@@ -223,7 +226,7 @@ def _over_seeds(task: Task, code: str, row: Mapping[int, Score | None], ddof: in
         if value is None:
             return _null(f"{what}: {score.reason or 'nothing to count'}")
         values.append(value)
-    return Value(tuple(values), ddof=ddof) if values else _null(f"{what}: not evaluated")
+    return SeedScores(tuple(values), ddof=ddof) if values else _null(f"{what}: not evaluated")
 
 
 def _by_cell(result: Result) -> dict[tuple[str, str, int], Score]:
@@ -236,5 +239,5 @@ def _by_cell(result: Result) -> dict[tuple[str, str, int], Score]:
     return cells
 
 
-def _null(reason: str) -> Value:
-    return Value((), reason)
+def _null(reason: str) -> SeedScores:
+    return SeedScores((), reason)

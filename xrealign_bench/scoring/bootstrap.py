@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrealign_bench.scoring.examples import Counts, Floats
+from xrealign_bench.scoring.example_variance import Floats, PairedCounts
 from xrealign_bench.scoring.inference import LEVEL
 
 CHUNK = 1 << 20
@@ -51,7 +51,7 @@ def seed_shares(seeds: int, resamples: int, rng: np.random.Generator) -> Floats:
     return np.vstack([np.full((1, seeds), 1 / seeds), shares])
 
 
-def resample(languages: Mapping[str, Counts], shares: Floats, rng: np.random.Generator) -> dict[str, Resampled]:
+def resample(languages: Mapping[str, PairedCounts], shares: Floats, rng: np.random.Generator) -> dict[str, Resampled]:
     """Draw examples with replacement and compute each language's means over the drawn seeds.
 
     Args:

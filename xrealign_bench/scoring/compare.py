@@ -11,25 +11,24 @@ from pathlib import Path
 import numpy as np
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.schema import (
+from xrealign_bench.results.comparison import (
     Comparison,
-    Further,
+    FurtherLanguage,
     Gain,
     LanguageChange,
-    Result,
     TaskComparison,
     Variance,
     Verdict,
-    digest_evidence,
 )
+from xrealign_bench.results.result import Result, digest_evidence
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, SHOWN_REASONS, enters, groups_of, score_groups
 from xrealign_bench.scoring.bootstrap import resample, seed_shares
-from xrealign_bench.scoring.examples import Counts, ExampleVariance, variance_of_examples
-from xrealign_bench.scoring.further import predict_further
+from xrealign_bench.scoring.example_variance import ExampleVariance, PairedCounts, variance_of_examples
+from xrealign_bench.scoring.further_language import predict_further
 from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
 from xrealign_bench.scoring.one_std import ONE_STD, count_one_std, has_std, improved_by_one_std, signs_of
+from xrealign_bench.scoring.pairing import System, check_comparable, pair_counts
 from xrealign_bench.scoring.prior import Prior, SeedPrior, load_prior, over_tasks
-from xrealign_bench.scoring.systems import System, check_comparable, pair
 from xrealign_bench.specs import Task
 
 NO_PRIOR = Variance(value=0, df=0)
@@ -136,11 +135,11 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TaskGains:
     """One task of both systems."""
 
     task: Task
-    counts: dict[str, Counts]
+    counts: dict[str, PairedCounts]
     """By language, the source language included."""
     missing: dict[str, str]
     """Language -> why it has no counts."""
@@ -203,15 +202,15 @@ class Measured:
         return variance_of_examples((weight, counts.examples, counts.influence) for weight, counts in cells)
 
 
-def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> Measured:
+def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> TaskGains:
     """Count one task of both systems, and average its groups of languages."""
     result = systems[0].result
-    counts, missing = pair(task, *systems)
+    counts, missing = pair_counts(task, *systems)
     is_seeded = task.finetunes or any(
         each.result.recipe.realigns or each.result.recipe.initialisation == "random" for each in systems
     )
     targets = [code for code in counts if code != result.suite.source_language]
-    measured = Measured(
+    measured = TaskGains(
         task, counts, missing, bool(result.reported), prior.of(task.name, task.metric), is_seeded, targets
     )
     members = {name: codes for name, codes in groups_of(result, task).items() if codes}
@@ -223,7 +222,7 @@ def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> Measur
     return measured
 
 
-def _over_tasks(result: Result, measured: Sequence[Measured]) -> dict[str, Mean]:
+def _over_tasks(result: Result, measured: Sequence[TaskGains]) -> dict[str, Mean]:
     """The mean over tasks of each group: null where a task was not evaluated, over the tasks that it counts in."""
     done = {task.name for task in result.tasks}
     gone = [f"task {name} was not evaluated" for name in result.suite.tasks if name not in done]
@@ -254,7 +253,7 @@ def average_tasks(parts: Mapping[str, Mean], reasons: Sequence[str]) -> Mean:
     )
 
 
-def _further(measured: Measured, result: Result) -> Further | None:
+def _further(measured: TaskGains, result: Result) -> FurtherLanguage | None:
     """The gain in a further language; None with one seed, or where a language is missing."""
     mean = measured.means["all"].estimate if "all" in measured.means else None
     if mean is None or len(result.seeds) < 2:
@@ -265,7 +264,7 @@ def _further(measured: Measured, result: Result) -> Further | None:
     return predict_further(gains, [families[code] for code in codes], mean)
 
 
-def _changes(measured: Sequence[Measured], ours: System, theirs: System) -> list[LanguageChange]:
+def _changes(measured: Sequence[TaskGains], ours: System, theirs: System) -> list[LanguageChange]:
     """Every target language of every task, tested together."""
     seeds = len(ours.result.seeds)
     cells = [(each, code) for each in measured for code in each.targets]

@@ -7,7 +7,7 @@ The model, for one seed s of k and a weighted mean over languages (docs/statisti
 - The seeds' variance is estimated from the k gains and shrunk towards a prior (empirical Bayes; Smyth, Statistical
   Applications in Genetics and Molecular Biology 3, 2004): (d0 v0 + (k - 1) s^2) / (d0 + k - 1), with d0 + k - 1 degrees
   of freedom. It holds the seed-by-example interaction.
-- The examples' variance is `scoring.examples.variance_of_examples`, without that interaction.
+- The examples' variance is `scoring.example_variance.variance_of_examples`, without that interaction.
 - Quantiles are those of the t distribution with Satterthwaite's degrees of freedom for the sum of the two.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, inf, sqrt
 
-from xrealign_bench.results.schema import Variance
+from xrealign_bench.results.comparison import Variance
 
 LEVEL = 0.05
 """Of tests; intervals cover 1 - LEVEL."""

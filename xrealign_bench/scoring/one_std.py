@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xrealign_bench.results.schema import LanguageChange, LanguageCount, OneStd, Result
+from xrealign_bench.results.comparison import LanguageChange, LanguageCount, OneStd
+from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.bootstrap import Resampled, count_interval
-from xrealign_bench.scoring.examples import Floats
+from xrealign_bench.scoring.example_variance import Floats
 from xrealign_bench.specs import Task
 
 ONE_STD: Mapping[int, Literal["helped", "harmed", "same"]] = {1: "helped", -1: "harmed", 0: "same"}

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from xrealign_bench.results.schema import Variance
+from xrealign_bench.results.comparison import Variance
 from xrealign_bench.scoring.inference import add
 from xrealign_bench.specs.base import Spec
 

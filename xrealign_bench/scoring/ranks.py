@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
-from xrealign_bench.results.schema import Gain
+from xrealign_bench.results.comparison import Gain
 from xrealign_bench.scoring.inference import LEVEL, Estimate, add, estimate, holm
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.describe import describe_language
-from xrealign_bench.results.files import (
+from xrealign_bench.results.language_records import describe_language
+from xrealign_bench.results.manifest import check_folder
+from xrealign_bench.results.storage import (
     COMPARISON,
     HISTORY,
     find_results,
@@ -21,7 +22,6 @@ from xrealign_bench.results.files import (
     write_history,
     write_result,
 )
-from xrealign_bench.results.manifest import check_folder
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.scoring.recompute import seal_unsealed
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import COMPARISON, read_checked, read_comparison, read_result
 from xrealign_bench.results.manifest import MANIFEST, seal
-from xrealign_bench.results.rescore import rescore, same
+from xrealign_bench.results.rescoring import rescore, same
+from xrealign_bench.results.storage import COMPARISON, read_checked, read_comparison, read_result
 from xrealign_bench.scoring.aggregate import SCORING_VERSION
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import digest

@@ -12,7 +12,7 @@ from xrealign_bench.scoring.inference import LEVEL
 
 
 @dataclass(frozen=True)
-class Line:
+class RegressionLine:
     """Ordinary least squares. Gains are on the 0..1 scale; intervals hold 95 %.
 
     Languages count as independent of one another, which those of one family are not: intervals are somewhat too narrow.
@@ -35,7 +35,7 @@ class Line:
         return self.intercept + self.slope * distances, half
 
 
-def regress(distances: Sequence[float], gains: Sequence[float]) -> Line | None:
+def regress(distances: Sequence[float], gains: Sequence[float]) -> RegressionLine | None:
     """The line through the languages, or None where there are fewer than four or their distances are all the same.
 
     >>> line = regress([0.1, 0.2, 0.3, 0.4], [0.02, 0.01, 0.01, 0.0])
@@ -49,7 +49,7 @@ def regress(distances: Sequence[float], gains: Sequence[float]) -> Line | None:
     found = stats.linregress(distances, gains)
     half = float(stats.t.ppf(1 - LEVEL / 2, len(distances) - 2) * found.stderr)
     xs = np.asarray(distances)
-    return Line(
+    return RegressionLine(
         slope=float(found.slope),
         low=float(found.slope) - half,
         high=float(found.slope) + half,

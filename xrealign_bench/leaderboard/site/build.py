@@ -21,9 +21,10 @@ from xrealign_bench.leaderboard.export import render_files
 from xrealign_bench.leaderboard.formatting import counted, signed
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.views import Cell, Table
-from xrealign_bench.results.files import COMPARISON, RESULT
-from xrealign_bench.results.schema import Result, TaskComparison
-from xrealign_bench.scoring.regression import Line, regress
+from xrealign_bench.results.comparison import TaskComparison
+from xrealign_bench.results.result import Result
+from xrealign_bench.results.storage import COMPARISON, RESULT
+from xrealign_bench.scoring.regression import RegressionLine, regress
 from xrealign_bench.specs.core_schema import write_yaml
 
 FACTS = ("Tier", "Family", "Script", "Band", "Seen", "Distance")
@@ -245,7 +246,7 @@ def _comparison(row: Row, task: str) -> TaskComparison | None:
     return next((each for each in comparison.tasks if each.task == task), None) if comparison else None
 
 
-def _said_of(line: Line | None) -> str:
+def _said_of(line: RegressionLine | None) -> str:
     if line is None:
         return "Too few languages for a regression line."
     slope, low, high = (signed(each / 10) for each in (line.slope, line.low, line.high))

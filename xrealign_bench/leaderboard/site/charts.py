@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from xrealign_bench.languages import place
 from xrealign_bench.leaderboard.chart import draw_languages, draw_tiers, points_of
 from xrealign_bench.leaderboard.site.land import land
-from xrealign_bench.results.schema import Comparison, Result, TaskComparison
+from xrealign_bench.results.comparison import Comparison, TaskComparison
+from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
-from xrealign_bench.scoring.regression import Line
+from xrealign_bench.scoring.regression import RegressionLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ def _has(comparison: Comparison, tier: str) -> bool:
     return gain is not None and gain.mean is not None
 
 
-def by_distance(result: Result, comparison: TaskComparison, line: Line | None) -> Markup | None:
+def by_distance(result: Result, comparison: TaskComparison, line: RegressionLine | None) -> Markup | None:
     """Each language's gain against its distance to the source; the regression line, and the interval of its mean."""
     points = points_of(result, comparison)
     if not points:

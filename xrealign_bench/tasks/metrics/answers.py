@@ -153,7 +153,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """The metrics of a language's predictions; every question counts.
 
     Returns:
-        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`.
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
     """
     return {
         "metrics": compute(AnswerOverlap, predictions=columns["predicted"], references=columns["gold"]),

@@ -46,7 +46,7 @@ def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """All metrics of a language's predictions; every example counts.
 
     Returns:
-        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`.
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
 
     Raises:
         ValueError: labels and predictions are not equally many.

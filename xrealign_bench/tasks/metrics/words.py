@@ -83,7 +83,7 @@ def score_language(
         groups: the word's group, where the task has groups.
 
     Returns:
-        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`; where nothing counts the metrics are
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`; where nothing counts the metrics are
         null and the reason says so.
 
     Raises:

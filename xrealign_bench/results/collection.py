@@ -13,19 +13,18 @@ from xrealign_bench import __version__
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan, Run, StageRef
 from xrealign_bench.pipeline.store import Entry, Store
-from xrealign_bench.results.describe import describe_language
 from xrealign_bench.results.fields import PackageName
-from xrealign_bench.results.files import write_predictions, write_result
-from xrealign_bench.results.schema import (
+from xrealign_bench.results.language_records import describe_language
+from xrealign_bench.results.records import (
     CheckpointRecord,
     ComputeSettings,
     DataRecord,
     RealignmentRecord,
-    Result,
     Score,
     StageRecord,
-    digest_suite,
 )
+from xrealign_bench.results.result import Result, digest_suite
+from xrealign_bench.results.storage import write_predictions, write_result
 from xrealign_bench.specs import digest
 
 OPTIONAL = "bitsandbytes"

@@ -19,9 +19,12 @@ from pydantic import ValidationError
 from xrealign_bench import __version__
 from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems, shown
 from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.results.comparison import Comparison
+from xrealign_bench.results.history import History
 from xrealign_bench.results.manifest import MANIFEST, check_folder, read_manifest, read_sealed, seal
 from xrealign_bench.results.migrations import migrate
-from xrealign_bench.results.schema import Comparison, History, PredictionRecord, Result
+from xrealign_bench.results.records import PredictionRecord
+from xrealign_bench.results.result import Result
 from xrealign_bench.results.strict_json import parse_json
 from xrealign_bench.specs import Task
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xrealign_bench.scoring.further import predict_further
+from xrealign_bench.scoring.further_language import predict_further
 from xrealign_bench.scoring.inference import Estimate
 
 

@@ -6,17 +6,17 @@ import shlex
 
 from xrealign_bench.models.checkpoint import EMBEDDED
 from xrealign_bench.models.device import PRECISIONS
-from xrealign_bench.results.schema import Result
+from xrealign_bench.results.result import Result
 from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names
 
 
-def environment_of(result: Result) -> str:
+def install_command(result: Result) -> str:
     """The command that installs what a result was computed with."""
     versions = {"xrealign-bench": result.harness_version} | result.packages
     return shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in sorted(versions.items()))])
 
 
-def command_of(result: Result) -> str:
+def evaluate_command(result: Result) -> str:
     """The command that computes a result, in its environment; where its checkpoint and data lie is the reader's."""
     checkpoint, settings = result.checkpoint, result.computed_with
     tested = {(score.task, score.language) for score in result.scores}
@@ -42,7 +42,7 @@ def command_of(result: Result) -> str:
     return f"OMP_NUM_THREADS={settings.threads} {shlex.join(words)}"
 
 
-def remarks_on(result: Result) -> list[str]:
+def reproduction_notes(result: Result) -> list[str]:
     """What the command alone does not say: which checkpoint is meant, and what differs from what is shipped here."""
     checkpoint, recipe = result.checkpoint, result.recipe
     said = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xrealign_bench.languages import band, distance, find, seen_in_pretraining, tier
-from xrealign_bench.results.schema import LanguageRecord
+from xrealign_bench.results.records import LanguageRecord
 from xrealign_bench.specs import Suite
 
 

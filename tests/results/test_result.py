@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.small import CORPUS, SUITE, TASK
-from xrealign_bench.results.schema import digest_suite
+from xrealign_bench.results.result import digest_suite
 from xrealign_bench.specs import Corpus, HubData, Suite, Task
 
 HUB = {"source": {"kind": "hub", "dataset": "org/pairs"}, "columns": {"en": "en", "de": "de"}, "lexicons": None}

@@ -10,7 +10,8 @@ import pytest
 from tests.scoring.builder import flat, make_result, write_system
 from tests.small import forge, seal_bytes
 from xrealign_bench.errors import UserError
-from xrealign_bench.results.files import (
+from xrealign_bench.results.manifest import seal
+from xrealign_bench.results.storage import (
     find_results,
     read_comparison,
     read_predictions,
@@ -19,7 +20,6 @@ from xrealign_bench.results.files import (
     write_result,
     write_text,
 )
-from xrealign_bench.results.manifest import seal
 from xrealign_bench.scoring.compare import compare
 
 SCORES = flat({"en": 0.9, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": None})

@@ -14,13 +14,13 @@ from math import fsum
 
 import numpy as np
 
-from xrealign_bench.results.schema import Further, Variance
+from xrealign_bench.results.comparison import FurtherLanguage, Variance
 from xrealign_bench.scoring.inference import Estimate, add
 
 FEWEST_FAMILIES = 3
 
 
-def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estimate) -> Further | None:
+def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estimate) -> FurtherLanguage | None:
     """Predict the true gain in a further language of a further family.
 
     Args:
@@ -51,4 +51,4 @@ def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estim
     # Measured gains vary more than true ones, so this is a little too wide where seeds or examples are few.
     variance = total.value + of_mean + mean.variance
     low, high = Estimate(mean.mean, variance, total.df).interval()
-    return Further(mean=mean.mean, low=low, high=high, families=groups)
+    return FurtherLanguage(mean=mean.mean, low=low, high=high, families=groups)

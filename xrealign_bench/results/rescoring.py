@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems
-from xrealign_bench.results.files import read_checked, read_predictions
-from xrealign_bench.results.schema import PredictionRecord, Result, Score
+from xrealign_bench.results.records import PredictionRecord, Score
+from xrealign_bench.results.result import Result
+from xrealign_bench.results.storage import read_checked, read_predictions
 from xrealign_bench.specs import Spec, Task
 from xrealign_bench.tasks.metrics import SCORING
 
@@ -98,7 +99,7 @@ def _predicted(folder: Path, result: Result, record: PredictionRecord) -> list[S
 
 def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
     scoring = SCORING[task.task_type]
-    for (language, seed), cell in cells_of(table):
+    for (language, seed), cell in split_by_language_and_seed(table):
         columns = {name: cell[name].to_pylist() for name in ("example", *scoring.columns)}
         if len(set(columns["example"])) < len(cell):
             raise ValueError(f"{language} {seed} has an example twice")
@@ -106,7 +107,7 @@ def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
         yield Score(task=task.name, language=language, seed=seed, examples=len(cell), **score)
 
 
-def cells_of(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
+def split_by_language_and_seed(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
     """The rows of each language and seed of a table of predictions, in the order of the table."""
     rows: dict[tuple[str, int], list[int]] = {}
     for number, cell in enumerate(zip(table["language"].to_pylist(), table["seed"].to_pylist(), strict=True)):

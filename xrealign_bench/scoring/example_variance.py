@@ -17,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign_bench.results.schema import Variance
+from xrealign_bench.results.comparison import Variance
 from xrealign_bench.scoring.inference import add
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Counts:
+class PairedCounts:
     """What two systems earned on the test set of one language; a score is what was earned over what was possible."""
 
     examples: tuple[int, ...]

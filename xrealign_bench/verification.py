@@ -1,9 +1,9 @@
-"""A result once more: one of its seeds computed again and compared."""
+"""Compute one seed of a stored result again and compare the scores (the command `verify`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,28 +12,24 @@ import numpy as np
 
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, sources_of
+from xrealign_bench.evaluate import Options
 from xrealign_bench.evaluate import prepare as prepare_evaluation
 from xrealign_bench.models.checkpoint import EMBEDDED
-from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_result
-from xrealign_bench.results.history import add_event
-from xrealign_bench.results.rescore import check_computed
-from xrealign_bench.results.schema import (
-    BASELINE,
-    ComputeSettings,
-    HistoryEvent,
-    Result,
-    digest_evidence,
-    digest_suite,
-)
+from xrealign_bench.results.corrections import add_event
+from xrealign_bench.results.history import HistoryEvent
+from xrealign_bench.results.records import ComputeSettings
+from xrealign_bench.results.rescoring import check_computed
+from xrealign_bench.results.result import BASELINE, Result, digest_evidence, digest_suite
+from xrealign_bench.results.storage import read_result
+
+MetricsByLanguage = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One task's scores with one seed, stored and again: means over its target languages, 0..1."""
+class TaskDifference:
+    """One task's scores with one seed, stored and computed again: means over its target languages, 0..1."""
 
     name: str
     metric: str
@@ -42,7 +38,7 @@ class Task:
     again: float
     worst_language: str
     worst_difference: float
-    """The largest of a language, again minus stored."""
+    """The largest difference of a single language, again minus stored."""
 
     @property
     def difference(self) -> float:
@@ -51,13 +47,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Verification:
-    tasks: list[Task]
-    same_compute_settings: bool
-    """Device, threads, precision and library versions are the result's: scores must then be equal."""
+    """The outcome of a rerun."""
+
+    tasks: list[TaskDifference]
     differing: dict[str, tuple[object, object]]
-    """Numeric setting -> (the result's, here)."""
+    """Compute setting -> (the result's, this machine's)."""
     tolerance: float
-    """Percentage points that were allowed."""
+    """In percentage points."""
+
+    @property
+    def same_compute_settings(self) -> bool:
+        """Whether device, threads, precision and library versions are the result's; scores must then be equal."""
+        return not self.differing
 
     @property
     def holds(self) -> bool:
@@ -66,8 +67,8 @@ class Verification:
         )
 
 
-def record(folder: Path, result: Result, seed: int, verification: Verification) -> None:
-    """Note beside a result that a seed was computed again and held, so that boards show it as rerun."""
+def record_rerun(folder: Path, result: Result, seed: int, verification: Verification) -> None:
+    """Add a rerun to the history of a result, so that boards show it as rerun."""
     if not distributed.is_main_process():
         return
     event = HistoryEvent(
@@ -82,26 +83,26 @@ def record(folder: Path, result: Result, seed: int, verification: Verification) 
 
 
 def read_computed(folder: Path) -> Result:
-    """A result that the harness computed.
+    """Read a result that the harness computed.
 
     Raises:
-        UserError: there is none, or its scores are reported.
+        UserError: the folder has no result, or its scores are reported.
     """
     result = read_result(folder)
     check_computed(folder, result)
     return result
 
 
-def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, Plan]:
-    """Lay out the stages of one seed of a result, without its baseline's; nothing is computed.
+def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result, Plan]:
+    """Plan the stages of one seed of a result, without those of its baseline. Computes nothing.
 
     Args:
-        folder: the result's.
-        options: where checkpoint, suite and data are; what is evaluated is the result's.
-        seed: one of the result's; None: the first.
+        folder: the result's folder.
+        options: where to find checkpoint, suite and data; recipe, tasks, languages and limit are the result's.
+        seed: one of the result's seeds. None: the first.
 
     Raises:
-        UserError: there is no such result or seed, or checkpoint or suite are not those of the result.
+        UserError: the result or the seed does not exist, or checkpoint or suite are not the result's.
     """
     result = read_computed(folder)
     if seed is not None and seed not in result.seeds:
@@ -115,7 +116,8 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
             options,
             checkpoint=options.checkpoint or result.checkpoint.id,
             revision=options.revision or (None if options.checkpoint else result.checkpoint.revision),
-            recipes=[BASELINE if result.is_baseline else result.recipe],  # it is planned beside every other
+            # A plan always includes the baseline.
+            recipes=[BASELINE if result.is_baseline else result.recipe],
             suite=options.suite or result.suite.name,
             tasks=[task.name for task in result.tasks if task.name in tested],
             languages=[language.code for language in result.languages],
@@ -126,13 +128,13 @@ def prepare(folder: Path, options: Options, seed: int | None) -> tuple[Result, P
             quantised=settings.quantised,
         )
     )
-    _check_same(folder, result, plan)
+    _check_same_inputs(folder, result, plan)
     run = next(run for run in plan.runs if run.recipe.name == result.recipe.name)
     needed = plan.ancestors(run.predict.values())
     return result, replace(plan, stages={ref: s for ref, s in plan.stages.items() if ref in needed}, runs=[run])
 
 
-def _check_same(folder: Path, result: Result, plan: Plan) -> None:
+def _check_same_inputs(folder: Path, result: Result, plan: Plan) -> None:
     request, then = plan.request, result.checkpoint
     now = request.checkpoint
     for name, stored, found in (
@@ -152,58 +154,34 @@ def _check_same(folder: Path, result: Result, plan: Plan) -> None:
         )
 
 
-def verify(
-    result: Result,
-    plan: Plan,
-    store: Store,
-    device: str | None,
-    tolerance: float,
-    on_event: Callable[[Event], None],
-    execute: Execute = run_serially,
-) -> tuple[Outcome, Verification | None]:
-    """Run a plan of `prepare` and compare its scores with the result's; no verification where a stage failed.
+def compare_scores(result: Result, plan: Plan, store: Store, tolerance: float) -> Verification:
+    """Compare a result's scores with those that a finished plan of `plan_rerun` left in the store.
 
     Args:
-        tolerance: percentage points that a task's mean may differ by; where the numeric settings are the result's
-            nothing may differ.
-
-    Raises:
-        UserError: bad data, or a disk that is full or gone.
+        tolerance: largest difference of a task's mean, in percentage points. With the result's compute settings every
+            score must be equal.
     """
-    outcome = execute(plan, store, sources_of(plan.request, device), on_event)
-    if outcome.failed:
-        return outcome, None
     then, here = (vars(each) for each in (result.computed_with, ComputeSettings(**plan.request.compute_settings)))
     differing = {name: (then[name], here[name]) for name in sorted(here) if then[name] != here[name]}
     (seed,) = plan.request.seeds
-    stored = {(s.task, s.language): s.metrics for s in result.scores if s.seed == seed}
-    again = {
-        (task, language): json.loads((store.read(ref.kind, ref.key).folder / "score.json").read_text())["metrics"]
-        for (task, language, _), ref in plan.runs[0].predict.items()
-    }
-    tasks = [
-        _compared(task.name, task.metric, plan.request.suite.source_language, stored, again)
-        for task in plan.request.tasks
-    ]
-    return outcome, Verification(tasks, not differing, differing, tolerance)
+    tasks = []
+    for task in plan.request.tasks:
+        stored = {s.language: s.metrics for s in result.scores if (s.task, s.seed) == (task.name, seed)}
+        again = {
+            language: json.loads((store.read(ref.kind, ref.key).folder / "score.json").read_text())["metrics"]
+            for (name, language, _), ref in plan.runs[0].predict.items()
+            if name == task.name and language != plan.request.suite.source_language
+        }
+        tasks.append(_task_difference(task.name, task.metric, stored, again))
+    return Verification(tasks, differing, tolerance)
 
 
-def _compared(
-    task: str,
-    metric: str,
-    source: str,
-    stored: dict[tuple[str, str], dict[str, float | None]],
-    again: dict[tuple[str, str], dict[str, float | None]],
-) -> Task:
-    pairs = {
-        language: (stored[name, language][metric], scores[metric])
-        for (name, language), scores in again.items()
-        if name == task and language != source and (name, language) in stored
-    }
-    known = {language: (a, b) for language, (a, b) in pairs.items() if a is not None and b is not None}
+def _task_difference(task: str, metric: str, stored: MetricsByLanguage, again: MetricsByLanguage) -> TaskDifference:
+    pairs = {code: (stored[code][metric], scores[metric]) for code, scores in again.items() if code in stored}
+    known = {code: (a, b) for code, (a, b) in pairs.items() if a is not None and b is not None}
     before, after = (_mean([pair[side] for pair in known.values()]) for side in (0, 1))
-    worst = max(known, key=lambda language: abs(known[language][1] - known[language][0]))
-    return Task(task, metric, len(known), before, after, worst, known[worst][1] - known[worst][0])
+    worst = max(known, key=lambda code: abs(known[code][1] - known[code][0]))
+    return TaskDifference(task, metric, len(known), before, after, worst, known[worst][1] - known[worst][0])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.small import Ran, World, command, essence, forge, write_checkpoint, write_recipe
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.results.files import read_result
+from xrealign_bench.results.storage import read_result
 
 Finished = tuple[World, Ran]
 RECIPE = "alignfreeze-front"
