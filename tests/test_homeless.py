@@ -44,8 +44,8 @@ def test_what_keeps_nothing_needs_no_home(tmp_path: Path, arguments: list[str]) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["evaluate"], "there is no home folder to keep finished stages in; name a folder with --store"),
-        (["cache", "list"], "there is no home folder to keep finished stages in; name a folder with --store"),
+        (["evaluate"], "there is no home folder to store finished stages in; name a folder with --store"),
+        (["cache", "list"], "there is no home folder to store finished stages in; name a folder with --store"),
         (
             ["evaluate", "--store", "store"],
             "there is no home folder to keep what is downloaded in; set HF_HOME to a folder for it",

@@ -82,7 +82,7 @@ def test_ctrl_c_and_sigterm(
     assert ran.status == 128 + number
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert ran.out == ""
-    assert ran.err.endswith("interrupted; finished stages are stored, and the same command goes on from there\n")
+    assert ran.err.endswith("interrupted; finished stages are stored. Run the same command again to resume\n")
     assert "Traceback" not in ran.err
     assert left_over(world.store, world.output) == []
     go_on(world, expected, BEFORE[kind])

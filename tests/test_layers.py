@@ -108,8 +108,7 @@ for name in sys.argv[1:]:
     run(code, *light_modules())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["leaderboard", "--help"], ["list", "recipes"]], ids=" ".join)
-def test_light_commands_load_no_heavy_package(arguments: list[str]) -> None:
+def test_listing_recipes_loads_no_heavy_package() -> None:
     code = f"""
 import sys
 from xrealign_bench.cli import main
@@ -120,11 +119,33 @@ except SystemExit as end:
 loaded = [heavy for heavy in {HEAVY} if heavy in sys.modules]
 assert not loaded, f"loads {{loaded}}"
 """
-    assert run(code, *arguments)
+    assert run(code, "list", "recipes")
+
+
+def test_help_of_every_command_loads_only_click() -> None:
+    slow = (*HEAVY, "pandas", "pyarrow", "numpy", "scipy", "matplotlib", "pydantic", "huggingface_hub", "yaml")
+    code = f"""
+import sys
+import click
+from xrealign_bench.cli import cli
+
+def print_help(command, *path):
+    try:
+        cli([*path, "--help"], prog_name="xrealign-bench", standalone_mode=False)
+    except SystemExit as end:
+        assert not end.code, (path, end.code)
+    loaded = [package for package in {slow} if package in sys.modules]
+    assert not loaded, f"{{path}} loads {{loaded}}"
+    for name, child in getattr(command, "commands", {{}}).items():
+        print_help(child, *path, name)
+
+print_help(cli)
+"""
+    assert run(code).count("Usage: xrealign-bench ") >= 20
 
 
 def test_help_is_quick() -> None:
-    """In user CPU time, which does not grow because something else runs on the machine."""
+    """In user CPU time, which does not grow because something else runs on the machine: 0.12 s here."""
     seconds = []
     for _ in range(3):
         child = os.posix_spawn(
@@ -136,4 +157,4 @@ def test_help_is_quick() -> None:
         _, status, usage = os.wait4(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0
         seconds.append(usage.ru_utime)
-    assert statistics.median(seconds) < 0.7, seconds
+    assert statistics.median(seconds) < 0.35, seconds

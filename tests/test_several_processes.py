@@ -125,7 +125,7 @@ def interrupted(whom: str, *given: str) -> None:
 def test_ctrl_c_ends_all(world: World, tmp_path: Path) -> None:
     ran = start(interrupted, tmp_path / "said", "all", *arguments(world))
     assert [one.status for one in ran] == [130, 130]
-    told = "interrupted; finished stages are stored, and the same command goes on from there"
+    told = "interrupted; finished stages are stored. Run the same command again to resume"
     assert ran[0].err.splitlines()[-1] == told and ran[1].err == ""
     assert left_over(world.store, world.output) == []
 

@@ -1,4 +1,4 @@
-"""The commands. What they do lives in the folders; heavy libraries are imported only where a command needs them."""
+"""Command line. Each command imports what it runs inside its function, so that `--help` loads only click."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from xrealign_bench.cli.cache import cache
 from xrealign_bench.cli.data import fetch_data
 from xrealign_bench.cli.languages import languages
 from xrealign_bench.cli.leaderboard import leaderboard
-from xrealign_bench.cli.lists import doctor, list_kind, show, validate
-from xrealign_bench.cli.options import Listing
+from xrealign_bench.cli.lists import doctor, list_category, show, validate
+from xrealign_bench.cli.options import OrderedGroup
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import (
     BAD_INPUT,
@@ -30,11 +30,11 @@ from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
 from xrealign_bench.errors import UserError, reason
 
-SHARED = ("evaluate", "freeze-search", "verify")
-"""What several processes do together; of the other commands the first process alone does the work."""
+DISTRIBUTED = ("evaluate", "freeze-search", "verify")
+"""Commands that every rank runs; the others run on rank 0 only."""
 
 
-@click.group(cls=Listing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=OrderedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="xrealign-bench")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -42,40 +42,39 @@ def cli(context: click.Context) -> None:
 
     \b
     Examples:
-      xrealign-bench evaluate                            the embedded checkpoint and suite, offline
-      xrealign-bench list recipes                        what can be compared
-      xrealign-bench show recipe alignfreeze-front       what a recipe does
+      xrealign-bench evaluate                            demo suite and checkpoint, offline, 4 minutes
+      xrealign-bench list recipes                        recipes to compare
+      xrealign-bench show recipe alignfreeze-front       all settings of a recipe
       xrealign-bench evaluate --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite \\
-          --recipe alignfreeze-full --recipe alignfreeze-front
+          --recipe alignfreeze-full,alignfreeze-front
     """
-    if context.invoked_subcommand not in SHARED and not distributed.is_main_process():
+    if context.invoked_subcommand not in DISTRIBUTED and not distributed.is_main_process():
         context.exit()
 
 
 for command in (
-    evaluate, freeze_search, fetch_data, list_kind, show, validate, languages, leaderboard,
+    evaluate, freeze_search, fetch_data, list_category, show, validate, languages, leaderboard,
     rescore, compare, reproduce, verify, submit, cache, doctor,
 ):  # fmt: skip
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run a command: 0 good, 1 a stage failed, 2 the input is wrong or the system refuses, 130 interrupted, 143 ended
-    by SIGTERM.
+    """Run a command and exit with its status.
 
-    If the reader of stdout goes away, as with `| head`, that is good too. Of several processes the first one prints;
-    all of them end alike.
+    0: success, also if the reader of stdout closes the pipe, as `| head` does. 1: a stage failed. 2: bad input, or an
+    error of the operating system. 130: interrupted. 143: ended by SIGTERM. Only rank 0 prints; every rank exits alike.
     """
     with ExitStack() as silence:
         if not distributed.is_main_process():
-            nowhere = silence.enter_context(open(os.devnull, "w"))
-            silence.enter_context(redirect_stdout(nowhere))
-            silence.enter_context(redirect_stderr(nowhere))
+            devnull = silence.enter_context(open(os.devnull, "w"))
+            silence.enter_context(redirect_stdout(devnull))
+            silence.enter_context(redirect_stderr(devnull))
         stdout = sys.stdout
         try:
             _run()
         except SystemExit:
-            pipe_broke = sys.stdout is not stdout  # click replaces it then, and ends with status 1
+            pipe_broke = sys.stdout is not stdout  # click replaces stdout when the pipe breaks
             if not pipe_broke or not has_lost_reader(stdout):
                 raise
             discard(stdout)
@@ -85,19 +84,33 @@ def _run() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         with terminable():
-            cli(standalone_mode=False)
+            cli(prog_name="xrealign-bench", standalone_mode=False)
     except UserError as error:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
     except OSError as error:
         say(f"error: {UserError(reason(error))}")
         sys.exit(BAD_INPUT)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(BAD_INPUT)
+    except click.UsageError as error:
+        say(f"error: {UserError(_usage_problem(error))}")
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort) as error:
         cause = error.__cause__ if isinstance(error, click.Abort) else error
-        declined = not isinstance(cause, KeyboardInterrupt)
-        stored = "interrupted; finished stages are stored, and the same command goes on from there"
-        say("nothing was done" if declined else stored)
+        if isinstance(cause, KeyboardInterrupt):
+            say("interrupted; finished stages are stored. Run the same command again to resume")
+        else:  # a prompt was answered with no
+            say("nothing was done")
         sys.exit(TERMINATED if isinstance(cause, Terminated) else INTERRUPTED)
+
+
+def _usage_problem(error: click.UsageError) -> str:
+    """Return one line about a command that click could not parse, with the nearest option or where to look."""
+    command = error.ctx.command_path if error.ctx else "xrealign-bench"
+    if isinstance(error, click.NoSuchOption):
+        hint = f"did you mean {' or '.join(error.possibilities)}? " if error.possibilities else ""
+        return f"unknown option '{error.option_name}'; {hint}`{command} --help` lists all"
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    return f"{problem[0].lower()}{problem[1:]}; see `{command} --help`"

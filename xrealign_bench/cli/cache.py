@@ -6,20 +6,19 @@ import sys
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
-from xrealign_bench.cli.options import Listing, json_option, store_option
-from xrealign_bench.cli.printing import print_json
+from xrealign_bench.cli.options import OrderedGroup, json_option, store_option
+from xrealign_bench.cli.printing import print_json, print_table
 from xrealign_bench.cli.process import FAILED
 from xrealign_bench.errors import UserError
 
 
-@click.group(cls=Listing)
+@click.group(cls=OrderedGroup)
 def cache() -> None:
-    """Look after the store of finished stages."""
+    """List, verify or prune the store of finished stages."""
 
 
-def _found(store: Path) -> Path:
+def _existing(store: Path) -> Path:
     if not store.is_dir():
         raise UserError(f"{store}: there is no store; `evaluate --store` makes one")
     return store
@@ -29,7 +28,7 @@ def _found(store: Path) -> Path:
 @store_option
 @json_option
 def cache_list(store: Path, as_json: bool) -> None:
-    """List stored stages by kind: how many, how large, what they cost.
+    """List stored stages by type, with their number, size and computing time.
 
     \b
     Example:
@@ -37,17 +36,19 @@ def cache_list(store: Path, as_json: bool) -> None:
     """
     from xrealign_bench.listings import stored_rows
 
-    rows = stored_rows(_found(store))
+    rows = stored_rows(_existing(store))
     if as_json:
         print_json(rows)
     else:
-        click.echo(tabulate(rows, headers="keys", floatfmt=".1f"))
+        print_table(rows, headers="keys", floatfmt=".1f")
 
 
 @cache.command("verify")
 @store_option
 def cache_verify(store: Path) -> None:
-    """Read every stored byte again; what is damaged is removed and told, and made again when needed.
+    """Check every stored file against its checksum.
+
+    Damaged entries are listed and removed; they are computed again when needed. Exit status 1 if there were any.
 
     \b
     Example:
@@ -56,7 +57,7 @@ def cache_verify(store: Path) -> None:
     from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
 
-    damaged = Store(_found(store)).verify()
+    damaged = Store(_existing(store)).verify()
     for damage in damaged:
         click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
     click.echo(counted(len(damaged), "damaged entry", "damaged entries"))
@@ -66,14 +67,15 @@ def cache_verify(store: Path) -> None:
 @cache.command("prune")
 @store_option
 @click.option(
-    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days."
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove only stages unused for DAYS days."
 )
 @click.confirmation_option("--yes", prompt="Remove stored stages? They are computed again when needed.")
 def cache_prune(store: Path, older_than: int | None) -> None:
     """Remove stored stages.
 
     \b
-    Example:
+    Examples:
+      xrealign-bench cache prune --yes               everything, without asking
       xrealign-bench cache prune --older-than 30 --yes
     """
     from datetime import timedelta
@@ -81,6 +83,6 @@ def cache_prune(store: Path, older_than: int | None) -> None:
     from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.pipeline.store import Store
 
-    removed = Store(_found(store)).prune(older_than=None if older_than is None else timedelta(days=older_than))
+    removed = Store(_existing(store)).prune(older_than=None if older_than is None else timedelta(days=older_than))
     entries = counted(len(removed), "entry", "entries")
     click.echo(f"{entries} removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")

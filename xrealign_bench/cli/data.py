@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tabulate import tabulate
 
-from xrealign_bench.cli.options import data_root_option, json_option
-from xrealign_bench.cli.printing import print_json
+from xrealign_bench.cli.options import data_root_option, json_option, language_option, task_option
+from xrealign_bench.cli.printing import print_json, print_table
 from xrealign_bench.cli.process import quiet_libraries
 
 
 @click.command("fetch")
-@click.option("--suite", required=True, help="Name or YAML file.")
+@click.option("--suite", required=True, help="Suite name or YAML file.")
 @data_root_option
-@click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated.")
-@click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated.")
-@click.option("--write-lock", is_flag=True, help="Write the lock beside the suite's file instead of checking it.")
+@task_option
+@language_option
+@click.option(
+    "--write-lock", is_flag=True, help="Write the lock file next to the suite instead of checking against it."
+)
 @json_option
 def fetch_data(
     suite: str,
@@ -30,10 +31,11 @@ def fetch_data(
     write_lock: bool,
     as_json: bool,
 ) -> None:
-    """Fetch the data of a suite and check them.
+    """Download a suite's data and check them against its lock file.
 
-    They are held to the suite's lock, NAME.lock.yaml; afterwards the suite runs with --offline. If it is interrupted,
-    the same command goes on. With a data root nothing is downloaded, and what is there is checked.
+    The lock file, NAME.lock.yaml, has the expected checksums. Afterwards `evaluate` runs with --offline. If
+    interrupted, run the same command again: it resumes the download. With --data-root nothing is downloaded; the files
+    in that folder are checked.
 
     \b
     Examples:
@@ -65,12 +67,10 @@ def fetch_data(
         + [sum(s.state == state for s in splits) for state in ("verified", "pinned", "not pinned")]
         for name, splits in by_data_set.items()
     ]
-    click.echo(
-        tabulate(
-            table,
-            headers=["data set", "splits", "files", "MB", "verified", "pinned only", "not pinned"],
-            floatfmt=".1f",
-        )
+    print_table(
+        table,
+        headers=["data set", "splits", "files", "MB", "verified", "pinned only", "not pinned"],
+        floatfmt=".1f",
     )
     for lexicons in fetched.lexicons:
         none = f"; none for {', '.join(lexicons.absent)}" if lexicons.absent else ""
@@ -78,4 +78,4 @@ def fetch_data(
     if write_lock:
         click.echo(f"\nlock {fetched.lock}")
     elif data_root is None:
-        click.echo(f"\n{fetched.suite}: all data are on this machine; evaluate runs with --offline now")
+        click.echo(f"\n{fetched.suite}: all data are on this machine; `evaluate` can now run with --offline")

@@ -1,22 +1,20 @@
-"""`languages`: choose languages to realign; look at those of a suite."""
+"""`languages`: choose languages to realign, and list those of suites and published studies."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
-from tabulate import tabulate
 
-from xrealign_bench.cli.options import Listing, json_option
-from xrealign_bench.cli.printing import print_json
+from xrealign_bench.cli.options import OrderedGroup, json_option
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml
 from xrealign_bench.languages import METHODS
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.specs.core_schema import write_yaml
 
 
-@click.group(cls=Listing)
+@click.group(cls=OrderedGroup)
 def languages() -> None:
-    """Choose languages to realign; look at those of a suite."""
+    """Choose languages to realign; list those of suites and published studies."""
 
 
 @languages.command("select")
@@ -25,34 +23,36 @@ def languages() -> None:
     type=click.Choice(METHODS),
     default="uriel",
     show_default=True,
-    help="As far apart, of as many families or scripts as possible, or at random.",
+    help="Maximise distances, number of families or number of scripts; or draw at random.",
 )
-@click.option("--n", type=click.IntRange(min=1), required=True, help="How many; the source language is not counted.")
+@click.option(
+    "--n", type=click.IntRange(min=1), required=True, help="Number of languages, without the source language."
+)
 @click.option(
     "--pool",
     "pool_name",
     default="lowresource-65",
     show_default=True,
-    help="A name of `languages subsets`, inventory, suite:NAME for its targets, or codes with commas.",
+    help="Choose from a published subset, inventory (all), suite:NAME (its targets) or comma-separated codes.",
 )
-@click.option("--source", default="en", show_default=True, help="Source language; it is never chosen.")
+@click.option("--source", default="en", show_default=True, help="Source language; never chosen itself.")
 @click.option(
     "--anchor-source/--no-anchor-source",
     default=True,
     show_default=True,
-    help="Put the source language in the set first: its distances count.",
+    help="Count the distances to the source language too.",
 )
 @click.option("--tier", "tier_name", type=click.Choice(list(TIERS)), help="Only languages of this resource tier.")
-@click.option("--seen", metavar="CHECKPOINT", help="Only languages of its pre-training data.")
-@click.option("--unseen", metavar="CHECKPOINT", help="Only languages that are not in its pre-training data.")
-@click.option("--latin/--non-latin", default=None, help="Only languages (not) in Latin script.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the method random.")
+@click.option("--seen", metavar="CHECKPOINT", help="Only languages in the pre-training data of CHECKPOINT.")
+@click.option("--unseen", metavar="CHECKPOINT", help="Only languages not in the pre-training data of CHECKPOINT.")
+@click.option("--latin/--non-latin", default=None, help="Only languages in Latin script, or only the others.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for --method random.")
 @json_option
 def languages_select(as_json: bool, **options: Any) -> None:
-    """Choose n languages of a pool.
+    """Choose n languages from a pool.
 
-    The first line can be pasted below `parallel:` in a recipe. Distances are URIEL's featural ones; `exact` means that
-    no set is better, `exchange` that swapping one language makes it no better.
+    The first line of the output can be pasted below `parallel:` in a recipe. Distances are URIEL's featural distances.
+    `exact` marks a proven optimum, `exchange` a local one: no swap of one language improves it.
 
     \b
     Examples:
@@ -68,8 +68,9 @@ def languages_select(as_json: bool, **options: Any) -> None:
         print_json(chosen)
         return
     pool, between = chosen["pool"], chosen["distance"]
-    click.echo(write_yaml({"languages": chosen["languages"]}, default_flow_style=None, width=10**6))
-    click.echo(tabulate(chosen["rows"], headers="keys", disable_numparse=True))
+    print_yaml({"languages": chosen["languages"]}, default_flow_style=None, width=10**6)
+    click.echo()
+    print_table(chosen["rows"], headers="keys", disable_numparse=True)
     click.echo(f"\n{pool['name']}: {pool['languages']} languages, {pool['meet_conditions']} meet the conditions")
     for code, why in pool["left_out"].items():
         click.echo(f"left out: {code}, {why}")
@@ -83,10 +84,10 @@ def languages_select(as_json: bool, **options: Any) -> None:
 @click.argument("name")
 @json_option
 def languages_suite(name: str, as_json: bool) -> None:
-    """Show the target languages of a suite (name or file).
+    """List the target languages of a suite.
 
-    What is known of each, how many tasks test it, and how many languages there are of each tier, band, script and
-    family.
+    NAME is a suite's name or YAML file. For each language: script, family, tier, distance band and number of tasks;
+    below, the number of languages per tier, band, script and family.
 
     \b
     Examples:
@@ -99,7 +100,8 @@ def languages_suite(name: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo(tabulate([r | {"tasks": len(r["tasks"])} for r in found["rows"]], headers="keys", disable_numparse=True))
+    rows = [row | {"tasks": len(row["tasks"])} for row in found["rows"]]
+    print_table(rows, headers="keys", disable_numparse=True)
     click.echo(f"\n{len(found['rows'])} target languages")
     for what, counts in found["counts"].items():
         click.echo(f"{what}: {', '.join(f'{value} {count}' for value, count in counts.items())}")
@@ -108,9 +110,9 @@ def languages_suite(name: str, as_json: bool) -> None:
 @languages.command("subsets")
 @json_option
 def languages_subsets(as_json: bool) -> None:
-    """List the subsets that studies published.
+    """List language subsets used in published studies.
 
-    A recipe names one as `languages: {subset: NAME}`.
+    A recipe uses one with `languages: {subset: NAME}` below `parallel:`.
 
     \b
     Example:
@@ -123,4 +125,4 @@ def languages_subsets(as_json: bool) -> None:
         print_json(rows)
     else:
         table = [[row["name"], row["n"], row["note"], " ".join(row["languages"])] for row in rows]
-        click.echo(tabulate(table, headers=["name", "n", "note", "languages"], disable_numparse=True))
+        print_table(table, headers=["name", "n", "note", "languages"], disable_numparse=True)

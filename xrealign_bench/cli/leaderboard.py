@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from xrealign_bench.cli.options import Listing, result_argument
+from xrealign_bench.cli.options import OrderedGroup, result_argument
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import FAILED
 from xrealign_bench.errors import UserError
 
 
-@click.group(cls=Listing)
+@click.group(cls=OrderedGroup)
 def leaderboard() -> None:
     """Make the leaderboard from results."""
 

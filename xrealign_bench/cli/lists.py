@@ -1,4 +1,4 @@
-"""`list`, `show`, `validate` and `doctor`: what there is, and what is wrong with it."""
+"""`list`, `show`, `validate` and `doctor`: recipes, suites and other names, your own files, and your installation."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tabulate import tabulate
 
 from xrealign_bench.cli.options import data_root_option, json_option, store_option
-from xrealign_bench.cli.printing import print_json
-from xrealign_bench.errors import UserError
-from xrealign_bench.specs.core_schema import write_yaml
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml
+from xrealign_bench.errors import UserError, unknown
 
-KINDS = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
+CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
 
 
-class Kind(click.Choice[str]):
-    """A kind of thing, named in the singular or the plural; its value is the plural."""
+class CategoryChoice(click.Choice[str]):
+    """Choice of a category, in the singular or the plural; its value is the plural."""
 
     def __init__(self) -> None:
-        super().__init__(KINDS)
+        super().__init__(CATEGORIES)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+        """Convert `recipe` and `recipes` to `recipes`.
+
+        Raises:
+            UserError: no such category.
+        """
+        plural = f"{value.removesuffix('s')}s"
+        if plural not in CATEGORIES:
+            raise unknown("category", value, CATEGORIES)
+        return plural
 
 
 @click.command("list")
-@click.argument("kind", type=Kind())
+@click.argument("category", type=CategoryChoice())
 @json_option
-def list_kind(kind: str, as_json: bool) -> None:
-    """List what the harness knows.
+def list_category(category: str, as_json: bool) -> None:
+    """List recipes, suites, tasks, languages, checkpoints or aligners.
 
     \b
     Examples:
@@ -39,22 +45,26 @@ def list_kind(kind: str, as_json: bool) -> None:
     """
     from xrealign_bench.listings import rows_of
 
-    rows = rows_of(kind)
+    rows = rows_of(category)
     if as_json:
         print_json(rows)
     else:
-        click.echo(
-            tabulate([{k: _short(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True)
+        print_table(
+            [{name: _short(value) for name, value in row.items()} for row in rows],
+            headers="keys",
+            disable_numparse=True,
         )
 
 
 @click.command()
-@click.argument("kind", type=Kind(), metavar=f"{{{'|'.join(kind.rstrip('s') for kind in KINDS)}}}")
+@click.argument("category", type=CategoryChoice(), metavar=f"{{{'|'.join(name.rstrip('s') for name in CATEGORIES)}}}")
 @click.argument("name")
-@click.option("--source", default="en", show_default=True, help="Source language that distances are measured to.")
+@click.option("--source", default="en", show_default=True, help="Source language, for distances of a language.")
 @json_option
-def show(kind: str, name: str, source: str, as_json: bool) -> None:
-    """Show one thing of a list whole.
+def show(category: str, name: str, source: str, as_json: bool) -> None:
+    """Show every field of one recipe, suite, task, language, checkpoint or aligner.
+
+    A recipe is printed as YAML that `evaluate --recipe FILE` accepts.
 
     \b
     Examples:
@@ -63,19 +73,19 @@ def show(kind: str, name: str, source: str, as_json: bool) -> None:
     """
     from xrealign_bench.listings import describe
 
-    content = describe(kind, name, source)
+    content = describe(category, name, source)
     if as_json:
         print_json(content)
     else:
-        click.echo(write_yaml(content, sort_keys=False, allow_unicode=True, width=100).rstrip())
+        print_yaml(content, sort_keys=False, allow_unicode=True, width=100)
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check YAML files that you wrote.
+    """Check your recipes, suites, tasks and corpora.
 
-    Recipes, suites, tasks and corpora; all problems are told at once.
+    FILES are YAML files. All problems are listed at once, each with its line.
 
     \b
     Example:
@@ -98,7 +108,7 @@ def validate(files: tuple[Path, ...]) -> None:
 @store_option
 @json_option
 def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
-    """Tell what is installed and reachable.
+    """Check the installation: packages, devices, disk and Hub access.
 
     \b
     Example:
@@ -110,7 +120,7 @@ def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
     if as_json:
         print_json(findings)
     else:
-        click.echo(tabulate(findings.items(), tablefmt="plain"))
+        print_table(findings.items(), tablefmt="plain")
 
 
 def _short(value: Any) -> Any:

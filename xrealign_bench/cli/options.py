@@ -1,24 +1,70 @@
-"""Options and arguments that several commands take."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.models.device import PRECISIONS, Quantised
 
 
-class Listing(click.Group):
-    """Commands in the order in which they are written, the order in which they are learnt."""
+class OrderedGroup(click.Group):
+    """Command group that lists its commands in the order of their definition, and suggests the nearest one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of their definition."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names.
+
+        Raises:
+            UserError: no such command.
+        """
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+class CommaSeparated(click.ParamType):
+    """Value of an option that takes several: `de` or `de,sw`, each item of the given type."""
+
+    def __init__(self, item: click.ParamType) -> None:
+        self.item = item
+        self.name = item.name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """Return the item type's placeholder for the help text."""
+        return self.item.get_metavar(param, ctx)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Convert each item of a comma-separated list."""
+        items = [text.strip() for text in str(value).split(",")]
+        if not all(items):
+            self.fail(f"'{value}' has an empty item", param, ctx)
+        return tuple(self.item(item, param, ctx) for item in items)
+
+
+def list_option(
+    *names: str, help: str, item: click.ParamType = click.STRING
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make an option that takes several values, repeated (`--seed 31 --seed 42`) or comma-separated (`--seed 31,42`).
+
+    The command receives one tuple of all values.
+    """
+
+    def joined(_context: click.Context, _option: click.Parameter, given: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
+        return tuple(value for values in given for value in values)
+
+    return click.option(*names, multiple=True, type=CommaSeparated(item), callback=joined, help=help)
 
 
 store_option = click.option(
@@ -26,36 +72,40 @@ store_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=lambda: default_store(),
     envvar="XREALIGN_BENCH_STORE",
-    help="Folder where finished stages are kept and found again.  [default: ~/.cache/xrealign-bench/store]",
+    help="Folder that stores finished stages for reuse.  [default: ~/.cache/xrealign-bench/store]",
 )
 data_root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     envvar="XREALIGN_BENCH_DATA_ROOT",
-    help="Folder with data sets in Hub layout (ORG/NAME/CONFIG/SPLIT-*.parquet), read instead of the Hub.",
+    help="Read data sets from this folder in Hub layout (ORG/NAME/CONFIG/SPLIT-*.parquet) instead of the Hub.",
 )
-device_option = click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: a GPU if there is one]")
+device_option = click.option("--device", help="cpu, cuda, cuda:1 or mps.  [default: cuda if available, else cpu]")
 offline_option = click.option(
-    "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never ask the Hub; use what is on this machine."
+    "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never contact the Hub; use local files only."
 )
-code_option = click.option("--trust-remote-code", is_flag=True, help="Run the code that a checkpoint brings along.")
+code_option = click.option("--trust-remote-code", is_flag=True, help="Allow a checkpoint to run its own code.")
 pickle_option = click.option(
-    "--allow-pickle", is_flag=True, help="Read a checkpoint's pytorch_model.bin where it has no safetensors."
+    "--allow-pickle", is_flag=True, help="Load pytorch_model.bin from a checkpoint without safetensors."
 )
 result_argument = click.argument("result", type=click.Path(path_type=Path, file_okay=False))
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
+task_option = list_option("--task", "tasks", help="Only these tasks of the suite, comma-separated.")
+language_option = list_option(
+    "--language", "languages", help="Only these target languages of the suite, such as de,sw."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 
 
 def default_store() -> Path:
-    """Return the folder where finished stages are kept unless `--store` names one.
+    """Return the folder that stores finished stages if `--store` names none.
 
     Raises:
-        UserError: the user has no home folder, as in a container that runs as a bare number.
+        UserError: the user has no home folder, as in a container run under a user id without an account.
     """
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "xrealign-bench", "store")
     except RuntimeError:
-        raise UserError("there is no home folder to keep finished stages in; name a folder with --store") from None
+        raise UserError("there is no home folder to store finished stages in; name a folder with --store") from None
 
 
 EXECUTOR_OPTIONS = (
@@ -64,38 +114,37 @@ EXECUTOR_OPTIONS = (
         type=click.Choice(["serial", "ray"]),
         default="serial",
         show_default=True,
-        help="One stage after the other, or as many at once as a Ray cluster has room for.",
+        help="Run stages one after another, or in parallel on a Ray cluster.",
     ),
     click.option(
         "--address",
         metavar="ADDRESS",
-        help="Of the Ray cluster that this machine belongs to: auto or HOST:PORT.  [default: one is started here]",
+        help="Address of a running Ray cluster: auto or HOST:PORT.  [default: start one on this machine]",
     ),
     click.option(
         "--gpus-per-stage",
         type=click.FloatRange(min=0, min_open=True, max=1),
-        help="Share of a GPU that a stage takes on a Ray cluster, if it computes on one.  [default: 1]",
+        help="Share of a GPU that each stage reserves on a Ray cluster.  [default: 1]",
     ),
 )
-"""For what runs a plan."""
+"""Options of commands that run stages."""
 
 EVALUATION_OPTIONS = (
-    click.option("--checkpoint", help="Hub id or folder.  [default: the suite's, else xrealign-mini]"),
+    click.option("--checkpoint", help="Hub id or local folder.  [default: the suite's, else xrealign-mini]"),
     click.option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
-    click.option("--suite", default="demo", show_default=True, help="Name or YAML file."),
-    click.option("--task", "tasks", multiple=True, help="Only this task of the suite; may be repeated."),
-    click.option("--language", "languages", multiple=True, help="Only this target language; may be repeated."),
-    click.option(
+    click.option("--suite", default="demo", show_default=True, help="Suite name or YAML file."),
+    task_option,
+    language_option,
+    list_option(
         "--seed",
         "seeds",
-        multiple=True,
-        type=click.IntRange(min=0),
-        help="Only this seed of the suite, or fresh seeds in place of the suite's; may be repeated.",
+        item=click.IntRange(min=0),
+        help="Only these seeds of the suite, such as 31,42; or new seeds in place of the suite's.",
     ),
     click.option(
         "--limit",
         type=click.IntRange(min=1),
-        help="At most so many examples (evenly spread) and sentence pairs (the first) a language.",
+        help="Use at most this many examples (evenly spaced) and sentence pairs (the first) per language.",
     ),
     data_root_option,
     click.option(
@@ -113,30 +162,35 @@ EVALUATION_OPTIONS = (
         default="fp32",
         show_default=True,
         callback=lambda _context, _option, name: PRECISIONS[name],
-        help="What encoders compute in; weights, heads and losses stay fp32.",
+        help="Precision of the encoder's computation; weights, heads and losses stay fp32.",
     ),
     click.option(
         "--quantise",
         "quantised",
         type=click.Choice(get_args(Quantised)),
-        help="Load linear layers in so few bits; what is fine-tuned can't be, what is realigned must be an adapter.",
+        help="Quantise linear layers; needs an adapter to realign, and tasks without fine-tuning.",
     ),
-    click.option("--gradient-checkpointing", is_flag=True, help="Train in less memory, a third more slowly."),
+    click.option(
+        "--gradient-checkpointing",
+        is_flag=True,
+        help="Recompute activations to save memory; training takes about a third longer.",
+    ),
     offline_option,
     code_option,
     pickle_option,
     *EXECUTOR_OPTIONS,
-    click.option("--dry-run", is_flag=True, help="Print the plan: stages, which are stored, what the rest will cost."),
+    click.option("--dry-run", is_flag=True, help="Print the plan and its estimated cost; run nothing."),
     json_option,
 )
 
 
 def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What `evaluate` and `freeze-search` take alike, in this order."""
+    """Add the options shared by `evaluate` and `freeze-search`."""
     return _with_options(command, EVALUATION_OPTIONS)
 
 
 def executor_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of commands that run stages."""
     return _with_options(command, EXECUTOR_OPTIONS)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from tabulate import tabulate
 
 from xrealign_bench import distributed
 from xrealign_bench.cli.options import (
@@ -17,15 +16,14 @@ from xrealign_bench.cli.options import (
     device_option,
     evaluation_options,
     executor_options,
+    list_option,
     offline_option,
     pickle_option,
     result_argument,
 )
-from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.device import pick_device
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
@@ -33,12 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--recipe",
-    "recipes",
-    multiple=True,
-    help="Name or YAML file; may be given several times.  [default: alignfreeze-front]",
-)
+@list_option("--recipe", "recipes", help="Names or YAML files, comma-separated.  [default: alignfreeze-front]")
 @evaluation_options
 def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Realign, fine-tune, score zero-shot transfer.
@@ -70,12 +63,11 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
 
 @click.command("freeze-search")
 @click.option("--recipe", default="alignfreeze-full", show_default=True, help="Name or YAML file; it freezes no block.")
-@click.option(
+@list_option(
     "--pattern",
     "patterns",
-    multiple=True,
-    type=click.Choice(["front", "back", "single", "second"]),
-    help="The first k blocks, the last k, block k alone, every second one; may be repeated.  [default: all but back]",
+    item=click.Choice(["front", "back", "single", "second"]),
+    help="Freeze the first k blocks, the last k, only block k, or every second block.  [default: front,single,second]",
 )
 @evaluation_options
 def freeze_search(
@@ -149,6 +141,8 @@ def verify(
     """
     quiet_libraries(options["offline"])
     _join(device)
+    from tabulate import tabulate
+
     from xrealign_bench import verification as job
     from xrealign_bench.evaluate import Options, sources_of
     from xrealign_bench.leaderboard.formatting import counted
@@ -201,6 +195,7 @@ def _evaluate(
 ) -> Evaluation | None:
     """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
+    from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
     from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.leaderboard.text import render_evaluation
     from xrealign_bench.pipeline.store import Store
@@ -242,6 +237,8 @@ def _evaluate(
 def _join(device: str | None) -> None:
     """Before anything that several processes do together."""
     if distributed.world_size() > 1:
+        from xrealign_bench.models.device import pick_device
+
         distributed.init(pick_device(device))
         click.get_current_context().call_on_close(distributed.shutdown)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 
 from xrealign_bench.errors import LONGEST_VALUE, UserError, shown
@@ -60,7 +60,7 @@ def inventory() -> Mapping[str, Language]:
     >>> inventory()["sw"].name, inventory()["sw"].iso639_3
     ('Swahili', 'swh')
     """
-    text = (resources.files(__package__) / "inventory.csv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("inventory.csv").read_text(encoding="utf-8")
     return MappingProxyType({row["code"]: _language(row) for row in csv.DictReader(text.splitlines())})
 
 

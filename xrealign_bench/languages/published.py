@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 
 from xrealign_bench.errors import unknown
@@ -26,7 +26,7 @@ class Published:
 @cache
 def published() -> Mapping[str, Published]:
     """Return all published lists by their name, in the order of the file."""
-    text = (resources.files(__package__) / "published_subsets.csv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("published_subsets.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return MappingProxyType({row["name"]: _published(row) for row in rows})
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, get_args
 
@@ -217,6 +216,10 @@ def _array(file: str, name: str) -> NDArray[np.str_]:
 
 
 def _open(file: str) -> IO[bytes]:
-    """One of lang2vec's files, found without importing it: an installed command's own folder, which Python searches
-    first, also holds lang2vec's command `lang2vec.py`."""
+    """Open one of lang2vec's files without importing the package.
+
+    The folder of an installed command, which Python searches first, also holds lang2vec's command `lang2vec.py`.
+    """
+    from importlib.metadata import distribution
+
     return Path(str(distribution("lang2vec").locate_file("lang2vec"))).joinpath("data", file).open("rb")

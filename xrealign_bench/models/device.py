@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from xrealign_bench import distributed
@@ -91,6 +90,8 @@ def compute_settings(
     quantised: Quantised | None = None,
 ) -> dict[str, Any]:
     """Everything about the machine and the software that can change a number; part of the keys of what is computed."""
+    from importlib.metadata import version
+
     import torch
     import transformers
 
