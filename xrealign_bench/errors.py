@@ -1,4 +1,4 @@
-"""The exceptions that tell a person something: what was given is wrong, or training went wrong."""
+"""Exceptions with messages for users, and helpers to write such messages."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from contextlib import contextmanager
 
 LONGEST_VALUE = 80
 LONGEST_REASON = 400
-"""Of what a library says."""
+"""Characters quoted from a library's error."""
 LONGEST_LINE = 4000
-"""Room for a list of all languages."""
+"""Enough for a list of all languages."""
 LONGEST_MESSAGE = 40_000
 MOST_PROBLEMS = 20
-"""In one file: the rest is counted."""
+"""Problems listed per file; the rest is counted."""
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
-"""Characters that are drawn as nothing although Unicode counts them as letters, marks, symbols or unassigned."""
+"""Characters rendered as nothing although Unicode calls them letters, marks, symbols or unassigned."""
 
 
 class UserError(Exception):
-    """Bad input: its text is a clear sentence saying what is wrong, where, and what to do.
+    """Bad input. The message says where, what is wrong and what to do.
 
-    The command line prints it without a traceback and exits with status 2. What a terminal would obey is spelt out,
-    and a text of more than `LONGEST_MESSAGE` characters is cut, since what is wrong may have been written to harm.
+    The command line prints it without a traceback and exits with status 2. Since it may quote malicious input, control
+    characters are escaped and messages over `LONGEST_MESSAGE` characters are truncated.
     """
 
     def __init__(self, message: str) -> None:
@@ -36,24 +36,24 @@ class UserError(Exception):
 
 
 class TrainingError(Exception):
-    """Training went wrong although the input was right, such as a loss that is not a number."""
+    """Training failed on valid input, for example because the loss became NaN."""
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: at most 80 characters, with control and invisible ones spelt out.
+    """Shorten a value to 80 characters for a message, with control and invisible characters escaped.
 
     >>> shown("a\\x1b[31m\\u202eb")
     'a\\\\x1b[31m\\\\u202eb'
     >>> shown("x" * 100)[-30:]
     'xxxxxxxxxxxx… (100 characters)'
     """
-    if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python refuses to write 4,300 digits
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python converts at most 4,300 digits
         return "a number of more than 80 digits"
     return _cut(spell_out(str(value)), LONGEST_VALUE)
 
 
 def is_visible(character: str) -> bool:
-    """Return whether a character is drawn, or is a space, and changes nothing around it.
+    """Return whether a character is visible or a plain space.
 
     >>> [is_visible(character) for character in "a \\u202e\\u200b\\x1b\\n"]
     [True, True, False, False, False, False]
@@ -63,14 +63,14 @@ def is_visible(character: str) -> bool:
 
 
 def spell_out(text: str) -> str:
-    """Write characters that are not visible as Python's escapes."""
+    """Escape characters that are not visible, as Python does."""
     return text if text.isascii() and text.isprintable() else "".join(map(_spell, text))
 
 
 def more_problems(file: str, number: int) -> list[str]:
-    """Return the line that counts what is not told of a number of problems; nothing if all are told."""
+    """Return a line that counts the problems beyond `MOST_PROBLEMS`, or no line."""
     more = number - MOST_PROBLEMS
-    return [f"{file}: {more:,} more problem{'s' if more > 1 else ''}; mend these first"] if more > 0 else []
+    return [f"{file}: {more:,} more problem{'s' if more > 1 else ''}; fix these first"] if more > 0 else []
 
 
 def _spell(character: str) -> str:
@@ -86,7 +86,7 @@ def _cut(text: str, longest: int) -> str:
 
 @contextmanager
 def system_errors(what: str, remedy: str) -> Iterator[None]:
-    """Make what the system refuses a `UserError`: a full disk, a folder that was removed, a missing permission.
+    """Convert an OSError inside the block, such as a full disk or a missing permission, to a UserError.
 
     >>> with system_errors("the results", "free some space"):
     ...     raise OSError(28, "No space left on device", "/results/a")
@@ -100,14 +100,14 @@ def system_errors(what: str, remedy: str) -> Iterator[None]:
 
 
 def reason(error: OSError) -> str:
-    """What the system says, on one line; libraries wrap it in sentences of their own.
+    """Describe an operating-system error in one line, without the text that libraries wrap around it.
 
     >>> reason(FileNotFoundError("/store/a"))  # as pyarrow puts it
     'No such file or directory (/store/a)'
     >>> reason(OSError(28, "Error writing bytes. Detail: [errno 28] No space left"))
     'No space left on device'
     """
-    if error.errno is None or type(error).__module__ != "builtins":  # ssl has numbers of its own
+    if error.errno is None or type(error).__module__ != "builtins":  # ssl has its own error numbers
         said = " ".join(str(error).split()) or type(error).__name__
         return f"No such file or directory ({said})" if isinstance(error, FileNotFoundError) else said
     said = os.strerror(error.errno)
@@ -115,7 +115,7 @@ def reason(error: OSError) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, for an error that says more; libraries may quote whole files in it.
+    """Return the first line of an error's message, since libraries may quote whole files in it.
 
     >>> first_line(ValueError("no such layer\\nsee the documentation"))
     'no such layer'
@@ -124,7 +124,7 @@ def first_line(error: Exception) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first of many names, for an error.
+    """List the first five names and count the rest, for a message.
 
     >>> some(["a", "b", "c", "d", "e", "f", "g"])
     'a, b, c, d, e and 2 more'
@@ -133,7 +133,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """Make the error for a name that does not exist, with the nearest matches and the full list.
+    """Make the error for an unknown name, with the nearest matches and all known names.
 
     >>> print(unknown("recipe", "alignfreeze-frnt", ["alignfreeze-front", "none"]))
     unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front? Known: alignfreeze-front, none

@@ -1,4 +1,4 @@
-"""Checksums of files, and getting files onto the disk whole."""
+"""Checksums of files, and atomic writes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from xrealign_bench.errors import UserError
 
 
 def sha256_file(path: Path) -> str:
-    """Sha256 (hex) of a file's bytes, read now."""
+    """Return the sha256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_unchanged(path: Path) -> str:
-    """As `sha256_file`, but read once a process as long as the file's size and time stay the same.
+    """Return the sha256 (hex) of a file, cached per process until its size or modification time changes.
 
     Raises:
-        UserError: it is a pipe, a device or a folder; the first two may have no end.
-        OSError: it can't be read.
+        UserError: the path is a pipe, a device or a folder; reading the first two may never end.
+        OSError: the file can't be read.
     """
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
-        raise UserError(f"{path}: is no regular file; put a copy of the file there")
+        raise UserError(f"{path}: is not a regular file; put a copy of the file there")
     return _sha256_of(path, state.st_size, state.st_mtime_ns)
 
 
 def sync(path: Path) -> None:
-    """Have the system write a file, or a folder's list of names, to the disk."""
+    """Flush a file, or a folder's directory entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -40,40 +40,41 @@ def sync(path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file so that it is whole or as it was before: temporary sibling, fsync, rename."""
+    """Write a file atomically: temporary file in the same folder, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)
         sync(temporary)
         temporary.replace(path)
-        sync(path.parent)  # the rename itself is on disk only when the folder is
+        sync(path.parent)  # makes the rename durable
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files (`.NAME.PID.tmp`) that killed processes left in a folder.
+    """Remove temporary files (`.NAME.PID.tmp`) left by killed processes.
 
-    To be called before this process writes there. Accepted: a process of another machine on a shared disk looks dead.
+    Call it before this process writes to the folder. On a shared disk, processes of other machines look dead; their
+    temporary files are removed too.
     """
     for path in folder.glob(".*.tmp"):
         process = path.name.split(".")[-2]
-        if process.isdecimal() and not _is_another(int(process)):
+        if process.isdecimal() and not _is_another_process(int(process)):
             path.unlink(missing_ok=True)
 
 
-def _is_another(process: int) -> bool:
-    """Is there a process of that number, other than this one?"""
+def _is_another_process(process: int) -> bool:
+    """Return whether another process with this id is running."""
     if process == os.getpid():
         return False
     try:
-        os.kill(process, 0)  # asks only
+        os.kill(process, 0)  # signal 0 only checks
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # another user's
+        pass  # the process belongs to another user
     return True
 
 

@@ -214,7 +214,7 @@ def test_the_first_problems_are_told_and_the_rest_counted(tmp_path: Path) -> Non
         load_spec(path, Recipe)
     lines = str(caught.value).splitlines()
     assert len(lines) == MOST_PROBLEMS + 1 and lines[1].startswith(f"{path}:1: name: is required")
-    assert lines[-1] == f"{path}: {8002 - MOST_PROBLEMS:,} more problems; mend these first"
+    assert lines[-1] == f"{path}: {8002 - MOST_PROBLEMS:,} more problems; fix these first"
 
 
 def test_a_file_is_refused_by_its_size_before_it_is_parsed(tmp_path: Path) -> None:

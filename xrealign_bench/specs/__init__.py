@@ -1,4 +1,4 @@
-"""What people write: strict models of recipes, tasks, corpora and suites, and their YAML."""
+"""Pydantic models of recipes, tasks, corpora, suites and locks, and reading them from YAML."""
 
 from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, HubData

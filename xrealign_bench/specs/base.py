@@ -1,4 +1,4 @@
-"""What every spec shares: strictness, canonical JSON and its digest."""
+"""Base model of all specs, canonical JSON and its digest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Spec(BaseModel):
-    """A frozen pydantic model that refuses unknown fields, and values of another type: "3" and 3.0 are not 3."""
+    """Frozen, strict pydantic model: unknown fields are refused, and so is "3" or 3.0 for the integer 3."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
@@ -19,10 +19,10 @@ class Spec(BaseModel):
 
 
 def canonical_json(value: Any) -> str:
-    """Serialise to JSON in one way only: sorted keys, no spaces, NaN refused.
+    """Serialise to canonical JSON: sorted keys, no spaces, no NaN.
 
-    Of a model only what differs from its defaults is dumped, so that a field that is added later, with a default that
-    means what was meant before, changes no digest. A default is therefore never changed (tests/specs/test_defaults.py).
+    Fields of a model that equal their default are left out, so that adding a field with a backward-compatible default
+    changes no digest. For the same reason a default never changes (tests/specs/test_defaults.py).
 
     >>> canonical_json({"b": 1, "a": [1.0, None]})
     '{"a":[1.0,null],"b":1}'
@@ -31,7 +31,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Sha256 (hex) of the canonical JSON of a spec, or of plain data that may hold specs."""
+    """Return the sha256 (hex) of the canonical JSON of a spec, or of plain data that may contain specs."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 

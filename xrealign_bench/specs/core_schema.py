@@ -1,7 +1,7 @@
-"""Read and write YAML in the core schema of YAML 1.2: null, true and false, numbers and text, and nothing else.
+"""Read and write YAML in the core schema of YAML 1.2: null, true, false, numbers and text, nothing else.
 
-PyYAML reads YAML 1.1, in which `no` is false, `1:30` is 90 and `2026-01-02` a date. Its parser is used here, its schema
-is not. Keys are always text.
+PyYAML follows YAML 1.1, where `no` is false, `1:30` is 90 and `2026-01-02` is a date. This module uses PyYAML's parser
+with its own schema. Keys are always text.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ import yaml
 from xrealign_bench.errors import UserError, shown
 
 MAX_DEPTH = 40
-"""Levels of lists and mappings; shipped specs have 5."""
+"""Nesting levels of lists and mappings; shipped specs have 5."""
 MAX_NUMBER = 64
-"""Characters."""
+"""Characters of a number."""
 MAX_VALUES = 2_000_000
-"""With those that aliases repeat; the largest published cards have some hundred thousand."""
+"""Values in a document, aliases expanded; the largest published data set cards have a few hundred thousand."""
 
 Where = tuple[str, ...]
 """Path of a value in the file: `("schedule", "steps")`."""
 
 
 class Written(NamedTuple):
-    """How a value stands in the file."""
+    """Line and text of a value in the file."""
 
     line: int
     text: str | None
-    """If it is a scalar."""
+    """The text of a scalar; None for lists and mappings."""
 
 
 class Document(NamedTuple):
-    """What a YAML file says, and where."""
+    """Content of a YAML file, with the place of each value."""
 
     content: Any
     written: dict[Where, Written]
     twice: list[tuple[Where, int]]
-    """Keys that their mapping has already, with their lines."""
+    """Duplicate keys, with their lines."""
 
 
 def read_yaml(text: str, file: str, *, first_line: int = 1, foreign: bool = False) -> Document:
     """Parse one YAML document in a single pass.
 
     Args:
-        file: where the text comes from, for messages.
+        file: name of the file, for messages.
         first_line: line of the file on which the text begins.
-        foreign: read what others wrote for PyYAML: aliases, merge keys and tags are allowed, tags without effect.
+        foreign: accept YAML written for PyYAML: aliases and merge keys are resolved, tags ignored.
 
     Raises:
-        UserError: it is not YAML, nested too deeply, or uses tags or aliases; with the line.
+        UserError: the text is not YAML, is nested too deeply, or uses tags or aliases. The message names the line.
     """
     try:
         return _Reader(text, foreign).read()
@@ -67,12 +67,14 @@ def read_yaml(text: str, file: str, *, first_line: int = 1, foreign: bool = Fals
 
 
 def write_yaml(value: Any, **style: Any) -> str:
-    """Write a value so that this schema and YAML 1.1 both read it as what it is; `style` is PyYAML's."""
+    """Write YAML that YAML 1.1 and 1.2 parsers read alike; `style` is passed on to `yaml.dump`."""
     text: str = yaml.dump(value, Dumper=_Dumper, **style)
     return text
 
 
 class _Refused(Exception):
+    """Valid YAML that this module refuses, with its line."""
+
     def __init__(self, event: yaml.Event, problem: str) -> None:
         super().__init__(problem)
         self.line = _line(event)
@@ -91,19 +93,19 @@ _SCALARS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
     "int": (_INTEGER, lambda text: int(text, 0) if text[:2] in ("0o", "0x") else int(text)),
     "float": (_FLOAT, lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))),
 }
-"""Section 10.3.2 of YAML 1.2.2; the first that matches counts."""
+"""Section 10.3.2 of YAML 1.2.2; the first match counts."""
 
 
-def core_value(text: str, kinds: Iterable[str] = tuple(_SCALARS)) -> Any:
-    """Return what a word without quotes is; text is returned as it is.
+def core_value(text: str, scalar_types: Iterable[str] = tuple(_SCALARS)) -> Any:
+    """Convert an unquoted scalar to its value; text is returned unchanged.
 
     >>> [core_value(text) for text in ("no", "1:30", "0o17", "1e-5", "~", "1_000")]
     ['no', '1:30', 15, 1e-05, None, '1_000']
     """
-    for kind in kinds:
-        matches, make = _SCALARS[kind]
-        if matches.fullmatch(text):
-            return make(text[: MAX_NUMBER + 1])
+    for scalar_type in scalar_types:
+        pattern, convert = _SCALARS[scalar_type]
+        if pattern.fullmatch(text):
+            return convert(text[: MAX_NUMBER + 1])
     return text
 
 
@@ -112,13 +114,13 @@ _C = _Loader is not yaml.SafeLoader
 
 
 class _Reader:
-    """Builds values from the parser's events, so that nothing is kept that is refused."""
+    """Builder of values from the parser's events, which stops at the first construct that is refused."""
 
     def __init__(self, text: str, foreign: bool) -> None:
         self._events = _Loader(text)
         self._foreign = foreign
         self._anchors: dict[str, tuple[Any, int]] = {}
-        """Name -> value, and how many values it holds."""
+        """Name -> value, and the number of values inside it."""
         self._values = 0
         self._written: dict[Where, Written] = {}
         self._twice: list[tuple[Where, int]] = []
@@ -159,7 +161,7 @@ class _Reader:
 
     def _count(self, event: yaml.Event, values: int) -> None:
         self._values += values
-        if self._values > MAX_VALUES:  # ten lines of aliases can make a billion
+        if self._values > MAX_VALUES:  # ten lines of aliases can expand to a billion
             raise _Refused(event, f"has more than {MAX_VALUES:,} values; write less")
 
     def _alias(self, event: yaml.AliasEvent) -> Any:
@@ -172,7 +174,7 @@ class _Reader:
         return value
 
     def _tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> str | None:
-        """Return an explicit tag of the core schema; None if the value says itself what it is."""
+        """Return an explicit tag of the core schema, or None."""
         if isinstance(event, yaml.ScalarEvent):
             allowed: tuple[str, ...] = (*_SCALARS, "str")
         else:
@@ -217,11 +219,11 @@ class _Reader:
             self._written[below] = Written(line, None)
             content[key.value] = self._value(below)
         self._events.get_event()
-        return _merged(content) if self._foreign else content
+        return _merge(content) if self._foreign else content
 
 
-def _merged(content: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what YAML 1.1's merge key names; a key of the mapping's own goes first, then the earlier mapping's."""
+def _merge(content: dict[str, Any]) -> dict[str, Any]:
+    """Resolve YAML 1.1's merge key `<<`. The mapping's own keys win, then those of earlier mappings."""
     named = content.get("<<")
     mappings = named if isinstance(named, list) else [named]
     if not all(isinstance(mapping, dict) for mapping in mappings):
@@ -233,7 +235,7 @@ def _merged(content: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts texts in quotes that either schema would read as something else."""
+    """Dumper that quotes text which YAML 1.1 or 1.2 would read as another type."""
 
 
 for _name, (_pattern, _) in _SCALARS.items():

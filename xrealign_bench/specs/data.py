@@ -1,4 +1,4 @@
-"""Where data come from: a Hub data set (or a local folder in its layout), or the package's own generator."""
+"""Data sources (Hub data set, local folder in Hub layout, or the embedded generator) and parallel corpora."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)
 
 
 class HubData(Spec):
-    """A data set by Hub id; with a data root, the folder of that name below it."""
+    """Data set on the Hub, or the folder of that name below the data root."""
 
     kind: Literal["hub"] = "hub"
     dataset: HubId
     revision: Revision | None = None
-    """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+    """Branch, tag or commit on the Hub; resolved to a commit, which is recorded."""
 
 
 class EmbeddedData(Spec):
@@ -42,7 +42,7 @@ DataSource = Annotated[HubData | EmbeddedData, Field(discriminator="kind")]
 
 
 class Corpus(Spec):
-    """A parallel corpus, and the lexicons that go with it."""
+    """Parallel corpus with its lexicons."""
 
     name: Name
     title: Title
@@ -50,15 +50,15 @@ class Corpus(Spec):
     licence: Title
     source: DataSource
     config: DataName | None = "default"
-    """A corpus with one column a language has one config; `{source}-{target}` is filled in for one config a pair."""
+    """One config if each language is a column, or a pattern such as `{source}-{target}` if each pair has a config."""
     split: DataName = "train"
     columns: NamesByLanguage = {}
-    """Language -> column with its sentences (plain text). Empty for embedded data."""
+    """Language -> column with its sentences as plain text. Empty for embedded data."""
     codes: NamesByLanguage = {}
-    """Language -> what the corpus calls it in configs and translations; empty: by our codes."""
+    """Language -> its code in this corpus, where that differs from the inventory's code."""
     pairs: Examples | None = None
-    """The first so many pairs of each language; null: all."""
+    """Use only the first pairs of each language, this many; null: all."""
     lexicons: Folder | None = None
-    """Folder below the data root with MUSE files `{source}-{target}.txt`; for embedded data the word `embedded`."""
+    """Folder below the data root with MUSE files `{source}-{target}.txt`; `embedded` for embedded data."""
     lexicons_url: Url | None = None
-    """Where `fetch` gets them without a data root; `{source}` and `{target}` are filled in."""
+    """Download address for `fetch` without a data root, with `{source}` and `{target}`."""

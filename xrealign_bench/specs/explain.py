@@ -1,4 +1,4 @@
-"""Say in words what pydantic found wrong: one message a field, with what is allowed there."""
+"""Turn pydantic's validation errors into messages: one per field, with the allowed values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from xrealign_bench.specs.core_schema import Where, Written, core_value
 def explain(
     error: ValidationError, model: type[BaseModel], written: Mapping[Where, Written]
 ) -> dict[Where, Callable[[], str]]:
-    """Return, for each field that is wrong, what says why: there may be too many to say all.
+    """Return a function per invalid field that makes its message, since there may be too many to make all.
 
-    Where all branches of a union fail, the one that got deepest into the value counts.
+    If all branches of a union fail, only the error deepest inside the value is reported.
     """
     messages: dict[Where, Callable[[], str]] = {}
     for problem in error.errors(include_url=False):
@@ -33,12 +33,12 @@ def explain(
 
 
 def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Where, Any]:
-    """Pydantic's location without its names for a union's branches, and the type that is expected there."""
+    """Return the field's path, without pydantic's names for branches of a union, and the type expected there."""
     where: Where = ()
     expected: Any = model
     for position, part in enumerate(location):
         options = [option for option in _options(expected) if option is not types.NoneType]
-        if len(options) > 1:  # `part` names a branch; only lists and tagged models go on below it
+        if len(options) > 1:  # `part` names a branch; only lists and tagged models have fields below it
             below = [option for option in options if _is_branch(_bare(option), str(part))]
             expected = below[0] if below else expected
             continue
@@ -57,22 +57,22 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Whe
 
 
 def _message(problem: dict[str, Any], expected: Any, written: Written | None) -> str:
-    kind, given = problem["type"], problem["input"]
-    if kind in ("missing", "union_tag_not_found"):
+    error_type, given = problem["type"], problem["input"]
+    if error_type in ("missing", "union_tag_not_found"):
         return "is required and missing"
-    if kind == "value_error":
+    if error_type == "value_error":
         return str(problem["msg"]).removeprefix("Value error, ")
-    if kind in ("extra_forbidden", "invalid_key"):
+    if error_type in ("extra_forbidden", "invalid_key"):
         fields = list(expected.model_fields)
         return f"no such field; {_nearest(str(problem['loc'][-1]), fields)}allowed: {', '.join(fields)}"
-    if kind == "union_tag_invalid":
+    if error_type == "union_tag_invalid":
         given = problem["ctx"]["tag"]
         expected = Literal[tuple(tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(","))]
     if isinstance(given, (list, dict)):
         name = f"a {'list' if isinstance(given, list) else 'mapping'} of {len(given)}"
     else:
         name = f"'{shown(written.text if written and written.text is not None else given)}'"
-    if kind == "string_type" and name.startswith("'") and given is not None:
+    if error_type == "string_type" and name.startswith("'") and given is not None:
         return f"{name} is read as {_yaml_type(given)}; put it in quotes"
     bare = {_bare(option) for option in _options(expected)}
     if isinstance(given, str) and str not in bare and type(core_value(given)) in bare & {bool, int, float}:
@@ -82,7 +82,7 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
 
 
 def describe(expected: Any) -> str:
-    """What a type allows, in words.
+    """Describe the values that a type allows.
 
     >>> from xrealign_bench.specs.recipe import Schedule
     >>> print(describe(Schedule.model_fields["steps"].annotation))
@@ -133,7 +133,7 @@ def _bare(expected: Any) -> Any:
 
 
 def _options(expected: Any) -> list[Any]:
-    """The members of a union, those of its members included; of anything else, itself."""
+    """Return the members of a (nested) union; for any other type, the type itself."""
     bare = _bare(expected)
     if get_origin(bare) in (Union, types.UnionType):
         return [option for member in get_args(bare) for option in _options(member)]
@@ -149,21 +149,23 @@ def _is_model(bare: Any) -> bool:
 
 
 def _is_branch(bare: Any, name: str) -> bool:
-    """Is `name` what pydantic calls this member of a union: `list[...]` or `dict[...]`, or the tag of a tagged model,
-    which is the value of a field or the name of one?"""
+    """Return whether `name` is pydantic's name for this member of a union.
+
+    That is `list[...]` or `dict[...]`, or the tag of a tagged model, which is the name or value of a field.
+    """
     if _is_model(bare):
         return name in bare.model_fields or any(name in _literals(f.annotation) for f in bare.model_fields.values())
     return get_origin(bare) in (list, dict) and name.startswith(f"{get_origin(bare).__name__}[")
 
 
 def _form(option: Any) -> str | None:
-    """The words in which a type says what it allows, such as those of a pattern."""
+    """Return a type's own description of its values, such as that of a pattern."""
     metadata = get_args(option)[1:] if get_origin(option) is Annotated else ()
     return next((meta.description for meta in metadata if isinstance(meta, FieldInfo) and meta.description), None)
 
 
 def _limits(option: Any) -> list[str]:
-    """` above 0` and the like, from the constraints of an Annotated type."""
+    """Return phrases such as ` above 0` from the constraints of an Annotated type."""
     found = []
     for meta in get_args(option)[1:] if get_origin(option) is Annotated else ():
         for constraint in meta.metadata if isinstance(meta, FieldInfo) else [meta]:
@@ -181,4 +183,4 @@ _LIMITS = {
     "min_length": " of at least",
     "max_length": ", at most",
 }
-"""Names of the constraints' attributes in annotated_types."""
+"""Attribute of a constraint in annotated_types -> words."""

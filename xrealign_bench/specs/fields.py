@@ -1,7 +1,6 @@
-"""Types of fields: texts that are shown as they are read, and numbers within bounds.
+"""Field types: visible text of limited length, and bounded numbers.
 
-What others write ends up in tables, spreadsheets, pages and file names, so every text says what it may hold and how
-long it may be, and every number how large.
+Submitted values end up in tables, spreadsheets, web pages and file names, so each type limits characters and size.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from xrealign_bench.errors import is_visible, shown
 
 HTML = re.compile(r"<\s*[/!?a-zA-Z]")
 FORMULA = ("=", "+", "-", "@")
-"""How a cell begins that a spreadsheet computes."""
+"""First characters of a spreadsheet formula."""
 _JOINERS = "\u200c\u200d"
-"""Zero-width, and part of how Persian and many Indic languages are spelt."""
+"""Zero-width joiners, which Persian and many Indic languages need."""
 
 
 def _check_plain(text: str, allowed: str = "") -> str:
@@ -27,7 +26,7 @@ def _check_plain(text: str, allowed: str = "") -> str:
     if text and not text.strip():
         raise ValueError("is blank; write something or leave the field out")
     if markup := HTML.search(text):
-        raise ValueError(f"has HTML in it ('{shown(text[markup.start() :])}'); write it without")
+        raise ValueError(f"has HTML in it ('{shown(text[markup.start() :])}'); remove the markup")
     return text
 
 
@@ -60,15 +59,15 @@ Name = Annotated[
         max_length=80,
     ),
 ]
-"""Name of a recipe, task, suite, corpus or aligner: also a file name."""
+"""Name of a recipe, task, suite, corpus or aligner; also its file name."""
 Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_shown)]
-"""One line that people read: no HTML, no spreadsheet formula, nothing invisible."""
+"""One line of visible text without HTML or spreadsheet formulas."""
 Sentence = Annotated[str, Field(max_length=500), AfterValidator(_check_shown)]
-"""A longer `Title`, such as a description, citation or licence; may be empty."""
+"""Longer `Title`, such as a description or citation; may be empty."""
 DataName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_plain)]
-"""What a data set calls a config, split, column or label: one line, no HTML, nothing invisible."""
+"""Name of a config, split, column or label in a data set: one line of visible text without HTML."""
 ModelText = Annotated[str, Field(max_length=2000), AfterValidator(_check_read_by_models)]
-"""Text that a model reads, such as a prompt: lines, tabs and zero-width joiners are allowed; may be empty."""
+"""Model input such as a prompt: line breaks, tabs and zero-width joiners are allowed; may be empty."""
 LanguageCode = Annotated[
     str,
     Field(
@@ -76,7 +75,7 @@ LanguageCode = Annotated[
         pattern=r"^[A-Za-z][A-Za-z0-9]{1,2}([_-][A-Za-z0-9]{2,8}){0,3}$",
     ),
 ]
-"""Form of a language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`); the inventory says whether it is known."""
+"""Well-formed language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`), not checked against the inventory."""
 HubId = Annotated[
     str,
     Field(
@@ -84,7 +83,7 @@ HubId = Annotated[
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$",
     ),
 ]
-"""Data set or model on the Hub, `owner/name`: also a folder below a data root."""
+"""Data set or model on the Hub, `owner/name`; also its folder below a data root."""
 Revision = Annotated[
     str, Field(description="a branch, tag or commit", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$", max_length=200)
 ]
@@ -106,28 +105,28 @@ Folder = Annotated[
         max_length=200,
     ),
 ]
-"""Path of a folder below another one: it never leads out of it."""
+"""Relative path of a folder, without `..`."""
 Commit = Annotated[str, Field(description="a whole commit, 40 digits and letters a to f", pattern="^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(description="a sha256, 64 digits and letters a to f", pattern="^[0-9a-f]{64}$")]
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""Whole number that every reader of JSON reads exactly."""
+"""Integer that every JSON reader represents exactly."""
 Examples = Annotated[int, Field(gt=0, le=10**9)]
 Steps = Annotated[int, Field(gt=0, le=10**7)]
 """Optimiser steps."""
 BatchSize = Annotated[int, Field(gt=0, le=10**5)]
 SequenceLength = Annotated[int, Field(gt=2, le=10**6)]
-"""Sub-words, special ones included."""
+"""Sub-words, including special tokens."""
 BlockNumber = Annotated[int, Field(ge=0, le=10**4)]
 """A transformer block, from 0 at the bottom."""
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-"""What NumPy and PyTorch both take."""
+"""Seed that both NumPy and PyTorch accept."""
 Share = Annotated[float, Field(ge=0, le=1)]
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 Weight = Annotated[float, Field(gt=0, le=10**6)]
 """Factor of a loss."""
 
 Day = Annotated[date, BeforeValidator(_parse_date)]
-"""In JSON as ISO 8601; strict models take no text for a date otherwise."""
+"""Date, in JSON as ISO 8601 text, which strict models would otherwise refuse."""
 Moment = Annotated[datetime, BeforeValidator(_parse_time)]
-"""In JSON as ISO 8601."""
+"""Date and time, in JSON as ISO 8601 text."""

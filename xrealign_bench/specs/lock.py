@@ -1,4 +1,4 @@
-"""A suite's lock: which data it is about, one entry a split that it reads. It lies beside the suite."""
+"""Lock file of a suite: checksums of its data, one entry per split. It is stored next to the suite."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ Key = tuple[str, str, str]
 
 
 class LockedSplit(Spec):
+    """Commit and checksum of one split."""
+
     dataset: HubId
     config: DataName
     split: DataName
     revision: Commit | None
-    """The commit on the Hub; null: not pinned yet."""
+    """Commit on the Hub; null: not pinned yet."""
     sha256: Sha256 | None
-    """Of the content at that commit, or, without one, of the copy that the suite was measured on; null: not known."""
+    """Checksum of the content at that commit or, without a commit, of the copy that the suite was measured on; null:
+    unknown."""
 
     @property
     def key(self) -> Key:
@@ -30,7 +33,7 @@ class LockedSplit(Spec):
 
 
 class LockedGold(Spec):
-    """What a task's test data of one language say: the rows that are read, and their gold labels."""
+    """Number and checksum of a task's test examples and gold labels in one language."""
 
     task: Name
     language: LanguageCode
@@ -40,13 +43,15 @@ class LockedGold(Spec):
 
 
 class Lock(Spec):
+    """All splits that a suite reads, and the gold labels of its tasks."""
+
     splits: Annotated[list[LockedSplit], Field(min_length=1, max_length=100_000)]
     gold: Annotated[list[LockedGold], Field(max_length=100_000)] | None = None
-    """Null: the data were never read by who wrote the lock, so gold labels of results can't be checked."""
+    """Null: the lock was written without reading the data, so gold labels of results can't be checked."""
 
     @property
     def revisions(self) -> dict[str, str | None]:
-        """Data set -> its one commit, or None where it has a placeholder."""
+        """Data set -> its commit, or None if it is not pinned."""
         return {split.dataset: split.revision for split in self.splits}
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A recipe: what is done to a checkpoint before it is fine-tuned. The only thing that a submission varies."""
+"""Recipe: how a checkpoint is realigned before fine-tuning. Submissions vary nothing else."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=100
 _SLICE = r"-?[0-9]{0,4}:-?[0-9]{0,4}(:[1-9][0-9]{0,3})?"
 
 
-def _set(spec: Spec, *fields: str) -> list[str]:
-    """Those of the fields that are not at their default."""
+def _changed(spec: Spec, *fields: str) -> list[str]:
+    """Return the fields that differ from their default."""
     return [name for name in fields if getattr(spec, name) != type(spec).model_fields[name].default]
 
 
 class Freeze(Spec):
-    """Which parameters stay as they are during realignment. Fine-tuning always trains everything."""
+    """Parameters frozen during realignment. Fine-tuning always trains all parameters."""
 
     blocks: BlockSelection = "none"
-    """A name of `NamedBlocks`, a list of block numbers from 0 at the bottom, or a slice such as "::2"."""
+    """A name, a list of block numbers (0 is the bottom block), or a slice such as "::2"."""
     embeddings: bool = False
     train_only: Literal["layer_norms", "biases"] | None = None
-    """Of what is left, train no more than the norms' weights and biases, or than all biases (BitFit, Ben Zaken et al.,
-    ACL 2022); null: everything."""
+    """Train only layer norms, or only biases (BitFit, Ben Zaken et al., ACL 2022), of what is not frozen; null: train
+    all of it."""
 
     @field_validator("blocks")
     @classmethod
@@ -52,66 +52,68 @@ class Freeze(Spec):
         named = get_args(NamedBlocks)
         if isinstance(blocks, str) and blocks not in named and not re.fullmatch(_SLICE, blocks):
             raise ValueError(
-                f"'{shown(blocks)}' is no selection of blocks; write {', '.join(named)}, a list, or a slice like '::2'"
+                f"'{shown(blocks)}' is not a selection of blocks; "
+                f"write {', '.join(named)}, a list, or a slice like '::2'"
             )
         return blocks
 
 
 class Regularisation(Spec):
-    """A pull of what the model makes of source sentences towards what the initial model makes of them.
+    """Penalty on drift of the source language's hidden states from those of the initial model.
 
-    Cao et al. (2020, section 3) add the squared L2 distance between the hidden states of the source language and those
-    of the initial model, so that the target languages move and the source stays. As in the code of Gaschi et al.
-    (2023) it is the mean over sub-words and dimensions of the layer that the loss sits on; padding is left out here.
+    Cao et al. (2020, section 3) add their squared L2 distance, so that target languages move towards the source. As in
+    the code of Gaschi et al. (2023), it is the mean over sub-words (here without padding) and dimensions of the layer
+    that the loss is computed on.
     """
 
     weight: Weight
-    """1 in that code, where it went with a squared loss on words rather than a contrastive one."""
+    """Factor of the penalty. That code uses 1, with a squared loss on words instead of a contrastive one."""
 
 
 class Objective(Spec):
-    """The contrastive loss (AlignFreeze, section 3.1; its released code for what the text leaves open)."""
+    """Contrastive loss (AlignFreeze, section 3.1; details not in the text follow its released code)."""
 
     temperature: Annotated[float, Field(gt=0, le=1000)] = 0.1
     layer: Literal["last", "penultimate"] | BlockNumber = "penultimate"
-    """Whose output the loss sits on: a name, or a block's number from 0 at the bottom."""
+    """Block whose output the loss is computed on: a name, or a number (0 is the bottom block)."""
     pooling: Literal["first_subword", "mean"] = "first_subword"
-    """How the sub-words of a word become one vector (`word_contrastive`)."""
+    """Pooling of a word's sub-words (`word_contrastive`)."""
     projection: Annotated[int, Field(gt=0, le=10**5)] | None = 128
-    """Output size of the throw-away head Linear(H,H)-ReLU-Linear(H,size); null: no head."""
+    """Output size of the projection head Linear(H,H)-ReLU-Linear(H,size), which is discarded afterwards; null: no
+    head."""
     negatives: Literal["both_languages", "other_language"] = "both_languages"
-    """Candidates of an anchor: all words (sentences) of the batch ("strong"), or only those of the other side."""
+    """Candidates for each anchor: all words (sentences) of the batch, or only those of the other language."""
     sentence_pooling: Literal["mean", "as_run"] = "mean"
-    """How the sub-words of a sentence become one vector (`sentence_contrastive`): the mean of all, or, as the released
-    code ran, of as many as the sentence has words, from the first position."""
+    """Pooling of a sentence's sub-words (`sentence_contrastive`): the mean of all, or, as in the released code, of the
+    first n, where n is the number of words."""
     regularisation: Regularisation | None = None
 
 
 class PublishedSubset(Spec):
-    """The languages that a study realigned, by the name that `xrealign-bench languages subsets` shows."""
+    """Language subset of a published study, by its name in `xrealign-bench languages subsets`."""
 
     subset: DataName
 
 
 class SelectedLanguages(Spec):
-    """n of the suite's targets that the corpus has, chosen as by `xrealign-bench languages select`."""
+    """Selection of n target languages that the corpus covers, as by `xrealign-bench languages select`."""
 
     select: Literal["uriel", "family", "script", "random"]
     n: Annotated[int, Field(gt=0, le=1000)]
     anchor_source: bool = True
-    """The suite's source language is put in the set first: it counts among the distances, not in n."""
+    """Count distances to the source language too; it is not one of the n."""
     seed: Seed = 0
-    """Of a random draw; not that of training."""
+    """Seed of `select: random`; independent of training."""
 
     @model_validator(mode="after")
-    def _nothing_without_effect(self) -> SelectedLanguages:
+    def _settings_have_effect(self) -> SelectedLanguages:
         idle = "anchor_source" if self.select == "random" else "seed"
         if getattr(self, idle) != type(self).model_fields[idle].default:
-            raise ValueError(f"{idle} has no effect where the languages are selected by '{self.select}'; remove it")
+            raise ValueError(f"{idle} has no effect if languages are selected by '{self.select}'; remove it")
         return self
 
 
-def _way_of_naming(languages: Any) -> str:
+def _languages_tag(languages: Any) -> str:
     if isinstance(languages, PublishedSubset) or (isinstance(languages, dict) and "subset" in languages):
         return "subset"
     if isinstance(languages, SelectedLanguages | dict):
@@ -124,91 +126,94 @@ RealignedLanguages = Annotated[
     | Annotated[list[LanguageCode], Field(min_length=1, max_length=1000), Tag("list[str]")]
     | Annotated[PublishedSubset, Tag("subset")]
     | Annotated[SelectedLanguages, Tag("select")],
-    Discriminator(_way_of_naming),
+    Discriminator(_languages_tag),
 ]
 
 
 class Parallel(Spec):
-    """The translated text that realignment reads."""
+    """Parallel text used in realignment."""
 
     corpus: Name | None = None
-    """Null: the suite's own corpus."""
+    """Null: the suite's corpus."""
     languages: RealignedLanguages = "suite_targets"
-    """All targets of the suite, codes, `{subset: NAME}`, or `{select: uriel, n: 10}` of the suite's targets."""
+    """All targets of the suite, a list of codes, `{subset: NAME}`, or `{select: uriel, n: 10}`."""
     mixing: Literal["round_robin", "round_robin_first_exhausted", "uniform"] = "round_robin"
-    """`round_robin`: each pair of a batch is of another language, in turn; a language that is used up starts again.
-    `round_robin_first_exhausted`: all languages start again as soon as one is used up, with the same pairs, as the
-    released code ran. `uniform`: each pair is of a language drawn anew."""
+    """`round_robin`: languages take turns, pair by pair; one that runs out of pairs starts over.
+    `round_robin_first_exhausted`: all languages start over as soon as one runs out, with the same pairs, as in the
+    released code. `uniform`: each pair's language is drawn at random."""
 
 
 class Schedule(Spec):
-    """How realignment is trained. `match_finetuning` takes the value that the suite fixes for fine-tuning."""
+    """Training schedule of realignment. `match_finetuning` uses the suite's value for fine-tuning."""
 
     when: Literal["before", "during"] = "before"
-    """`during`: jointly, one batch of pairs beside each batch of fine-tuning, the losses added; steps, learning rate
-    and its schedule are then those of fine-tuning."""
+    """`before` fine-tuning, or `during` it: jointly, adding the loss of one batch of pairs at each step. Steps,
+    learning rate and its schedule are then those of fine-tuning."""
     steps: Literal["match_finetuning"] | Steps = "match_finetuning"
     batch_size: BatchSize = 16
-    """Translated pairs a step."""
+    """Translation pairs per step."""
     max_length: Literal["match_finetuning"] | SequenceLength = "match_finetuning"
-    """Sub-words a sentence, special ones included; matched to the suite, whatever windows one of its tasks needs."""
+    """Sub-words per sentence, including special tokens. `match_finetuning`: the suite's value, not that of one task."""
     learning_rate: Literal["match_finetuning"] | LearningRate = "match_finetuning"
     lr_schedule: Literal["constant", "linear"] = "constant"
     weight: Weight = 1.0
-    """Of the realignment loss where it is added to that of fine-tuning (`during`)."""
+    """Factor of the realignment loss when it is added to the fine-tuning loss (`during`)."""
 
     @model_validator(mode="after")
-    def _nothing_idle(self) -> Schedule:
+    def _settings_have_effect(self) -> Schedule:
         if self.when == "during":
-            if idle := _set(self, "steps", "learning_rate", "lr_schedule"):
+            if idle := _changed(self, "steps", "learning_rate", "lr_schedule"):
                 raise ValueError(f"when 'during' takes {', '.join(idle)} from fine-tuning; remove what is set here")
-        elif _set(self, "weight"):
-            raise ValueError("weight has an effect with when 'during' only, where two losses are added; remove it")
+        elif _changed(self, "weight"):
+            raise ValueError("weight has an effect only with when 'during', where two losses are added; remove it")
         return self
 
 
 class Adapter(Spec):
-    """A low-rank addition to every linear layer (LoRA, Hu et al., ICLR 2022), which is realigned in place of the
-    weights and then added to them. Fine-tuning trains everything, as it always does."""
+    """LoRA adapter on every linear layer (Hu et al., ICLR 2022).
+
+    Realignment trains the adapter instead of the weights and merges it into them. Fine-tuning trains all parameters.
+    """
 
     kind: Literal["lora"] = "lora"
     r: Annotated[int, Field(gt=0, le=10**4)] = 16
-    """Its rank."""
+    """Rank."""
     alpha: Annotated[int, Field(gt=0, le=10**5)] = 32
-    """What is added is scaled by alpha / r."""
+    """The update is scaled by alpha / r."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Recipe(Spec):
-    """One row of the leaderboard: a way to realign, for any checkpoint and any suite."""
+    """One row of the leaderboard: a realignment method and its settings, for any checkpoint and suite."""
 
     name: Name
     title: Title
     description: Sentence = ""
     citation: Sentence = ""
     initialisation: Literal["checkpoint", "random"] = "checkpoint"
-    """`random` throws the checkpoint's weights away: a control."""
+    """`random` discards the checkpoint's weights, as a control."""
     attention: Literal["own", "bidirectional"] = "own"
-    """Of a decoder, in realignment and fine-tuning: each token sees those to its left, or all."""
+    """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
     method: Literal["none", "word_contrastive", "sentence_contrastive"] = "none"
-    """What is brought together: nothing, words that translate one another, or sentences and their translations."""
+    """Contrast nothing, aligned words, or sentences and their translations."""
     aligner: Name | None = None
-    """Which words translate which: lexicon, eflomal, similarity, gold; null: the suite's own aligner, and none where
-    sentences are contrasted."""
+    """Word aligner: lexicon, eflomal, similarity or gold; null: the suite's aligner, or none for
+    `sentence_contrastive`."""
     freeze: Freeze = Freeze()
     adapter: Adapter | None = None
-    """What is realigned in place of the encoder's own weights; in frozen blocks it is not. Null: the weights."""
+    """Train this adapter in the blocks that are not frozen; null: train the weights themselves."""
     objective: Objective = Objective()
     parallel: Parallel = Parallel()
     schedule: Schedule = Schedule()
 
     @property
     def realigns(self) -> bool:
+        """Whether the recipe realigns at all."""
         return self.method != "none"
 
     @model_validator(mode="after")
-    def _nothing_without_method(self) -> Recipe:
-        idle = _set(self, "aligner", "freeze", "adapter", "objective", "parallel", "schedule")
+    def _baseline_sets_nothing(self) -> Recipe:
+        idle = _changed(self, "aligner", "freeze", "adapter", "objective", "parallel", "schedule")
         if not self.realigns and idle:
             raise ValueError(f"method 'none' realigns nothing, so {', '.join(idle)} would have no effect; remove them")
         return self
@@ -220,25 +225,25 @@ class Recipe(Spec):
                 "an adapter is realigned before fine-tuning, which trains everything; remove adapter or schedule.when"
             )
         if self.adapter is not None and self.initialisation == "random":
-            raise ValueError("an adapter stands beside the checkpoint's weights; remove adapter or initialisation")
+            raise ValueError("an adapter is added to the checkpoint's weights; remove adapter or initialisation")
         if self.adapter is not None and self.freeze.train_only is not None:
             raise ValueError("an adapter has neither norms nor biases, so freeze.train_only leaves nothing; remove one")
         return self
 
     @model_validator(mode="after")
-    def _nothing_of_another_method(self) -> Recipe:
+    def _settings_fit_method(self) -> Recipe:
         if self.method == "sentence_contrastive":
             if self.aligner is not None:
                 raise ValueError(
                     f"method 'sentence_contrastive' contrasts whole sentences, so aligner '{self.aligner}' would have "
                     "no effect; remove it"
                 )
-            if _set(self.objective, "pooling"):
+            if _changed(self.objective, "pooling"):
                 raise ValueError(
                     "method 'sentence_contrastive' has no words, so objective.pooling would have no effect; remove it "
                     "(objective.sentence_pooling is for sentences)"
                 )
-        elif _set(self.objective, "sentence_pooling"):
+        elif _changed(self.objective, "sentence_pooling"):
             raise ValueError(
                 f"method '{self.method}' has no sentence vectors, so objective.sentence_pooling would have no effect; "
                 "remove it (objective.pooling is for words)"

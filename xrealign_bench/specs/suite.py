@@ -1,4 +1,4 @@
-"""A suite: everything that is held fixed, so that recipes can be compared. Results of two versions never meet."""
+"""Suite: everything held fixed when recipes are compared. Results of different versions are never mixed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Finetuning(Spec):
     steps: Steps
     batch_size: BatchSize = 32
     max_length: SequenceLength = 96
-    """Sub-words of a window, special ones included; longer sentences are read in several windows."""
+    """Sub-words per window, including special tokens; longer sentences are split into several windows."""
     learning_rate: Annotated[dict[ModelType, LearningRate], Field(min_length=1, max_length=100)]
-    """Model type (of the checkpoint's config.json) -> learning rate; `default` is required."""
+    """Model type in the checkpoint's config.json -> learning rate; `default` is required."""
     lr_schedule: Literal["constant", "linear"] = "linear"
     warmup: Warmup = 0.1
-    """Share of the steps."""
+    """Share of the steps used for learning-rate warm-up."""
 
     @model_validator(mode="after")
     def _has_default(self) -> Finetuning:
@@ -56,7 +56,7 @@ class Finetuning(Spec):
 
 
 class FinetuningChange(Spec):
-    """What one task of a suite does otherwise than the suite's `finetuning`; null: the same."""
+    """Settings of one task that differ from the suite's `finetuning`; null: the same."""
 
     steps: Steps | None = None
     batch_size: BatchSize | None = None
@@ -67,7 +67,7 @@ class FinetuningChange(Spec):
 
 
 class Bands(Spec):
-    """Typological distance to the source language, cut at frozen terciles of the suite's targets."""
+    """Bands of typological distance to the source language, cut at terciles of the suite's targets."""
 
     distance: DistanceKind = "featural"
     cuts: Annotated[tuple[Share, Share], Field(strict=False)]
@@ -81,20 +81,22 @@ class Bands(Spec):
 
 
 class SuiteParallel(Spec):
-    """What a recipe realigns on unless it says otherwise."""
+    """Corpus and aligner for recipes that name none."""
 
     corpus: Name
     aligner: Name
     other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
-    """Corpus -> languages that are read from it instead."""
+    """Corpus -> languages read from it instead."""
 
     @property
     def corpora(self) -> list[str]:
-        """The names of all of them."""
+        """Names of all corpora."""
         return [self.corpus, *self.other_corpora]
 
 
 class Suite(Spec):
+    """Tasks, languages, seeds and training settings under which recipes are compared."""
+
     name: Name
     version: str = Field(description='two numbers in quotes, "1.0"', pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")
     title: Title
@@ -106,36 +108,36 @@ class Suite(Spec):
     finetuning: Finetuning
     finetuning_by_task: Annotated[dict[Name, FinetuningChange], Field(max_length=100)] = {}
     realignment_matches: Literal["task", "suite"] = "task"
-    """Whose steps and learning rate a recipe takes that matches fine-tuning: each task's own (AlignFreeze), or those of
-    `finetuning` whatever a task changes, so that one realignment serves all tasks."""
+    """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
+    `finetuning`, so that one realignment serves all tasks."""
     test_examples: Examples | None = None
-    """At most so many test examples a language of every task, evenly spread over the data, whatever the task allows;
-    null: as the tasks say."""
+    """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], Annotated[list[JoshiClass], Field(max_length=6)]] = {
         "high": [4, 5],
         "medium": [3],
         "low": [0, 1, 2],
     }
-    """Joshi et al. (2020) classes."""
+    """Resource tier -> Joshi et al. (2020) classes."""
     bands: Bands
     checkpoint: DataName | None = None
-    """The checkpoint that is evaluated when none is named."""
+    """Default checkpoint of `evaluate`."""
     controls: Annotated[list[Name], Field(max_length=100)] = []
-    """Recipes that belong on the suite's board whatever is submitted."""
+    """Recipes that the suite's board always shows."""
 
     @property
     def id(self) -> str:
+        """Name and version, such as `demo-1.1`."""
         return f"{self.name}-{self.version}"
 
     def finetuning_of(self, task: str) -> Finetuning:
-        """The suite's fine-tuning with the task's own changes."""
+        """Return the fine-tuning settings of one task."""
         change = self.finetuning_by_task.get(task)
         changed = {} if change is None else change.model_dump(exclude_none=True)
         return Finetuning.model_validate(self.finetuning.model_dump() | changed)
 
     def capped(self, task: Task) -> Task:
-        """Return a task with no more test examples than the suite allows."""
+        """Return the task with the suite's limit on test examples applied."""
         sizes = [size for size in (task.test_examples, self.test_examples) if size is not None]
         return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
@@ -148,7 +150,7 @@ class Suite(Spec):
                 raise ValueError(f"{field} names {', '.join(twice)} more than once")
         foreign = [name for name in self.finetuning_by_task if name not in self.tasks]
         if foreign:
-            raise ValueError(f"finetuning_by_task names {', '.join(foreign)}, which is none of the suite's tasks")
+            raise ValueError(f"finetuning_by_task names {', '.join(foreign)}, which is not a task of the suite")
         if self.source_language in self.target_languages:
             raise ValueError(
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"
@@ -157,10 +159,10 @@ class Suite(Spec):
 
 
 def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
-    """Return the suite's seeds that are asked for, in its order, or fresh ones, sorted; all of the suite's if none is.
+    """Return the requested seeds: some of the suite's, in its order, or new ones, sorted. Without a request, all seeds.
 
     Raises:
-        UserError: some of them are the suite's and some are not, one comes twice, or one is out of range.
+        UserError: suite seeds and new seeds are mixed, a seed is repeated, or a seed is out of range.
     """
     fresh = [seed for seed in asked if seed not in known]
     if not fresh:
@@ -179,10 +181,10 @@ def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
 
 
 def chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
-    """Those of a suite's tasks, languages or seeds that are asked for, in its order; all where none is named.
+    """Return the requested tasks, languages or seeds in the suite's order. Without a request, all of them.
 
     Raises:
-        UserError: one is not the suite's.
+        UserError: the suite does not have one of them.
     """
     for name in asked:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Read specs from YAML, and say everything that is wrong with a file at once: file, line, field, remedy."""
+"""Read specs from YAML and report all problems of a file at once, each with line, field and remedy."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FOLDERS: dict[type[BaseModel], str] = {
 }
 
 LARGEST_FILE = 2**20
-"""Bytes: twenty times the largest shipped one, a lock."""
+"""Bytes; twenty times the largest shipped file, a lock."""
 
 
 def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     """Read one YAML file as `model`.
 
     Raises:
-        UserError: the file can't be read or parsed, or breaks the model; every problem stands on its own line
-            as `file:line: field: what is wrong`.
+        UserError: the file can't be read or parsed, or does not fit the model. The message has one line per problem,
+            `file:line: field: what is wrong`.
     """
     content, written, twice = _read(path)
     problems: list[tuple[int, Where, Callable[[], str]]]
@@ -56,7 +56,7 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
 
 
 def fields_of(path: Path) -> dict[str, Any]:
-    """Return the fields of a spec of any kind, unchecked.
+    """Read the fields of a spec without validating them.
 
     Raises:
         UserError: the file can't be read or parsed, or is not a mapping.
@@ -66,22 +66,22 @@ def fields_of(path: Path) -> dict[str, Any]:
 
 
 def shipped_names(model: type[BaseModel]) -> list[str]:
-    """Names of the specs of a kind that come with the package."""
+    """Return the names of all shipped specs of this model."""
     files = shipped_folder(model).glob("*.yaml")
     return sorted(path.stem for path in files if not path.name.endswith(LOCK_SUFFIX))
 
 
 def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
-    """The shipped spec of that name, or the one in that YAML file (with a '/', or ending in .yaml or .yml).
+    """Load a shipped spec by name, or a YAML file if the argument contains a '/' or ends in .yaml or .yml.
 
     Raises:
-        UserError: there is none (with the nearest names), or it is wrong.
+        UserError: there is no such spec (with the nearest names), or it is invalid.
     """
     return load_spec(spec_file(name_or_file, model), model)
 
 
 def spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
-    """Where the spec that `find_spec` finds is written.
+    """Return the file of the spec that `find_spec` loads.
 
     Raises:
         UserError: no spec of that name is shipped.
@@ -94,10 +94,14 @@ def spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
 
 
 def find_beside(name: str, model: type[Data], suite: str) -> Data:
-    """A task or corpus of a suite (name or file): the one beside its file, else the shipped one.
+    """Load a task or corpus that a suite names: from the folder of the suite's file, else the shipped one.
+
+    Args:
+        name: name of the task or corpus.
+        suite: name or file of the suite.
 
     Raises:
-        UserError: there is none, or it is wrong.
+        UserError: there is no such spec, or it is invalid.
     """
     beside = Path(suite)
     if beside.suffix not in (".yaml", ".yml") or not (path := beside.parent / f"{name}.yaml").is_file():
@@ -105,7 +109,7 @@ def find_beside(name: str, model: type[Data], suite: str) -> Data:
         if spec.name != name:
             raise UserError(
                 f"suite {suite}: '{name}' is a file; name tasks and corpora by their name, here '{spec.name}': they "
-                "are found beside the suite"
+                "are looked up in the suite's folder"
             )
         return spec
     spec = load_spec(path, model)
@@ -115,13 +119,13 @@ def find_beside(name: str, model: type[Data], suite: str) -> Data:
 
 
 def entry_lines(path: Path, field: str) -> list[int]:
-    """The lines on which the entries of a list stand, in a file that loads."""
+    """Return the line of each entry of a list, in a valid file."""
     document = _read(path)
     return [document.written[(field, str(index))].line for index in range(len(document.content[field]))]
 
 
 def shipped_folder(model: type[BaseModel]) -> Path:
-    """Where the package's own YAML lies: in the wheel inside the package, in a checkout beside it."""
+    """Return the folder of shipped YAML: inside the package if installed from a wheel, next to it in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "shipped"
     return (inside if inside.is_dir() else package.parent) / FOLDERS[model]
