@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import urllib.request
 from html.parser import HTMLParser
@@ -15,8 +16,8 @@ import pytest
 from matplotlib.path import Path as Outline
 
 from tests.leaderboard.test_board import BASELINE, SCORES, entry, on_fresh_seeds
-from tests.leaderboard.test_build import NASTY, store
-from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite
+from tests.leaderboard.test_build import NASTY, store, two_tasks
+from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite, realignment
 from tests.small import command
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Entry
@@ -24,9 +25,11 @@ from xrealign_bench.leaderboard.site import build, charts
 from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.leaderboard.site.serve import serve
+from xrealign_bench.results.comparison import Gain
 from xrealign_bench.results.records import ReportedMean
 from xrealign_bench.scoring.regression import regress
 
+REPOSITORY = Path(__file__).parents[2]
 FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("use", "href"), ("form", "action")}
 
 
@@ -191,6 +194,70 @@ def test_a_page_of_a_language_has_every_checkpoint_and_recipe(site: Path) -> Non
         ("good", True, "55.0"),
         ("part", True, "70.0"),
     ]
+
+
+def site_of(root: Path, *entries: Entry) -> Path:
+    """The folder of the board of a site of these results."""
+    return build_site(store(root, *entries), root / "site")[0].parent / "toy-1.0"
+
+
+def test_gains_are_shown_once_and_only_for_rows_that_have_some(tmp_path: Path) -> None:
+    good, bare = entry("good", 0.05, 0.04, 0.06), entry("bare", 0.05, 0.04, 0.06)
+    assert bare.comparison is not None
+    none = {name: Gain(mean=None, low=None, high=None, languages=4, reason="x") for name in bare.comparison.gains}
+    bare = Entry(bare.folder, bare.result, bare.comparison.model_copy(update={"gains": none}))
+    board = site_of(tmp_path, BASELINE, good, bare)
+    page = Page(board / "checkpoints/mini/index.html")
+    gains = [row for row in page.rows if row[0] in ("good", "bare") and row[1].startswith("+")]
+    assert [row[:2] for row in gains] == [["good", "+5.0 [+4.0, +6.0]"]]
+    # One task: no row of all tasks.
+    result = Page(board / "results/mini/good.html")
+    assert not {"mean over tasks", "all tasks"} & {row[0] for row in result.rows}
+    assert ["tags", "4", "3 / 1", "0 [0, 2] / 1 [1, 3]"] in result.rows
+
+
+def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:
+    """Unclassified languages too, and those that a realignment read no pairs of."""
+    languages = [*LANGUAGES, Lang("xx", "unclassified", seen=None)]
+    result = make_result(flat(SCORES | {"xx": 0.4}), languages=languages, realignment=[realignment(1), realignment(2)])
+    page = Page(site_of(tmp_path, Entry(Path("finetune-only"), result, None)) / "results/mini/finetune-only.html")
+    shown = dict(zip(page.row("Task"), page.row("tags"), strict=True))
+    # The pairs read are those of sw; 0.8, 0.6, 0.5 and 0.4 are the others'.
+    assert (shown["Unclassified"], shown["Not realigned"]) == ("40.0", "57.5")
+    assert list(shown)[-3:] == ["Unclassified", "Not realigned", "Source"]
+
+
+def test_two_seeds_have_no_standard_deviation_on_any_page(tmp_path: Path) -> None:
+    """A reader would take ±0.0 for knowledge."""
+    scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2)}
+    board = site_of(tmp_path, Entry(Path("finetune-only"), make_result(scores), None))
+    assert not any(re.search(r"± ?\d", page.read_text()) for page in board.rglob("*.html"))
+
+
+def test_scores_by_task_say_what_they_are_over(tmp_path: Path) -> None:
+    """The second task has three languages of the low tier: too few for its score."""
+    result = two_tasks()
+    page = Page(site_of(tmp_path, Entry(Path("finetune-only"), result, None)) / "checkpoints/mini/index.html")
+    heads = [row for row in page.rows if row[:1] == ["Recipe"]]
+    scores = [row for row in page.rows if row[:1] == ["finetune-only"]]
+    assert [row[:3] for row in heads] == [
+        ["Recipe", "XRmean over high, medium, low", "All15"],
+        ["Recipe", "XRmean over high, medium", "All13"],
+    ]
+    # All of names: (5 x 60 + 5 x 40 + 3 x 90) / 13.
+    assert [row[1:6] for row in scores] == [
+        ["60.0", "60.0", "80.0", "60.0", "40.0"],
+        ["50.0", "59.2", "60.0", "40.0", "90.0"],
+    ]
+
+
+def test_reported_means_of_single_languages_are_on_the_checkpoints_page(tmp_path: Path) -> None:
+    checkpoint = "FacebookAI--xlm-roberta-base--published"
+    shutil.copytree(REPOSITORY / "leaderboard/results/lowresource-1.0" / checkpoint, tmp_path / "results" / checkpoint)
+    build_site(tmp_path / "results", tmp_path / "site")
+    (page,) = (tmp_path / "site/lowresource-1.0/checkpoints").glob("*/index.html")
+    fon = ["Fon (fon)", "MasakhaPOS", "15.24 ±1.55", "34.89", "25.72", "–", "39.75"]
+    assert fon in Page(page).rows  # up 19.65 with all 65
 
 
 def test_a_site_in_place_of_an_old_one_is_the_same_bytes(site: Path, results: Path, tmp_path: Path) -> None:

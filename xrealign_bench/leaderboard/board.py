@@ -121,12 +121,17 @@ class Row:
     result: str
     """Path of result.json, relative to the folder that the table is written to."""
     page: str
-    """Its own page, without the ending: a path relative to the same folder."""
+    """Its page on the site, without the ending: a path relative to the same folder."""
 
     @property
     def label(self) -> str:
         """The recipe's name; of a partial result its folder's, which says which part it is and how it was computed."""
         return self.folder.name if self.partial else self.recipe + self.suffix
+
+    @property
+    def result_folder(self) -> str:
+        """Folder of the stored result, relative to the folder of the board."""
+        return Path(self.result).parent.as_posix()
 
     @property
     def gains(self) -> dict[str, Gain]:

@@ -46,7 +46,9 @@ class Cell:
     order: float | None = None
     """The figure to sort by, in the unit of the text; None: it is text, or there is no figure."""
     link: str = ""
-    """The page of the board that it leads to, without its ending."""
+    """Page of the site, without its ending, relative to the board's folder."""
+    folder: str = ""
+    """Folder of a stored result, relative to the board's folder."""
     note: str = ""
     """A second line."""
 
@@ -104,7 +106,11 @@ def scores_by_task(rows: Sequence[Row], task: str) -> Table:
     names = [name for name in GROUPS if name in sizes]
     head = (Cell("XR", note=_averaged(summaries)), *(Cell(group_title(name), note=sizes[name]) for name in names))
     lines = [
-        (Cell(row.label, link=row.page), _score(each.score), *(_score(each.groups.get(name)) for name in names))
+        (
+            Cell(row.label, link=row.page, folder=row.result_folder),
+            _score(each.score),
+            *(_score(each.groups.get(name)) for name in names),
+        )
         for row, each in summaries
     ]
     return _table(("Recipe", *head), lines)
@@ -127,7 +133,7 @@ def _overview_line(row: Row) -> tuple[Cell, ...]:
     memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 2**20
     return (
         Cell(_rank(row), row.ranks[0] if row.ranks else None),
-        Cell(row.label, link=row.page, note=row.title),
+        Cell(row.label, link=row.page, folder=row.result_folder, note=row.title),
         Cell(row.trust),
         Cell(str(row.seeds), row.seeds),
         _score(row.xr),
@@ -194,7 +200,10 @@ def reported_averages(board: Board, section: Section) -> Table:
     averages = [{_over(board, mean): mean for mean in row.reported_means if not _of_one(mean)} for row in rows]
     columns = sorted({over for of_row in averages for over in of_row})
     lines = [
-        (Cell(row.label, link=row.page, note=row.title), *(_reported(of_row.get(over)) for over in columns))
+        (
+            Cell(row.label, link=row.page, folder=row.result_folder, note=row.title),
+            *(_reported(of_row.get(over)) for over in columns),
+        )
         for row, of_row in zip(rows, averages, strict=True)
     ]
     return _table(("Recipe", *columns), lines)
@@ -221,7 +230,9 @@ def reported_languages(board: Board, section: Section) -> Table:
         )
         for test_set, code in sorted({cell for row in told for cell in single[row.page]})
     ]
-    return _table(("Language", "Test set", *(Cell(row.label, link=row.page) for row in told)), lines, 2)
+    return _table(
+        ("Language", "Test set", *(Cell(row.label, link=row.page, folder=row.result_folder) for row in told)), lines, 2
+    )
 
 
 def reported_means(board: Board, row: Row) -> Table:
@@ -249,7 +260,10 @@ def gains(rows: Sequence[Row]) -> Table:
     """Recipes x groups: gains with their intervals; without recipes that lack a part of each of them."""
     rows = [row for row in rows if any(gain.mean is not None for gain in row.gains.values())]
     names = [name for name in XR_GROUPS if any(name in row.gains for row in rows)]
-    lines = [(Cell(row.label, link=row.page), *(_gain(row.gains.get(name)) for name in names)) for row in rows]
+    lines = [
+        (Cell(row.label, link=row.page, folder=row.result_folder), *(_gain(row.gains.get(name)) for name in names))
+        for row in rows
+    ]
     return _table(("Recipe", *map(group_title, names)), lines)
 
 
@@ -306,7 +320,7 @@ def languages_by_recipe(
     ]
     head = (
         Cell(BASELINE, link=baseline.page if baseline else ""),
-        *(Cell(row.label, link=row.page) for row in compared),
+        *(Cell(row.label, link=row.page, folder=row.result_folder) for row in compared),
     )
     return _table(("Language", *facts, *head), lines, 1 + len(facts))
 
@@ -602,7 +616,12 @@ def describe_language(board: Board, code: str) -> tuple[str, Facts]:
 def language_means(board: Board, code: str) -> Table:
     """What publications give of a language as means alone."""
     lines = [
-        (Cell(row.label, link=row.page), Cell(section.name), Cell(mean.test_set), _reported(mean))
+        (
+            Cell(row.label, link=row.page, folder=row.result_folder),
+            Cell(section.name),
+            Cell(mean.test_set),
+            _reported(mean),
+        )
         for section in board.sections
         for row in section.rows
         for mean in row.reported_means
@@ -621,7 +640,7 @@ def language_results(board: Board, code: str, task: str) -> Table:
                 continue
             change = next((c for c in row.changes if (c.task, c.language) == (task, code)), None)
             seen = FACTS["Seen"](row.languages[code]) if code in row.languages else Cell(NONE)
-            recipe = Cell(row.label, link=row.page)
+            recipe = Cell(row.label, link=row.page, folder=row.result_folder)
             lines.append((recipe, Cell(section.name), Cell(row.trust), seen, *_score_and_change(score, change)))
     return _table(("Recipe", "Checkpoint", "Trust", "Seen", *CHANGE), lines, 4)
 
