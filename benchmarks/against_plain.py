@@ -40,11 +40,12 @@ from xrealign_bench.pipeline.files import read_rows
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.progress import Progress
-from xrealign_bench.realignment.batches import draw_batches
-from xrealign_bench.realignment.objectives import projection_head
-from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
-from xrealign_bench.realignment.trainer import realign
-from xrealign_bench.specs import Freeze, Objective, Recipe, Schedule, find_spec
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.contrastive import projection_head
+from xrealign_bench.realignment.mixing import draw_batches
+from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
+from xrealign_bench.realignment.settings import Realignment
+from xrealign_bench.specs import Recipe, Schedule, find_spec
 from xrealign_bench.tasks import token_classification
 
 PHASES, SIDES = ("realign", "finetune", "predict"), ("plain", "harness")
@@ -128,10 +129,8 @@ def realign_plain(given: Given) -> Callable[[], list[float]]:
 
 def realign_harness(given: Given) -> Callable[[], list[float]]:
     schedule = Schedule(steps=given.steps, learning_rate=1e-5, batch_size=PAIRS_A_STEP)
-    run = partial(
-        realign, given.encoder(), given.pad_id, given.pairs(), method="word_contrastive", mixing="round_robin",
-        freezing=Freeze(), objective=Objective(), schedule=schedule, seed=SEED, device=CPU, progress=nothing,
-    )  # fmt: skip
+    realignment, corpus = Realignment("word_contrastive", schedule=schedule), PairCorpus(given.pairs(), given.pad_id)
+    run = partial(realign, given.encoder(), corpus, realignment, seed=SEED, device=CPU, progress=nothing)
     return lambda: run().losses
 
 

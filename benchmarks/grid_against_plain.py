@@ -41,8 +41,8 @@ from xrealign_bench.pipeline.files import read_json, read_rows
 from xrealign_bench.pipeline.plan import Plan, Run
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.progress import Progress
-from xrealign_bench.realignment.batches import draw_batches
-from xrealign_bench.realignment.objectives import projection_head
+from xrealign_bench.realignment.contrastive import projection_head
+from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.specs import Suite, find_spec
 

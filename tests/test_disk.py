@@ -23,7 +23,7 @@ import pytest
 from tests.small import World, command, essence, killed, left_over, write_suite
 from tests.test_cli import is_bad_input
 from xrealign_bench import evaluate
-from xrealign_bench.aligners import statistical
+from xrealign_bench.aligners import eflomal
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.leaderboard import build as board
 from xrealign_bench.models.load import save_weights
@@ -172,7 +172,7 @@ def test_links_that_are_cut_off_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
     """The program says nothing when the disk with the temporary files is full."""
     from tests.aligners.texts import text
 
-    real = statistical._read_links
+    real = eflomal._read_links
     pairs = text(*[("a dog", "ein Hund"), ("a cat", "eine Katze")] * 4)
     for cut in (lambda written: written[:2], lambda written: written.split("\n", 1)[1]):
 
@@ -180,9 +180,9 @@ def test_links_that_are_cut_off_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
             path.write_text(cut(path.read_text()))
             return real(path)
 
-        monkeypatch.setattr(statistical, "_read_links", read)
-        with pytest.raises(statistical.UserError, match=r"eflomal's output is cut off: is the disk of .* full\?"):
-            statistical.align_eflomal(pairs)
+        monkeypatch.setattr(eflomal, "_read_links", read)
+        with pytest.raises(eflomal.UserError, match=r"eflomal's output is cut off: is the disk of .* full\?"):
+            eflomal.align_eflomal(pairs)
 
 
 # --- killed while results are written ---------------------------------------------------------------------------------

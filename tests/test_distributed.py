@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.models.test_families import DATA, TASKS
+from tests.realignment.test_before import pairs, run
 from tests.realignment.test_joint import finetune, joint_with
 from tests.realignment.test_parts import PULLED, with_little_memory
-from tests.realignment.test_trainer import pairs, run
 from tests.realignment.toy import PAD, tiny_bert
 from tests.several import start
 from xrealign_bench import distributed
@@ -23,10 +23,10 @@ from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.training import optimise
-from xrealign_bench.realignment.batches import draw_batches
-from xrealign_bench.realignment.objectives import projection_head
+from xrealign_bench.realignment.batch_loss import BatchLoss
+from xrealign_bench.realignment.contrastive import projection_head
+from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPair, batch_pairs
-from xrealign_bench.realignment.trainer import batch_loss
 from xrealign_bench.specs import Finetuning, Objective
 from xrealign_bench.tasks.kinds import KINDS
 
@@ -186,8 +186,7 @@ def test_the_negatives_are_those_of_all_processes(together: list[dict[str, Any]]
     head = projection_head(32, 128)
 
     def loss_of(some: list[EncodedPair]) -> float:
-        given: dict[str, Any] = {"objective": Objective(), "method": "word_contrastive", "initial": None}
-        return batch_loss(encoder, head, batch_pairs(some, PAD), **given).item()
+        return BatchLoss(encoder, head, "word_contrastive", Objective()).whole(batch_pairs(some, PAD)).item()
 
     found = together[0]["words"].losses[0]
     assert found == pytest.approx(loss_of(batch), abs=1e-5)

@@ -278,7 +278,7 @@ def _recipes() -> list[dict[str, Any]]:
             "name": r.name,
             "title": r.title,
             "method": r.method,
-            "aligner": (r.aligner or "the suite's") if r.method == "word_contrastive" else None,
+            "aligner": (r.aligner or "the suite's") if r.needs_links else None,
             "frozen": _frozen(r) if r.realigns else None,
         }
         for r in recipes

@@ -12,6 +12,7 @@ def test_names_and_needs():
     assert sorted(ALIGNERS) == ["eflomal", "gold", "lexicon", "similarity"]
     assert [name for name, aligner in ALIGNERS.items() if aligner.needs_lexicon] == ["lexicon"]
     assert [name for name, aligner in ALIGNERS.items() if aligner.needs_checkpoint] == ["similarity"]
+    assert {aligner.version for aligner in ALIGNERS.values()} == {1}  # one that is raised makes stored links old
 
 
 def test_only_one_to_one_links_between_different_words_are_kept():
@@ -53,7 +54,7 @@ def test_unknown_aligners_and_missing_resources():
 
 
 def test_a_lexicon_of_other_languages_is_a_bug():
-    from xrealign_bench.aligners.dictionary import align_lexicon
+    from xrealign_bench.aligners.lexicon_lookup import align_lexicon
 
     with pytest.raises(ValueError, match="a lexicon de-en for en-de text"):
         align_lexicon(text(("a", "x")), Lexicon("de", "en", [], {}, "0"))

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.models.conftest import ARCHITECTURES, TOKENIZERS
 from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
+from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.family import family_of
@@ -25,8 +25,9 @@ from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, Toke
 from xrealign_bench.models.language_model import encode_for_likelihood
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.text import encode_words
-from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
-from xrealign_bench.realignment.trainer import realign
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
+from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Adapter, Finetuning, Freeze, Objective, Schedule, Task
 from xrealign_bench.tasks.kinds import KINDS
 
@@ -103,11 +104,9 @@ def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing:
     still = {names[id(parameter)] for module in frozen for parameter in module.parameters()}
     assert tokenizer.pad_token_id is not None
     schedule = Schedule(steps=2, learning_rate=1e-2, batch_size=3)
-    log = realign(
-        encoder, tokenizer.pad_token_id, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
-        freezing=freezing, objective=Objective(projection=8), schedule=schedule,
-        seed=3, device=CPU, progress=quiet,
-    )  # fmt: skip
+    corpus = PairCorpus({"de": pairs(tokenizer)}, tokenizer.pad_token_id)
+    settings = Realignment("word_contrastive", Objective(projection=8), freezing, schedule)
+    log = realign(encoder, corpus, settings, seed=3, device=CPU, progress=quiet)
     assert log.frozen.frozen == sum(before[name].numel() for name in still) > 0 and log.trained > 0
     moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
     assert not moved & still
@@ -124,12 +123,13 @@ def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
     before, frozen = copied(encoder), find_parts(encoder).blocks[:2] if blocks == "lower_half" else []
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
     still = {names[id(p)] for modules in frozen for module in modules for p in module.parameters()}
-    adapted = add_adapter(encoder, Adapter(r=2))
-    log = realign(
-        encoder, tokenizer.pad_token_id or 0, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
-        freezing=Freeze(blocks=blocks), adapted=adapted, objective=Objective(projection=8),
-        schedule=Schedule(steps=2, learning_rate=1e-2, batch_size=3), seed=3, device=CPU, progress=quiet,
-    )  # fmt: skip
+    corpus = PairCorpus({"de": pairs(tokenizer)}, tokenizer.pad_token_id or 0)
+    schedule = Schedule(steps=2, learning_rate=1e-2, batch_size=3)
+    settings = Realignment(
+        "word_contrastive", Objective(projection=8), Freeze(blocks=blocks), schedule, adapter=Adapter(r=2)
+    )
+    log = realign(encoder, corpus, settings, seed=3, device=CPU, progress=quiet)
+    adapted = log.adapter
     save_adapter(adapted, tmp_path / "adapter", checkpoint.id)
     merged = load_adapter(load_encoder(checkpoint, seed=0), tmp_path / "adapter", "it")
     after = merged.state_dict()

@@ -15,7 +15,10 @@ from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.precision import checkpoint_gradients, compute_in, loss_scaler
-from xrealign_bench.realignment.trainer import RealignmentLog, realign
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.losses import RealignmentLog
+from xrealign_bench.realignment.pairs import PairCorpus
+from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Freeze, Objective, Schedule
 
 CPU = torch.device("cpu")
@@ -29,11 +32,10 @@ def hidden_states(encoder: nn.Module) -> list[Tensor]:
 
 def realigned(checkpoint: Checkpoint, encoder: nn.Module) -> RealignmentLog:
     tokenizer = load_tokenizer(checkpoint)
-    return realign(
-        encoder, tokenizer.pad_token_id, {"de": pairs(tokenizer)}, method="word_contrastive", mixing="round_robin",
-        freezing=Freeze(blocks=[0]), objective=Objective(projection=8),
-        schedule=Schedule(steps=2, learning_rate=1e-3, batch_size=3), seed=3, device=CPU, progress=quiet,
-    )  # fmt: skip
+    corpus = PairCorpus({"de": pairs(tokenizer)}, tokenizer.pad_token_id)
+    schedule = Schedule(steps=2, learning_rate=1e-3, batch_size=3)
+    settings = Realignment("word_contrastive", Objective(projection=8), Freeze(blocks=[0]), schedule)
+    return realign(encoder, corpus, settings, seed=3, device=CPU, progress=quiet)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

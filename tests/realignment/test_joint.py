@@ -15,9 +15,11 @@ from tests.realignment.toy import PAD, cipher_pairs, copy_of, tiny_bert
 from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.text import windows_table
 from xrealign_bench.models.training import StepLoss, TrainingError, optimise
-from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch
-from xrealign_bench.realignment.trainer import JointRealignment, batch_loss
-from xrealign_bench.specs import Finetuning, Freeze, Objective
+from xrealign_bench.realignment.batch_loss import BatchLoss
+from xrealign_bench.realignment.joint import JointRealignment
+from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, PairCorpus
+from xrealign_bench.realignment.settings import Realignment
+from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule
 from xrealign_bench.tasks.token_classification import train
 
 CPU = torch.device("cpu")
@@ -29,15 +31,15 @@ def pairs() -> dict[str, EncodedPairs]:
 
 
 def joint_with(encoder: nn.Module, **changes: Any) -> JointRealignment:
-    given: dict[str, Any] = {
-        "method": "word_contrastive", "mixing": "round_robin", "freezing": Freeze(), "objective": OBJECTIVE,
-        "batch_size": 6, "weight": 0.5, "steps": 3, "seed": 4, "device": CPU,
-    }  # fmt: skip
-    return JointRealignment(encoder, PAD, pairs(), **given | changes)
+    batch_size, weight = changes.pop("batch_size", 6), changes.pop("weight", 0.5)
+    call = {"steps": changes.pop("steps", 3), "seed": changes.pop("seed", 4)}
+    schedule = Schedule(when="during", batch_size=batch_size, weight=weight)
+    realignment = Realignment("word_contrastive", OBJECTIVE, schedule=schedule, **changes)
+    return JointRealignment(encoder, PairCorpus(pairs(), PAD), realignment, device=CPU, **call)
 
 
 def batch_of(loss: StepLoss) -> PairBatch:
-    """The batch that a step's loss is of: the last of its arguments."""
+    """Return the batch of a step's loss, which is its last argument."""
     assert isinstance(loss, partial)
     batch = loss.args[-1]
     assert isinstance(batch, PairBatch)
@@ -94,9 +96,7 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
         encoder.parameters(), [lambda parts: iter([task_loss(encoder)])],
         steps=1, batch_size=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
     )  # fmt: skip
-    expected_loss = batch_loss(
-        reference, reference_head, batch, objective=OBJECTIVE, method="word_contrastive", initial=None
-    )
+    expected_loss = BatchLoss(reference, reference_head, "word_contrastive", OBJECTIVE).whole(batch)
     names, parameters = zip(*reference.named_parameters(), strict=True)
     by_pairs = torch.autograd.grad(expected_loss, parameters, allow_unused=True)
     by_task = torch.autograd.grad(task_loss(reference), parameters, allow_unused=True)

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.realignment.test_before import run
 from tests.realignment.test_joint import finetune, joint_with
-from tests.realignment.test_trainer import run
 from tests.realignment.toy import PAD, cipher_pairs, tiny_bert
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.text import pool_sentences
-from xrealign_bench.realignment.objectives import contrastive, projection_head
+from xrealign_bench.realignment.batch_loss import BatchLoss
+from xrealign_bench.realignment.contrastive import contrastive, projection_head
 from xrealign_bench.realignment.pairs import batch_pairs
-from xrealign_bench.realignment.trainer import batch_loss, loss_in_parts
 from xrealign_bench.specs import Objective, Regularisation
+from xrealign_bench.specs.methods import METHODS
 
-METHODS = ["word_contrastive", "sentence_contrastive"]
 PULLED = Objective(layer=1, projection=8, regularisation=Regularisation(weight=0.7))
 
 
@@ -43,9 +43,9 @@ def gradients(*modules: nn.Module) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("parts", [2, 3, 5, 12])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("objective", [Objective(projection=8), PULLED], ids=["plain", "pulled"])
-def test_parts_have_the_loss_and_the_gradient_of_the_whole(method: Any, objective: Objective, parts: int) -> None:
+def test_parts_have_the_loss_and_the_gradient_of_the_whole(method: str, objective: Objective, parts: int) -> None:
     """All vectors of the batch stay one another's negatives."""
     encoder, head = tiny_bert(dropout=0.0), projection_head(32, 8)
     initial = copy.deepcopy(encoder).eval()
@@ -53,14 +53,14 @@ def test_parts_have_the_loss_and_the_gradient_of_the_whole(method: Any, objectiv
         for parameter in encoder.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     batch = batch_pairs(cipher_pairs(1, 6, seed=3).pairs, PAD)
-    given: dict[str, Any] = {"objective": objective, "method": method, "initial": initial}
-    whole = batch_loss(encoder, head, batch, **given)
+    loss = BatchLoss(encoder, head, method, objective, initial)
+    whole = loss.whole(batch)
     whole.backward()
     expected = [gradient.clone() for gradient in gradients(encoder, head)]
     encoder.zero_grad()
     head.zero_grad()
     values = []
-    for part in loss_in_parts(encoder, head, batch, parts, **given):
+    for part in loss.in_parts(batch, parts):
         values.append(part.item())
         part.backward()
     assert len(values) == {2: 2, 3: 3, 5: 4, 12: 12}[parts]  # of twelve texts
@@ -74,11 +74,9 @@ def test_what_dropout_leaves_out_is_the_same_in_both_passes() -> None:
     """The same parts with a graph all at once, drawing from the same state."""
     encoder, head = tiny_bert(dropout=0.3).train(), projection_head(32, 8)
     batch = batch_pairs(cipher_pairs(1, 6, seed=3).pairs, PAD)
-    objective = Objective(projection=8)
     torch.manual_seed(5)
-    given: dict[str, Any] = {"objective": objective, "method": "sentence_contrastive", "initial": None}
     values = []
-    for part in loss_in_parts(encoder, head, batch, 3, **given):
+    for part in BatchLoss(encoder, head, "sentence_contrastive", Objective(projection=8)).in_parts(batch, 3):
         values.append(part.item())
         part.backward()
     found = [gradient.clone() for gradient in gradients(encoder, head)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -13,10 +12,13 @@ from transformers import BertModel
 
 from tests.realignment.toy import CLS, FIRST, PAD, SEP, WORDS, cipher_pairs, tiny_bert
 from xrealign_bench.models.text import Window
-from xrealign_bench.realignment.objectives import projection_head
-from xrealign_bench.realignment.pairs import EncodedPair, EncodedPairs, batch_pairs, pair_up
-from xrealign_bench.realignment.trainer import batch_loss, realign
-from xrealign_bench.specs import Freeze, Objective, Regularisation, Schedule
+from xrealign_bench.realignment.batch_loss import BatchLoss
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.contrastive import projection_head
+from xrealign_bench.realignment.pairs import EncodedPair, EncodedPairs, PairCorpus, batch_pairs, pair_up
+from xrealign_bench.realignment.settings import Realignment
+from xrealign_bench.specs import Objective, Regularisation, Schedule
+from xrealign_bench.specs.methods import METHODS
 
 SETTINGS = [
     Objective(layer="last", temperature=0.3),
@@ -79,9 +81,7 @@ def test_loss_and_gradients_are_those_of_the_definition(objective: Objective) ->
     encoder, pairs = tiny_bert(), sentences().pairs
     head = nn.Identity() if objective.projection is None else projection_head(32, 8)
     plain_encoder, plain_head = copy.deepcopy(encoder), copy.deepcopy(head)
-    loss = batch_loss(
-        encoder, head, batch_pairs(pairs, PAD), objective=objective, method="sentence_contrastive", initial=None
-    )
+    loss = BatchLoss(encoder, head, "sentence_contrastive", objective).whole(batch_pairs(pairs, PAD))
     expected = definition(plain_encoder, plain_head, pairs, objective)
     loss.backward()
     expected.backward()
@@ -104,16 +104,15 @@ def test_two_pairs_worked_out_by_hand() -> None:
             return torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [0.0, 4.0]])
 
     batch = batch_pairs(sentences().pairs[:2], PAD)
-    given: dict[str, Any] = {"method": "sentence_contrastive", "initial": None}
     # Candidates of each: its translation and two others ("strong"), or its translation and one other.
     for negatives, others in (("both_languages", 2), ("other_language", 1)):
         objective = Objective.model_validate({"temperature": 0.5, "negatives": negatives})
-        loss = batch_loss(tiny_bert(), Given(), batch, objective=objective, **given)
+        loss = BatchLoss(tiny_bert(), Given(), "sentence_contrastive", objective).whole(batch)
         assert loss.item() == pytest.approx(math.log(1 + others * math.exp(-2)), abs=1e-6)
 
 
-@pytest.mark.parametrize("method", ["word_contrastive", "sentence_contrastive"])
-def test_regularisation_adds_the_mean_squared_drift_of_the_source_side(method: Any) -> None:
+@pytest.mark.parametrize("method", list(METHODS))
+def test_regularisation_adds_the_mean_squared_drift_of_the_source_side(method: str) -> None:
     encoder, initial = tiny_bert(), tiny_bert()
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -121,10 +120,8 @@ def test_regularisation_adds_the_mean_squared_drift_of_the_source_side(method: A
     pairs = cipher_pairs(1, 5, seed=3).pairs
     plain = Objective(layer=1)
     pulled = Objective(layer=1, regularisation=Regularisation(weight=0.7))
-    losses = [
-        batch_loss(encoder, nn.Identity(), batch_pairs(pairs, PAD), objective=o, method=method, initial=initial)
-        for o in (plain, pulled)
-    ]
+    batch = batch_pairs(pairs, PAD)
+    losses = [BatchLoss(encoder, nn.Identity(), method, o, initial).whole(batch) for o in (plain, pulled)]
     squares, count = 0.0, 0
     for pair in pairs:
         states = [m(torch.tensor([pair.source.input_ids]), output_hidden_states=True) for m in (encoder, initial)]
@@ -136,15 +133,11 @@ def test_regularisation_adds_the_mean_squared_drift_of_the_source_side(method: A
 
 def trained(objective: Objective, pairs: EncodedPairs, steps: int = 60) -> BertModel:
     encoder = tiny_bert(layers=2)
+    schedule = Schedule(steps=steps, learning_rate=3e-3, batch_size=8)
     realign(
         encoder,
-        PAD,
-        {"one": pairs},
-        method="sentence_contrastive",
-        mixing="round_robin",
-        freezing=Freeze(),
-        objective=objective,
-        schedule=Schedule(steps=steps, learning_rate=3e-3, batch_size=8),
+        PairCorpus({"one": pairs}, PAD),
+        Realignment("sentence_contrastive", objective, schedule=schedule),
         seed=1,
         device=torch.device("cpu"),
         progress=lambda done, total, note: None,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from xrealign_bench.aligners.aligner import Aligner, Resources, WordVectors
 from xrealign_bench.data import Links, ParallelText
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerFast
-
-WordVectors = Callable[[Sequence[Sequence[str]]], "list[Tensor]"]
-"""Sentences as words -> for each a tensor (words, dim); a word with a zero vector is never linked."""
 
 _CHUNK = 512
 """Pairs whose vectors are held at a time."""
@@ -31,6 +29,17 @@ def align_similarity(text: ParallelText, vectors: WordVectors) -> list[Links]:
         chunk = slice(begin, begin + _CHUNK)
         links += mutual_argmax(vectors(text.source_words[chunk]), vectors(text.target_words[chunk]))
     return links
+
+
+def _align(text: ParallelText, resources: Resources) -> list[Links]:
+    if resources.vectors is None:
+        raise ValueError("the aligner 'similarity' needs word vectors")
+    return align_similarity(text, resources.vectors)
+
+
+SIMILARITY = Aligner(
+    title="mutually nearest word vectors of the checkpoint", version=1, align=_align, needs_checkpoint=True
+)
 
 
 def mutual_argmax(source: Sequence[Tensor], target: Sequence[Tensor]) -> list[Links]:

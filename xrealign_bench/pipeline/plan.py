@@ -324,7 +324,7 @@ def _plan_parallel_data(plan: Plan, run: Run) -> None:
 
 def _with_lexicons(request: Request, recipe: Recipe) -> str:
     name = recipe.aligner or request.suite.parallel.aligner
-    needed = recipe.method == "word_contrastive" and name in ALIGNERS and ALIGNERS[name].needs_lexicon
+    needed = recipe.needs_links and name in ALIGNERS and ALIGNERS[name].needs_lexicon
     return " and its lexicons together have" if needed else " has"
 
 
@@ -378,8 +378,8 @@ def _check_not_realigned_on_test(plan: Plan, run: Run) -> None:
 
 
 def _aligner(request: Request, recipe: Recipe, corpus: Corpus) -> str | None:
-    """The aligner's name; None where whole sentences are contrasted."""
-    if recipe.method == "sentence_contrastive":
+    """Return the aligner's name, or None if the method needs no word alignment."""
+    if not recipe.needs_links:
         return None
     aligner = recipe.aligner or request.suite.parallel.aligner
     if aligner not in ALIGNERS:

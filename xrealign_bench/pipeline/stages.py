@@ -29,10 +29,10 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench import distributed
-from xrealign_bench.aligners import Resources, align
-from xrealign_bench.aligners.similarity import WordVectors, encoder_vectors
+from xrealign_bench.aligners import Resources, WordVectors, align
+from xrealign_bench.aligners.similarity import encoder_vectors
 from xrealign_bench.data import Links, Located, WordData, load_examples, load_lexicon, load_pairs
-from xrealign_bench.models.adapters import add_adapter, load_adapter, save_adapter
+from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
@@ -45,8 +45,11 @@ from xrealign_bench.models.training import Progress, TrainingLog
 from xrealign_bench.pipeline.files import PAIRS, read_rows, rows_in_parts, table_in_parts, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
-from xrealign_bench.realignment.trainer import JointRealignment, RealignmentLog, realign
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.joint import JointRealignment
+from xrealign_bench.realignment.losses import RealignmentLog
+from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
+from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Columns, Corpus, EmbeddedData, Schedule, Task
 from xrealign_bench.tasks.kinds import KINDS, Rows
 from xrealign_bench.tasks.metrics import SCORING
@@ -165,28 +168,28 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
 
 
 def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
-    attention, adapter = settings.get("attention"), settings.get("adapter_alone")
+    attention = settings.get("attention")
     encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=settings["seed"])
-    seed_everything(settings["seed"])  # for the adapter
-    adapted = None if adapter is None else add_adapter(encoder, adapter)
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
     given = ("steps", "batch_size", "learning_rate", "lr_schedule")
+    realignment = Realignment(
+        method=settings["method"],
+        objective=settings["objective"],
+        freezing=settings["freeze"],
+        schedule=Schedule.model_validate({name: settings[name] for name in given}),
+        mixing=settings["mixing"],
+        adapter=settings.get("adapter_alone"),
+    )
     log = realign(
         encoder,
-        _tokenizer(sources.checkpoint).pad_token_id,
-        pairs,
-        method=settings["method"],
-        mixing=settings["mixing"],
-        freezing=settings["freeze"],
-        adapted=adapted,
-        objective=settings["objective"],
-        schedule=Schedule.model_validate({name: settings[name] for name in given}),
+        PairCorpus(pairs, _tokenizer(sources.checkpoint).pad_token_id),
+        realignment,
         seed=settings["seed"],
         device=pick_device(sources.device),
         progress=progress,
     )
-    if adapted is not None:
-        save_adapter(adapted, out / _ADAPTER, sources.checkpoint.id)
+    if log.adapter is not None:
+        save_adapter(log.adapter, out / _ADAPTER, sources.checkpoint.id)
     elif distributed.is_main_process():
         save_weights(encoder, out / _WEIGHTS)
     record = _realignment_record(log, pairs, settings["seed"], settings["learning_rate"])
@@ -247,7 +250,7 @@ def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     if joint is not None:
         rate = settings["finetuning"].learning_rate["default"]
         beside = joint.log(log.batch_parts)
-        record["record"] = _realignment_record(beside, joint.pairs, seed, rate)
+        record["record"] = _realignment_record(beside, joint.corpus.languages, seed, rate)
         record["realignment_losses"] = beside.losses
         tokens += beside.tokens
     write_json(out / "log.json", record)
@@ -268,16 +271,17 @@ def _joint(settings: dict[str, Any], inputs: Inputs, encoder: nn.Module, sources
         return None
     given = settings["joint"]
     pairs = {role.removeprefix(PAIRS_OF): _read_pairs(at) for role, at in inputs.items() if role.startswith(PAIRS_OF)}
+    realignment = Realignment(
+        method=given["method"],
+        objective=given["objective"],
+        freezing=given["freeze"],
+        schedule=Schedule(when="during", batch_size=given["batch_size"], weight=given["weight"]),
+        mixing=given["mixing"],
+    )
     return JointRealignment(
         encoder,
-        _tokenizer(sources.checkpoint).pad_token_id,
-        pairs,
-        method=given["method"],
-        mixing=given["mixing"],
-        freezing=given["freeze"],
-        objective=given["objective"],
-        batch_size=given["batch_size"],
-        weight=given["weight"],
+        PairCorpus(pairs, _tokenizer(sources.checkpoint).pad_token_id),
+        realignment,
         steps=settings["finetuning"].steps,
         seed=settings["seed"],
         device=pick_device(sources.device),

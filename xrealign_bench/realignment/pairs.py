@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import overload
@@ -131,6 +131,30 @@ def _first_windows(windows: Iterable[Window]) -> Callable[[int], tuple[int, int]
             words.extend([0] * missing)
             places[window.sentence], words[window.sentence] = number, len(window.starts)
     return lambda sentence: (places[sentence], words[sentence]) if sentence < len(places) else (-1, 0)
+
+
+@dataclass(frozen=True)
+class PairCorpus:
+    """The encoded pairs of every language, from which batches are made."""
+
+    languages: Mapping[str, EncodedPairs]
+    pad_id: int
+    """The tokenizer's padding token."""
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of pairs of each language."""
+        return {language: len(encoded.pairs) for language, encoded in self.languages.items()}
+
+    def texts(self) -> Iterator[list[int]]:
+        """Yield the sub-words of every text that may be read, padding first."""
+        yield [self.pad_id]
+        for encoded in self.languages.values():
+            for pair in encoded.pairs:
+                yield from (pair.source.input_ids, pair.target.input_ids)
+
+    def batch(self, chosen: Iterable[tuple[str, int]]) -> PairBatch:
+        """Return the batch of some pairs, given by language and number."""
+        return batch_pairs([self.languages[language].pairs[number] for language, number in chosen], self.pad_id)
 
 
 def batch_pairs(pairs: Sequence[EncodedPair], pad_id: int) -> PairBatch:

@@ -23,6 +23,7 @@ from xrealign_bench.specs.fields import (
     Title,
     Weight,
 )
+from xrealign_bench.specs.methods import METHODS, Pooling
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
 BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=1000)] | str
@@ -211,6 +212,11 @@ class Recipe(Spec):
         """Whether the recipe realigns at all."""
         return self.method != "none"
 
+    @property
+    def needs_links(self) -> bool:
+        """Whether realignment reads a word alignment."""
+        return self.realigns and METHODS[self.method].needs_links
+
     @model_validator(mode="after")
     def _baseline_sets_nothing(self) -> Recipe:
         idle = _changed(self, "aligner", "freeze", "adapter", "objective", "parallel", "schedule")
@@ -232,20 +238,16 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _settings_fit_method(self) -> Recipe:
-        if self.method == "sentence_contrastive":
-            if self.aligner is not None:
-                raise ValueError(
-                    f"method 'sentence_contrastive' contrasts whole sentences, so aligner '{self.aligner}' would have "
-                    "no effect; remove it"
-                )
-            if _changed(self.objective, "pooling"):
-                raise ValueError(
-                    "method 'sentence_contrastive' has no words, so objective.pooling would have no effect; remove it "
-                    "(objective.sentence_pooling is for sentences)"
-                )
-        elif _changed(self.objective, "sentence_pooling"):
+        if not self.realigns:
+            return self
+        method = METHODS[self.method]
+        what = f"method '{self.method}' contrasts {method.contrasts}"
+        if self.aligner is not None and not method.needs_links:
+            raise ValueError(f"{what}, so aligner '{self.aligner}' would have no effect; remove it")
+        idle = [name for name in get_args(Pooling) if name != method.pooling]
+        if unused := _changed(self.objective, *idle):
             raise ValueError(
-                f"method '{self.method}' has no sentence vectors, so objective.sentence_pooling would have no effect; "
-                "remove it (objective.pooling is for words)"
+                f"{what}, so objective.{unused[0]} would have no effect; remove it (objective.{method.pooling} is for "
+                f"{method.contrasts})"
             )
         return self

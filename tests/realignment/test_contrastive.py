@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xrealign_bench.realignment.objectives import contrastive, projection_head
+from xrealign_bench.realignment.contrastive import contrastive, projection_head
 
 NEGATIVES = ("both_languages", "other_language")
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from xrealign_bench.aligners.aligner import Aligner, Resources
 from xrealign_bench.data import Links, ParallelText
 from xrealign_bench.errors import UserError
 
@@ -74,11 +75,6 @@ def _seeded_program(folder: Path) -> str:
     return str(copy)
 
 
-def eflomal_work(pairs: int) -> float:
-    """What its time grows with: how many pairs it reads in all iterations, which are fewer for more pairs."""
-    return float(pairs * sum(_iterations(pairs)))
-
-
 def _iterations(pairs: int) -> tuple[int, int, int]:
     """Those of IBM 1, the HMM and the fertility model, as eflomal chooses them."""
     full = max(2, round(5000 / math.sqrt(pairs)))
@@ -116,3 +112,21 @@ def _read_links(path: Path) -> list[set[tuple[int, int]]]:
 def _link(written: str) -> tuple[int, int]:
     source, target = written.split("-")
     return int(source), int(target)
+
+
+def _pairs_read(pairs: int) -> float:
+    """Return how many pairs all iterations read together: there are fewer iterations for more pairs."""
+    return float(pairs * sum(_iterations(pairs)))
+
+
+def _align(text: ParallelText, resources: Resources) -> list[Links]:
+    return align_eflomal(text)
+
+
+EFLOMAL = Aligner(
+    title="statistical, both directions intersected",
+    version=1,
+    align=_align,
+    package="eflomal",
+    work=_pairs_read,
+)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.aligners.texts import text
-from xrealign_bench.aligners.dictionary import align_lexicon
+from xrealign_bench.aligners.lexicon_lookup import align_lexicon
 from xrealign_bench.data import Lexicon
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.aligners.texts import text
 from xrealign_bench.aligners import align
-from xrealign_bench.aligners.statistical import _SYSTEM_SEED, align_eflomal
+from xrealign_bench.aligners.eflomal import _SYSTEM_SEED, align_eflomal
 from xrealign_bench.errors import UserError
 
 

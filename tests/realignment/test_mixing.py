@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 
 import pytest
 
-from xrealign_bench.realignment.batches import (
+from xrealign_bench.realignment.mixing import (
     Mixing,
     draw_batches,
     round_robin,

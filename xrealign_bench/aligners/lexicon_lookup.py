@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 
+from xrealign_bench.aligners.aligner import Aligner, Resources
 from xrealign_bench.data import Lexicon, Links, ParallelText
 
 
@@ -31,6 +32,20 @@ def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
         _align_pair(source, target, translations)
         for source, target in zip(text.source_words, text.target_words, strict=True)
     ]
+
+
+def _align(text: ParallelText, resources: Resources) -> list[Links]:
+    if resources.lexicon is None:
+        raise ValueError("the aligner 'lexicon' needs a lexicon")
+    return align_lexicon(text, resources.lexicon)
+
+
+LEXICON = Aligner(
+    title="words that a bilingual lexicon pairs, where there is no doubt",
+    version=1,
+    align=_align,
+    needs_lexicon=True,
+)
 
 
 def _align_pair(source: list[str], target: list[str], translations: dict[str, set[str]]) -> Links:

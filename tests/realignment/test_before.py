@@ -13,14 +13,15 @@ from torch.nn import functional
 from tests.realignment.toy import PAD, WORDS, cipher_pairs, copy_of, tiny_bert
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.training import TrainingError
-from xrealign_bench.realignment import trainer
-from xrealign_bench.realignment.objectives import projection_head
-from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, batch_pairs
-from xrealign_bench.realignment.trainer import RealignmentLog, batch_loss, realign
+from xrealign_bench.realignment.batch_loss import BatchLoss
+from xrealign_bench.realignment.before import realign
+from xrealign_bench.realignment.contrastive import projection_head
+from xrealign_bench.realignment.losses import RealignmentLog
+from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, PairCorpus, batch_pairs
+from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Freeze, Objective, Schedule
 
 CPU = torch.device("cpu")
-WORDS_ONLY: dict[str, Any] = {"method": "word_contrastive", "initial": None}
 
 
 def pairs() -> dict[str, EncodedPairs]:
@@ -32,11 +33,10 @@ def run(encoder: nn.Module, **settings: Any) -> RealignmentLog:
     schedule = Schedule(
         steps=steps, learning_rate=rate, batch_size=8, lr_schedule=settings.pop("lr_schedule", "constant")
     )
-    given: dict[str, Any] = {
-        "method": "word_contrastive", "mixing": "round_robin", "freezing": Freeze(), "objective": Objective(),
-        "seed": 3, "progress": lambda done, total, note: None,
-    }  # fmt: skip
-    return realign(encoder, PAD, settings.pop("pairs", pairs()), schedule=schedule, device=CPU, **{**given, **settings})
+    corpus = PairCorpus(settings.pop("pairs", pairs()), PAD)
+    call = {"seed": settings.pop("seed", 3), "progress": settings.pop("progress", lambda done, total, note: None)}
+    realignment = Realignment(**{"method": "word_contrastive", "schedule": schedule, **settings})
+    return realign(encoder, corpus, realignment, device=CPU, **call)
 
 
 def changed(before: dict[str, Tensor], encoder: nn.Module) -> set[str]:
@@ -108,7 +108,7 @@ def test_both_sides_in_one_pass_are_the_two_sides_apart() -> None:
     encoder, head = tiny_bert(), projection_head(32, 8)
     chosen = pairs()["one"].pairs[:5]
     together = batch_pairs(chosen, PAD)
-    loss = batch_loss(encoder, head, together, objective=Objective(layer="penultimate"), **WORDS_ONLY)
+    loss = BatchLoss(encoder, head, "word_contrastive", Objective(layer="penultimate")).whole(together)
     words = []
     for window in [p.source for p in chosen] + [p.target for p in chosen]:  # each by itself, without any padding
         hidden = encoder(torch.tensor([window.input_ids]), output_hidden_states=True).hidden_states[-2]
@@ -171,15 +171,16 @@ def test_a_step_is_adams(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = tiny_bert(dropout=0.0)
     reference = copy.deepcopy(encoder)
     given: list[tuple[nn.Module, PairBatch]] = []
+    real = BatchLoss.whole
 
-    def noting(model: nn.Module, head: nn.Module, batch: PairBatch, **settings: Any) -> Tensor:
-        given.append((copy.deepcopy(head), batch))
-        return batch_loss(model, head, batch, **settings)
+    def noting(loss: BatchLoss, batch: PairBatch) -> Tensor:
+        given.append((copy.deepcopy(loss._head), batch))
+        return real(loss, batch)
 
-    monkeypatch.setattr(trainer, "batch_loss", noting)
+    monkeypatch.setattr(BatchLoss, "whole", noting)
     run(encoder, steps=1, learning_rate=1e-3)
     head, batch = given[0]
-    batch_loss(reference, head, batch, objective=Objective(), **WORDS_ONLY).backward()
+    real(BatchLoss(reference, head, "word_contrastive", Objective()), batch).backward()
     moved = dict(encoder.named_parameters())
     for name, parameter in reference.named_parameters():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -1,0 +1,52 @@
+"""The table of methods. Truth: the names that a recipe may give, and the loss classes."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from xrealign_bench.realignment.pair_loss import load_pair_loss
+from xrealign_bench.realignment.sentence_contrastive import SentenceContrastive
+from xrealign_bench.realignment.word_contrastive import WordContrastive
+from xrealign_bench.specs import Objective, Recipe
+from xrealign_bench.specs.methods import METHODS
+
+
+def test_every_method_of_a_recipe_has_a_loss() -> None:
+    named = get_args(Recipe.model_fields["method"].annotation)
+    assert set(named) == {"none", *METHODS}
+    losses = {name: type(load_pair_loss(name, Objective())) for name in METHODS}
+    assert losses == {"word_contrastive": WordContrastive, "sentence_contrastive": SentenceContrastive}
+
+
+def test_only_methods_on_words_need_links() -> None:
+    needs = {name: recipe(method=name).needs_links for name in ("none", *METHODS)}
+    assert needs == {"none": False, "word_contrastive": True, "sentence_contrastive": False}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"method": "sentence_contrastive", "aligner": "gold"},
+            "method 'sentence_contrastive' contrasts sentences, so aligner 'gold' would have no effect; remove it",
+        ),
+        (
+            {"method": "sentence_contrastive", "objective": {"pooling": "mean"}},
+            r"so objective\.pooling would have no effect; remove it \(objective\.sentence_pooling is for sentences\)",
+        ),
+        (
+            {"method": "word_contrastive", "objective": {"sentence_pooling": "as_run"}},
+            r"so objective\.sentence_pooling would have no effect; remove it \(objective\.pooling is for words\)",
+        ),
+    ],
+)
+def test_options_of_another_method_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(**settings)
+
+
+def recipe(**settings: object) -> Recipe:
+    return Recipe.model_validate({"name": "one", "title": "One", **settings})

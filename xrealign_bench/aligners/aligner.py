@@ -1,0 +1,47 @@
+"""What an aligner is, and what it may need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from xrealign_bench.data import Lexicon, Links, ParallelText
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WordVectors = Callable[[Sequence[Sequence[str]]], "list[Tensor]"]
+"""Maps sentences, given as words, to a tensor (words, dim) each. A word with a zero vector is never linked."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an aligner may need in addition to the text."""
+
+    lexicon: Lexicon | None = None
+    vectors: WordVectors | None = None
+
+
+class Align(Protocol):
+    def __call__(self, text: ParallelText, resources: Resources) -> list[Links]:
+        """Link the words of each pair; `align` removes links that realignment can't use."""
+
+
+@dataclass(frozen=True)
+class Aligner:
+    """A way to find which words translate each other, and what it needs."""
+
+    title: str
+    version: int
+    """Raise it when the aligner's links change, so that stored alignments are not reused."""
+    align: Align
+    needs_lexicon: bool = False
+    needs_gold: bool = False
+    """Whether the corpus must have links of its own, as the embedded one has."""
+    needs_checkpoint: bool = False
+    """Whether the links depend on the checkpoint, through `Resources.vectors`."""
+    package: str | None = None
+    """The package that computes the links: its version can change them."""
+    work: Callable[[int], float] = float
+    """Number of pairs -> a quantity that the run time is proportional to."""

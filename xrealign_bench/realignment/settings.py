@@ -1,0 +1,23 @@
+"""The settings of a realignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xrealign_bench.realignment.mixing import Mixing
+from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
+
+
+@dataclass(frozen=True)
+class Realignment:
+    """What a recipe asks of realignment."""
+
+    method: str
+    """A name in `specs.methods.METHODS`."""
+    objective: Objective = field(default_factory=Objective)
+    freezing: Freeze = field(default_factory=Freeze)
+    schedule: Schedule = field(default_factory=Schedule)
+    """`realign` needs its steps and learning rate as numbers; joint realignment takes them from fine-tuning."""
+    mixing: Mixing = "round_robin"
+    adapter: Adapter | None = None
+    """Trained in place of the encoder's weights."""
