@@ -222,7 +222,7 @@ def test_nothing_can_be_computed_from_them(tmp_path: Path) -> None:
         assert ran.status == 2 and "its scores are reported ones" in ran.err
     ran = command("rescore", RESULTS / XLMR / ALL)
     assert ran.status == 0 and ran.out.startswith("0 scores computed"), ran
-    with pytest.raises(UserError, match="means alone are reported, without their scores; they are compared with noth"):
+    with pytest.raises(UserError, match="has reported means only, without scores; compare results that have scores"):
         compare(RESULTS / XLMR / ALL, RESULTS / XLMR / "finetune-only")
 
 
