@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check rescore site clean
+.PHONY: demo test check rescore site docs clean
 
 # One recipe and its baseline on the embedded suite with one of its five seeds; no network.
 demo: $(INSTALLED)
@@ -33,6 +33,12 @@ rescore: $(INSTALLED)
 # The boards as HTML pages, in site/; open site/index.html.
 site: $(INSTALLED)
 	$(BIN)/xrealign-bench leaderboard site leaderboard/results --output site
+
+# The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html, or serve
+# it to search it: python -m http.server --directory build/docs
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 # The stamp is touched last, so that an installation that was interrupted is done again.
 $(INSTALLED): pyproject.toml constraints.txt
