@@ -34,8 +34,7 @@ rescore: $(INSTALLED)
 site: $(INSTALLED)
 	$(BIN)/xrealign-bench leaderboard site leaderboard/results --output site
 
-# The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html, or serve
-# it to search it: python -m http.server --directory build/docs
+# The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html.
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	$(BIN)/python -m mkdocs build --strict --quiet

@@ -5,14 +5,16 @@ mkdocs runs this as a hook.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, get_args
 
 import click
-import griffe
 from click.testing import CliRunner
 from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
@@ -23,8 +25,6 @@ from xrealign_bench.specs import Corpus, Recipe, Suite, Task
 from xrealign_bench.specs.explain import describe
 
 PROGRAM = "xrealign-bench"
-PACKAGE = griffe.load("xrealign_bench")
-"""Read without importing it: docstrings of attributes are in the source alone."""
 SPECS: dict[type[BaseModel], str] = {
     Recipe: "A recipe says what is done to a checkpoint before fine-tuning ([how to write one](../how-to/recipe.md)).",
     Suite: "A suite fixes everything that recipes share ([how to write one](../how-to/own-data.md#a-suite)).",
@@ -70,21 +70,33 @@ def models_below(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[str]:
-    documented = PACKAGE[model.__module__.removeprefix("xrealign_bench.")][model.__name__].members
+    documented = docstrings_of(model)
     yield from ("| Field | Value | Default | Meaning |", "| :-- | :-- | :-- | :-- |")
     for name, field in model.model_fields.items():
         expected = Annotated[field.annotation, field]
         value = cell(describe(expected))
         for child in nested_models(field.annotation):
             value = value.replace(cell(describe(child)), f"[{child.__name__}](#{child.__name__.lower()})")
-        docstring = documented[name].docstring
-        about = (
-            [docstring.value]
-            if docstring
-            else [inspect.getdoc(child) or "" for child in nested_models(field.annotation)]
-        )
-        meaning = cell(about[0].split("\n\n")[0]) if about else ""
+        about = documented.get(name) or next(map(docstring_of, nested_models(field.annotation)), "")
+        meaning = cell(about.split("\n\n")[0])
         yield f"| `{name}` | {value} | {default_of(field.get_default(call_default_factory=True))} | {meaning} |"
+
+
+def docstring_of(model: type[BaseModel]) -> str:
+    """Return a model's own docstring, and none that it inherits."""
+    return inspect.cleandoc(vars(model).get("__doc__") or "")
+
+
+def docstrings_of(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstrings behind a model's fields: they are in its source alone."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(text)
+        for field, behind in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(behind, ast.Expr) and isinstance(text := ast.literal_eval(behind.value), str)
+    }
 
 
 def default_of(default: Any) -> str:
@@ -98,9 +110,8 @@ def default_of(default: Any) -> str:
 def spec_page(model: type[BaseModel], lead: str) -> Iterator[str]:
     yield from (f"# {model.__name__}", "", lead, "")
     for each in models_below(model):
-        docstring = inspect.cleandoc(vars(each).get("__doc__") or "")
         heading = [] if each is model else [f"## {each.__name__}", ""]
-        yield from (*heading, docstring, "", *fields_of(each), "")
+        yield from (*heading, docstring_of(each), "", *fields_of(each), "")
 
 
 # Commands

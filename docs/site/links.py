@@ -37,6 +37,8 @@ def on_files(files: Files, config: Any) -> None:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     here = page.file.src_uri
+    if here in COPIES.values() and here.startswith("boards/"):
+        page.meta["search"] = {"exclude": True}  # rows of figures would crowd out everything else
     origin = next((file for file, copy in COPIES.items() if copy == here), f"docs/{here}")
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(lambda link: _moved(link, here, origin, config.repo_url), part) for part in parts[::2]]
