@@ -37,7 +37,7 @@ def commands(page: Path) -> Iterator[list[str]]:
     """The arguments of every xrealign-bench command in a page's shell blocks."""
     for text in fences(page, "sh", "bash"):
         for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line, comments=True) if re.search("xrealign[-_]bench ", line) else []
             program = next((word for word in ("xrealign-bench", "xrealign_bench") if word in words), None)
             if program is not None and words[0] not in ("cd", "git", "pip"):
                 yield words[words.index(program) + 1 :]
