@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from xrealign_bench.cli import cli
 from xrealign_bench.specs import Corpus, Suite, Task, find_beside, find_spec, load_spec
@@ -123,3 +125,12 @@ def test_quoted_gains_are_those_of_the_results(page: str, result: str) -> None:
     said = (ROOT / page).read_text("utf-8")
     assert f"[{low}, {high}]" in said
     assert mean in said or f"gains {mean.removeprefix('+')}" in said
+
+
+def test_the_example_data_fit_its_suite(tmp_path: Path) -> None:
+    runpy.run_path(str(EXAMPLE / "make_data.py"))["main"](tmp_path)
+    fetched = CliRunner().invoke(
+        cli, ["fetch", "--suite", str(EXAMPLE / "my-suite.yaml"), "--data-root", str(tmp_path)], catch_exceptions=False
+    )
+    assert re.search(r"example/topics +4 ", fetched.stdout)
+    assert re.search(r"example/parallel +1 ", fetched.stdout)

@@ -71,15 +71,15 @@ def models_below(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 def fields_of(model: type[BaseModel]) -> Iterator[str]:
     documented = docstrings_of(model)
-    yield from ("| Field | Value | Default | Meaning |", "| :-- | :-- | :-- | :-- |")
+    yield from ("| Field | Meaning | Default |", "| :-- | :-- | :-- |")
     for name, field in model.model_fields.items():
         expected = Annotated[field.annotation, field]
         value = cell(describe(expected))
         for child in nested_models(field.annotation):
             value = value.replace(cell(describe(child)), f"[{child.__name__}](#{child.__name__.lower()})")
         about = documented.get(name) or next(map(docstring_of, nested_models(field.annotation)), "")
-        meaning = cell(about.split("\n\n")[0])
-        yield f"| `{name}` | {value} | {default_of(field.get_default(call_default_factory=True))} | {meaning} |"
+        meaning = " <br>".join(part for part in (cell(about.split("\n\n")[0]), f"<small>{value}</small>") if part)
+        yield f"| `{name}` | {meaning} | {default_of(field.get_default(call_default_factory=True))} |"
 
 
 def docstring_of(model: type[BaseModel]) -> str:
