@@ -76,7 +76,9 @@ def fields_of(model: type[BaseModel]) -> Iterator[str]:
         expected = Annotated[field.annotation, field]
         value = cell(describe(expected))
         for child in nested_models(field.annotation):
-            value = value.replace(cell(describe(child)), f"[{child.__name__}](#{child.__name__.lower()})")
+            link = f"[{child.__name__}](#{child.__name__.lower()})"
+            words = cell(describe(child))
+            value = value.replace(words, link) if words in value else f"{value}: {link}"
         about = documented.get(name) or next(map(docstring_of, nested_models(field.annotation)), "")
         meaning = " <br>".join(part for part in (cell(about.split("\n\n")[0]), f"<small>{value}</small>") if part)
         yield f"| `{name}` | {meaning} | {default_of(field.get_default(call_default_factory=True))} |"
