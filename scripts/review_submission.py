@@ -21,9 +21,10 @@ from tempfile import TemporaryDirectory
 from tabulate import tabulate
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.board import Board, Row, make_boards, read_entries
-from xrealign_bench.leaderboard.formatting import NONE, rank_set, spread, with_interval
-from xrealign_bench.leaderboard.markdown import text
+from xrealign_bench.leaderboard.assembly import make_boards, read_results
+from xrealign_bench.leaderboard.board import Board, BoardRow
+from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, rank_set, spread
+from xrealign_bench.leaderboard.markdown import escape
 from xrealign_bench.results.result import BASELINE
 from xrealign_bench.submit import Problems, check
 
@@ -64,7 +65,7 @@ def review(submitted: Path, published: Path) -> str:
         raise UserError(str(problems))
     suites = sorted({folder.parts[0] for folder in folders})
     tables = [part for suite in suites for part in rows(suite, submitted, published)]
-    return "\n\n".join([f"## Checked: {', '.join(map(text, sorted(names))) or 'nothing is new'}", *tables])
+    return "\n\n".join([f"## Checked: {', '.join(map(escape, sorted(names))) or 'nothing is new'}", *tables])
 
 
 def changed(submitted: Path, published: Path, shape: str, problems: Problems) -> list[Path]:
@@ -112,29 +113,29 @@ def rows(suite: str, submitted: Path, published: Path) -> Iterator[str]:
         body = []
         for label in dict.fromkeys([*after, *before]):
             pairs = zip(cells(before.get(label)), cells(after.get(label)), strict=True)
-            body.append([text(label), *(cell for pair in pairs for cell in pair)])
+            body.append([escape(label), *(cell for pair in pairs for cell in pair)])
         head = ["Recipe", "Rank before", "after", "XR score before", "after", "Gain [95 %] before", "after"]
-        yield f"### {text(suite)}, {text(checkpoint)}"
+        yield f"### {escape(suite)}, {escape(checkpoint)}"
         yield tabulate(body, head, tablefmt="github", disable_numparse=True)
 
 
-def by_checkpoint(suite: str, results: Path) -> dict[str, dict[str, Row]]:
+def by_checkpoint(suite: str, results: Path) -> dict[str, dict[str, BoardRow]]:
     """Checkpoint -> name -> row, in the board's order."""
     if not (results / suite).is_dir():
         return {}
-    boards: list[Board] = make_boards(read_entries(results / suite), results)
-    named: dict[str, dict[str, Row]] = {}
+    boards: list[Board] = make_boards(read_results(results / suite), results)
+    named: dict[str, dict[str, BoardRow]] = {}
     for section in (section for board in boards for section in board.sections):
         checkpoint = f"{section.name} {section.checkpoint.weights_sha256[:12]}".strip()
         named[checkpoint] = {row.label: row for row in section.rows}
     return named
 
 
-def cells(row: Row | None) -> list[str]:
+def cells(row: BoardRow | None) -> list[str]:
     if row is None:
         return [NONE] * 3
     rank = "none" if row.ranks is None else rank_set(row.ranks)
-    return [rank, spread(row.xr), "baseline" if row.is_baseline else with_interval(row.gains.get("xr"))]
+    return [rank, spread(row.xr), "baseline" if row.is_baseline else gain_with_interval(row.gains.get("xr"))]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset
 
 from tests.small import Ran, World, write_suite, write_yaml
-from xrealign_bench.leaderboard.views import data_read
+from xrealign_bench.leaderboard.views.provenance import data_read
 from xrealign_bench.results.storage import read_result
 
 LABELS = ["O", "B-PER", "I-PER"]

@@ -10,7 +10,8 @@ import pytest
 
 from tests.scoring.builder import flat, make_comparison, make_gain, make_result, make_suite, realignment
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.board import Entry, Row, make_boards, rank
+from xrealign_bench.leaderboard.assembly import make_boards, rank_rows
+from xrealign_bench.leaderboard.board import BoardRow, StoredResult
 from xrealign_bench.results.comparison import Comparison, LanguageChange, LanguageCount, OneStd
 from xrealign_bench.results.history import History, HistoryEvent
 from xrealign_bench.results.records import ComputeSettings, StageRecord
@@ -49,19 +50,19 @@ def comparison_of(result: Result, baseline: Result, low: float, high: float, **f
     return comparison.model_copy(update={"tasks": tasks} | fields)
 
 
-def entry(name: str, by: float, low: float, high: float, baseline: Result | None = None, **fields: Any) -> Entry:
+def entry(name: str, by: float, low: float, high: float, baseline: Result | None = None, **fields: Any) -> StoredResult:
     """A recipe that scores `by` more than the baseline everywhere, with a gain in that interval."""
     seeds = fields.get("seeds", (1, 2))
     result = make_result(
         flat({code: min(score + by, 1.0) for code, score in SCORES.items()}, seeds), recipe=name, **fields
     )
-    return Entry(Path("results", name), result, comparison_of(result, baseline or BASELINE.result, low, high))
+    return StoredResult(Path("results", name), result, comparison_of(result, baseline or BASELINE.result, low, high))
 
 
-BASELINE = Entry(Path("results/finetune-only"), make_result(flat(SCORES)), None)
+BASELINE = StoredResult(Path("results/finetune-only"), make_result(flat(SCORES)), None)
 
 
-def rows_of(*entries: Entry) -> dict[str, Row]:
+def rows_of(*entries: StoredResult) -> dict[str, BoardRow]:
     """Of one checkpoint, by the names of their folders."""
     (board,) = make_boards(entries, Path("out"))
     (section,) = board.sections
@@ -103,7 +104,9 @@ def test_a_recipe_whose_interval_holds_zero_shares_the_baselines_rank() -> None:
 def test_an_incomplete_or_limited_row_comes_last_with_what_is_missing() -> None:
     limited = entry("limited", 0.1, 0.09, 0.11, limit=20)
     short = make_result(flat(SCORES, seeds=(1,)), recipe="short", suite=make_suite(), seeds=(1,))
-    rows = rows_of(BASELINE, limited, Entry(Path("results/short"), short, comparison_of(short, BASELINE.result, 0, 1)))
+    rows = rows_of(
+        BASELINE, limited, StoredResult(Path("results/short"), short, comparison_of(short, BASELINE.result, 0, 1))
+    )
     assert list(rows) == ["finetune-only", "limited", "short"]
     assert rows["limited"].ranks is None and rows["limited"].unranked == ("limited to 20 examples",)
     assert rows["short"].ranks is None and rows["short"].unranked == ("seeds not evaluated: 2",)
@@ -113,9 +116,9 @@ def test_one_missing_cell_is_enough_to_lose_the_rank() -> None:
     scores = flat(SCORES)
     del scores["tags", "sw", 2]
     result = make_result(scores, recipe="holey")
-    row = rows_of(BASELINE, Entry(Path("results/holey"), result, comparison_of(result, BASELINE.result, 0.1, 0.2)))[
-        "holey"
-    ]
+    row = rows_of(
+        BASELINE, StoredResult(Path("results/holey"), result, comparison_of(result, BASELINE.result, 0.1, 0.2))
+    )["holey"]
     assert row.ranks is None
     assert row.unranked == ("tags in sw: not evaluated with seed 2",)
 
@@ -132,7 +135,7 @@ def test_a_stale_comparison_is_not_shown(fields: dict[str, Any], told: str) -> N
     fresh = entry("full", 0.1, 0.09, 0.11)
     assert fresh.comparison is not None
     row = rows_of(BASELINE, replace(fresh, comparison=fresh.comparison.model_copy(update=fields)))["full"]
-    assert row.ranks is None and row.gains == {} and row.worst is None
+    assert row.ranks is None and row.gains == {} and row.lowest is None
     assert told in row.unranked[0]
 
 
@@ -152,16 +155,16 @@ def test_counts_worst_language_and_cost() -> None:
         StageRecord(stage_type="score", key="b", seconds=2.5),
     ]
     row = rows_of(BASELINE, entry("full", 0.1, 0.09, 0.11, stages=stages, realignment=[realignment(1)]))["full"]
-    assert row.tested is not None and (row.tested.helped, row.tested.harmed) == (3, 1)
+    assert row.verdicts is not None and (row.verdicts.helped, row.verdicts.harmed) == (3, 1)
     assert row.one_std is not None and (row.one_std.helped.count, row.one_std.harmed.count) == (0, 1)
-    assert row.worst is not None and (row.worst.language, row.worst.gain) == ("sw", -0.03)
+    assert row.lowest is not None and (row.lowest.language, row.lowest.gain) == ("sw", -0.03)
     assert (row.seconds, row.peak_memory_bytes, row.realigned_parameters) == (7.5, 7, 600)
 
 
 def test_ranks_are_within_a_checkpoint() -> None:
     other = BASELINE.result.checkpoint.model_copy(update={"id": "maxi", "weights_sha256": "9" * 64})
     elsewhere = make_result(flat({code: 0.99 for code in SCORES}), checkpoint=other)
-    (board,) = make_boards([BASELINE, Entry(Path("results/other"), elsewhere, None)], Path("out"))
+    (board,) = make_boards([BASELINE, StoredResult(Path("results/other"), elsewhere, None)], Path("out"))
     assert [section.checkpoint.id for section in board.sections] == ["maxi", "mini"]
     assert [section.rows[0].ranks for section in board.sections] == [(1, 1), (1, 1)]
 
@@ -169,18 +172,18 @@ def test_ranks_are_within_a_checkpoint() -> None:
 def test_two_suites_under_one_id_are_refused_and_both_named() -> None:
     changed = make_result(flat(SCORES), suite=make_suite(description="changed"))
     with pytest.raises(UserError, match=r"toy-1\.0 means 2 different suites") as caught:
-        make_boards([BASELINE, Entry(Path("results/changed"), changed, None)], Path("out"))
+        make_boards([BASELINE, StoredResult(Path("results/changed"), changed, None)], Path("out"))
     assert "results/changed" in str(caught.value) and "results/finetune-only" in str(caught.value)
 
 
 def test_versions_have_boards_of_their_own() -> None:
     newer = make_result(flat(SCORES), suite=make_suite(version="1.1"))
-    boards = make_boards([BASELINE, Entry(Path("results/newer"), newer, None)], Path("out"))
+    boards = make_boards([BASELINE, StoredResult(Path("results/newer"), newer, None)], Path("out"))
     assert [board.suite.id for board in boards] == ["toy-1.0", "toy-1.1"]
 
 
 def test_rank_of_nothing_is_nothing() -> None:
-    assert rank([]) == []
+    assert rank_rows([]) == []
 
 
 ONE_SEED = ("one seed decides nothing",)
@@ -190,12 +193,12 @@ def test_one_seed_gives_no_rank_and_nothing_is_tested() -> None:
     """Even where the suite asks for one alone."""
     baseline = make_result(flat(SCORES, (1,)), seeds=(1,))
     full = entry("full", 0.1, 0.09, 0.11, baseline, seeds=(1,))
-    rows = rows_of(Entry(BASELINE.folder, baseline, None), full)
+    rows = rows_of(StoredResult(BASELINE.folder, baseline, None), full)
     assert [(name, row.ranks, row.unranked) for name, row in rows.items()] == [
         ("full", None, ONE_SEED), ("finetune-only", None, ONE_SEED),
     ]  # fmt: skip
     # The gain and its interval, which is the prior's, are shown all the same.
-    assert rows["full"].tested is None and rows["full"].gains["xr"].low == 0.09
+    assert rows["full"].verdicts is None and rows["full"].gains["xr"].low == 0.09
 
 
 FRESH = (11, 12, 13)
@@ -203,17 +206,17 @@ FRESH = (11, 12, 13)
 
 def on_fresh_seeds(
     low: float, high: float, seeds: Sequence[int] = FRESH, recipe: str = "full", **fields: Any
-) -> tuple[Entry, Entry]:
+) -> tuple[StoredResult, StoredResult]:
     """The baseline and a recipe on seeds that are not those of the toy suite."""
     end = f"--seed{'-'.join(map(str, seeds))}"
     baseline = make_result(flat(SCORES, seeds), seeds=seeds, suite=make_suite(), **fields)
     found = entry(recipe, 0.02, low, high, baseline, seeds=seeds, suite=make_suite(), **fields)
-    return Entry(Path(f"results/finetune-only{end}"), baseline, None), replace(
+    return StoredResult(Path(f"results/finetune-only{end}"), baseline, None), replace(
         found, folder=Path("results", recipe + end)
     )
 
 
-def withdrawn(found: Entry) -> Entry:
+def withdrawn(found: StoredResult) -> StoredResult:
     event = HistoryEvent(what="withdrawn", on=date(2026, 1, 2), evidence=digest_evidence(found.result), reason="wrong")
     return replace(found, history=History(events=[event]))
 
@@ -228,7 +231,7 @@ def test_fresh_seeds_confirm_a_gain_whose_interval_lies_above_zero(low: float, h
     assert {name: row.ranks for name, row in rows.items()} == {
         "full": (1, 1), "finetune-only": (2, 2), "finetune-only--seed11-12-13": None, "full--seed11-12-13": None,
     }  # fmt: skip
-    assert [name for name, row in rows.items() if row.fresh_seeds] == list(rows)[2:]
+    assert [name for name, row in rows.items() if row.has_fresh_seeds] == list(rows)[2:]
     assert rows["full--seed11-12-13"].unranked == (
         "on fresh seeds: it confirms or refutes a row, and has no rank itself",
     )

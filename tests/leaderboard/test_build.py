@@ -22,7 +22,7 @@ from tests.scoring.builder import (
     make_task,
 )
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.board import Entry
+from xrealign_bench.leaderboard.board import StoredResult
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.export import _csv
 from xrealign_bench.results.result import Result
@@ -32,7 +32,7 @@ NASTY = 'a | b < 1 > alert(1) & "d" [x](y) `c`'
 """The most that the schema lets into a title or name."""
 
 
-def store(root: Path, *entries: Entry) -> Path:
+def store(root: Path, *entries: StoredResult) -> Path:
     for each in entries:
         folder = root / "results" / each.folder.name
         folder.mkdir(parents=True)
@@ -48,7 +48,7 @@ def page(tmp_path: Path) -> Path:
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
     recipe = good.result.recipe.model_copy(update={"title": NASTY})
-    good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
+    good = StoredResult(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     results = store(
         tmp_path,
         BASELINE,
@@ -113,7 +113,7 @@ def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(t
         for recipe in ("finetune-only", "full")
         for part, (seeds, limit) in parts.items()
     ]
-    store(tmp_path, *(Entry(Path(name), result, None) for name, result in results))
+    store(tmp_path, *(StoredResult(Path(name), result, None) for name, result in results))
     board = build(tmp_path / "results", tmp_path / "out")[0]
     page = board.read_text()
     reasons = re.findall(r"^- (\[.*\)): (.*)$", page, flags=re.MULTILINE)
@@ -127,7 +127,7 @@ def test_parts_are_called_by_their_folders_and_reasons_are_told_once_and_short(t
     }
     assert "qab" not in page
     # What several rows lack is told once.
-    store(tmp_path / "again", *(Entry(Path(f"{n}"), results[0][1], None) for n in range(3)))
+    store(tmp_path / "again", *(StoredResult(Path(f"{n}"), results[0][1], None) for n in range(3)))
     page = build(tmp_path / "again" / "results", tmp_path / "again" / "out")[0].read_text()
     assert page.count("5 of 6 languages") == 1
 
@@ -146,7 +146,7 @@ def test_names_can_not_break_the_table_or_bring_markup(page: Path) -> None:
 def test_html_in_a_source_is_shown_as_text(tmp_path: Path) -> None:
     """Where reported scores come from is a long text, and may have anything in it that is no control character."""
     reported = make_result(flat(SCORES), reported="Someone <script>alert(1)</script>, 2026", stages=[])
-    files = build(store(tmp_path, Entry(Path("finetune-only"), reported, None)), tmp_path / "out")
+    files = build(store(tmp_path, StoredResult(Path("finetune-only"), reported, None)), tmp_path / "out")
     assert "&lt;script&gt;alert(1)" in files[0].read_text() and "<script" not in files[0].read_text()
 
 
@@ -234,7 +234,7 @@ def two_tasks() -> Result:
 def test_tier_columns_say_how_many_languages_they_have_in_how_many_tasks(tmp_path: Path) -> None:
     """Two tasks, one of them with three languages of the low tier: too few for its score and for the tier's column."""
     result = two_tasks()
-    page = build(store(tmp_path, Entry(Path("finetune-only"), result, None)), tmp_path / "out")[0]
+    page = build(store(tmp_path, StoredResult(Path("finetune-only"), result, None)), tmp_path / "out")[0]
     assert cells(page, "Rank")[6:9] == ["High<br>5 × 2 tasks", "Medium<br>5 × 2 tasks", "Low<br>5 × 1 task"]
     # XR: tags (80 + 60 + 40) / 3, names (60 + 40) / 2; low is that of tags alone.
     line = cells(page, "1 ")
@@ -247,7 +247,11 @@ def test_a_row_of_one_language_changes_no_heads_sizes(tmp_path: Path) -> None:
     suite, codes = make_suite(TIERED), [each.code for each in TIERED]
     whole = make_result(flat(dict.fromkeys(["en", *codes], 0.5)), suite=suite, languages=TIERED)
     part = make_result(flat(dict.fromkeys(["en", codes[0]], 0.5)), suite=suite, languages=TIERED[:1])
-    store(tmp_path, Entry(Path("finetune-only"), whole, None), Entry(Path(f"finetune-only--{codes[0]}"), part, None))
+    store(
+        tmp_path,
+        StoredResult(Path("finetune-only"), whole, None),
+        StoredResult(Path(f"finetune-only--{codes[0]}"), part, None),
+    )
     page = build(tmp_path / "results", tmp_path / "out")[0]
     assert cells(page, "Rank")[6:9] == ["High<br>5 × 1 task", "Medium<br>5 × 1 task", "Low<br>5 × 1 task"]
 
@@ -260,7 +264,9 @@ def test_deviations_are_shown_from_three_seeds_on_with_the_ddof_that_the_board_t
     reported = computed.model_copy(update={"ddof": 0, "reported": "a paper", "compute_settings": None, "stages": []})
     both = {"computed": computed, "reported": reported}
     shown = {name: result for name, result in both.items() if case in (name, "both")}
-    files = build(store(tmp_path, *(Entry(Path(name), each, None) for name, each in shown.items())), tmp_path / "out")
+    files = build(
+        store(tmp_path, *(StoredResult(Path(name), each, None) for name, each in shown.items())), tmp_path / "out"
+    )
     text = files[0].read_text()
     assert re.findall(r"\| 3 \| (54\.5[^|]*) \|", text) == [
         {"computed": "54.5 ±1.0", "reported": "54.5 ±0.8"}[n] for n in shown
@@ -280,7 +286,7 @@ def test_deviations_are_shown_from_three_seeds_on_with_the_ddof_that_the_board_t
 def test_two_seeds_have_no_deviation_on_a_page_and_one_in_the_files(tmp_path: Path) -> None:
     """A reader of the page takes ±0.0 for knowledge; who reads the files sees how many seeds there are."""
     scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2)}
-    files = build(store(tmp_path, Entry(Path("finetune-only"), make_result(scores), None)), tmp_path / "out")
+    files = build(store(tmp_path, StoredResult(Path("finetune-only"), make_result(scores), None)), tmp_path / "out")
     assert not re.search(r"± ?\d", files[0].read_text())
     (row,) = json.loads(files[3].read_text())["rows"]
     assert (row["seeds"], row["xr"]["std"]) == (2, 0.7071)
@@ -289,7 +295,7 @@ def test_two_seeds_have_no_deviation_on_a_page_and_one_in_the_files(tmp_path: Pa
 def test_a_board_of_one_seed_has_gains_and_neither_ranks_nor_verdicts(tmp_path: Path) -> None:
     baseline = make_result(flat(SCORES, (1,)), seeds=(1,))
     full = entry("full", 0.05, 0.04, 0.06, baseline, seeds=(1,))
-    files = build(store(tmp_path, Entry(Path("finetune-only"), baseline, None), full), tmp_path / "out")
+    files = build(store(tmp_path, StoredResult(Path("finetune-only"), baseline, None), full), tmp_path / "out")
     page, text = files[0], files[0].read_text()
     table = text.partition("## mini")[2]
     assert cells(page, "– | [full]")[3:6] == ["1", "57.5", "+5.0 [+4.0, +6.0]"] and cells(page, "– | [full]")[10] == "–"
@@ -322,7 +328,7 @@ def test_fresh_seeds_stand_beside_the_row_that_they_confirm_or_do_not(
 def test_a_comparison_of_the_first_scoring_has_no_rank_and_the_board_says_what_to_do(tmp_path: Path) -> None:
     full = entry("full", 0.05, 0.04, 0.06)
     assert full.comparison is not None
-    old = Entry(full.folder, full.result, full.comparison.model_copy(update={"scoring": 1, "prior": None}))
+    old = StoredResult(full.folder, full.result, full.comparison.model_copy(update={"scoring": 1, "prior": None}))
     page = build(store(tmp_path, BASELINE, old), tmp_path / "out")[0]
     assert cells(page, "– | [full]")[5] == "–"
     told = "its comparison is of scoring 1; run xrealign-bench leaderboard recompare for that of scoring 2"

@@ -20,8 +20,8 @@ from tests.leaderboard.test_build import NASTY, store, two_tasks
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite, realignment
 from tests.small import command
 from xrealign_bench.errors import UserError
-from xrealign_bench.leaderboard.board import Entry
-from xrealign_bench.leaderboard.site import build, charts
+from xrealign_bench.leaderboard.board import StoredResult
+from xrealign_bench.leaderboard.site import build, charts, checkpoints
 from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.leaderboard.site.serve import serve
@@ -72,10 +72,10 @@ def nasty_results(root: Path) -> Path:
     languages = (*LANGUAGES[:3], Lang("sw", "low", 0.8, False, name=NASTY))
     good = entry("good", 0.05, 0.04, 0.06, languages=languages)
     recipe = good.result.recipe.model_copy(update={"title": NASTY, "description": NASTY})
-    good = Entry(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
+    good = StoredResult(good.folder, good.result.model_copy(update={"recipe": recipe}), good.comparison)
     elsewhere = BASELINE.result.checkpoint.model_copy(update={"id": NASTY, "weights_sha256": "9" * 64})
     named = {"checkpoint": elsewhere, "reported": f"<script>{NASTY}</script>", "compute_settings": None}
-    other = Entry(Path("results/other"), BASELINE.result.model_copy(update=named), None)
+    other = StoredResult(Path("results/other"), BASELINE.result.model_copy(update=named), None)
     part = entry("part", 0.2, 0.1, 0.3, limit=5, languages=languages)
     return store(root, BASELINE, good, entry("equal", 0.045, 0.035, 0.055), part, other)
 
@@ -179,7 +179,7 @@ def test_a_page_of_a_result_has_its_evidence_beside_it(site: Path, results: Path
         assert said in page.text
     assert "xrealign-bench evaluate --suite toy --recipe good --checkpoint mini --device cpu" in page.text
     assert page.row("DE (de)")[1:] == [
-        "high", "Toy", "Latn", "close", "yes", "0.10", "85.0", "49.0", "+1.0 [+1.0, +1.0]", "0.0010",
+        "Latn", "Toy", "high", "0.10", "close", "yes", "85.0", "49.0", "+1.0 [+1.0, +1.0]", "0.0010",
         "helped ▲", "same",
     ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def test_a_page_of_a_language_has_every_checkpoint_and_recipe(site: Path) -> Non
     ]
 
 
-def site_of(root: Path, *entries: Entry) -> Path:
+def site_of(root: Path, *entries: StoredResult) -> Path:
     """The folder of the board of a site of these results."""
     return build_site(store(root, *entries), root / "site")[0].parent / "toy-1.0"
 
@@ -205,7 +205,7 @@ def test_gains_are_shown_once_and_only_for_rows_that_have_some(tmp_path: Path) -
     good, bare = entry("good", 0.05, 0.04, 0.06), entry("bare", 0.05, 0.04, 0.06)
     assert bare.comparison is not None
     none = {name: Gain(mean=None, low=None, high=None, languages=4, reason="x") for name in bare.comparison.gains}
-    bare = Entry(bare.folder, bare.result, bare.comparison.model_copy(update={"gains": none}))
+    bare = StoredResult(bare.folder, bare.result, bare.comparison.model_copy(update={"gains": none}))
     board = site_of(tmp_path, BASELINE, good, bare)
     page = Page(board / "checkpoints/mini/index.html")
     gains = [row for row in page.rows if row[0] in ("good", "bare") and row[1].startswith("+")]
@@ -220,7 +220,9 @@ def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:
     """Unclassified languages too, and those that a realignment read no pairs of."""
     languages = [*LANGUAGES, Lang("xx", "unclassified", seen=None)]
     result = make_result(flat(SCORES | {"xx": 0.4}), languages=languages, realignment=[realignment(1), realignment(2)])
-    page = Page(site_of(tmp_path, Entry(Path("finetune-only"), result, None)) / "results/mini/finetune-only.html")
+    page = Page(
+        site_of(tmp_path, StoredResult(Path("finetune-only"), result, None)) / "results/mini/finetune-only.html"
+    )
     shown = dict(zip(page.row("Task"), page.row("tags"), strict=True))
     # The pairs read are those of sw; 0.8, 0.6, 0.5 and 0.4 are the others'.
     assert (shown["Unclassified"], shown["Not realigned"]) == ("40.0", "57.5")
@@ -230,14 +232,14 @@ def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:
 def test_two_seeds_have_no_standard_deviation_on_any_page(tmp_path: Path) -> None:
     """A reader would take ±0.0 for knowledge."""
     scores = {("tags", code, seed): score + seed / 100 for code, score in SCORES.items() for seed in (1, 2)}
-    board = site_of(tmp_path, Entry(Path("finetune-only"), make_result(scores), None))
+    board = site_of(tmp_path, StoredResult(Path("finetune-only"), make_result(scores), None))
     assert not any(re.search(r"± ?\d", page.read_text()) for page in board.rglob("*.html"))
 
 
 def test_scores_by_task_say_what_they_are_over(tmp_path: Path) -> None:
     """The second task has three languages of the low tier: too few for its score."""
     result = two_tasks()
-    page = Page(site_of(tmp_path, Entry(Path("finetune-only"), result, None)) / "checkpoints/mini/index.html")
+    page = Page(site_of(tmp_path, StoredResult(Path("finetune-only"), result, None)) / "checkpoints/mini/index.html")
     heads = [row for row in page.rows if row[:1] == ["Recipe"]]
     scores = [row for row in page.rows if row[:1] == ["finetune-only"]]
     assert [row[:3] for row in heads] == [
@@ -275,13 +277,13 @@ def test_a_site_in_place_of_an_old_one_is_the_same_bytes(site: Path, results: Pa
 
 def test_a_folder_that_holds_something_else_is_left_alone(results: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(UserError, match="holds no site of this kind"):
+    with pytest.raises(UserError, match="is not empty and is not a site"):
         build_site(results, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_wide_heat_map_is_spread_over_pages(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "HEAT_RECIPES", 2)
+    monkeypatch.setattr(checkpoints, "HEAT_RECIPES", 2)
     build_site(results, tmp_path / "site")
     first, second = (Page(tmp_path / f"site/toy-1.0/checkpoints/mini/{name}.html") for name in ("index", "2"))
     heads = [next(row for row in page.rows if row[0] == "Language")[8:] for page in (first, second)]
@@ -292,11 +294,11 @@ def test_a_wide_heat_map_is_spread_over_pages(results: Path, tmp_path: Path, mon
 def test_a_site_of_one_seed_has_gains_and_no_verdicts(tmp_path: Path) -> None:
     baseline = make_result(flat(SCORES, (1,)), seeds=(1,))
     full = entry("full", 0.05, 0.04, 0.06, baseline, seeds=(1,))
-    stored = store(tmp_path, Entry(BASELINE.folder, baseline, None), full)
+    stored = store(tmp_path, StoredResult(BASELINE.folder, baseline, None), full)
     board = build_site(stored, tmp_path / "site")[0].parent / "toy-1.0"
     row = next(row for row in Page(board / "index.html").rows if row[2] == "mini")
     assert (row[0], row[6], row[11], row[-1]) == ("–", "+5.0 [+4.0, +6.0]", "–", "one seed decides nothing")
-    assert Page(board / "results/mini/full.html").row("SW (sw)")[-3:] == ["–", "no verdict", "same"]
+    assert Page(board / "results/mini/full.html").row("SW (sw)")[-3:] == ["–", "not tested", "same"]
     heat = Page(board / "checkpoints/mini/index.html")
     assert heat.row("SW (sw)")[-1] == "-3.0"
 
@@ -311,7 +313,7 @@ def test_a_confirmed_row_says_so_and_sizes_are_those_of_all_checkpoints(tmp_path
         reported_means=[ReportedMean(test_set="elsewhere", languages=codes, mean=0.5, std=None, ddof=None)],
     )  # fmt: skip
     tiered = make_result(flat(dict.fromkeys(["en", *codes], 0.5)), languages=TIERED)
-    stored = store(tmp_path, Entry(BASELINE.folder, tiered, None), Entry(Path("means"), means, None))
+    stored = store(tmp_path, StoredResult(BASELINE.folder, tiered, None), StoredResult(Path("means"), means, None))
     heads = Page(build_site(stored, tmp_path / "site")[0].parent / "toy-1.0" / "index.html").rows[0]
     assert heads[7:10] == ["High5 × 1 task", "Medium5 × 1 task", "Low5 × 1 task"]
     stored = store(tmp_path / "confirmed", BASELINE, entry("full", 0.05, 0.04, 0.06), *fresh)

@@ -71,7 +71,7 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
       xrealign-bench compare alignfreeze-full finetune-only --further-language
     """
     from xrealign_bench.leaderboard.chart import draw_chart
-    from xrealign_bench.leaderboard.text import render_evaluation, render_further, render_languages
+    from xrealign_bench.leaderboard.terminal import render_evaluation, render_further, render_languages
     from xrealign_bench.results.storage import read_result
     from xrealign_bench.scoring.compare import compare as compare_results
 

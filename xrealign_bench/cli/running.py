@@ -197,7 +197,7 @@ def _evaluate(
     from xrealign_bench import evaluate as job
     from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
     from xrealign_bench.leaderboard.formatting import counted
-    from xrealign_bench.leaderboard.text import render_evaluation
+    from xrealign_bench.leaderboard.terminal import render_evaluation
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import remove_leftovers
-from xrealign_bench.leaderboard.board import OnDamaged, read_boards, refuse
+from xrealign_bench.leaderboard.assembly import OnDamaged, read_boards, refuse
 from xrealign_bench.leaderboard.export import REPORTED, render_files
 from xrealign_bench.leaderboard.markdown import render_markdown
 from xrealign_bench.results.storage import write_text

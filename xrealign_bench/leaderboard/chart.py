@@ -1,4 +1,4 @@
-"""One picture of an evaluation: gains by tier for every recipe, and by language for the best one."""
+"""Chart of an evaluation as PNG: gains by tier for every recipe, and by language for the best one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which differ for every kind of colour vision; the pale yellow is left out.
+# Okabe and Ito's colours, which people with any colour vision can tell apart; without the pale yellow.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 TIER_STYLES = {"high": ("o", "#0072B2"), "medium": ("s", "#E69F00"), "low": ("^", "#009E73")}
 OTHER_STYLE = ("D", "#777777")
@@ -27,35 +28,35 @@ LEGEND: dict[str, Any] = {
     "loc": "upper center",
     "bbox_to_anchor": (0.5, -0.11),
 }
-"""Below the axes, where it can't hide a bar."""
+"""Below the axes, where it hides no bar."""
 LABELS = 5
-"""How many of the best and of the worst languages have their code beside them."""
+"""Number of the best and of the worst languages that are labelled with their code."""
 LABEL_SIZE = (18, 9)
-"""Of a code, in points: width and height."""
+"""Width and height of a language code, in points."""
 
 
 def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | None], path: Path) -> Path | None:
-    """Draw a PNG of 1400 x 600 pixels, or nothing where there is no gain to show.
+    """Draw a PNG of 1400 x 600 pixels, unless there is no gain to show.
 
-    Left: the gain in each tier over the baseline, with its 95 % interval, one bar a recipe. Right: the gain
-    in each language by the recipe with the highest gain in XR score, or on average where languages are missing,
-    against distance to the source language. A side or a tier that has no gain is left out.
+    Left: the gain in each tier over the baseline, with its 95 % interval, one bar a recipe. Right: the gain in each
+    language against distance to the source language, for the recipe with the highest gain in XR score, or with the
+    highest mean gain if languages are missing. A side or a tier without gains is left out.
 
     Args:
-        results: of one checkpoint, suite and list of seeds; one a recipe, first the one that the others are compared
-            with.
-        comparisons: beside each result, None for the first.
-        path: the file to write; its folder is made.
+        results: of one checkpoint, suite and list of seeds; one a recipe, starting with the one that the others are
+            compared with.
+        comparisons: one a result, None for the first.
+        path: the file to write; its folder is created.
 
     Returns:
-        `path`; None: nothing was drawn.
+        `path`, or None if nothing was drawn.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     first = results[0]
     compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
-    tiers = [tier for tier in TIERS if any(_has_mean(comparison, tier) for _, comparison in compared)]
+    tiers = [tier for tier in TIERS if any(has_gain(comparison, tier) for _, comparison in compared)]
     best = max(compared, key=_mean_gain, default=None)
     points = [point for task in best[1].tasks for point in points_of(best[0], task)] if best else []
     if not tiers and not points:
@@ -64,33 +65,44 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     FigureCanvasAgg(figure)
     ratios = [1.0] * bool(tiers) + [1.15] * bool(points)
     sides = list(figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0])
-    seeds = f"{len(first.seeds)} seeds" if len(first.seeds) > 1 else f"seed {first.seeds[0]} only"
-    limited = "" if first.limit is None else f", limited to {first.limit} examples"
-    figure.suptitle(
-        f"{first.suite.title} ({first.suite.id})  ·  {first.checkpoint.id}  ·  {seeds}{limited}", fontsize=14
-    )
+    figure.suptitle(f"{first.suite.title} ({first.suite.id})  ·  {describe_run(first)}", fontsize=14)
     for axes in sides:
-        axes.axhline(0, color="#444444", linewidth=1)
-        axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
         axes.set_ylabel(f"gain over {first.recipe.name} (points)", fontsize=11)
     if tiers:
         draw_tiers(sides[0], compared, tiers)
     if best and points:
         draw_languages(sides[-1], best[0], points)
+    return write_png(figure, path)
+
+
+def describe_run(result: Result) -> str:
+    """Name the checkpoint, the seeds and a limit of examples."""
+    seeds = f"{len(result.seeds)} seeds" if len(result.seeds) > 1 else f"seed {result.seeds[0]} only"
+    return f"{result.checkpoint.id}  ·  {seeds}" + (f", limited to {result.limit} examples" if result.limit else "")
+
+
+def style_axes(axes: Axes) -> None:
+    """Draw a line at 0 and a light grid, and hide the frame's top and right."""
+    axes.axhline(0, color="#444444", linewidth=1)
+    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def write_png(figure: Figure, path: Path) -> Path:
+    """Write a figure without matplotlib's version, so that the file only changes if the picture does."""
     drawn = io.BytesIO()
-    # Without the version of matplotlib in it, so that the picture changes only when it looks different.
     figure.savefig(drawn, format="png", metadata={"Software": None})
     return write_whole(path, drawn.getvalue())
 
 
 def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers: Sequence[str]) -> None:
-    """Bars with intervals, recipes beside one another in each tier."""
+    """Draw bars with intervals, one a recipe in each tier."""
     axes.set_title("By tier (Joshi et al., 2020), mean of languages, 95 % interval", fontsize=12, loc="left")
     width = 0.8 / max(1, len(compared))
     for number, (result, comparison) in enumerate(compared):
-        # Hatched where the colours begin again.
+        # Hatched when the colours start again.
         colour, hatch = COLOURS[number % len(COLOURS)], "/" * (number // len(COLOURS))
         for place, tier in enumerate(tiers):
             gain = comparison.gains.get(tier)
@@ -109,13 +121,14 @@ def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers:
 
 
 def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
-    languages = max(comparison.gains[tier].languages for _, comparison in compared if _has_mean(comparison, tier))
+    languages = max(comparison.gains[tier].languages for _, comparison in compared if has_gain(comparison, tier))
     tasks = max(len(comparison.tasks) for _, comparison in compared)
-    said = counted(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
-    return f"{tier}\n({said})"
+    size = counted(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
+    return f"{tier}\n({size})"
 
 
-def _has_mean(comparison: Comparison, tier: str) -> bool:
+def has_gain(comparison: Comparison, tier: str) -> bool:
+    """Whether a tier has a mean gain."""
     gain = comparison.gains.get(tier)
     return gain is not None and gain.mean is not None
 
@@ -125,7 +138,7 @@ Point = tuple[float, float, str, str]
 
 
 def points_of(result: Result, comparison: TaskComparison) -> list[Point]:
-    """A task's languages whose distance is known."""
+    """Return the languages of a task whose distance is known."""
     records = {language.code: language for language in result.languages}
     return [
         (record.distance, 100 * change.gain, record.tier, record.code)
@@ -135,7 +148,7 @@ def points_of(result: Result, comparison: TaskComparison) -> list[Point]:
 
 
 def draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
-    """Gain against distance; in SVG each point carries its code and gain as its URL."""
+    """Draw gain against distance. In SVG the URL of each point is its code and gain."""
     axes.set_title(f"By language: {result.recipe.name}", fontsize=12, loc="left")
     suite = result.suite
     axes.set_xlabel(f"{suite.bands.distance} distance to {suite.source_language}", fontsize=11)
@@ -148,14 +161,14 @@ def draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
                 xs, ys, s=46, marker=marker, color=colour, edgecolors="white", linewidths=0.6, label=f"{tier} tier"
             )
             drawn.set_urls([f"{code} {gain:+.1f}" for _, gain, _, code in of_tier])
-    _label(axes, points)
+    _label_extremes(axes, points)
     for cut in suite.bands.cuts:
         axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")
     axes.legend(**LEGEND, ncols=4)
 
 
-def _label(axes: Axes, points: Sequence[Point]) -> None:
-    """The codes of the best and the worst, from the ends inwards, but for those that would lie over one another."""
+def _label_extremes(axes: Axes, points: Sequence[Point]) -> None:
+    """Label the best and the worst languages with their codes, skipping labels that would overlap."""
     by_gain = sorted(points, key=lambda point: point[1])
     unit = axes.figure.dpi / 72
     taken: list[tuple[float, float]] = []
@@ -167,7 +180,7 @@ def _label(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _mean_gain(pair: tuple[Result, Comparison]) -> float:
-    """In XR score; where that lacks a part, over the languages that there are."""
+    """Return the gain in XR score, or the mean over the languages that were evaluated if some are missing."""
     comparison = pair[1]
     gain = comparison.gains.get("xr")
     if gain and gain.mean is not None:

@@ -1,4 +1,4 @@
-"""How figures are written: percent with one decimal, gains with their sign, a dash where there is none; and gaps."""
+"""Text for figures: percent with one decimal, gains with a sign, and a dash if there is no value."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from xrealign_bench.scoring.aggregate import SeedScores
 
 NONE = "–"
 SEEDS_FOR_STD = 3
-"""With fewer seeds a standard deviation is not shown: that of two equal scores is 0 and says nothing."""
+"""Seeds from which on a standard deviation is shown. That of two seeds says next to nothing."""
 LISTED = 3
-"""More names than these are counted."""
+"""Longer lists of names are replaced by their length."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number of things.
+    """Return a number with its noun.
 
     >>> counted(1, "stage"), counted(0, "entry", "entries")
     ('1 stage', '0 entries')
@@ -23,22 +23,22 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def gaps(result: Result) -> list[str]:
-    """What the suite asks for and a result lacks, as `Result.missing` says it, but with long lists counted."""
+def describe_gaps(result: Result) -> list[str]:
+    """Return what a result lacks of its suite, as in `Result.missing`, with long lists replaced by their length."""
     suite = result.suite
     wanted = {"tasks": len(suite.tasks), "languages": len(suite.target_languages), "seeds": len(suite.seeds)}
-    told = []
-    for lack in result.missing:
-        what, _, names = lack.partition(" not evaluated: ")
+    gaps = []
+    for gap in result.missing:
+        what, _, names = gap.partition(" not evaluated: ")
         count = len(names.split(", "))
-        told.append(f"{count} of {wanted[what]} {what} not evaluated" if count > LISTED else lack)
-    if len(told) <= LISTED + 1:
-        return told
-    return [*told[:LISTED], f"and {len(told) - LISTED} more"]
+        gaps.append(f"{count} of {wanted[what]} {what} not evaluated" if count > LISTED else gap)
+    if len(gaps) <= LISTED + 1:
+        return gaps
+    return [*gaps[:LISTED], f"and {len(gaps) - LISTED} more"]
 
 
 def percent(value: float | None) -> str:
-    """A score.
+    """Return a score in percent.
 
     >>> percent(0.3951), percent(None)
     ('39.5', '–')
@@ -47,7 +47,7 @@ def percent(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A change, in percentage points; what rounds to nothing has no sign.
+    """Return a change in percentage points, without a sign if it rounds to 0.
 
     >>> signed(0.012), signed(-0.012), signed(-0.0001)
     ('+1.2', '-1.2', '0.0')
@@ -59,7 +59,7 @@ def signed(value: float | None) -> str:
 
 
 def spread(value: SeedScores) -> str:
-    """A score with its std over seeds, if there are enough of them to know it.
+    """Return a score with its standard deviation, if there are at least `SEEDS_FOR_STD` seeds.
 
     >>> spread(SeedScores((0.25, 0.5, 0.75))), spread(SeedScores((0.25, 0.75)))
     ('50.0 ±25.0', '50.0')
@@ -69,10 +69,10 @@ def spread(value: SeedScores) -> str:
     return f"{percent(value.mean)} ±{100 * value.std:.1f}"
 
 
-def as_reported(mean: ReportedMean | None) -> str:
-    """A published mean, with as many decimals as publications give.
+def reported_mean(mean: ReportedMean | None) -> str:
+    """Return a published mean with two decimals, as publications give it.
 
-    >>> as_reported(ReportedMean(test_set="PoS", languages=None, mean=0.6863, std=0.002, ddof=1))
+    >>> reported_mean(ReportedMean(test_set="PoS", languages=None, mean=0.6863, std=0.002, ddof=1))
     '68.63 ±0.20'
     """
     if mean is None:
@@ -80,10 +80,10 @@ def as_reported(mean: ReportedMean | None) -> str:
     return f"{100 * mean.mean:.2f}" + ("" if mean.std is None else f" ±{100 * mean.std:.2f}")
 
 
-def with_interval(gain: Gain | None) -> str:
-    """A gain with its 95 % interval.
+def gain_with_interval(gain: Gain | None) -> str:
+    """Return a gain with its 95 % interval.
 
-    >>> with_interval(Gain(mean=0.05, low=0.04, high=0.06, languages=3))
+    >>> gain_with_interval(Gain(mean=0.05, low=0.04, high=0.06, languages=3))
     '+5.0 [+4.0, +6.0]'
     """
     if gain is None or gain.mean is None:
@@ -94,7 +94,7 @@ def with_interval(gain: Gain | None) -> str:
 
 
 def rank_set(ranks: tuple[int, int] | None) -> str:
-    """The ranks that a row may have.
+    """Return the range of ranks that a row may have.
 
     >>> rank_set((1, 3)), rank_set((2, 2))
     ('1–3', '2')
@@ -106,7 +106,7 @@ def rank_set(ranks: tuple[int, int] | None) -> str:
 
 
 def count_with_interval(count: LanguageCount) -> str:
-    """A number of languages with its 95 % interval.
+    """Return a number of languages with its 95 % interval.
 
     >>> count_with_interval(LanguageCount(count=17, low=15, high=24))
     '17 [15, 24]'

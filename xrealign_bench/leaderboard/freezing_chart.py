@@ -1,14 +1,12 @@
-"""Gain against what is frozen, one panel a pattern."""
+"""Chart of gain against frozen blocks, one panel a pattern."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xrealign_bench.files import write_whole
-from xrealign_bench.leaderboard.chart import LEGEND, TIER_STYLES
+from xrealign_bench.leaderboard.chart import LEGEND, TIER_STYLES, describe_run, style_axes, write_png
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.result import BASELINE, Result
 from xrealign_bench.scoring.aggregate import TIERS
@@ -24,44 +22,36 @@ XLABELS = {
     "second": "every second block is frozen, from k on",
 }
 CUMULATIVE = ("front", "back")
-"""With k = 0 nothing is frozen: the base recipe."""
+"""Patterns that start at k = 0, where nothing is frozen, with the base recipe."""
 
 
 def draw_freezing_chart(
     first: Result, base: Comparison, drawn: Mapping[str, Sequence[tuple[int, Comparison]]], path: Path
 ) -> Path:
-    """Draw a PNG: for each pattern the gain over fine-tuning only by tier, with its 95 % interval, against its number.
+    """Draw a PNG of the gain over fine-tuning only by tier, with its 95 % interval, against each pattern's k.
 
     Args:
-        first: any result of the search; it names suite and checkpoint.
-        base: of the recipe that freezes nothing; a line of dots.
-        drawn: pattern -> number and comparison of each of its recipes.
-        path: the file to write; its folder is made.
+        first: any result of the search, for the names of suite and checkpoint.
+        base: comparison of the recipe that freezes nothing; a dotted line.
+        drawn: pattern -> k and comparison of each of its recipes.
+        path: the file to write; its folder is created.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(max(7.0, 5.5 * len(drawn)), 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    seeds = f"{len(first.seeds)} seeds" if len(first.seeds) > 1 else f"seed {first.seeds[0]} only"
-    limited = "" if first.limit is None else f", limited to {first.limit} examples"
-    what = f"{first.suite.id}  ·  {first.checkpoint.id}  ·  {seeds}{limited}"
-    figure.suptitle(f"Frozen blocks (dotted: none)  ·  {what}", fontsize=14)
+    figure.suptitle(f"Frozen blocks (dotted: none)  ·  {first.suite.id}  ·  {describe_run(first)}", fontsize=14)
     panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, (pattern, points) in zip(panels, drawn.items(), strict=True):
-        _draw(axes, pattern, [*([(0, base)] if pattern in CUMULATIVE else []), *points], base)
+        _draw_pattern(axes, pattern, [*([(0, base)] if pattern in CUMULATIVE else []), *points], base)
     panels[0].set_ylabel(f"gain over {BASELINE} (points)", fontsize=11)
     panels[0].legend(**LEGEND, ncols=4)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", metadata={"Software": None})
-    return write_whole(path, image.getvalue())
+    return write_png(figure, path)
 
 
-def _draw(axes: Axes, pattern: str, points: Sequence[tuple[int, Comparison]], base: Comparison) -> None:
-    axes.axhline(0, color="#444444", linewidth=1)
-    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_pattern(axes: Axes, pattern: str, points: Sequence[tuple[int, Comparison]], base: Comparison) -> None:
+    style_axes(axes)
     axes.set_xlabel(XLABELS[pattern], fontsize=11)
     numbers = [number for number, _ in points]
     axes.set_xticks(numbers)
@@ -69,7 +59,7 @@ def _draw(axes: Axes, pattern: str, points: Sequence[tuple[int, Comparison]], ba
     groups = [group for group in ("all", *TIERS) if _points_of(base, group) is not None]
     for place, group in enumerate(groups):
         marker, colour = STYLES[group]
-        shift = (place - (len(groups) - 1) / 2) * 0.08  # so that intervals stand beside one another
+        shift = (place - (len(groups) - 1) / 2) * 0.08  # intervals side by side
         known = [(number + shift, *gain) for number, c in points if (gain := _points_of(c, group)) is not None]
         xs, means, lows, highs = zip(*known, strict=True)
         error = [
@@ -85,7 +75,7 @@ def _draw(axes: Axes, pattern: str, points: Sequence[tuple[int, Comparison]], ba
 
 
 def _points_of(comparison: Comparison, group: str) -> tuple[float, float, float] | None:
-    """Mean gain and its interval in points; without an interval, the mean three times."""
+    """Return a mean gain and its interval in points, or the mean three times if it has no interval."""
     gain = comparison.gains.get(group)
     if gain is None or gain.mean is None:
         return None

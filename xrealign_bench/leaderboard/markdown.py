@@ -5,43 +5,33 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from functools import cache
 from urllib.parse import quote
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from tabulate import DataRow, TableFormat, tabulate
 
-from xrealign_bench.leaderboard import legend, views
-from xrealign_bench.leaderboard.board import Board, Row, Section
+from xrealign_bench.leaderboard.board import Board, BoardRow, Section
 from xrealign_bench.leaderboard.formatting import counted
-from xrealign_bench.leaderboard.views import Cell, Table
+from xrealign_bench.leaderboard.legend import rules
+from xrealign_bench.leaderboard.table import Cell, Table, make_table
+from xrealign_bench.leaderboard.views import ranking
+from xrealign_bench.leaderboard.views.reported import reported_averages
 
 FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
-"""What no markup can be made of: the brackets of an interval lead nowhere."""
-CELLS = DataRow("|", "|", "|")
+"""Text without any markup: the brackets of an interval are no link."""
+BORDERS = DataRow("|", "|", "|")
 
 
 def render_markdown(board: Board) -> str:
-    """Render the front page: how to read it, and the ranking of each checkpoint."""
-    suite = board.suite
-    parts = [
-        f"# {text(suite.title)}",
-        f"Suite `{suite.id}`, digest `{board.suite_digest[:12]}`: "
-        f"{counted(len(suite.target_languages), 'target language')}, fine-tuned in `{suite.source_language}`; "
-        f"tasks {', '.join(f'`{name}`' for name in suite.tasks)}; "
-        f"seeds {', '.join(map(str, suite.seeds))}. {text(suite.description)}".rstrip(),
-        "Made by `xrealign-bench leaderboard build` from the results that the rows lead to; don't edit. The "
-        "same figures: [leaderboard.csv](leaderboard.csv), [leaderboard.json](leaderboard.json), "
-        "[languages.csv](languages.csv)"
-        + (", [reported.csv](reported.csv)." if views.has_reported_means(board) else "."),
-        _rules(board),
-        *(part for section in board.sections for part in _render_section(board, section)),
-    ]
-    return "\n\n".join(parts) + "\n"
+    """Return the front page of a board."""
+    return _templates().get_template("board.md").render(board=board, rules=rules(board))
 
 
-def text(value: str) -> str:
-    """Text of others made safe inside a table: no markup, no cell borders, one line.
+def escape(value: str) -> str:
+    """Escape text from results for use in a table: no markup, no cell borders, one line.
 
-    >>> text("a|b <i>c</i>")
+    >>> escape("a|b <i>c</i>")
     'a\\\\|b &lt;i&gt;c&lt;/i&gt;'
     """
     flat = html.escape(" ".join(value.split()), quote=False)
@@ -50,55 +40,55 @@ def text(value: str) -> str:
     return flat
 
 
-def _rules(board: Board) -> str:
-    rules = (f"- **{term}**: {said}" for term, said in legend.rules(board))
-    return "## How to read this\n\n" + "\n".join(rules)
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"escape_markdown": escape, "cell": render_cell}
+    templates.globals |= {
+        "counted": counted,
+        "ranking": lambda section: render_table(make_table(ranking.BOARD_COLUMNS, section.scored_rows, "markdown")),
+        "reported_averages": lambda board, section: render_table(reported_averages(board, section)),
+        "identity": ranking.checkpoint_identity,
+        "corrections": ranking.corrections,
+        "label": ranking.label_cell,
+        "unranked": unranked_by_reason,
+        "sources": reported_sources,
+    }
+    return templates
 
 
-def _render_section(board: Board, section: Section) -> list[str]:
-    parts = [
-        f"## {text(section.name)}",
-        text(views.checkpoint_identity(section)) + ".",
-    ]
-    scored = views.scored(section)
-    if scored:
-        parts.append(_table(views.overview(scored)))
-    if len(scored) < len(section.rows):
-        parts += ["### Reported averages", _table(views.reported_averages(board, section))]
-    for said in dict.fromkeys(row.reported for row in section.rows if row.reported):
-        parts.append(f"**Reported**: {text(said)}")
-    unranked = [row for row in scored if row.unranked]
-    if unranked:
-        parts.append("Not ranked:\n\n" + "\n".join(_reasons(unranked)))
-    if apart := views.told_apart(section):
-        lines = [f"- {text(label)} is above {text(others)}" for label, others in apart]
-        parts.append("Told apart by the corrected tests of all pairs:\n\n" + "\n".join(lines))
-    if told := views.corrections(section):
-        lines = [f"- {_cell(Cell(row.label, folder=row.result_folder))}: {text(said)}" for row, said in told]
-        parts.append("Corrected:\n\n" + "\n".join(lines))
-    return parts
+def unranked_by_reason(section: Section) -> list[tuple[str, list[BoardRow]]]:
+    """Group the rows without a rank by the reason."""
+    by_reason: dict[str, list[BoardRow]] = {}
+    for row in section.scored_rows:
+        if row.unranked:
+            by_reason.setdefault("; ".join(row.unranked), []).append(row)
+    return list(by_reason.items())
 
 
-def _reasons(rows: Sequence[Row]) -> list[str]:
-    """Why rows have no rank, each reason once."""
-    by_reason: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        by_reason.setdefault(row.unranked, []).append(row)
-    return [
-        f"- {', '.join(_cell(Cell(row.label, folder=row.result_folder)) for row in same)}: {text('; '.join(why))}"
-        for why, same in by_reason.items()
-    ]
+def reported_sources(rows: Sequence[BoardRow]) -> list[str]:
+    """Return where reported rows were taken from, each source once."""
+    return list(dict.fromkeys(row.reported for row in rows if row.reported))
 
 
-def _table(table: Table) -> str:
-    """Render without padding, so that a changed cell changes one line."""
-    align = " | ".join([":--"] * table.left + ["--:"] * (len(table.head) - table.left))
-    unpadded = TableFormat(None, lambda *_: f"| {align} |", None, None, CELLS, CELLS, padding=1, with_header_hide=None)
-    head, *rows = [[_cell(cell) for cell in line] for line in (table.head, *table.rows)]
-    return tabulate(rows, head, tablefmt=unpadded, stralign=None, disable_numparse=True)
+def render_table(table: Table) -> str:
+    """Render a table without padding, so that a changed cell changes one line."""
+    align = " | ".join(":--" if is_text else "--:" for is_text in table.is_text)
+    unpadded = TableFormat(
+        None, lambda *_: f"| {align} |", None, None, BORDERS, BORDERS, padding=1, with_header_hide=None
+    )
+    headings, *rows = [[render_cell(cell) for cell in line] for line in (table.headings, *table.rows)]
+    return tabulate(rows, headings, tablefmt=unpadded, stralign=None, disable_numparse=True)
 
 
-def _cell(cell: Cell) -> str:
-    shown = cell.text if FIGURE.fullmatch(cell.text) else text(cell.text)
-    shown = f"[{shown}]({quote(cell.folder)})" if cell.folder else shown
-    return f"{shown}<br>{text(cell.note)}" if cell.note else shown
+def render_cell(cell: Cell) -> str:
+    """Render a cell with its link to the stored result and its second line."""
+    shown = cell.text if FIGURE.fullmatch(cell.text) else escape(cell.text)
+    shown = f"[{shown}]({quote(cell.link.folder)})" if cell.link and cell.link.folder else shown
+    return f"{shown}<br>{escape(cell.note)}" if cell.note else shown

@@ -1,1 +1,1 @@
-"""The leaderboard as static HTML: pages from templates, charts as SVG in them, one style sheet and one script."""
+"""The leaderboard as static HTML: pages from templates, charts as inline SVG, one style sheet and one script."""

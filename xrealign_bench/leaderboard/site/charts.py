@@ -1,4 +1,4 @@
-"""Charts as SVG to stand in a page: its style sheet colours them, and each point tells what it is when pointed at."""
+"""Charts as SVG inside a page, coloured by its style sheet, with a tooltip for each point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from xrealign_bench.languages import place
-from xrealign_bench.leaderboard.chart import draw_languages, draw_tiers, points_of
+from xrealign_bench.leaderboard.chart import draw_languages, draw_tiers, has_gain, points_of, style_axes
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVELS = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Points from which on a gain has the next stronger colour."""
+"""Percentage points at which the colour of a gain gets stronger."""
 INKS = {
     "#444444": "var(--ink)",
     "#333333": "var(--ink)",
@@ -35,19 +35,18 @@ INKS = {
     "#bbbbbb": "var(--faint)",
     "#e4e4e4": "var(--line)",
     "#ffffff": "var(--page)",
-    "#010101": "var(--land)",
 } | {f"#0{n:x}0{n:x}0{n:x}": f"var(--{name})" for n, name in enumerate(
     [f"{way}{number}" for way in "ud" for number in range(6)], start=2)}  # fmt: skip
-"""Colour in a drawing -> what the style sheet calls it, so that one drawing serves light and dark."""
-LAND, LEVEL_INKS = "#010101", {name[6:-1]: ink for ink, name in INKS.items() if re.fullmatch(r"var\(--[ud]\d\)", name)}
+"""Colour in a drawing -> variable of the style sheet, so that one drawing serves light and dark mode."""
+LEVEL_INKS = {name[6:-1]: ink for ink, name in INKS.items() if re.fullmatch(r"var\(--[ud]\d\)", name)}
 SIZE, MAP_SIZE = (5.2, 3.5), (6.4, 2.9)
-"""Inches: as small as text stays readable on a phone."""
+"""Inches, small enough for readable text on a phone."""
 VIEW = (-170.0, 180.0, -56.0, 78.0)
-"""Of the map, in degrees: left, right, bottom, top; without Antarctica."""
+"""Left, right, bottom and top of the map in degrees, without Antarctica."""
 
 
 def level(points: float | None) -> str:
-    """The colour of a gain in percentage points: u0 to u5, d0 to d5; empty where there is none.
+    """Return the CSS class of a gain in percentage points: u0 to u5, d0 to d5, or nothing without a gain.
 
     >>> level(0.0), level(1.0), level(-30.0), level(None)
     ('u0', 'u2', 'd5', '')
@@ -58,24 +57,19 @@ def level(points: float | None) -> str:
 
 
 def tier_bars(compared: Sequence[tuple[Result, Comparison]]) -> Markup | None:
-    """The gain in each tier with its 95 % interval, one bar a recipe; None where no tier has a gain."""
-    tiers = [tier for tier in TIERS if any(_has(comparison, tier) for _, comparison in compared)]
+    """Draw the gain in each tier with its 95 % interval, one bar a recipe; None if no tier has a gain."""
+    tiers = [tier for tier in TIERS if any(has_gain(comparison, tier) for _, comparison in compared)]
     if not tiers:
         return None
     with _drawing(SIZE) as figure:
         axes = _axes(figure, (0.11, 0.13, 0.88, 0.84), "gain (points)")
         draw_tiers(axes, compared, tiers)
-        _plain(axes)
+        _remove_title(axes)
         return _svg(figure, "tiers")
 
 
-def _has(comparison: Comparison, tier: str) -> bool:
-    gain = comparison.gains.get(tier)
-    return gain is not None and gain.mean is not None
-
-
 def by_distance(result: Result, comparison: TaskComparison, line: RegressionLine | None) -> Markup | None:
-    """Each language's gain against its distance to the source; the regression line, and the interval of its mean."""
+    """Draw gain against distance to the source language, with the regression line and the interval of its mean."""
     points = points_of(result, comparison)
     if not points:
         return None
@@ -87,18 +81,18 @@ def by_distance(result: Result, comparison: TaskComparison, line: RegressionLine
             mean, half = line.at(xs)
             axes.fill_between(xs, 100 * (mean - half), 100 * (mean + half), color="#bbbbbb", alpha=0.35, linewidth=0)
             axes.plot(xs, 100 * mean, color="#222222", linewidth=1.4)
-        _plain(axes)
+        _remove_title(axes)
         return _svg(figure, f"distance-{comparison.task}")
 
 
 def world_map(comparison: TaskComparison) -> Markup | None:
-    """A point where each language is spoken, coloured by its gain, to be laid over `land_outline`."""
+    """Draw a point where each language is spoken, coloured by its gain, for display over `land_outline`."""
     placed = [(where, c) for c in comparison.languages if (where := place(c.language)) is not None]
     if not placed:
         return None
     with _drawing(MAP_SIZE) as figure:
         axes = _map_axes(figure)
-        # The largest changes last, on top.
+        # Draw the largest changes last, on top.
         placed.sort(key=lambda pair: (abs(pair[1].gain), pair[1].language))
         points = axes.scatter(
             [where[1] for where, _ in placed],
@@ -114,7 +108,7 @@ def world_map(comparison: TaskComparison) -> Markup | None:
 
 
 def land_outline() -> str:
-    """The land as an SVG file of its own, which all maps of a site share; grey, so that it does in light and dark."""
+    """Return the land as SVG that all maps of a site share, in a grey for light and dark mode."""
     with _drawing(MAP_SIZE) as figure:
         axes = _map_axes(figure)
         for ring in land():
@@ -127,7 +121,7 @@ def land_outline() -> str:
 
 @contextmanager
 def _drawing(size: tuple[float, float]) -> Iterator[Figure]:
-    """A figure whose text stays text, and which is the same bytes every time."""
+    """Make a figure whose SVG keeps text as text and is the same bytes every time."""
     with matplotlib.rc_context({"svg.fonttype": "none", "text.parse_math": False, "font.size": 9}):
         figure = Figure(figsize=size)
         FigureCanvasSVG(figure)
@@ -138,16 +132,13 @@ def _drawing(size: tuple[float, float]) -> Iterator[Figure]:
 def _axes(figure: Figure, place: tuple[float, float, float, float], label: str) -> Axes:
     axes = figure.add_axes(place)
     axes.patch.set_visible(False)
-    axes.axhline(0, color="#444444", linewidth=1)
-    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style_axes(axes)
     axes.set_ylabel(label)
     return axes
 
 
-def _plain(axes: Axes) -> None:
-    """Title and legend stand in the page, where they can wrap."""
+def _remove_title(axes: Axes) -> None:
+    """Remove title and legend, which are part of the page so that they can wrap."""
     axes.set_title("", loc="left")
     axes.xaxis.label.set_fontsize(9)
     axes.tick_params(labelsize=9)
@@ -164,10 +155,10 @@ def _map_axes(figure: Figure) -> Axes:
 
 
 def _svg(figure: Figure, name: str) -> Markup:
-    """The drawing without what a page has no use for.
+    """Return a drawing without metadata, styles and ids that a page doesn't need.
 
     Args:
-        name: another one for each drawing of a page, so that their ids differ.
+        name: unique among the drawings of a page, so that their ids differ.
     """
     drawn = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
@@ -179,7 +170,7 @@ def _svg(figure: Figure, name: str) -> Markup:
     svg = re.sub(r'(<svg )[^>]*(viewBox="[^"]*")[^>]*>', r'\1\2 aria-hidden="true">', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r" font-family: [^;\"]*;?| ?font: [^\"]*?sans-serif;?| transform=\"rotate\(-?0 [^\"]*\"", "", svg)
-    # What a point says was its URL.
+    # Turn the URL of a point into its tooltip.
     svg = re.sub(r'<a xlink:href="([^"]*)"[^>]*>', r"<g><title>\1</title>", svg).replace("</a>", "</g>")
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda colour: INKS.get(colour[0], colour[0]), svg)

@@ -1,4 +1,4 @@
-"""The outline of the world's land, from a TopoJSON file that lies here."""
+"""The outline of the world's land, from a TopoJSON file in this folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from itertools import accumulate, pairwise
 from statistics import fmean
 
 Ring = list[tuple[float, float]]
-"""Longitude and latitude in degrees, around an island or a continent, its lakes included; one on both sides of
-180 degrees goes on beyond."""
+"""Longitude and latitude in degrees around an island or a continent, including its lakes. Land on both sides of
+180 degrees continues beyond it."""
 
 
 @cache
 def land() -> list[Ring]:
-    """Read the rings; an arc is stored as steps on a grid, and a ring is made of arcs (TopoJSON, section 2.1.4)."""
+    """Read the rings. An arc is stored as steps on a grid, and a ring consists of arcs (TopoJSON, section 2.1.4)."""
     content = json.loads((resources.files(__package__) / "land-110m.json").read_text(encoding="utf-8"))
     (scale_x, scale_y), (left, bottom) = content["transform"]["scale"], content["transform"]["translate"]
     arcs = [
@@ -33,7 +33,7 @@ def land() -> list[Ring]:
 
 
 def _unbroken(ring: Ring) -> Ring:
-    """Without the jumps from one edge of the map to the other, and most of it on the map."""
+    """Remove jumps from one edge of the map to the other, keeping most of the ring on the map."""
     steps = [round((x - before) / 360) for (before, _), (x, _) in pairwise(ring)]
     whole = [(x - 360 * turns, y) for (x, y), turns in zip(ring, accumulate(steps, initial=0), strict=True)]
     shift = 360 * round(fmean(x for x, _ in whole) / 360)

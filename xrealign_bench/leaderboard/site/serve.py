@@ -1,4 +1,4 @@
-"""The site on this machine alone, for a browser."""
+"""Serve the site to browsers on this machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def serve(folder: Path, port: int, ready: Callable[[str], object]) -> None:
     """Serve a folder on localhost until interrupted.
 
     Args:
-        port: 0 is any that is free.
-        ready: called with the address as soon as it answers.
+        port: 0 for any free port.
+        ready: called with the address once the server answers.
 
     Raises:
-        UserError: the port is taken, or not to be had.
+        UserError: the port is taken or not allowed.
     """
     with system_errors(f"port {port}", "choose another with --port"):
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))

@@ -2,7 +2,7 @@
 
 from tests.leaderboard.test_board import BASELINE, SCORES, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, made_up, make_result, make_suite
-from xrealign_bench.leaderboard.text import ONE_SEED, render_evaluation, render_languages
+from xrealign_bench.leaderboard.terminal import ONE_SEED, render_evaluation, render_languages
 from xrealign_bench.results.result import Result
 
 
@@ -29,14 +29,14 @@ def test_figures_of_a_task() -> None:
 def test_columns_say_how_many_languages_they_are_over() -> None:
     text = render_evaluation([BASELINE.result], [None])
     lines = text.splitlines()
-    assert _words(lines[lines.index("tags") + 2]) == ["(4)", "(2)", "(1)", "(1)", "(2)", "(1)", "(1)"]
+    assert _words(lines[lines.index("tags") + 2]) == ["(4)", "(2)", "(1)", "(1)", "(2)", "(1)", "(1)", "(1)"]
 
 
 def test_tiers_of_five_languages_make_the_xr_score() -> None:
     scores = {"en": 0.9} | {each.code: {"h": 0.9, "m": 0.6, "l": 0.15}[each.code[0]] for each in TIERED}
     text = render_evaluation([make_result(flat(scores), languages=TIERED)], [None])
     head, _, xr = text.partition("XR score, mean over tasks of the mean over tiers\n")
-    assert _line(xr, "finetune-only") == ["finetune-only", "55.0"]  # (90 + 60 + 15) / 3
+    assert _line(xr, "finetune-only") == ["finetune-only", "55.0", "baseline"]  # (90 + 60 + 15) / 3
     # Each tier has as many languages in a band as the others, so a band's mean is that of the tiers.
     assert _line(head, "finetune-only") == _words("finetune-only 55.0 90.0 60.0 15.0 55.0 55.0 90.0")
 
@@ -62,10 +62,10 @@ def test_one_seed_is_said_and_has_no_spread_and_no_verdicts() -> None:
     text = render_evaluation([result, full.result], [None, full.comparison])
     assert _line(text, "full ")[-4:] == ["+5.0", "[+4.0,", "+6.0]", "–"]
     assert "(the prior's seeds and test examples)" in text and "\n\n" + ONE_SEED in text
-    assert ONE_SEED.startswith("One seed shows no gain for certain")
+    assert ONE_SEED.startswith("One seed is not enough to claim a gain")
     assert "standard deviation of the first row" not in text and "Holm" not in text
     languages = render_languages([result, full.result], [None, full.comparison])
-    assert _line(languages, "DE (de)")[-2:] == ["85.0", "(+1.0)"] and "helped/harmed" not in languages
+    assert _line(languages, "DE (de)")[-2:] == ["85.0", "(+1.0)"] and "helped or harmed" not in languages
     several = entry("full", 0.05, 0.04, 0.06)
     assert ONE_SEED not in render_evaluation([BASELINE.result, several.result], [None, several.comparison])
 
