@@ -1,1 +1,1 @@
-"""The embedded demo: multilingual phrases from Unicode CLDR and a small checkpoint made from them."""
+"""Embedded demo: multilingual phrases generated from Unicode CLDR, and a small checkpoint pre-trained on them."""

@@ -1,10 +1,9 @@
-"""What the phrases need of a locale, read from the CLDR files that ship inside ``babel``.
+"""Names and patterns of a locale, read from the CLDR files inside ``babel``.
 
-The files are read directly, and a locale's own values alone are used, for two reasons. Babel's merged view
-falls back to CLDR's root values (``M04`` for April, ``+3 d`` for "in 3 days"), which are placeholders, no
-language. And it writes resolved aliases back into dictionaries that all locales share, so what it answers
-depends on which locales a process has looked at before. The few aliases that matter here (stand-alone month
-and weekday names to those used in dates, long unit names to short ones) are followed in this module.
+The files are read directly, and only a locale's own values are used, for two reasons. Babel falls back to CLDR's
+root values (``M04`` for April, ``+3 d`` for "in 3 days"), which are placeholders. It also writes resolved aliases
+into dictionaries shared by all locales, so its answers depend on which locales were loaded before. This module
+resolves the few aliases it needs: stand-alone month and weekday names, and long unit names.
 
 CLDR data: Copyright 2004-2025 Unicode, Inc., licence Unicode-3.0.
 """
@@ -21,12 +20,12 @@ from typing import Any
 from babel import localedata
 from babel.core import get_global
 
-# Languages whose ISO code is not the name of the CLDR locale.
+# Languages whose ISO code differs from the CLDR locale's name.
 LOCALE_NAMES = {"no": "nb", "tl": "fil"}
 
 RELATIVE_FIELDS = ("year", "month", "week", "day", "hour", "minute", "second")
 
-# The digit zero of the numbering systems that some locale uses as its default or native one.
+# Code point of the digit zero in each numbering system that a locale uses as its default or native one.
 DIGIT_ZERO = {
     "arab": 0x0660, "arabext": 0x06F0, "beng": 0x09E6, "deva": 0x0966, "gujr": 0x0AE6, "guru": 0x0A66,
     "khmr": 0x17E0, "knda": 0x0CE6, "laoo": 0x0ED0, "mlym": 0x0D66, "mymr": 0x1040, "orya": 0x0B66,
@@ -38,7 +37,7 @@ PluralForms = Mapping[str, str]
 
 @dataclass(frozen=True)
 class LocaleTables:
-    """One locale's names and patterns; whatever CLDR does not give for the locale itself is absent."""
+    """Names and patterns of one locale, without values that CLDR inherits from its root."""
 
     locale: str
     weekdays: Mapping[int, str]  # as used in a date; Monday is 0
@@ -58,14 +57,14 @@ class LocaleTables:
     digits: str  # the ten native digits
 
     def plural(self, forms: PluralForms, number: int) -> str | None:
-        """The form for `number`; CLDR's rule is to fall back to the form `other`."""
+        """Return the plural form for `number`, or the form `other` as CLDR prescribes."""
         found = forms.get(self.plural_rule(number))
         return found if found is not None else forms.get("other")
 
 
 @functools.cache
-def tables(language: str) -> LocaleTables:
-    """Read what CLDR says about a language."""
+def load_locale(language: str) -> LocaleTables:
+    """Load the names and patterns of a language."""
     locale = LOCALE_NAMES.get(language, language)
     data = _own_data(locale)
     days, months = data.get("days", {}), data.get("months", {})
@@ -83,7 +82,7 @@ def tables(language: str) -> LocaleTables:
         lists=_lists(data.get("list_patterns", {}).get("standard", {})),
         units=units,
         currencies=_currencies(data),
-        # Root's "{0} {1}" is a real pattern, which locales inherit on purpose.
+        # Root's "{0} {1}" is a real pattern that locales inherit intentionally.
         currency_patterns={"other": "{0} {1}", **data.get("currency_unit_patterns", {})},
         territories=_names(data.get("territories", {}), re.compile("[A-Z]{2}")),
         languages=_names(data.get("languages", {}), re.compile("[a-z]{2,3}")),
@@ -95,7 +94,8 @@ def tables(language: str) -> LocaleTables:
 
 @functools.cache
 def _own_data(locale: str) -> Mapping[str, Any]:
-    """The locale's file merged over its parents' files, without CLDR's root. Nothing else may change it."""
+    """Return the locale's file merged over those of its parents, without CLDR's root. The result is shared; do not
+    modify it."""
     parent = get_global("parent_exceptions").get(locale)
     with open(localedata.resolve_locale_filename(locale), "rb") as file:
         own: Mapping[str, Any] = pickle.load(file)
@@ -111,12 +111,12 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _wide_names(data: Mapping[str, Any], count: int) -> tuple[Mapping[int, str], Mapping[int, str]]:
-    """The names used in a date and those that stand alone; either set stands in for the other one."""
+    """Return the names used in dates and the stand-alone names; if one set is missing, the other replaces it."""
     in_date = data.get("format", {}).get("wide", {})
     alone = data.get("stand-alone", {}).get("wide", {})
     return (
         in_date if len(in_date) == count else alone if len(alone) == count else {},
-        # A few locales list only those stand-alone names that differ.
+        # A few locales list only the stand-alone names that differ.
         {**in_date, **alone} if len({**in_date, **alone}) == count else {},
     )
 
@@ -127,22 +127,24 @@ def _era(eras: Mapping[str, Any]) -> str | None:
 
 
 def _date_patterns(data: Mapping[str, Any]) -> dict[str, str]:
-    """The patterns that spell the month out: medium and short dates turn it into a number."""
+    """Return the date patterns that spell out the month; medium and short ones use numbers."""
     formats, skeletons = data.get("date_formats", {}), data.get("datetime_skeletons", {})
     found = {
         "full": formats.get("full"),
         "long": formats.get("long"),
-        # Root's "y MMMM" is inherited on purpose by locales that have patterns of their own for whole dates.
+        # Locales with their own full patterns inherit root's "y MMMM" intentionally.
         "month_year": skeletons.get("yMMMM", "y MMMM" if "long" in formats else None),
     }
     patterns = {style: getattr(text, "pattern", text) for style, text in found.items() if text is not None}
-    # "M月" spells a month out: it is how a Chinese or Japanese pattern writes the name.
+    # Chinese and Japanese patterns write the month's name as "M月".
     return {style: text for style, text in patterns.items() if re.search("MMMM|LLLL|M月", text)}
 
 
 def _lists(data: Mapping[str, str]) -> dict[str, str] | None:
-    """The list patterns. Root's comma between the first items is what most locales inherit on purpose; but a
-    locale without a pattern of its own for two items merely lacks its word for "and"."""
+    """Return the list patterns, or None for a locale without its own pattern for two items, which lacks its "and".
+
+    Most locales inherit root's comma between the first items intentionally.
+    """
     if "2" not in data:
         return None
     return {"start": "{0}, {1}", "middle": "{0}, {1}", "end": "{0}, {1}", **data}

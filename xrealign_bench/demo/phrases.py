@@ -1,23 +1,20 @@
 """Multilingual phrases from Unicode CLDR: tagging examples, translation pairs with gold links, a lexicon.
 
-A random record of one to three items (a date, a quantity, a country ...) is written down in a language by
-CLDR's own patterns, and each word keeps the tag of the part that it came from. Two languages' versions of one
-record are translations, and their words are aligned by construction. Word order, inflection and adpositions
-differ as they do between the languages.
+A random record of one to three items (a date, a quantity, a country ...) is rendered in a language by CLDR's
+patterns, and each word keeps the tag of its part. The same record in two languages gives a translation pair whose
+words are aligned by construction. Word order, inflection and adpositions differ as in the languages themselves.
 
-**Links.** A part (the month of the second item, the "and" before the third) gives a link where it is one word
-on both sides. Of a part of several words, those that most names of its kind share (the "Tiếng" of Vietnamese
-languages, the "ago" of times past) are set apart from those that tell the names from each other, and either
-group gives a link where it is one word on both sides: "3 days ago" and "vor 3 Tagen" have three links. The
-rest give none: "Estados Unidos" and "United States" have no order to align them by, and a wrong gold link is
-worse than none.
+**Links.** A part (the month of the second item, the "and" before the third) gives a link if it is one word in both
+languages. In a part of several words, those shared by most names of its type (Vietnamese "Tiếng" in names of
+languages, English "ago") are separated from those that distinguish the names. Each group gives a link if it is one
+word in both languages: "3 days ago" and "vor 3 Tagen" have three links. Other words have none: the order does not
+align "Estados Unidos" with "United States", and a wrong gold link is worse than none.
 
-**Held out.** Two fifths of the territories, languages, currencies and units are never in
-`task_rows(..., "train")`, `parallel_rows` or `lexicon_rows`. A word counts as held out where it belongs to
-such a name and to nothing else that is said in the language: the "Islands" of a held-out archipelago have
-been seen, and so have the "hours" of "3 hours" in "3 hours ago".
-Records of the other kinds are few (there are seven weekdays), so a short test phrase without a name can occur
-in training too; the random streams are different ones.
+**Held out.** Two fifths of the territories, languages, currencies and units never occur in
+`task_rows(..., "train")`, `parallel_rows` or `lexicon_rows`. A word counts as held out if it occurs only in such
+names: the "Islands" of a held-out archipelago were seen in training, and so were the "hours" of "3 hours ago" in
+"3 hours". There are few other items (seven weekdays), so a short test phrase without a name can also occur in
+training; the random streams differ.
 
 **Reproducible.** The same arguments give the same rows on every machine with the same `fingerprint()`.
 """
@@ -36,17 +33,17 @@ from typing import Literal
 from babel.core import get_global
 from icu4py import icu_version
 
-from xrealign_bench.demo.cldr import LocaleTables, tables
-from xrealign_bench.demo.names import common_words, entries, frame_of, is_lexical, open_words
+from xrealign_bench.demo.cldr import LocaleTables, load_locale
+from xrealign_bench.demo.names import common_words, is_lexical, lexicon_entries, name_frame, training_words
 from xrealign_bench.demo.records import (
     NAMES,
     RELATIVE,
     Item,
-    held_out,
-    open_names,
+    is_held_out,
     random_count,
     random_item,
-    records,
+    random_records,
+    training_names,
 )
 from xrealign_bench.demo.render import TAGS, Missing, Word, render
 from xrealign_bench.errors import UserError, unknown
@@ -65,10 +62,10 @@ __all__ = [
     "task_rows",
 ]
 
-# Raise this whenever the same arguments would give other rows.
+# Raise this whenever the same arguments give other rows.
 VERSION = 1
 
-# ISO 639-1 codes, 639-3 where there is none.
+# ISO 639-1 codes, or 639-3 without one.
 LANGUAGES = tuple(
     """
     af am ar as ast az be bew bg bn br bs ca ccp chr cs cv cy da de dsb el en es et eu fa fi fo fr frr ga gd
@@ -84,10 +81,10 @@ _NAMED = {"UNIT": "unit", "CURRENCY": "currency", "TERRITORY": "territory", "LAN
 
 @dataclass(frozen=True)
 class PhraseRow:
-    """One tagging example.
+    """Tagging example.
 
-    `record` numbers the record in its stream: rows of two languages with the same number (and split and seed)
-    say the same thing, and the numbers left out are the records that the language cannot express.
+    `record` is the record's number in its random stream: rows of two languages with the same number, split and seed
+    are translations. Skipped numbers are records that the language cannot express.
     """
 
     record: int
@@ -99,7 +96,7 @@ class PhraseRow:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One translation pair with its gold links (position in the source, position in the target)."""
+    """Translation pair with its gold links (position in the source, position in the target)."""
 
     record: int
     source_words: list[str]
@@ -109,20 +106,16 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many records a language can express, and what the others lacked."""
+    """Number of records that a language can express, and what the others lack."""
 
     rendered: int
     missing: Counter[str]
-
-    @property
-    def fraction(self) -> float:
-        return self.rendered / (self.rendered + self.missing.total())
 
 
 def task_rows(
     language: str, split: Literal["train", "test"], size: int, seed: int = 0, native_digits: bool = False
 ) -> list[PhraseRow]:
-    """Tagging examples: `size` records of the split's stream that the language can express.
+    """Return `size` tagging examples from the split's stream of records.
 
     >>> row = task_rows("de", "train", 1)[0]
     >>> len(row.words) == len(row.labels) == len(row.groups)
@@ -131,9 +124,9 @@ def task_rows(
     _check(language)
     if split not in ("train", "test"):
         raise unknown("split", split, ["train", "test"])
-    names = {kind: open_names(kind) for kind in NAMES} if split == "train" else NAMES
+    names = {item_type: training_names(item_type) for item_type in NAMES} if split == "train" else NAMES
     rows: list[PhraseRow] = []
-    for at, record in enumerate(records(f"{VERSION}/{split}/{seed}", names)):
+    for at, record in enumerate(random_records(f"{VERSION}/{split}/{seed}", names)):
         if len(rows) >= size:
             break
         _give_up(language, at, len(rows))
@@ -153,7 +146,7 @@ def task_rows(
 
 
 def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[PairRow]:
-    """Translation pairs with gold links: `size` records that both languages can express.
+    """Return `size` translation pairs with gold links.
 
     >>> row = parallel_rows("en", "de", 1)[0]
     >>> all(s < len(row.source_words) and t < len(row.target_words) for s, t in row.links)
@@ -161,9 +154,9 @@ def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[Pa
     """
     _check(source)
     _check(target)
-    names = {kind: open_names(kind) for kind in NAMES}
+    names = {item_type: training_names(item_type) for item_type in NAMES}
     rows: list[PairRow] = []
-    for at, record in enumerate(records(f"{VERSION}/parallel/{seed}", names)):
+    for at, record in enumerate(random_records(f"{VERSION}/parallel/{seed}", names)):
         if len(rows) >= size:
             break
         _give_up(f"{source}-{target}", at, len(rows))
@@ -183,22 +176,22 @@ def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[Pa
 
 
 def lexicon_rows(source: str, target: str) -> list[tuple[str, str]]:
-    """A bilingual lexicon as MUSE has them: pairs of lower-cased single words, names held out left out.
+    """Return a bilingual lexicon in MUSE's form: pairs of lower-cased single words, without held-out names.
 
     >>> ("april", "huhtikuu") in lexicon_rows("en", "fi")
     True
     """
     _check(source)
     _check(target)
-    left, right = entries(source), entries(target)
+    left, right = lexicon_entries(source), lexicon_entries(target)
     return sorted({(left[key], right[key]) for key in left if key in right})
 
 
 def coverage(language: str, size: int = 1000, seed: int = 0) -> Coverage:
-    """What share of the test split's first `size` records the language can express, and why not the rest."""
+    """Count which of the test split's first `size` records the language can express, and what the rest lack."""
     _check(language)
     missing: Counter[str] = Counter()
-    stream = records(f"{VERSION}/test/{seed}", NAMES)
+    stream = random_records(f"{VERSION}/test/{seed}", NAMES)
     for _ in range(size):
         try:
             render(next(stream), language)
@@ -208,14 +201,13 @@ def coverage(language: str, size: int = 1000, seed: int = 0) -> Coverage:
 
 
 def pretraining_lines(language: str, size: int, seed: int = 0) -> list[str]:
-    """Lines of one language for masked-word pre-training, their words set apart by spaces.
+    """Return lines of one language for masked-language-model pre-training, with words separated by spaces.
 
-    They draw on every name that CLDR has in the language. Half of the records have a theme, a country with
-    its languages and its currency, so that what belongs together in the world is met together in every
-    language.
+    They use every name that CLDR has in the language. Half of the records have a theme, a country with its languages
+    and its currency, so that related names occur together in every language.
     """
     _check(language)
-    locale = tables(language)
+    locale = load_locale(language)
     names = {
         "unit": tuple(sorted(locale.units)),
         "currency": tuple(sorted(locale.currencies)),
@@ -242,7 +234,7 @@ def pretraining_lines(language: str, size: int, seed: int = 0) -> list[str]:
 
 @functools.cache
 def fingerprint() -> str:
-    """A hash of what determines the rows: this generator, CLDR as babel has it, ICU's dictionaries."""
+    """Return a hash of the versions that determine the rows: this generator, babel's CLDR and ICU."""
     versions = (
         str(VERSION),
         importlib.metadata.version("babel"),
@@ -268,7 +260,7 @@ def _group(word: Word, record: tuple[Item, ...], language: str) -> str:
     if word.tag in _CLOSED:
         return "closed"
     item = record[word.item]
-    new = held_out(_NAMED[word.tag], item.name) and word.core.lower() not in open_words(language)
+    new = is_held_out(_NAMED[word.tag], item.name) and word.core.lower() not in training_words(language)
     return "held_out" if new else "seen"
 
 
@@ -277,12 +269,12 @@ def _links(
 ) -> list[tuple[int, int]]:
     sources, targets = _places(record, left, source), _places(record, right, target)
     pairs = [(at, targets[part]) for part, at in sources.items() if part in targets]
-    # A month's name and its number ("March", "3") are no pair of words.
+    # Never align a month's name with its number ("March", "3").
     return sorted(pair for pair in pairs if is_lexical(left[pair[0]].text) == is_lexical(right[pair[1]].text))
 
 
 def _places(record: tuple[Item, ...], rendered: Sequence[Word], language: str) -> dict[tuple[str, int, bool], int]:
-    """Where a part has its one telling word (True in the key), and its one word that its kind shares."""
+    """Return the position of each part's distinguishing word (True in the key) and shared word, if it is one word."""
     parts: dict[tuple[str, int], list[int]] = defaultdict(list)
     for at, word in enumerate(rendered):
         if word.tag != "O":
@@ -291,13 +283,13 @@ def _places(record: tuple[Item, ...], rendered: Sequence[Word], language: str) -
     for (tag, item), positions in parts.items():
         for at in positions:
             alone = len(positions) == 1 or tag == "CONJ"
-            common = frozenset() if alone else common_words(language, frame_of(rendered[at], record))
+            common = frozenset() if alone else common_words(language, name_frame(rendered[at], record))
             places[tag, item, rendered[at].text.lower() not in common].append(at)
     return {part: positions[0] for part, positions in places.items() if len(positions) == 1}
 
 
 def _themed(chance: random.Random, locale: LocaleTables, count: int) -> tuple[Item, ...]:
-    """A country, its languages and its currency, in any order, and perhaps a time."""
+    """Draw a record about one country: its name, languages and currency in any order, and perhaps a time."""
     territory = chance.choice(sorted(locale.territories))
     spoken, money = _world().get(territory, ((), ()))
     items = [Item("territory", territory)]
@@ -309,7 +301,7 @@ def _themed(chance: random.Random, locale: LocaleTables, count: int) -> tuple[It
 
 @functools.cache
 def _world() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Each territory's three most spoken languages and its present currencies."""
+    """Return each territory's three most spoken languages and its current currencies."""
     spoken = get_global("territory_languages")
     money = get_global("territory_currencies")
     return {

@@ -1,4 +1,4 @@
-"""Random records of one to three items, and which names are held out."""
+"""Random records of one to three items, and the split of names into training and held out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST_DAY, LAST_DAY = datetime.date(1950, 1, 1).toordinal(), datetime.date(2049,
 DATE_STYLES = ("full", "long", "month_year")
 RELATIVE = tuple(field + sign for field in RELATIVE_FIELDS for sign in "+-")
 
-# Names that at least nine in ten of the offered locales have.
+# Names that at least nine in ten of the supported locales have.
 TERRITORIES = tuple(
     """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT
@@ -72,28 +72,28 @@ UNITS = tuple(
     """.split()  # noqa: SIM905
 )
 
-# How often an item is of each kind.
-KINDS = {
+# Item type -> its relative frequency.
+ITEM_WEIGHTS = {
     "date": 3, "weekday": 1, "month": 1, "unit": 2, "currency": 2, "relative": 2, "territory": 2,
     "language": 2,
 }  # fmt: skip
 
 
 class Item(NamedTuple):
-    """One thing to say: `name` is a CLDR identifier or a date's style, `number` a count, day or position."""
+    """Part of a record: `name` is a CLDR identifier or a date style, `number` a count, day or position."""
 
-    kind: str
+    type: str
     name: str = ""
     number: int = 0
 
 
-def held_out(kind: str, name: str) -> bool:
-    """Whether a name is kept for testing, told from a hash of its CLDR identifier, in all languages alike.
+def is_held_out(item_type: str, name: str) -> bool:
+    """Return whether a name is kept for testing, by a hash of its CLDR identifier, equally in all languages.
 
-    A square kilometre goes with the kilometre, since they share their word.
+    A square kilometre is treated like the kilometre, since they share a word.
     """
-    base = name.split("-", 1)[-1].removeprefix("square-").removeprefix("cubic-") if kind == "unit" else name
-    digest = hashlib.sha256(f"{kind}:{base}".encode()).digest()
+    base = name.split("-", 1)[-1].removeprefix("square-").removeprefix("cubic-") if item_type == "unit" else name
+    digest = hashlib.sha256(f"{item_type}:{base}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % 100 < HELD_OUT_PERCENT
 
 
@@ -103,33 +103,33 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 @functools.cache
-def open_names(kind: str) -> tuple[str, ...]:
-    """The names of a kind that training may contain."""
-    return tuple(name for name in NAMES[kind] if not held_out(kind, name))
+def training_names(item_type: str) -> tuple[str, ...]:
+    """Return the names of an item type that training may contain."""
+    return tuple(name for name in NAMES[item_type] if not is_held_out(item_type, name))
 
 
-def records(stream: str, names: Mapping[str, Sequence[str]]) -> Iterator[tuple[Item, ...]]:
-    """Endless random records: the same for the same `stream`, everywhere."""
+def random_records(stream: str, names: Mapping[str, Sequence[str]]) -> Iterator[tuple[Item, ...]]:
+    """Yield random records without end; the same `stream` gives the same records on every machine."""
     chance = random.Random(stream)
     while True:
         yield tuple(random_item(chance, names) for _ in range(chance.choices((1, 2, 3), (2, 4, 3))[0]))
 
 
 def random_item(chance: random.Random, names: Mapping[str, Sequence[str]]) -> Item:
-    """One random item, its name drawn from `names`."""
-    kind = chance.choices(tuple(KINDS), tuple(KINDS.values()))[0]
-    if kind == "weekday":
-        return Item(kind, number=chance.randrange(7))
-    if kind == "month":
-        return Item(kind, number=chance.randint(1, 12))
-    if kind == "date":
-        return Item(kind, chance.choice(DATE_STYLES), chance.randint(FIRST_DAY, LAST_DAY))
-    if kind == "relative":
-        return Item(kind, chance.choice(RELATIVE), random_count(chance))
-    name = chance.choice(names[kind])
-    return Item(kind, name, random_count(chance) if kind in ("unit", "currency") else 0)
+    """Draw a random item, with its name from `names`."""
+    item_type = chance.choices(tuple(ITEM_WEIGHTS), tuple(ITEM_WEIGHTS.values()))[0]
+    if item_type == "weekday":
+        return Item(item_type, number=chance.randrange(7))
+    if item_type == "month":
+        return Item(item_type, number=chance.randint(1, 12))
+    if item_type == "date":
+        return Item(item_type, chance.choice(DATE_STYLES), chance.randint(FIRST_DAY, LAST_DAY))
+    if item_type == "relative":
+        return Item(item_type, chance.choice(RELATIVE), random_count(chance))
+    name = chance.choice(names[item_type])
+    return Item(item_type, name, random_count(chance) if item_type in ("unit", "currency") else 0)
 
 
 def random_count(chance: random.Random) -> int:
-    """Small numbers mostly: they are the ones that take other plural forms."""
+    """Draw a number, mostly a small one, since small numbers have special plural forms."""
     return chance.randint(1, 20) if chance.random() < 0.6 else chance.randint(21, 999)

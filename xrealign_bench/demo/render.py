@@ -1,4 +1,4 @@
-"""Write a record down in a language: segments by CLDR's patterns, then words with their tags."""
+"""Render a record in a language: segments from CLDR's patterns, split into tagged words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from icu4py.breakers import WordBreaker
 
-from xrealign_bench.demo.cldr import LocaleTables, tables
+from xrealign_bench.demo.cldr import LocaleTables, load_locale
 from xrealign_bench.demo.records import Item
 
 TAGS = (
@@ -19,7 +19,7 @@ TAGS = (
     "O",
 )  # fmt: skip
 
-# Written without spaces between words: ICU's dictionaries find the words.
+# Languages without spaces between words: ICU segments them by dictionary.
 UNSPACED = frozenset({"ja", "km", "lo", "my", "th", "yue", "zh"})
 
 NUMERIC = frozenset({"DAY", "YEAR", "NUMBER"})
@@ -29,7 +29,7 @@ _DATE_FIELDS = re.compile(r"'((?:[^']|'')*)'|(M月|([A-Za-z])\3*)|[^A-Za-z']+")
 
 
 class Segment(NamedTuple):
-    """A stretch of text that came from one part of one item; `item` is -1 for what stands between items."""
+    """Text from one part of an item; `item` is the item's position in the record."""
 
     text: str
     tag: str
@@ -37,9 +37,9 @@ class Segment(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word, its tag, and the item that it came from (for CONJ: the joint; -1 for punctuation).
+    """Word with its tag and the position of its item (for CONJ: of the item after it; -1 for punctuation).
 
-    `core` is the word without what another part has added to it (the Arabic "and", the Hebrew "in").
+    `core` is the word without prefixes from another part, such as the Arabic "and" or the Hebrew "in".
     """
 
     text: str
@@ -49,65 +49,70 @@ class Word(NamedTuple):
 
 
 class Missing(Exception):
-    """The locale has no name or pattern for something in the record; the text says what."""
+    """CLDR has no name or pattern for an item in this locale; the message says which."""
 
 
 @functools.lru_cache(maxsize=20_000)  # the source side of all pairs is one stream of records
 def render(record: tuple[Item, ...], language: str, native_digits: bool = False) -> tuple[Word, ...]:
-    """The words of a record in a language.
+    """Render a record as words in a language.
 
     >>> from xrealign_bench.demo.records import Item
     >>> [word.text for word in render((Item("weekday", number=0), Item("territory", "DE")), "fr")]
     ['lundi', 'et', 'Allemagne']
 
-    Raises `Missing` where the locale lacks something, never leaving it out.
+    Raises:
+        Missing: the locale lacks a name or pattern; nothing is left out silently.
     """
-    locale = tables(language)
+    locale = load_locale(language)
     items = [_with_position(item_segments(item, locale, native_digits), at) for at, item in enumerate(record)]
     return words(_joined(items, locale), language)
 
 
 def item_segments(item: Item, locale: LocaleTables, native_digits: bool = False) -> list[Segment]:
-    """The segments of one item."""
-    if item.kind == "weekday":
+    """Render one item as segments.
+
+    Raises:
+        Missing: the locale lacks its name or pattern.
+    """
+    if item.type == "weekday":
         return [_name(locale.weekdays_alone.get(item.number), "WEEKDAY", item)]
-    if item.kind == "month":
+    if item.type == "month":
         return [_name(locale.months_alone.get(item.number), "MONTH", item)]
-    if item.kind == "territory":
+    if item.type == "territory":
         return [_name(locale.territories.get(item.name), "TERRITORY", item)]
-    if item.kind == "language":
+    if item.type == "language":
         return [_name(locale.languages.get(item.name), "LANGUAGE", item)]
     digits = locale.digits if native_digits else "0123456789"
-    if item.kind == "date":
+    if item.type == "date":
         return _date_segments(item, locale, digits)
     number = _digits(item.number, digits)
-    if item.kind == "unit":
+    if item.type == "unit":
         return _filled(_form(locale, locale.units.get(item.name), item), {"0": (number, "NUMBER")}, "UNIT")
-    if item.kind == "relative":
+    if item.type == "relative":
         return _filled(_form(locale, locale.relative.get(item.name), item), {"0": (number, "NUMBER")}, "REL")
-    if item.kind == "currency":
+    if item.type == "currency":
         name = _form(locale, locale.currencies.get(item.name), item)
         pattern = _form(locale, locale.currency_patterns, item)
         return _filled(pattern, {"0": (number, "NUMBER"), "1": (name, "CURRENCY")}, "CURRENCY")
-    raise ValueError(f"no such kind of item: {item.kind}")
+    raise ValueError(f"unknown item type: {item.type}")
 
 
 def words(segments: Sequence[Segment], language: str) -> tuple[Word, ...]:
-    """Cut segments into words; punctuation stands alone."""
+    """Split segments into words, with punctuation marks as separate words."""
     pieces = _unspaced_pieces(segments, language) if language in UNSPACED else _spaced_pieces(segments)
     return tuple(word for piece in pieces for word in _without_punctuation(piece))
 
 
 def _name(name: str | None, tag: str, item: Item) -> Segment:
     if not name:
-        raise Missing(f"{item.kind} {item.name or item.number}")
+        raise Missing(f"{item.type} {item.name or item.number}")
     return Segment(name, tag, 0)
 
 
 def _form(locale: LocaleTables, forms: object, item: Item) -> str:
     form = locale.plural(forms, item.number) if forms else None  # type: ignore[arg-type]
     if not form:
-        raise Missing(f"{item.kind} {item.name}")
+        raise Missing(f"{item.type} {item.name}")
     return form
 
 
@@ -145,7 +150,7 @@ def _date_segments(item: Item, locale: LocaleTables, digits: str) -> list[Segmen
 
 
 def _filled(pattern: str, values: dict[str, tuple[str, str]], tag: str) -> list[Segment]:
-    """A pattern with its places filled; its own text carries `tag`."""
+    """Fill the placeholders of a pattern; its own text gets `tag`."""
     pieces = re.split(r"\{(\d)\}", pattern)
     filled = [Segment(*values[piece], 0) if at % 2 else Segment(piece, tag, 0) for at, piece in enumerate(pieces)]
     return [segment for segment in filled if segment.text]
@@ -180,10 +185,10 @@ def _conjunction(text: str, joint: int) -> list[Segment]:
 
 
 def _spaced_pieces(segments: Sequence[Segment]) -> Iterator[Word]:
-    """Cut at white space, and between a number and what is glued to it ("5킬로미터").
+    """Split at white space, and between a number and adjacent letters ("5킬로미터").
 
-    Otherwise letters of two segments that touch are one word (Arabic "و" before a name), which belongs to the
-    segment that says more.
+    Otherwise adjacent letters of two segments form one word (Arabic "و" before a name), tagged as the more specific
+    segment.
     """
     run: list[Segment] = []
     for segment in segments:
@@ -202,14 +207,14 @@ def _spaced_pieces(segments: Sequence[Segment]) -> Iterator[Word]:
 
 @functools.lru_cache(maxsize=100_000)
 def _at_spaces(text: str) -> tuple[str, ...]:
-    # Brackets stand alone even inside a word: Basque "(e)ko" after a year.
+    # Brackets are separate words even inside a word: Basque "(e)ko" after a year.
     return tuple(re.split(r"\s+", re.sub(r"([()])", r" \1 ", text.translate(_INVISIBLE))))
 
 
 def _fused(run: Sequence[Segment]) -> Word:
     if len(run) == 1:
         return Word(*run[0], core=run[0].text)
-    # Any item's part outranks a conjunction, which outranks a pattern's own text.
+    # An item's part takes precedence over a conjunction, a conjunction over a pattern's own text.
     rank = {"O": 0, "CONJ": 1}
     worth = [segment for segment in run if _peeled(segment.text)[1]] or run
     best = max(worth, key=lambda segment: rank.get(segment.tag, 2))
@@ -217,7 +222,7 @@ def _fused(run: Sequence[Segment]) -> Word:
 
 
 def _unspaced_pieces(segments: Sequence[Segment], language: str) -> Iterator[Word]:
-    """Cut every segment by itself, so that no word crosses from one part into the next."""
+    """Split each segment separately, so that no word spans two parts."""
     for segment in segments:
         for text in _icu_words(segment.text.translate(_INVISIBLE), language):
             yield Word(text, segment.tag, segment.item, text)
@@ -229,7 +234,7 @@ def _icu_words(text: str, language: str) -> tuple[str, ...]:
 
 
 def _without_punctuation(word: Word) -> Iterator[Word]:
-    """The word, the marks around it as words of their own; marks inside ("Guinea-Bissau") stay."""
+    """Yield the word and, separately, the punctuation around it; marks inside ("Guinea-Bissau") stay."""
     before, text, after = _peeled(word.text)
     for mark in before:
         yield Word(mark, "O", -1, mark)
