@@ -31,10 +31,9 @@ from torch.profiler import ProfilerActivity, profile
 from xrealign_bench.evaluate import Options, prepare, sources_of
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.text import Window, windows_of
 from xrealign_bench.models.training import shuffled
+from xrealign_bench.models.windows import Window, windows_of
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_rows
 from xrealign_bench.pipeline.plan import Plan
@@ -46,7 +45,8 @@ from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Recipe, Schedule, find_spec
-from xrealign_bench.tasks import token_classification
+from xrealign_bench.tasks.token_classification import model as token_classification
+from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
 PHASES, SIDES = ("realign", "finetune", "predict"), ("plain", "harness")
 SEED, PAIRS_A_STEP, FULL_TOKENS = 31, 16, 48

@@ -32,10 +32,9 @@ from xrealign_bench.evaluate import Options, prepare, sources_of
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import freeze
-from xrealign_bench.models.heads import TokenClassifier
 from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.text import windows_of
 from xrealign_bench.models.training import shuffled
+from xrealign_bench.models.windows import windows_of
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_json, read_rows
 from xrealign_bench.pipeline.plan import Plan, Run
@@ -45,6 +44,7 @@ from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.specs import Suite, find_spec
+from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
 RECIPES = ("alignfreeze-full", "alignfreeze-front", "alignfreeze-back")  # and fine-tuning only, which is always there
 TASKS, SEEDS = ("ud-masakhapos-lite", "uner-lite"), (31, 42)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xrealign_bench.models.text import Window
+from xrealign_bench.models.windows import Window
 from xrealign_bench.realignment.pairs import EncodedPair
 
 TEMPERATURE = 0.1

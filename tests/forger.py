@@ -17,7 +17,7 @@ from xrealign_bench.results.storage import (
     write_result,
 )
 from xrealign_bench.scoring.compare import RESAMPLES, compare
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 Change = Callable[[pa.Table], pa.Table]
 
@@ -34,8 +34,8 @@ def predict(folder: Path, change: Change) -> None:
         if cell.equals(before.get((language, seed))):
             scores.append(stored[language, seed])
             continue
-        columns = {name: cell[name].to_pylist() for name in ("example", *SCORING[task.task_type].columns)}
-        score = SCORING[task.task_type].score(task, columns)
+        columns = {name: cell[name].to_pylist() for name in ("example", *TASK_TYPES[task.task_type].metric.columns)}
+        score = TASK_TYPES[task.task_type].metric.score(task, columns)
         scores.append(Score(task=task.name, language=language, seed=seed, examples=len(cell), **score))
     predictions = [write_predictions(folder, task.name, forged)]
     write_result(folder, result.model_copy(update={"predictions": predictions, "scores": scores}))

@@ -28,7 +28,7 @@ from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPair, batch_pairs
 from xrealign_bench.specs import Finetuning, Objective
-from xrealign_bench.tasks.kinds import KINDS
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
 
@@ -77,7 +77,11 @@ def little_memory_in_one() -> Trained:
 def small_batches() -> Trained:
     """Of three examples in batches of two every other batch has one: the second process has no part of it."""
     checkpoint = resolve_checkpoint(EMBEDDED)
-    tokenizer, kind, task = load_tokenizer(checkpoint), KINDS["token_classification"], TASKS["token_classification"]
+    tokenizer, kind, task = (
+        load_tokenizer(checkpoint),
+        TASK_TYPES["token_classification"],
+        TASKS["token_classification"],
+    )
     tables, _ = kind.encode(task, DATA["token_classification"], tokenizer, 40)
     torch.manual_seed(0)
     model = kind.new_model(load_encoder(checkpoint, seed=0), task)

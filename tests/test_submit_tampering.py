@@ -33,7 +33,7 @@ from xrealign_bench.results.storage import read_result, write_result
 from xrealign_bench.scoring.compare import RESAMPLES
 from xrealign_bench.specs import Recipe, digest
 from xrealign_bench.specs.yaml import shipped_folder
-from xrealign_bench.tasks.metrics import tables
+from xrealign_bench.tasks import prediction_tables as tables
 
 BASELINE = "finetune-only"
 BASELINE_FILE = shipped_folder(Recipe) / f"{BASELINE}.yaml"

@@ -44,7 +44,7 @@ from xrealign_bench.specs import (
 )
 from xrealign_bench.specs.fields import HTML
 from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 LARGEST_RECIPE = 16 * 2**10
 """Bytes: seven times a shipped one; time to read YAML goes with the square of its depth."""
@@ -251,7 +251,9 @@ def _prediction_problems(folder: Path, result: Result) -> Iterator[str]:
                 )
             if task.finetunes or result.recipe.realigns:
                 predicted = [
-                    name for name in SCORING[task.task_type].columns if name not in SCORING[task.task_type].from_data
+                    name
+                    for name in TASK_TYPES[task.task_type].metric.columns
+                    if name not in TASK_TYPES[task.task_type].metric.from_data
                 ]
                 per_seed[seed].append(digest({name: cell[name].to_pylist() for name in predicted}))
     for one, other in combinations(result.seeds, 2):

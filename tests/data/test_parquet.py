@@ -12,11 +12,13 @@ from datasets import ClassLabel, Features, List, Value
 
 from tests.data.hub_folder import LABELS, make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus, pair_corpus
-from xrealign_bench.data import load_pairs, load_texts, load_words
+from xrealign_bench.data import load_pairs
 from xrealign_bench.data.parquet import Rows, count_rows, read_rows
 from xrealign_bench.data.sources import DataLocation, locate
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, Task
+from xrealign_bench.tasks.labelled_texts import load as load_texts
+from xrealign_bench.tasks.token_classification.data import load as load_words
 
 SOURCE = HubData(kind="hub", dataset="org/tags")
 SIDES = columns_corpus(config="en-de", columns={"en": "en", "de": "de"})

@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from xrealign_bench.data import (
-    corpus_languages,
-    load_pairs,
-    load_translations,
-    load_words,
-    locate_pairs,
-    locate_task,
-)
+from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs, locate_task
 from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
+from xrealign_bench.tasks.retrieval.data import load as load_translations
+from xrealign_bench.tasks.token_classification.data import load as load_words
 
 HUB = Path(__file__).parents[3] / "shared" / "data" / "hub"
 

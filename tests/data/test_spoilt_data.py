@@ -19,9 +19,10 @@ from tests import spoil
 from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus
 from tests.specs import test_mutations as yaml
-from xrealign_bench.data import load_examples, load_lexicon, load_pairs
+from xrealign_bench.data import load_lexicon, load_pairs
 from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.errors import UserError
+from xrealign_bench.tasks.token_classification.data import load
 
 MANY = 150
 SECONDS, CHARACTERS = 10, 4000
@@ -84,7 +85,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_task(root: Path) -> tuple[str, Any]:
-    data: Any = load_examples(make_task(), "en", "test", DataLocation(root, offline=True))
+    data: Any = load(make_task(), "en", "test", DataLocation(root, offline=True))
     return data.located.fingerprint, (data.rows, data.words, data.labels)
 
 

@@ -15,21 +15,27 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import ARCHITECTURES, TOKENIZERS
-from xrealign_bench.data import Located, QuestionData, TextData, TranslationData, WordData
+from xrealign_bench.data import Located
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.encode_words import encode_words
 from xrealign_bench.models.family import family_of
-from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, TokenClassifier
-from xrealign_bench.models.language_model import encode_for_likelihood
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
-from xrealign_bench.models.text import encode_words
 from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Adapter, Finetuning, Freeze, Objective, Schedule, Task
-from xrealign_bench.tasks.kinds import KINDS
+from xrealign_bench.tasks.labelled_texts import TextData
+from xrealign_bench.tasks.likelihoods import encode_for_likelihood
+from xrealign_bench.tasks.question_answering.data import QuestionData
+from xrealign_bench.tasks.question_answering.model import SpanClassifier
+from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.retrieval.data import TranslationData
+from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier
+from xrealign_bench.tasks.token_classification.data import WordData
+from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
 CPU = torch.device("cpu")
 PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
@@ -149,7 +155,7 @@ def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
 def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
     checkpoint: Checkpoint, name: str, tmp_path: Path
 ) -> None:
-    kind, task, tokenizer = KINDS[name], TASKS[name], load_tokenizer(checkpoint)
+    kind, task, tokenizer = TASK_TYPES[name], TASKS[name], load_tokenizer(checkpoint)
     tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
     rows = {table: content.to_pydict() for table, content in tables.items()}
     model = kind.new_model(load_encoder(checkpoint, seed=0), task)
@@ -193,7 +199,7 @@ def test_the_side_on_which_a_tokenizer_pads_does_not_matter(
     for side in ("left", "right"):
         tokenizer = load_tokenizer(checkpoints[name])
         tokenizer.padding_side = side
-        sides.append([KINDS[name].encode(task, DATA[name], tokenizer, 40) for name, task in TASKS.items()])
+        sides.append([TASK_TYPES[name].encode(task, DATA[name], tokenizer, 40) for name, task in TASKS.items()])
     assert sides[0] == sides[1]
 
 
@@ -215,7 +221,7 @@ def test_truncation_and_padding_that_a_tokenizer_was_saved_with_do_not_matter(
     tables = []
     for checkpoint in (checkpoints[name], resolve_checkpoint(str(folder))):
         tokenizer = load_tokenizer(checkpoint)
-        tables.append([KINDS[task].encode(TASKS[task], DATA[task], tokenizer, 24) for task in TASKS])
+        tables.append([TASK_TYPES[task].encode(TASKS[task], DATA[task], tokenizer, 24) for task in TASKS])
         if tokenizer.bos_token or tokenizer.eos_token:
             tables[-1].append(encode_for_likelihood(tokenizer, ENGLISH))
     assert tables[0] == tables[1]

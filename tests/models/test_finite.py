@@ -23,16 +23,19 @@ from xrealign_bench.aligners.similarity import encoder_vectors
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.adapters import add_adapter, save_adapter
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.encode_words import encode_words
 from xrealign_bench.models.finite import check_finite_outputs, check_finite_training
-from xrealign_bench.models.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
-from xrealign_bench.models.passages import encode_questions, span_windows_table, tokenise
-from xrealign_bench.models.text import encode_words
 from xrealign_bench.specs import Adapter, Spans, Task
-from xrealign_bench.tasks import question_answering, retrieval, sequence_classification
-from xrealign_bench.tasks.kinds import KINDS
-from xrealign_bench.tasks.token_classification import tag
+from xrealign_bench.tasks.question_answering import model as question_answering
+from xrealign_bench.tasks.question_answering.encoding import encode_questions, span_windows_table, tokenise
+from xrealign_bench.tasks.question_answering.model import SpanClassifier
+from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.retrieval import model as retrieval
+from xrealign_bench.tasks.sequence_classification import model as sequence_classification
+from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier
+from xrealign_bench.tasks.token_classification.model import TokenClassifier, tag
 
 CPU = torch.device("cpu")
 NAMES = ["bert.encoder.layer.2.output.dense.weight", "cls.predictions.transform.dense.bias"]
@@ -211,14 +214,14 @@ def test_what_is_compared_is_finite(checkpoints: dict[str, Checkpoint], what: st
 @pytest.mark.parametrize("name", TASKS)
 def test_likelihoods_are_finite(checkpoints: dict[str, Checkpoint], name: Any) -> None:
     checkpoint = checkpoints["llama"]
-    tables, _ = KINDS[name].encode(TASKS[name], DATA[name], load_tokenizer(checkpoint), 48)
+    tables, _ = TASK_TYPES[name].encode(TASKS[name], DATA[name], load_tokenizer(checkpoint), 48)
     rows = {table: content.to_pydict() for table, content in tables.items()}
     model = add_output_layer(checkpoint, load_encoder(checkpoint, seed=0), random=False, seed=0)
-    KINDS[name].predict(model, 0, rows, TASKS[name], device=CPU)
+    TASK_TYPES[name].predict(model, 0, rows, TASKS[name], device=CPU)
     with torch.no_grad():  # the blocks of a Llama normalise what overflows
         model.whole.lm_head.weight.fill_(torch.finfo(torch.float32).max)
     with pytest.raises(UserError, match=r"the likelihoods of texts that the model computes in float32 are not all"):
-        KINDS[name].predict(model, 0, rows, TASKS[name], device=CPU)
+        TASK_TYPES[name].predict(model, 0, rows, TASKS[name], device=CPU)
 
 
 @pytest.mark.parametrize(("precision", "remedy"), [("float16", "bf16 or fp32"), ("bfloat16", "fp32")])

@@ -15,14 +15,16 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 from tests.models.conftest import LINES
-from xrealign_bench.data import Located, PlainTextData, TextData
+from xrealign_bench.data import Located
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.language_model import add_output_layer, encode_for_likelihood
+from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.specs import Task, TaskType
-from xrealign_bench.tasks.kinds import KINDS
-from xrealign_bench.tasks.likelihoods import log_likelihoods
+from xrealign_bench.tasks.labelled_texts import TextData
+from xrealign_bench.tasks.language_modelling.data import PlainTextData
+from xrealign_bench.tasks.likelihoods import encode_for_likelihood, log_likelihoods
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
 PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
@@ -69,10 +71,10 @@ def test_prompts_and_plain_text_are_predicted_whatever_the_batches(decoder: Chec
     tokenizer = load_tokenizer(decoder)
     model = add_output_layer(decoder, load_encoder(decoder, seed=0), random=False, seed=0)
     for name, task in TASKS.items():
-        tables, _ = KINDS[name].encode(task, DATA[name], tokenizer, 48)
+        tables, _ = TASK_TYPES[name].encode(task, DATA[name], tokenizer, 48)
         rows = {table: content.to_pydict() for table, content in tables.items()}
         found = [
-            KINDS[name].predict(model, tokenizer.pad_token_id, rows, task, device=CPU, tokens_per_batch=size)
+            TASK_TYPES[name].predict(model, tokenizer.pad_token_id, rows, task, device=CPU, tokens_per_batch=size)
             for size in (1, 300)
         ]
         assert found[0]["example"].to_pylist() == [0, 1, 2]

@@ -20,12 +20,13 @@ from transformers import PreTrainedTokenizerFast
 from tests.models.conftest import LAYERS
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.language_model import add_output_layer, encode_for_likelihood
+from xrealign_bench.models.encode_words import encode_words
+from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.passages import tokenise
-from xrealign_bench.models.sequences import encode_texts
-from xrealign_bench.models.text import encode_words
-from xrealign_bench.tasks.retrieval import encode_sentences
+from xrealign_bench.tasks.likelihoods import encode_for_likelihood
+from xrealign_bench.tasks.question_answering.encoding import tokenise
+from xrealign_bench.tasks.retrieval.encoding import encode_sentences
+from xrealign_bench.tasks.sequence_classification.encoding import encode_texts
 
 Weights = dict[str, Tensor]
 MASK = torch.ones(72, 72).tril()[None, None]

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.realignment.toy import PAD, cipher_pairs, copy_of, tiny_bert
-from xrealign_bench.models.heads import TokenClassifier
-from xrealign_bench.models.text import windows_table
 from xrealign_bench.models.training import StepLoss, TrainingError, optimise
+from xrealign_bench.models.windows import windows_table
 from xrealign_bench.realignment.batch_loss import BatchLoss
 from xrealign_bench.realignment.joint import JointRealignment
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, PairCorpus
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule
-from xrealign_bench.tasks.token_classification import train
+from xrealign_bench.tasks.token_classification.model import TokenClassifier, train
 
 CPU = torch.device("cpu")
 OBJECTIVE = Objective(layer="penultimate", projection=8)

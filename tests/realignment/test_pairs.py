@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xrealign_bench.models.text import Window
+from xrealign_bench.models.windows import Window
 from xrealign_bench.realignment.pairs import batch_pairs, pair_up
 
 PAD = 0

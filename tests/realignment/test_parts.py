@@ -14,7 +14,7 @@ from tests.realignment.test_before import run
 from tests.realignment.test_joint import finetune, joint_with
 from tests.realignment.toy import PAD, cipher_pairs, tiny_bert
 from xrealign_bench.models.blocks import block_output
-from xrealign_bench.models.text import pool_sentences
+from xrealign_bench.models.pooling import pool_sentences
 from xrealign_bench.realignment.batch_loss import BatchLoss
 from xrealign_bench.realignment.contrastive import contrastive, projection_head
 from xrealign_bench.realignment.pairs import batch_pairs

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from tests.realignment.toy import CLS, FIRST, PAD, SEP, WORDS, cipher_pairs, tiny_bert
-from xrealign_bench.models.text import Window
+from xrealign_bench.models.windows import Window
 from xrealign_bench.realignment.batch_loss import BatchLoss
 from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.contrastive import projection_head

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from xrealign_bench.models.text import Window
+from xrealign_bench.models.windows import Window
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 
 PAD, CLS, SEP, FIRST = 0, 1, 2, 3

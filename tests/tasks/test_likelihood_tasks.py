@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import train_tokenizer
-from xrealign_bench.data import Located, PlainTextData, TextData
+from xrealign_bench.data import Located
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.language_model import LanguageModel
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks import language_modelling, prompted_classification
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.labelled_texts import TextData
+from xrealign_bench.tasks.language_modelling import model as language_modelling
+from xrealign_bench.tasks.language_modelling.data import PlainTextData
+from xrealign_bench.tasks.prompted_classification import model as prompted_classification
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
 PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
@@ -83,12 +86,12 @@ def test_bits_bytes_and_tokens_are_counted(tokenizer: PreTrainedTokenizerFast) -
     assert found["bits"].to_pylist() == pytest.approx([uniform + 1, 4 * uniform], abs=1e-5)
     assert found["bytes"].to_pylist() == [8, 11] and found["tokens"].to_pylist() == [2, 4]
     assert altered == {}
-    score = SCORING["language_modelling"].score(Task.model_validate(PLAIN), found.to_pydict())
+    score = TASK_TYPES["language_modelling"].metric.score(Task.model_validate(PLAIN), found.to_pydict())
     rate = (5 * uniform + 1) / 19
     assert score["metrics"]["bits_per_byte"] == pytest.approx(rate, abs=1e-6)
     assert score["metrics"]["compression"] == pytest.approx(1 - rate / 8, abs=1e-6)
     assert score["metrics"]["perplexity"] == pytest.approx(2 ** ((5 * uniform + 1) / 6), abs=1e-4)
-    earned, possible = SCORING["language_modelling"].per_example_counts(Task.model_validate(PLAIN), found)
+    earned, possible = TASK_TYPES["language_modelling"].metric.per_example_counts(Task.model_validate(PLAIN), found)
     assert earned.sum() / possible.sum() == pytest.approx(score["metrics"]["compression"], abs=1e-12)
 
 
@@ -206,4 +209,4 @@ def test_predictions_hold_what_their_scoring_names() -> None:
         ("prompted_classification", prompted_classification._PREDICTIONS),
     ):
         assert isinstance(schema, pa.Schema)
-        assert tuple(schema.names) == ("example", *SCORING[kind].columns)
+        assert tuple(schema.names) == ("example", *TASK_TYPES[kind].metric.columns)

@@ -129,8 +129,10 @@ def _embed(
     import torch
 
     from xrealign_bench.models.blocks import block_output
+    from xrealign_bench.models.encode_words import encode_words
     from xrealign_bench.models.finite import check_finite_outputs
-    from xrealign_bench.models.text import collate, encode_words, pool_words
+    from xrealign_bench.models.pooling import pool_words
+    from xrealign_bench.models.windows import collate
 
     windows = encode_words(tokenizer, sentences, max_length)
     of_window: list[Tensor] = [torch.empty(0)] * len(windows)

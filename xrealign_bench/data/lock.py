@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
 from xrealign_bench.data.sources import COMMIT, DataLocation, Located, open_data_set
-from xrealign_bench.data.task_data import locate_task
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_whole
 from xrealign_bench.specs import (

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM
 
 from xrealign_bench.errors import UserError, some
 from xrealign_bench.models.adapters import AdapterBase
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.load import adapter_base, base_config, load_config, put_adapter, quiet, read_weights
-from xrealign_bench.models.text import has_embedding, run_tokenizer
 from xrealign_bench.models.tied import set_parameter, tied_parameters
 
 
@@ -136,37 +134,3 @@ def _replace_blocks(whole: Any, encoder: nn.Module) -> None:
         for name in names:
             if own and name not in own:
                 set_parameter(whole, name, whole.get_parameter(own[0]))
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A text as a language model reads it."""
-
-    input_ids: list[int]
-    start: int
-    """How many of them stand before the text: they are given and never predicted."""
-    unknown: bool
-    """Part of the text is read as the unknown token, whose likelihood is not the text's."""
-
-
-def encode_for_likelihood(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Tokens]:
-    """Tokenise texts behind the tokens that the tokenizer puts in front of one, without those it puts behind.
-
-    Where it puts none, the token that begins a text stands there, else the one that ends it: the first token of a text
-    must be predicted from something (the lm-evaluation-harness does the same).
-
-    Raises:
-        UserError: the tokenizer has none of these tokens.
-    """
-    ends = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-    first = next((number for number in ends if number is not None and has_embedding(tokenizer, number)), None)
-    read = []
-    for encoding in run_tokenizer(tokenizer, list(texts), return_special_tokens_mask=True):
-        text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
-        start, end = (text[0], text[-1] + 1) if text else (0, 0)
-        before = list(encoding.ids[:start]) or ([] if first is None else [first])
-        if not before:
-            raise UserError("the tokenizer has no token that begins or ends a text; use another checkpoint")
-        ids = before + list(encoding.ids[start:end])
-        read.append(Tokens(ids, len(before), tokenizer.unk_token_id in ids[len(before) :]))
-    return read

@@ -39,7 +39,7 @@ from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import ADAPTER_WEIGHTS, Checkpoint, weight_files
 from xrealign_bench.models.family import family_of
 from xrealign_bench.models.finite import check_finite_files, check_finite_training
-from xrealign_bench.models.text import limit_vocabulary
+from xrealign_bench.models.tokenizer import limit_vocabulary
 from xrealign_bench.models.weights import untrained, wrapper_prefix
 
 _SKIPS_BLOCKS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")

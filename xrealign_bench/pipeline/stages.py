@@ -31,17 +31,18 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench import distributed
 from xrealign_bench.aligners import Resources, WordVectors, align
 from xrealign_bench.aligners.similarity import encoder_vectors
-from xrealign_bench.data import Links, Located, WordData, load_examples, load_lexicon, load_pairs
+from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
 from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
+from xrealign_bench.models.encode_words import encode_words
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
 from xrealign_bench.models.precision import checkpoint_gradients, compute_in
 from xrealign_bench.models.quantised import quantised_loading
-from xrealign_bench.models.text import Windows, encode_words, windows_table
 from xrealign_bench.models.training import Progress, TrainingLog
+from xrealign_bench.models.windows import Windows, windows_table
 from xrealign_bench.pipeline.files import PAIRS, read_rows, rows_in_parts, table_in_parts, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
@@ -51,8 +52,8 @@ from xrealign_bench.realignment.losses import RealignmentLog
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Columns, Corpus, EmbeddedData, Schedule, Task
-from xrealign_bench.tasks.kinds import KINDS, Rows
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.token_classification.data import WordData
 
 Inputs = Mapping[str, Path]
 """Role -> folder of the stage that plays it."""
@@ -117,8 +118,8 @@ def _gpu_memory(sources: Sources) -> Iterator[dict[str, int]]:
 def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
-    kind = KINDS[task.task_type]
-    data = load_examples(task, language, split, sources.location, settings["limit"])
+    kind = TASK_TYPES[task.task_type]
+    data = kind.load(task, language, split, sources.location, settings["limit"])
     tables, altered = kind.encode(task, data, _tokenizer(sources.checkpoint), settings["max_length"])
     for name, table in tables.items():
         write_table(out / f"{name}.parquet", table)
@@ -220,7 +221,7 @@ def _realignment_record(
 
 def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
     seed, task = settings["seed"], settings["task"]
-    kind = KINDS[task.task_type]
+    kind = TASK_TYPES[task.task_type]
     attention = settings.get("attention")
     if settings["initialisation"] == "realigned":
         encoder = _realigned(inputs["encoder"], attention, sources)
@@ -298,9 +299,9 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
         model, pad_id = _as_it_is(inputs.get("encoder"), *given, attention, sources, _without_language(task))
         write_json(out / "log.json", {"encoder_parameters": model.encoder.num_parameters()})
     tables = _read_tables(inputs["test"])
-    predictions = KINDS[task.task_type].predict(model, pad_id, tables, task, device=pick_device(sources.device))
+    predictions = TASK_TYPES[task.task_type].predict(model, pad_id, tables, task, device=pick_device(sources.device))
     write_table(out / "predictions.parquet", predictions)
-    score = SCORING[task.task_type].score(task, predictions.to_pydict())
+    score = TASK_TYPES[task.task_type].metric.score(task, predictions.to_pydict())
     write_json(out / "score.json", {"examples": len(predictions), **score})
     tokens = sum(len(ids) for rows in tables.values() for ids in rows.get("input_ids", ()))
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
@@ -331,7 +332,7 @@ def _load_encoder(sources: Sources, attention: str | None, adapter: Path | None 
 def _trained(weights: Path, attention: str | None, sources: Sources, task: Task) -> tuple[Any, int]:
     """The fine-tuned model, kept while one language after the other is predicted with it."""
     encoder = _load_encoder(sources, attention, initialisation="random", seed=0)
-    model = KINDS[task.task_type].new_model(encoder, task)
+    model = TASK_TYPES[task.task_type].new_model(encoder, task)
     load_weights(model, weights)
     return model.eval(), _tokenizer(sources.checkpoint).pad_token_id
 
@@ -348,7 +349,7 @@ def _as_it_is(
     if task.reads_language_model:
         random, bits = initialisation == "random", _quantisation(sources)
         encoder = add_output_layer(sources.checkpoint, encoder, random=random, seed=seed, quantisation=bits)
-    return KINDS[task.task_type].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
+    return TASK_TYPES[task.task_type].new_model(encoder, task).eval(), _tokenizer(sources.checkpoint).pad_token_id
 
 
 def forget_models() -> None:
@@ -404,7 +405,7 @@ def _data_record(
     }
 
 
-def _read_tables(folder: Path) -> dict[str, Rows]:
+def _read_tables(folder: Path) -> dict[str, dict[str, list[Any]]]:
     """The tables that a `tokenise` left, by name."""
     return {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet"))}
 

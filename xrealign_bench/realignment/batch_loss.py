@@ -12,7 +12,7 @@ from xrealign_bench import distributed
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.device import generator_states, restore_generators
 from xrealign_bench.models.length_bucketing import read_by_length
-from xrealign_bench.models.text import WindowBatch
+from xrealign_bench.models.windows import WindowBatch
 from xrealign_bench.realignment.drift import DriftPenalty
 from xrealign_bench.realignment.pair_loss import load_pair_loss
 from xrealign_bench.realignment.pairs import PairBatch

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.length_bucketing import read_by_length
-from xrealign_bench.models.text import WindowBatch
+from xrealign_bench.models.windows import WindowBatch
 from xrealign_bench.specs import Objective
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrealign_bench.models.text import Window, WindowBatch, collate
+from xrealign_bench.models.windows import Window, WindowBatch, collate
 
 
 @dataclass(frozen=True)

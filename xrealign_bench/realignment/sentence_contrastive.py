@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xrealign_bench.models.text import pool_sentences
+from xrealign_bench.models.pooling import pool_sentences
 from xrealign_bench.realignment.contrastive import contrastive
 from xrealign_bench.realignment.pairs import PairBatch
 from xrealign_bench.specs import Objective

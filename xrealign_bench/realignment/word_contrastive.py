@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from xrealign_bench.models.text import pool_words
+from xrealign_bench.models.pooling import pool_words
 from xrealign_bench.realignment.contrastive import contrastive
 from xrealign_bench.realignment.pairs import PairBatch
 from xrealign_bench.specs import Objective

@@ -2,7 +2,7 @@
 
 On disk a result is a folder with `result.json`, one `predictions-<task>.parquet` per task and, unless it is the
 baseline itself, `comparison.json`. Predictions hold numbers and no text: the columns language (string), seed (int64),
-example (int32), and those that `tasks.metrics.SCORING` lists for the task type.
+example (int32), and those that the metric of the task type lists.
 """
 
 from __future__ import annotations

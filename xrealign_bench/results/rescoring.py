@@ -13,7 +13,7 @@ from xrealign_bench.results.records import PredictionRecord, Score
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import read_checked, read_predictions
 from xrealign_bench.specs import Spec, Task
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +98,7 @@ def _predicted(folder: Path, result: Result, record: PredictionRecord) -> list[S
 
 
 def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
-    scoring = SCORING[task.task_type]
+    scoring = TASK_TYPES[task.task_type].metric
     for (language, seed), cell in split_by_language_and_seed(table):
         columns = {name: cell[name].to_pylist() for name in ("example", *scoring.columns)}
         if len(set(columns["example"])) < len(cell):

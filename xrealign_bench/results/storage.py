@@ -128,7 +128,7 @@ def read_predictions(folder: Path, record: PredictionRecord, task: Task) -> pa.T
     """
     import pyarrow as pa
 
-    from xrealign_bench.tasks.metrics.tables import read_table
+    from xrealign_bench.tasks.prediction_tables import read_table
 
     path = folder / record.file
     content = read_sealed(folder, record.file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from string import Formatter
 from typing import Annotated, Any, Literal
 
@@ -35,44 +36,71 @@ Labels = Annotated[list[DataName], Field(max_length=1000)]
 Verbaliser = Annotated[ModelText, Field(min_length=1, max_length=200)]
 LabelMap = Annotated[dict[DataName, DataName], Field(max_length=1000)]
 
-REQUIRED_COLUMNS: Mapping[TaskType, tuple[str, ...]] = {
-    "token_classification": ("words", "labels"),
-    "sequence_classification": ("text", "label"),
-    "question_answering": ("question", "context", "answers"),
-    "retrieval": ("text", "text_pair"),
-    "prompted_classification": ("text", "label"),
-    "language_modelling": ("text",),
+
+@dataclass(frozen=True)
+class TaskTraits:
+    """Properties of a task type that its tasks are validated against, and that the plan needs."""
+
+    required_columns: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    optional_columns: tuple[str, ...] = ()
+    own_fields: tuple[str, ...] = ()
+    """Fields of `Task` that have an effect for this type only."""
+    has_labels: bool = False
+    finetunes: bool = True
+    """False: the encoder or the language model is evaluated without fine-tuning."""
+    reads_language_model: bool = False
+    """The model is a decoder with its output layer: predictions are made from the probabilities it gives to texts."""
+    tests_source: bool = True
+    """The source language is tested too."""
+
+
+TASK_TRAITS: Mapping[TaskType, TaskTraits] = {
+    "token_classification": TaskTraits(
+        required_columns=("words", "labels"),
+        optional_columns=("groups",),
+        metrics=("accuracy", "entity_f1"),
+        own_fields=("scored_words", "unscored_labels"),
+        has_labels=True,
+    ),
+    "sequence_classification": TaskTraits(
+        required_columns=("text", "label"),
+        optional_columns=("text_pair",),
+        metrics=("accuracy",),
+        has_labels=True,
+    ),
+    "question_answering": TaskTraits(
+        required_columns=("question", "context", "answers"),
+        metrics=("f1",),
+        own_fields=("spans",),
+    ),
+    "retrieval": TaskTraits(
+        required_columns=("text", "text_pair"),
+        metrics=("accuracy",),
+        own_fields=("text_language", "layer", "skip_examples"),
+        finetunes=False,
+        tests_source=False,  # it is the other side of every pair
+    ),
+    "prompted_classification": TaskTraits(
+        required_columns=("text", "label"),
+        optional_columns=("text_pair",),
+        metrics=("accuracy",),
+        own_fields=("prompt", "verbalisers"),
+        has_labels=True,
+        finetunes=False,
+        reads_language_model=True,
+    ),
+    "language_modelling": TaskTraits(
+        required_columns=("text",),
+        metrics=("compression",),
+        finetunes=False,
+        reads_language_model=True,
+    ),
 }
-OPTIONAL_COLUMNS: Mapping[TaskType, tuple[str, ...]] = {
-    "token_classification": ("groups",),
-    "sequence_classification": ("text_pair",),
-    "question_answering": (),
-    "retrieval": (),
-    "prompted_classification": ("text_pair",),
-    "language_modelling": (),
-}
-METRICS: Mapping[TaskType, tuple[Metric, ...]] = {
-    "token_classification": ("accuracy", "entity_f1"),
-    "sequence_classification": ("accuracy",),
-    "question_answering": ("f1",),
-    "retrieval": ("accuracy",),
-    "prompted_classification": ("accuracy",),
-    "language_modelling": ("compression",),
-}
-OWN_FIELDS: Mapping[TaskType, tuple[str, ...]] = {
-    "token_classification": ("scored_words", "unscored_labels"),
-    "question_answering": ("spans",),
-    "retrieval": ("text_language", "layer", "skip_examples"),
-    "prompted_classification": ("prompt", "verbalisers"),
-}
-"""What has an effect in one kind only."""
-LABELLED = ("token_classification", "sequence_classification", "prompted_classification")
-LANGUAGE_MODELLED: tuple[TaskType, ...] = ("prompted_classification", "language_modelling")
-"""Kinds that read the probabilities a decoder gives to texts, and fine-tune nothing."""
 
 
 class Columns(Spec):
-    """Names of the data set's columns; which of them a task has depends on its kind."""
+    """Names of the data set's columns; the task type determines which of them a task has."""
 
     words: DataName | None = None
     labels: DataName | None = None
@@ -118,7 +146,7 @@ class Spans(Spec):
     n_best: Annotated[int, Field(gt=0, le=1000)] = 20
     """Starts and ends that are tried with one another."""
     normalisation: Literal["squad", "mlqa"] = "squad"
-    """How answers are compared: see `tasks.metrics.answers`."""
+    """How answers are compared: see `tasks.question_answering.metric`."""
 
 
 class Task(Spec):
@@ -158,7 +186,7 @@ class Task(Spec):
     verbalisers: Annotated[dict[DataName, Verbaliser], Field(max_length=1000)] = {}
     """Prompted classification only, and needed there: label -> what is written for it."""
     metric: Metric = "accuracy"
-    """The one that the tables show; the others of the kind stand in the result too."""
+    """The metric shown in tables; results also contain the other metrics of the task type."""
     train_examples: Examples | None = None
     """At most so many examples, evenly spread over the data; null: all."""
     test_examples: Examples | None = None
@@ -172,23 +200,28 @@ class Task(Spec):
         return fields
 
     @property
+    def traits(self) -> TaskTraits:
+        """The traits of its task type."""
+        return TASK_TRAITS[self.task_type]
+
+    @property
     def languages(self) -> list[str]:
         return [language for configs in (self.configs, *(part.configs for part in self.also)) for language in configs]
 
     @property
     def finetunes(self) -> bool:
-        """Retrieval reads the encoder as it is, and prompts and plain text the language model."""
-        return self.task_type not in ("retrieval", *LANGUAGE_MODELLED)
+        """Return whether a model is fine-tuned on the task's training data."""
+        return self.traits.finetunes
 
     @property
     def reads_language_model(self) -> bool:
-        """Its models are decoders with their output layer."""
-        return self.task_type in LANGUAGE_MODELLED
+        """Return whether its models are decoders with their output layer."""
+        return self.traits.reads_language_model
 
     @property
     def tests_source(self) -> bool:
-        """The source language is tested too; in retrieval it is the other side of every pair."""
-        return self.task_type != "retrieval"
+        """Return whether the source language is tested too."""
+        return self.traits.tests_source
 
     def part(self, language: str) -> Part:
         """Where a language's data come from: its config alone, with columns filled in.
@@ -205,28 +238,28 @@ class Task(Spec):
         return part.model_copy(update={"configs": {language: part.configs[language]}, "columns": columns})
 
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> Task:
-        needed, allowed = REQUIRED_COLUMNS[self.task_type], OPTIONAL_COLUMNS[self.task_type]
+    def _fits_its_task_type(self) -> Task:
+        traits = self.traits
         for columns in [self.columns, *(part.columns for part in self.also if part.columns)]:
             given = {name for name in type(columns).model_fields if getattr(columns, name) is not None}
-            if absent := [name for name in needed if name not in given]:
+            if absent := [name for name in traits.required_columns if name not in given]:
                 raise ValueError(f"task_type '{self.task_type}' needs columns.{absent[0]}")
-            if idle := sorted(given - {*needed, *allowed}):
+            if idle := sorted(given - {*traits.required_columns, *traits.optional_columns}):
                 raise ValueError(f"task_type '{self.task_type}' has no columns.{idle[0]}; remove it")
             if self.task_type != "retrieval" and isinstance(columns.text_pair, dict):
                 raise ValueError(
                     f"task_type '{self.task_type}' has one columns.text_pair for all languages; give its name"
                 )
-        foreign = [name for kind, names in OWN_FIELDS.items() if kind != self.task_type for name in names]
+        foreign = [name for other in TASK_TRAITS.values() if other is not traits for name in other.own_fields]
         if idle := [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]:
             raise ValueError(f"task_type '{self.task_type}' has no {idle[0]}; remove it")
-        if self.metric not in METRICS[self.task_type]:
+        if self.metric not in traits.metrics:
             raise ValueError(
-                f"task_type '{self.task_type}' has the metrics {', '.join(METRICS[self.task_type])}, not {self.metric}"
+                f"task_type '{self.task_type}' has the metrics {', '.join(traits.metrics)}, not {self.metric}"
             )
-        if self.task_type in LABELLED and len(self.labels) < 2:
+        if traits.has_labels and len(self.labels) < 2:
             raise ValueError(f"task_type '{self.task_type}' needs labels, at least 2")
-        if self.task_type not in LABELLED and (self.labels or self.label_map):
+        if not traits.has_labels and (self.labels or self.label_map):
             raise ValueError(f"task_type '{self.task_type}' has no labels; remove labels and label_map")
         return self
 
@@ -235,11 +268,11 @@ class Task(Spec):
         if self.task_type != "retrieval":
             return self
         if self.text_language is None:
-            raise ValueError("kind 'retrieval' needs text_language, the language of columns.text")
+            raise ValueError("task_type 'retrieval' needs text_language, the language of columns.text")
         parts: list[Task | Part] = [self, *self.also]
         for part in parts:
             if not isinstance(part.source, HubData):
-                raise ValueError("kind 'retrieval' needs a Hub data set; embedded data are words with labels")
+                raise ValueError("task_type 'retrieval' needs a Hub data set; embedded data are words with labels")
             by_language = (part.columns or self.columns).text_pair
             absent = [code for code in part.configs if isinstance(by_language, dict) and code not in by_language]
             if absent:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.data import DataLocation, load_examples
+from xrealign_bench.data import DataLocation
 from xrealign_bench.specs import EmbeddedData, Lock, Task, digest
-from xrealign_bench.tasks.metrics import SCORING
+from xrealign_bench.tasks.registry import TASK_TYPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,14 +28,15 @@ def read_gold(task: Task, language: str, location: DataLocation) -> Gold:
     """Return the gold of a task's test data in one language.
 
     Raises:
-        UserError: as `load_examples`.
+        UserError: the data can't be read.
     """
-    return _gold(task, SCORING[task.task_type].gold_of(task, load_examples(task, language, "test", location)))
+    task_type = TASK_TYPES[task.task_type]
+    return _gold(task, task_type.metric.gold_of(task, task_type.load(task, language, "test", location)))
 
 
 def predicted_gold(task: Task, cell: pa.Table) -> Gold:
     """Return the gold that the predictions of one language and seed carry."""
-    names = ("example", *SCORING[task.task_type].from_data)
+    names = ("example", *TASK_TYPES[task.task_type].metric.from_data)
     return _gold(task, {name: cell[name].to_pylist() for name in names})
 
 

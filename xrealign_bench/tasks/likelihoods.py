@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.language_model import LanguageModel
 from xrealign_bench.models.length_bucketing import by_length
-from xrealign_bench.models.sequences import collate_texts
+from xrealign_bench.models.tokenizer import has_embedding, run_tokenizer
+from xrealign_bench.tasks.sequence_classification.encoding import collate_texts
 
 TOKENS_PER_BATCH = 1024
 """Padding included: with 256,000 tokens to choose from, their probabilities take 1 GB."""
@@ -49,3 +53,37 @@ def log_likelihoods(
                 sums[number] = row[starts[number] - 1 : len(sequences[number]) - 1].sum()
             check_finite_outputs(sums[chosen], "likelihoods of texts", model)
     return sums
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as a language model reads it."""
+
+    input_ids: list[int]
+    start: int
+    """How many of them stand before the text: they are given and never predicted."""
+    unknown: bool
+    """Part of the text is read as the unknown token, whose likelihood is not the text's."""
+
+
+def encode_for_likelihood(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Tokens]:
+    """Tokenise texts behind the tokens that the tokenizer puts in front of one, without those it puts behind.
+
+    Where it puts none, the token that begins a text stands there, else the one that ends it: the first token of a text
+    must be predicted from something (the lm-evaluation-harness does the same).
+
+    Raises:
+        UserError: the tokenizer has none of these tokens.
+    """
+    ends = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    first = next((number for number in ends if number is not None and has_embedding(tokenizer, number)), None)
+    read = []
+    for encoding in run_tokenizer(tokenizer, list(texts), return_special_tokens_mask=True):
+        text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
+        start, end = (text[0], text[-1] + 1) if text else (0, 0)
+        before = list(encoding.ids[:start]) or ([] if first is None else [first])
+        if not before:
+            raise UserError("the tokenizer has no token that begins or ends a text; use another checkpoint")
+        ids = before + list(encoding.ids[start:end])
+        read.append(Tokens(ids, len(before), tokenizer.unk_token_id in ids[len(before) :]))
+    return read

@@ -1,0 +1,93 @@
+"""What the kinds of tasks share: where a task's data lie, how many are read, and what their labels are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from xrealign_bench.data.parquet import Rows, count_rows, read_rows
+from xrealign_bench.data.sources import DataLocation, Located, locate
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs import HubData, Task
+
+STRINGS = ("string", "large_string")
+WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+CHOSEN_EXAMPLES = "evenly spread"
+"""Which examples are read where not all of them are: part of the key of what was read."""
+
+Split = Literal["train", "test"]
+
+
+def locate_task(task: Task, language: str, split: Split, location: DataLocation) -> Located:
+    """Find the data of a task in one language; no row is read.
+
+    Raises:
+        UserError: the task has no data in that language, or they are not there.
+    """
+    if language not in task.languages:
+        raise unknown(f"language of the task '{task.name}':", language, task.languages)
+    part = task.part(language)
+    name = task.train_split if split == "train" else part.test_split
+    return locate(part.source, part.configs[language], name, location)
+
+
+def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
+    """At most so many; None: all."""
+    allowed = task.train_examples if split == "train" else task.test_examples
+    return min((n for n in (limit, allowed) if n is not None), default=None)
+
+
+def count_examples(task: Task, language: str, split: Split, limit: int | None, location: DataLocation) -> int:
+    """How many examples of a task are read, before rules drop any; no row is read.
+
+    Raises:
+        UserError: the data are not there, or have no end.
+    """
+    wanted = examples_to_read(task, split, limit)
+    if not isinstance(task.part(language).source, HubData):
+        if wanted is None:
+            raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
+        return wanted
+    there = max(0, count_rows(locate_task(task, language, split, location), location.offline) - task.skip_examples)
+    return there if wanted is None else min(there, wanted)
+
+
+def read_examples(
+    task: Task, split: Split, limit: int | None, located: Located, columns: Sequence[str], offline: bool
+) -> Rows:
+    """Read these columns of a task's examples.
+
+    Raises:
+        UserError: a file that can't be read, or a column that does not exist.
+    """
+
+    def choose(there: int) -> list[int]:
+        skipped = min(task.skip_examples, there)
+        return [skipped + row for row in spread_rows(there - skipped, examples_to_read(task, split, limit))]
+
+    return read_rows(located, columns, offline, choose)
+
+
+def spread_rows(there: int, wanted: int | None) -> list[int]:
+    """So many row numbers out of `there` (None: all), evenly spread.
+
+    Not the first ones: many data sets are sorted, and the first of sorted topics are of one topic. The same in all
+    languages of a parallel data set.
+    """
+    if wanted is None or wanted >= there:
+        return list(range(there))
+    return [place * there // wanted for place in range(wanted)]
+
+
+def check_strings(features: Mapping[str, Any], column: str, located: Located) -> None:
+    """Refuse a column that holds anything but one string a row.
+
+    Raises:
+        UserError: it does.
+    """
+    if getattr(features[column], "dtype", None) not in STRINGS:
+        raise UserError(
+            f"{located}: column '{column}' holds {features[column]} and not texts; name another in 'columns'"
+        )

@@ -1,0 +1,68 @@
+"""Pooling: one vector a word or a sentence from the vectors of its sub-words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["first_subword", "mean"]) -> Tensor:
+    """One vector a word: that of its first sub-word (AlignFreeze, section 3.1), or the mean of all of them.
+
+    Args:
+        hidden: (batch, tokens, dim).
+        starts: (batch, words), -1 where there is no word; there the result is zero.
+        ends: (batch, words), exclusive.
+        pooling: which of the two.
+
+    Returns:
+        (batch, words, dim), in hidden's type; the mean is taken in float32.
+
+    >>> hidden = torch.tensor([[[9.0], [1.0], [2.0], [4.0], [9.0]]])
+    >>> starts, ends = torch.tensor([[1, 2, -1]]), torch.tensor([[2, 4, -1]])
+    >>> pool_words(hidden, starts, ends, "first_subword").flatten().tolist()
+    [1.0, 2.0, 0.0]
+    >>> pool_words(hidden, starts, ends, "mean").flatten().tolist()
+    [1.0, 3.0, 0.0]
+    """
+    if pooling == "first_subword":
+        index = starts.clamp(min=0).unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+        return hidden.gather(1, index) * (starts >= 0).unsqueeze(-1)
+    position = torch.arange(hidden.shape[1], device=hidden.device)
+    inside = ((position >= starts.unsqueeze(-1)) & (position < ends.unsqueeze(-1))).float()
+    # A product with the membership matrix, not a difference of running sums: those lose digits late in a sentence.
+    mean = inside @ hidden.float() / inside.sum(-1, keepdim=True).clamp(min=1)
+    return mean.to(hidden.dtype)
+
+
+def pool_sentences(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["mean", "as_run"]) -> Tensor:
+    """One vector a sentence (Nguyen et al. 2025, "Rethinking what Matters").
+
+    `mean` averages the sub-words of all words of the window: special tokens, padding and markers of a word's beginning
+    that stand alone are left out. `as_run` averages, of a sentence of n words, the first n positions, whatever is
+    there: the special token in front, then the sub-words of the first words, as the paper's released code ran (which
+    has deleted lone markers before).
+
+    Args:
+        hidden: (batch, tokens, dim).
+        starts: (batch, words), -1 where there is no word; each row has at least one.
+        ends: (batch, words), exclusive.
+        pooling: which of the two.
+
+    Returns:
+        (batch, dim), in hidden's type; the mean is taken in float32.
+
+    >>> hidden = torch.tensor([[[9.0], [1.0], [2.0], [6.0], [9.0]]])
+    >>> starts, ends = torch.tensor([[1, 2, -1]]), torch.tensor([[2, 4, -1]])
+    >>> pool_sentences(hidden, starts, ends, "mean").tolist(), pool_sentences(hidden, starts, ends, "as_run").tolist()
+    ([[3.0]], [[5.0]])
+    """
+    position = torch.arange(hidden.shape[1], device=hidden.device)
+    if pooling == "mean":
+        inside = ((position >= starts.unsqueeze(-1)) & (position < ends.unsqueeze(-1))).any(1)
+    else:
+        inside = position < (starts >= 0).sum(-1, keepdim=True)
+    weights = inside.float() / inside.sum(-1, keepdim=True)
+    return (weights.unsqueeze(1) @ hidden.float()).squeeze(1).to(hidden.dtype)

@@ -1,0 +1,80 @@
+"""The base of task heads: one for every architecture, so that recipes differ in the encoder and nowhere else."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+from xrealign_bench.errors import UserError
+from xrealign_bench.models.blocks import check_length, output_width
+from xrealign_bench.models.length_bucketing import read_by_length
+
+
+class EncoderHead(nn.Module):
+    """An encoder followed by dropout and a linear layer.
+
+    The layer starts from normal numbers with the model's own `initializer_range` (bias zero), drawn from torch's
+    generator: call `seed_everything` first.
+
+    Args:
+        encoder: from `load_encoder`.
+        outputs: size of the linear layer's output.
+        dropout: dropout probability; None: the encoder's own setting for classifiers, else for hidden states, else 0.1.
+    """
+
+    def __init__(self, encoder: nn.Module, outputs: int, dropout: float | None = None) -> None:
+        super().__init__()
+        config: Any = encoder.config
+        self.encoder = encoder
+        self.dropout = nn.Dropout(_dropout(config) if dropout is None else dropout)
+        self.classifier = nn.Linear(output_width(encoder), outputs)
+        nn.init.normal_(self.classifier.weight, std=getattr(config, "initializer_range", 0.02))
+        nn.init.zeros_(self.classifier.bias)
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Return the encoder's hidden states (batch, tokens, dim).
+
+        Token types are passed only to encoders that distinguish them, such as BERT, which was pre-trained on pairs.
+        DistilBERT, ModernBERT and XLM-R (with its single type) get none.
+
+        Raises:
+            UserError: there are more tokens or more token types than the model has.
+        """
+        check_length(self.encoder, input_ids)
+        known = token_types(self.encoder)
+        if known < 2:
+            token_type_ids = None
+        if token_type_ids is not None and (highest := int(token_type_ids.max())) >= known:
+            raise UserError(
+                f"the tokenizer numbers token types up to {highest}, but the model has only {known}; "
+                "use the tokenizer that the model was trained with"
+            )
+
+        def read(ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+            typed = {} if types is None else {"token_type_ids": types}
+            hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
+            return hidden
+
+        return read_by_length(self.encoder, read, input_ids, attention_mask, token_type_ids)
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """Apply dropout and the linear layer to (..., dim)."""
+        logits: Tensor = self.classifier(self.dropout(vectors))
+        return logits
+
+
+def token_types(encoder: nn.Module) -> int:
+    """Return how many token types an encoder distinguishes; 0 if its forward pass takes none."""
+    takes = "token_type_ids" in inspect.signature(encoder.forward).parameters
+    return int(getattr(encoder.config, "type_vocab_size", 0) or 0) if takes else 0
+
+
+def _dropout(config: object) -> float:
+    # The names that transformers' configurations use, most specific first.
+    for name in ("classifier_dropout", "cls_dropout", "hidden_dropout_prob", "dropout"):
+        value = getattr(config, name, None)
+        if value is not None:
+            return float(value)
+    return 0.1

@@ -1,0 +1,100 @@
+"""Classes of texts: an `evaluate` metric that works without the network, and the scores of one language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.labelled_texts import TextData
+from xrealign_bench.tasks.metrics import TaskMetric, compute
+
+
+class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """Accuracy and macro F1 over texts, from a label number each; constructed like `WordTagging`.
+
+    >>> metric = TextClassification(keep_in_memory=True)
+    >>> metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
+    {'accuracy': 0.6666666666666666, 'macro_f1': 0.6666666666666666}
+    """
+
+    def _info(self) -> Any:
+        label = datasets.Value("int64")
+        features = datasets.Features({"predictions": label, "references": label})
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float | None]:
+        found, gold = (np.array(side, dtype=np.int64) for side in (predictions, references))
+        return {"accuracy": accuracy(gold, found), "macro_f1": macro_f1(gold, found)}
+
+
+def gold_of(task: Task, data: TextData) -> dict[str, Sequence[Any]]:
+    """Text by text: the row in the data, and the label's number."""
+    return {"example": data.rows, "gold": data.labels}
+
+
+def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """All metrics of a language's predictions; every example counts.
+
+    Returns:
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
+
+    Raises:
+        ValueError: labels and predictions are not equally many.
+    """
+    gold, predicted = columns["gold"], columns["predicted"]
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} labels and {len(predicted)} predictions")
+    return {
+        "metrics": compute(TextClassification, predictions=predicted, references=gold),
+        "counted": len(gold),
+        "groups": {},
+        "reason": None if len(gold) else "there is no example",
+    }
+
+
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By example: whether its class is right, and one. Both are (rows,)."""
+    gold, predicted = (table[column].to_numpy() for column in ("gold", "predicted"))
+    return (gold == predicted).astype(np.float64), np.ones(len(gold))
+
+
+def accuracy(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
+    """Share of words whose label is right; None without words. Both arguments are (words,)."""
+    return float(np.mean(gold == predicted)) if len(gold) else None
+
+
+def macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
+    """Mean F1 of the labels that occur in `gold`, each weighing the same; None without words.
+
+    A label's F1 is 2 x right / (in gold + predicted). A label that is predicted and nowhere in gold has none: such a
+    prediction only lowers the recall of the label that it should have been. This is scikit-learn's
+    `f1_score(gold, predicted, labels=np.unique(gold), average="macro")`.
+
+    Args:
+        gold: (words,), label numbers from 0.
+        predicted: (words,), likewise.
+    """
+    if not len(gold):
+        return None
+    labels = int(max(gold.max(), predicted.max())) + 1
+    right = np.bincount(gold[gold == predicted], minlength=labels)
+    in_gold, found = np.bincount(gold, minlength=labels), np.bincount(predicted, minlength=labels)
+    present = in_gold > 0
+    return float(np.mean(2 * right[present] / (in_gold + found)[present]))
+
+
+METRIC = TaskMetric(
+    columns={"gold": pa.int16(), "predicted": pa.int16()},
+    given=("gold",),
+    from_data=("gold",),
+    gold_of=gold_of,
+    score=score,
+    per_example_counts=per_example_counts,
+)

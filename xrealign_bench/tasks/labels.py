@@ -1,0 +1,80 @@
+"""Labels: the data's own names for them, and their positions in a task's list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS
+from xrealign_bench.data.sources import Located
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import Task
+
+NOT_LABELLED = -100
+"""Label of a word that neither trains nor counts."""
+
+
+_NUMBER = re.compile("-?[0-9]+")
+
+
+UNSPECIFIED = "_"
+"""CoNLL-U's mark of a value that is not given, a label of the Hub's Universal Dependencies: such words stay
+in the sentence and are not labelled."""
+
+
+MEND_LABEL = "add it to 'labels', map it in 'label_map', or mend the data"
+
+
+def label_numbers(
+    labels: Any, column: str, task: Task, label_map: Mapping[str, str], located: Located
+) -> dict[Any, int]:
+    """The data's label values -> positions in the task's list.
+
+    Args:
+        labels: the column's type: a ClassLabel; or strings, or whole numbers that `label_map` names, whose values are
+            then checked row by row.
+        column: its name.
+        label_map: the data's label -> the task's, for those that are called otherwise.
+
+    Raises:
+        UserError: the data and the task know different labels, or nothing says what the values mean.
+    """
+    names = getattr(labels, "names", None)
+    if names is not None:
+        by_name = numbers_of_names(names, task, label_map, located)
+        return {value: by_name[name] for value, name in enumerate(names)}
+    if getattr(labels, "dtype", None) in STRINGS:
+        return _known_names(task, label_map)
+    if getattr(labels, "dtype", None) in WHOLE_NUMBERS and label_map and all(map(_NUMBER.fullmatch, label_map)):
+        return {int(value): task.labels.index(to) for value, to in label_map.items()}
+    raise UserError(
+        f"{located}: column '{column}' holds {labels} without names, so nothing says what they "
+        "mean; the data need a ClassLabel or strings, or the task a label_map of whole numbers ('0': NAME)"
+    )
+
+
+def numbers_of_names(
+    names: Sequence[str], task: Task, label_map: Mapping[str, str], located: Located
+) -> dict[str, int]:
+    """The data's label names -> positions in the task's list; both must know the same names."""
+    known = _known_names(task, label_map)
+    foreign = [name for name in names if name not in known]
+    reached = {label_map.get(name, name) for name in names}
+    absent = [name for name in task.labels if name not in reached]
+    unmapped = [name for name in label_map if name not in names]
+    if foreign or absent or unmapped:
+        sides = [f"the data have {', '.join(foreign)} and the task does not"] if foreign else []
+        sides += [f"the task has {', '.join(absent)} and the data do not"] if absent else []
+        sides += [f"label_map names {', '.join(unmapped)}, which the data do not have"] if unmapped else []
+        raise UserError(
+            f"task '{task.name}', {located}: labels differ: {'; '.join(sides)}; mend 'labels' or 'label_map'"
+        )
+    return known
+
+
+def _known_names(task: Task, label_map: Mapping[str, str]) -> dict[str, int]:
+    mine = {name: number for number, name in enumerate(task.labels) if name not in label_map}
+    mapped = {name: task.labels.index(to) for name, to in label_map.items()}
+    unspecified = {} if UNSPECIFIED in task.labels else {UNSPECIFIED: NOT_LABELLED}
+    return mine | mapped | unspecified

@@ -1,0 +1,1 @@
+"""Measure how well a decoder predicts plain text; nothing is fine-tuned."""

@@ -1,0 +1,85 @@
+"""The sentence pairs of a retrieval task in one language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
+from xrealign_bench.data.parquet import column_names, pick_column
+from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import Task
+
+
+@dataclass(frozen=True)
+class TranslationData:
+    """Sentences of the source language and of one other; the same position holds a sentence and its translation."""
+
+    language: str
+    rows: list[int]
+    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    text: list[str]
+    """In the source language."""
+    text_pair: list[str]
+    """In `language`."""
+    dropped: dict[str, int]
+    """Rule -> how many pairs it dropped."""
+    located: Located
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> TranslationData:
+    """Read the pairs of a task in one language, behind those that it skips.
+
+    A pair with an empty side is dropped, and one with a side that an earlier pair has already: no vector can tell
+    which of two equal sentences is meant. Both rules are counted (`empty`, `duplicate`).
+
+    Args:
+        limit: read at most so many pairs, even where the task allows more.
+
+    Raises:
+        UserError: no such language, no data, a column that is absent or no text, or no pair left.
+    """
+    located = locate_task(task, language, split, location)
+    part = task.part(language)
+    columns = part.columns or task.columns
+    there = column_names(located, location.offline)
+    names = [pick_column(str(written), there, located) for written in (columns.text, columns.text_pair)]
+    data = read_examples(task, split, limit, located, names, location.offline)
+    for name in names:
+        check_strings(data.features, name, located)
+    text, text_pair = (data.columns[name] for name in names)
+    kept, dropped = _distinct(text, text_pair)
+    if not kept:
+        behind = f" behind the first {task.skip_examples}" if task.skip_examples else ""
+        raise UserError(f"{located}: has no pair with text on both sides{behind}; there is nothing to find")
+    return TranslationData(
+        language=language,
+        rows=[data.numbers[place] for place in kept],
+        text=[text[place] for place in kept],
+        text_pair=[text_pair[place] for place in kept],
+        dropped=dropped,
+        located=located,
+    )
+
+
+def _distinct(*sides: Sequence[str | None]) -> tuple[list[int], dict[str, int]]:
+    """The places of the pairs to keep, and how many each rule dropped."""
+    seen: list[set[str]] = [set() for _ in sides]
+    kept: list[int] = []
+    dropped: Counter[str] = Counter()
+    for place, pair in enumerate(zip(*sides, strict=True)):
+        texts = [(text or "").strip() for text in pair]
+        if not all(texts):
+            dropped["empty"] += 1
+        elif any(text in known for text, known in zip(texts, seen, strict=True)):
+            dropped["duplicate"] += 1
+        else:
+            kept.append(place)
+            for text, known in zip(texts, seen, strict=True):
+                known.add(text)
+    return kept, dict(dropped)

@@ -1,0 +1,69 @@
+"""Sentence retrieval: an `evaluate` metric that works without the network, and the scores of a language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.metrics import TaskMetric, compute
+from xrealign_bench.tasks.retrieval.data import TranslationData
+
+_NUMBER = datasets.Value("int64")
+
+
+class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """Accuracy of finding translations, from the sources' to the targets' side, back, and the mean of both.
+
+    `references` are the pairs' numbers, `forward` the targets that the sources found, `backward` the reverse.
+
+    >>> metric = PairRetrieval(keep_in_memory=True)
+    >>> metric.compute(forward=[0, 0], backward=[0, 1], references=[0, 1])
+    {'accuracy': 0.75, 'accuracy_forward': 0.5, 'accuracy_backward': 1.0}
+    """
+
+    def _info(self) -> Any:
+        features = datasets.Features({"forward": _NUMBER, "backward": _NUMBER, "references": _NUMBER})
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
+
+    def _compute(
+        self, forward: Sequence[int], backward: Sequence[int], references: Sequence[int]
+    ) -> dict[str, float | None]:
+        there, back = (float(np.mean(np.asarray(found) == references)) for found in (forward, backward))
+        return {"accuracy": (there + back) / 2, "accuracy_forward": there, "accuracy_backward": back}
+
+
+def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
+    """Pair by pair: the row in the data, which is what is to be found."""
+    return {"example": data.rows}
+
+
+def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The metrics of `PairRetrieval` of a language's predictions; every pair counts."""
+    metrics = compute(
+        PairRetrieval, forward=columns["forward"], backward=columns["backward"], references=columns["example"]
+    )
+    return {"metrics": metrics, "counted": len(columns["example"]), "groups": {}, "reason": None}
+
+
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By pair: the share of the two directions that is right, and 1. Both are (rows,)."""
+    pair, forward, backward = (table[column].to_numpy() for column in ("example", "forward", "backward"))
+    right = ((forward == pair).astype(np.float64) + (backward == pair)) / 2
+    return right, np.ones(len(right))
+
+
+METRIC = TaskMetric(
+    columns={"forward": pa.int32(), "backward": pa.int32()},
+    given=(),
+    from_data=(),
+    gold_of=gold_of,
+    score=score,
+    per_example_counts=per_example_counts,
+)

@@ -1,0 +1,1 @@
+"""Tag words: fine-tune a classifier in the source language, predict in any."""

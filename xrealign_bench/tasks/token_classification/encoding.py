@@ -1,0 +1,39 @@
+"""Encode sentences of words as windows of sub-words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from transformers import PreTrainedTokenizerFast
+
+from xrealign_bench.models.encode_words import encode_words
+from xrealign_bench.models.windows import altered, windows_table
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.token_classification.data import WordData
+from xrealign_bench.tasks.token_classification.metric import gold_of
+
+_SENTENCES = pa.schema(
+    {
+        "example": pa.int32(),
+        "labels": pa.list_(pa.int16()),
+        "scored": pa.list_(pa.bool_()),
+        "groups": pa.list_(pa.string()),
+    }
+)
+
+
+def encode(
+    task: Task, data: WordData, tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    """`windows`, and `sentences`: row, each word's label number, whether it counts in the score, its group."""
+    windows = encode_words(tokenizer, data.words, max_length)
+    gold = gold_of(task, data)
+    sentences: dict[str, Sequence[Any]] = {
+        "example": gold["example"],
+        "labels": gold["gold"],
+        "scored": gold["scored"],
+        "groups": data.groups or [None] * len(data.words),
+    }
+    return {"windows": windows_table(windows), "sentences": pa.table(sentences, schema=_SENTENCES)}, altered(windows)

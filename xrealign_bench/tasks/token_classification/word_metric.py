@@ -1,0 +1,114 @@
+"""Word tagging: an `evaluate` metric that works without the network, and the scores of one language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.label_metric import accuracy, macro_f1
+from xrealign_bench.tasks.labels import NOT_LABELLED
+from xrealign_bench.tasks.metrics import compute
+
+_SENTENCES = datasets.Sequence(datasets.Value("int64"))
+
+
+class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
+    """Accuracy and macro F1 over words, from label numbers sentence by sentence; a reference of -100 doesn't count.
+
+    Constructed rather than fetched by `evaluate.load`, and by `in_memory.compute` no file is written for the data.
+
+    >>> metric = WordTagging(keep_in_memory=True)
+    >>> metric.compute(predictions=[[0, 1], [1]], references=[[0, 0], [-100]])
+    {'accuracy': 0.5, 'macro_f1': 0.6666666666666666}
+    """
+
+    def _info(self) -> Any:
+        features = datasets.Features({"predictions": _SENTENCES, "references": _SENTENCES})
+        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
+
+    def _compute(
+        self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]
+    ) -> dict[str, float | None]:
+        found, gold = (np.array(_flat(side), dtype=np.int64) for side in (predictions, references))
+        counts = gold != NOT_LABELLED
+        return {"accuracy": accuracy(gold[counts], found[counts]), "macro_f1": macro_f1(gold[counts], found[counts])}
+
+
+def score_language(
+    gold: Sequence[Sequence[int]],
+    predicted: Sequence[Sequence[int]],
+    scored: Sequence[Sequence[bool]],
+    groups: Sequence[Sequence[str]] | None,
+) -> dict[str, Any]:
+    """All metrics over the words that count, and over each group of them.
+
+    Args:
+        gold: label numbers, sentence by sentence.
+        predicted: as many.
+        scored: whether the word counts, see `scored_mask`; one without a label never does.
+        groups: the word's group, where the task has groups.
+
+    Returns:
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`; where nothing counts the metrics are
+        null and the reason says so.
+
+    Raises:
+        ValueError: sentences or words are not equally many.
+    """
+    columns = (gold, predicted, scored) if groups is None else (gold, predicted, scored, groups)
+    for sentence in zip(*columns, strict=True):
+        if len({len(words) for words in sentence}) != 1:
+            raise ValueError(
+                "every word needs a gold label, a prediction, whether it counts, and a group if any has one"
+            )
+    labels, found = (np.array(_flat(side), dtype=np.int64) for side in (gold, predicted))
+    counts = np.array(_flat(scored), dtype=bool) & (labels != NOT_LABELLED)
+    # One compute a language, of one long sentence: each costs evaluate ten milliseconds, however little there is.
+    references = np.where(counts, labels, NOT_LABELLED)
+    return {
+        "metrics": compute(WordTagging, predictions=[found], references=[references]),
+        "counted": int(counts.sum()),
+        "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
+        "reason": None if counts.any() else "no word counts in the score",
+    }
+
+
+def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """`score_language` of a language's predictions."""
+    groups = None if columns["group"][0] is None else columns["group"]
+    return score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
+
+
+def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By sentence: its words that count and are right, and its words that count. Both are (rows,)."""
+    ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
+    gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
+    counts = scored & (gold != NOT_LABELLED)
+    return sentence_sums((gold == predicted) & counts, ends), sentence_sums(counts, ends)
+
+
+def sentence_sums(values: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each stretch of values up to the next end, exclusive: (sentences,)."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0).astype(np.float64)
+
+
+def _by_group(
+    group: NDArray[np.str_], gold: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> dict[str, dict[str, float | None]]:
+    scores: dict[str, dict[str, float | None]] = {}
+    for name in np.unique(group):
+        own = gold[group == name], predicted[group == name]
+        scores[str(name)] = {"accuracy": accuracy(*own), "macro_f1": macro_f1(*own), "counted": len(own[0])}
+    return scores
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
