@@ -21,16 +21,16 @@ PLACES = {
 }
 EVENTS = {
     "en": {
-        "weather": ["It rains", "It is hot", "The wind is strong"],
-        "food": ["We eat rice", "They cook fish", "I buy bread"],
+        "weather": ["It rains", "The sun shines", "The wind is strong"],
+        "food": ["We eat rice", "You cook fish", "I buy bread"],
     },
     "de": {
-        "weather": ["Es regnet", "Es ist heiß", "Der Wind ist stark"],
-        "food": ["Wir essen Reis", "Sie kochen Fisch", "Ich kaufe Brot"],
+        "weather": ["Es regnet", "Die Sonne scheint", "Der Wind weht stark"],
+        "food": ["Wir essen Reis", "Du kochst Fisch", "Ich kaufe Brot"],
     },
     "sw": {
-        "weather": ["Mvua inanyesha", "Kuna joto", "Upepo ni mkali"],
-        "food": ["Tunakula wali", "Wanapika samaki", "Ninanunua mkate"],
+        "weather": ["Mvua inanyesha", "Jua linawaka", "Upepo ni mkali"],
+        "food": ["Tunakula wali", "Unapika samaki", "Ninanunua mkate"],
     },
 }
 
