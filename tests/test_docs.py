@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from xrealign_bench.cli import cli
+from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Corpus, Suite, Task, find_beside, find_spec, load_spec
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def parse(arguments: list[str]) -> None:
     """Parse arguments as the command line does, without checking that folders exist.
 
     Raises:
-        click.UsageError: there is no such command or option, or a value is missing.
+        click.UsageError, UserError: there is no such command or option, or a value is missing.
     """
     command: click.Command = cli
     context = click.Context(cli)
@@ -80,7 +81,7 @@ def test_commands_have_these_options(page: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["evaluate", "--recipes", "a"], ["leaderboard", "make"], ["evaluate", "--seed"]])
 def test_a_wrong_command_is_noticed(arguments: list[str]) -> None:
-    with pytest.raises(click.UsageError):
+    with pytest.raises((click.UsageError, UserError)):
         parse(arguments)
 
 
