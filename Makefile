@@ -37,7 +37,8 @@ site: $(INSTALLED)
 # The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html.
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
-	$(BIN)/python -m mkdocs build --strict --quiet
+	# Not --quiet: mkdocs then counts no warnings, and --strict finds nothing.
+	$(BIN)/python -m mkdocs build --strict
 
 # The stamp is touched last, so that an installation that was interrupted is done again.
 $(INSTALLED): pyproject.toml constraints.txt
