@@ -16,12 +16,12 @@ from tabulate import tabulate
 
 from xrealign_bench.languages import (
     DISTANCES,
-    Published,
+    PublishedList,
     distance,
     find,
     narrow,
     pool,
-    published,
+    published_lists,
     select,
     selection,
     typology,
@@ -38,7 +38,7 @@ CONDITIONS = {
 
 def main() -> None:
     rows = []
-    for name, one in published().items():
+    for name, one in published_lists().items():
         if not name.startswith("lowresource/"):
             continue
         kind, n = name.removeprefix("lowresource/").rsplit("-", 1)[0], len(one.languages)
@@ -59,7 +59,7 @@ def main() -> None:
                      mean([*anchored, *chosen]), found])  # fmt: skip
     headers = ["subset", "n", "pool", "found again", "by chance", "published mean", "chosen mean", "search"]
     print(tabulate(rows, headers, tablefmt="pipe", floatfmt=("g", "g", "g", "g", ".1f", ".4f", ".4f")))
-    uriel = [one for name, one in published().items() if "most-uriel" in name or "least-uriel" in name]
+    uriel = [one for name, one in published_lists().items() if "most-uriel" in name or "least-uriel" in name]
     rows = [[name, *(again_by(distances, one) for one in uriel)] for name, distances in other_distances().items()]
     print()
     print(tabulate(rows, ["distance", *(one.name.removeprefix("lowresource/") for one in uriel)], tablefmt="pipe"))
@@ -94,7 +94,7 @@ def best(distances: NDArray[np.int64], n: int, anchor: bool) -> list[int]:
     return [-i for i in negated]
 
 
-def again_by(distances: NDArray[np.float64], one: Published) -> int:
+def again_by(distances: NDArray[np.float64], one: PublishedList) -> int:
     """How many languages of a `uriel` subset these distances, of English and the pool, choose again."""
     codes = sorted(pool("lowresource-65"))
     turned = distances.max() - distances if "least" in one.name else distances

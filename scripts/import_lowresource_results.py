@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from xrealign_bench import __version__
 from xrealign_bench.languages import find
-from xrealign_bench.languages.published import published
+from xrealign_bench.languages.published import published_lists
 from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.records import CheckpointRecord, ReportedMean
 from xrealign_bench.results.result import BASELINE, Result, digest_suite
@@ -191,7 +191,7 @@ def languages_of(experiment: str) -> tuple[str, dict[str, Any]]:
         return f"random-{n}", {"select": "random", "n": int(n)}
     name = SUBSETS.get(experiment, experiment.removeprefix("abla_most_")).replace("_", "-")
     found = [
-        subset for subset in published() if subset in (name, f"lowresource/{name}")
+        subset for subset in published_lists() if subset in (name, f"lowresource/{name}")
         or (experiment.startswith("abla_") and subset.rpartition("-")[0] == f"lowresource/{name}")
     ]  # fmt: skip
     return found[0].removeprefix("lowresource/"), {"subset": found[0]}

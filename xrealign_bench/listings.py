@@ -12,14 +12,14 @@ from pydantic import BaseModel
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import (
     PRETRAINED_ON,
-    Distance,
+    DistanceType,
     Method,
     check_codes,
     distance,
     find,
     narrow,
     pool,
-    published,
+    published_lists,
     tier,
 )
 from xrealign_bench.languages import select as select_languages
@@ -125,8 +125,8 @@ def _check_languages(recipe: Recipe) -> None:
             raise UserError(f"parallel.languages: {error}") from None
         if twice := sorted({code for code in codes if codes.count(code) > 1}):
             raise UserError(f"parallel.languages: names {', '.join(twice)} more than once")
-    if isinstance(languages, PublishedSubset) and languages.subset not in published():
-        raise UserError(f"parallel.languages: {unknown('published subset', languages.subset, published())}")
+    if isinstance(languages, PublishedSubset) and languages.subset not in published_lists():
+        raise UserError(f"parallel.languages: {unknown('published subset', languages.subset, published_lists())}")
 
 
 def check_name(recipe: Recipe) -> None:
@@ -257,7 +257,7 @@ def published_rows() -> list[dict[str, Any]]:
     """One row a published list of languages."""
     return [
         {"name": p.name, "n": len(p.languages), "note": p.note, "languages": list(p.languages), "source": p.source}
-        for p in published().values()
+        for p in published_lists().values()
     ]
 
 
@@ -342,7 +342,7 @@ def _language(name: str, source: str) -> dict[str, Any]:
     content = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(language).items()}
     content["tier"] = tier(language, TIERS)
     content[f"distance to {find(source).code}"] = {
-        kind: _rounded(distance(source, language.code, kind)) for kind in get_args(Distance)
+        kind: _rounded(distance(source, language.code, kind)) for kind in get_args(DistanceType)
     }
     return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
 

@@ -113,5 +113,5 @@ def test_refusals_of_the_hub_become_one_sentence(ask):
     assert "has no data set 'org/private', or it is private" in messages[1]
     assert "'org/tags' has no revision 'v2'" in messages[2]
     assert messages[3].startswith("unknown config of org/tags: 'en'; did you mean en_x?")
-    assert "'org/never-fetched' (revision 'main') is not, or not wholly, in the cache" in messages[4]
+    assert "'org/never-fetched' (revision 'main') is missing or incomplete in the cache" in messages[4]
     assert all("\n" not in message for message in messages)

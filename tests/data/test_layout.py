@@ -73,7 +73,7 @@ def test_the_head_of_a_readme():
     ("text", "message"),
     [
         ("---\na: [1\n---\n", "README.md:3: is not YAML: .*; the YAML at its head can't be read"),
-        ("---\n- a\n---\n", "is no mapping"),
+        ("---\n- a\n---\n", "is not a mapping"),
     ],
 )
 def test_a_bad_head_is_refused(text, message):
@@ -173,7 +173,7 @@ def test_whole_sets(files):
 def test_a_card_may_name_several_sets():
     files = shards("00000-of-00001", stem="a/test") + shards("00000-of-00002", "00001-of-00002", stem="b/test")
     check_whole(files, [], True, "here")
-    with pytest.raises(UserError, match=r"here: a/test-.* and b/test-00000-.* are not of one set; .*'configs'"):
+    with pytest.raises(UserError, match=r"here: a/test-.* and b/test-00000-.* do not form one set; .*'configs'"):
         check_whole(files, [], False, "here")
     with pytest.raises(UserError, match=r"here: 1 of 2 files are there, without b/test-00001-of-00002.parquet"):
         check_whole(files[:2], [], True, "here")
@@ -188,13 +188,13 @@ def test_a_card_may_name_several_sets():
         (shards("00001-of-00003", "00003-of-00003"), "without en/test-00002-of-00003.parquet"),
         (shards("00000-of-00001", "00001-of-00001"), "2 of 1 files are there"),
         (shards("00000-of-00001-ab", "00000-of-00001-cd"), "-ab.parquet and .*-cd.parquet have the same number"),
-        (shards("00000-of-00001", "00000-of-00002", "00001-of-00002"), "00001.parquet and .* are of different sets"),
-        ([*shards("00000-of-00001"), "en/test.parquet"], "are of different sets"),
-        (["en/test.parquet", "en/test/0000.parquet"], "are of different sets"),
+        (shards("00000-of-00001", "00000-of-00002", "00001-of-00002"), "00001.parquet and .* belong to different sets"),
+        ([*shards("00000-of-00001"), "en/test.parquet"], "belong to different sets"),
+        (["en/test.parquet", "en/test/0000.parquet"], "belong to different sets"),
         (["en/test/0000.parquet", "en/test/0002.parquet"], "2 of 3 files are there, without en/test/0001.parquet"),
         (["en/test/0001.parquet"], "without en/test/0000.parquet"),
         (["en/test/00.parquet", "en/test/02.parquet"], "without en/test/01.parquet"),
-        (["test.parquet", "data/test.parquet"], "test.parquet and data/test.parquet are not of one set"),
+        (["test.parquet", "data/test.parquet"], "test.parquet and data/test.parquet do not form one set"),
     ],
 )
 def test_sets_that_are_not_whole_are_refused(files, message):

@@ -81,11 +81,11 @@ def test_missing_lexicons_are_refused(folder):
     write(folder, b"dog chien\n", "en-fr.txt")
     assert lexicon_languages(CORPUS, "en", DataLocation(folder)) == ["fr"]
     for ask in (load_lexicon, lexicon_fingerprint):
-        with pytest.raises(UserError, match=r"en-de\.txt: no such lexicon; there are those of 'en' with fr"):
+        with pytest.raises(UserError, match=r"en-de\.txt: no such lexicon; 'en' has lexicons with fr"):
             ask(CORPUS, "en", "de", DataLocation(folder))
         with pytest.raises(UserError, match="the corpus 'sides' has no lexicons"):
             ask(columns_corpus(), "en", "de", DataLocation(folder))
-        with pytest.raises(UserError, match="below the data root; name one"):
+        with pytest.raises(UserError, match="below the data root; name it with --data-root"):
             ask(CORPUS, "en", "de", DataLocation())
 
 

@@ -117,7 +117,7 @@ def test_languages_that_a_source_is_paired_with(sides, pairs):
         (columns_corpus(config="news"), "de", "unknown config of .*: 'news'"),
         (columns_corpus(columns={}), "de", "corpus 'sides': give 'columns' .* such as '{source}-{target}'"),
         (columns_corpus(source={"kind": "embedded"}), "xx", "unknown language of the embedded data: 'xx'"),
-        (columns_corpus(source={"kind": "embedded"}), "de", "embedded data have no end; set 'pairs'"),
+        (columns_corpus(source={"kind": "embedded"}), "de", "embedded data are unlimited; set 'pairs'"),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_refused(sides, corpus, target, message):

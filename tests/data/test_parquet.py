@@ -192,7 +192,7 @@ def test_invalid_utf8_is_refused_in_every_kind_of_text(tmp_path):
     [
         (SIDES, {"en": ["a"], "de": [5]}, "column 'de' holds .*int64.* and not texts"),
         (pair_corpus(), {"translation": [{"en": "a", "de": 5}]}, "column 'de' holds .*int64.* and not texts"),
-        (pair_corpus(), {"translation": ["a"]}, "column 'translation' holds .* and not a text for each language"),
+        (pair_corpus(), {"translation": ["a"]}, "column 'translation' holds .* instead of one text per language"),
     ],
 )
 def test_parallel_columns_that_hold_no_texts_are_refused(tmp_path, corpus, table, message):
@@ -228,7 +228,7 @@ def test_files_that_change_while_they_are_read_are_refused(tmp_path):
     located = locate(SOURCE, None, "test", DataLocation(tmp_path, offline=True))
     write(tmp_path, pa.table({"x": ["c", "d"]}))
     os.utime(path, ns=(0, 0))
-    with pytest.raises(UserError, match="en/test: its files changed while they were read; run again"):
+    with pytest.raises(UserError, match="en/test: its files changed while they were read; run the command again"):
         read_rows(located, ["x"], offline=True)
 
 

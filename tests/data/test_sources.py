@@ -59,7 +59,7 @@ def test_a_missing_file_and_an_older_set_are_refused_before_anything_is_read(roo
         locate_task(make_task(), "en", "test", DataLocation(root, offline=True))
     write_rows(root, "en_x", "test", [row("birds sing", [0, 2])])
     with pytest.raises(
-        UserError, match=r"of-00001\.parquet and en_x/test-00000-of-00003\.parquet are of different sets"
+        UserError, match=r"of-00001\.parquet and en_x/test-00000-of-00003\.parquet belong to different sets"
     ):
         locate_task(make_task(), "en", "test", DataLocation(root, offline=True))
     assert words(root, "de") == [["Hunde", "bellen"], ["Katzen"]]
@@ -74,7 +74,7 @@ def test_a_file_that_no_pattern_names_is_refused(root):
     folder = root / "org/tags/en_x"
     for name in ("test-1.parquet", "part-2.parquet"):
         (folder / name).write_bytes((folder / "test-00000-of-00001.parquet").read_bytes())
-        with pytest.raises(UserError, match=f"en_x/{name} lies beside its files and may belong to them"):
+        with pytest.raises(UserError, match=f"en_x/{name} is next to its files and may belong to them"):
             words(root)
         (folder / name).unlink()
     (folder / "._test-00000.parquet").touch()

@@ -150,8 +150,16 @@ def test_a_spoilt_file_is_read_or_refused(good: Path, tmp_path: Path, name: str)
 
 
 CARDS: list[tuple[str, str, str]] = [
-    ("features:\n", "features: .nan\n  others:\n", "the 'features' of 'en_x' hold a number that is not finite; mend"),
-    ("names:\n", "names:\n          '3': -.inf\n", "the 'features' of 'en_x' hold a number that is not finite; mend"),
+    (
+        "features:\n",
+        "features: .nan\n  others:\n",
+        "the 'features' of 'en_x' contain a number that is not finite",
+    ),
+    (
+        "names:\n",
+        "names:\n          '3': -.inf\n",
+        "the 'features' of 'en_x' contain a number that is not finite",
+    ),
     ("dataset_info:\n- config_name: en_x\n", "dataset_info: of these data\nother:\n-\n", "'dataset_info' is malformed"),
     ("dataset_info:\n", "dataset_info:\n- 3\n", "'dataset_info' is malformed; each entry needs a config_name"),
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.languages import distance, find, narrow, pool, published, published_list, select, selection
+from xrealign_bench.languages import distance, find, narrow, pool, published_list, published_lists, select, selection
 from xrealign_bench.languages.inventory import inventory
 
 SUBSETS = Path(__file__).parents[3] / "shared" / "reference" / "lowresource_subsets.md"
@@ -183,7 +183,7 @@ def test_the_order_of_the_pool_and_how_codes_are_written_do_not_matter(method, l
     monkeypatch.setattr(selection, "EXACT_LIMIT", limit)
     codes = list(pool("alignfreeze-34"))
     expected = select(method, 7, codes)
-    for seed in range(3):
+    for seed in range(2):
         shuffled = random.Random(seed).sample(codes, len(codes))
         assert select(method, 7, shuffled) == expected
     assert select(method, 7, [*codes, "deu", "zho_Hans"]) == expected
@@ -204,13 +204,13 @@ def test_a_draw_is_by_hash_and_the_draw_of_five_begins_that_of_ten():
 
 
 def test_draws_are_even():
-    """Over 2,000 seeds each of 10 languages is drawn 3 times in 10; six standard deviations are 123."""
+    """Over 500 seeds each of 10 languages is drawn 3 times in 10; six standard deviations are 62."""
     codes = POOLS["near"][:10]
     counts = dict.fromkeys(codes, 0)
-    for seed in range(2000):
+    for seed in range(500):
         for code in select("random", 3, codes, seed=seed, anchor_source=False).languages:
             counts[code] += 1
-    assert all(abs(count - 600) < 123 for count in counts.values()), counts
+    assert all(abs(count - 150) < 62 for count in counts.values()), counts
 
 
 def test_what_can_not_be_chosen_is_told(monkeypatch):
@@ -218,7 +218,9 @@ def test_what_can_not_be_chosen_is_told(monkeypatch):
     assert chosen.left_out == {"en": "the source language"}
     assert select("uriel", 3, ["en", "de", "fr", "es"], anchor_source=False).languages == ("de", "es", "fr")
     monkeypatch.setattr(
-        selection, "missing", lambda code, kind: f"URIEL has no features of {code}" if code in ("de", "sw") else None
+        selection,
+        "missing_reason",
+        lambda code, _: f"URIEL has no features of {code}" if code in ("de", "sw") else None,
     )
     for method in ("uriel", "random"):
         chosen = select(method, 2, ["en", "de", "fr", "es"])
@@ -226,7 +228,7 @@ def test_what_can_not_be_chosen_is_told(monkeypatch):
         assert chosen.languages == ("es", "fr")
     with pytest.raises(UserError, match=r"3 languages can't be chosen from a pool of 2 \(de: URIEL .* left out\)"):
         select("uriel", 3, ["en", "de", "fr", "es"])
-    with pytest.raises(UserError, match="URIEL has no features of sw, so it can't be put in the set first"):
+    with pytest.raises(UserError, match="URIEL has no features of sw, so its distances can't count"):
         select("uriel", 2, ["fr", "es"], source="sw")
     assert select("uriel", 2, ["fr", "es"], source="sw", anchor_source=False).languages == ("es", "fr")
 
@@ -279,15 +281,15 @@ def test_pools():
 
 
 def test_published_lists_are_resolvable_and_sorted_codes():
-    assert len(published()) > 50
-    for name, one in published().items():
+    assert len(published_lists()) > 50
+    for name, one in published_lists().items():
         assert [find(code).code for code in one.languages] == list(one.languages)
         assert list(one.languages) == sorted(set(one.languages))
         assert name.endswith(f"-{len(one.languages)}"), name
         assert one.source
         if name.startswith("lowresource"):
             assert set(one.languages) <= set(pool("lowresource-65"))
-    swapped = {name for name, one in published().items() if "swapped" in one.note}
+    swapped = {name for name, one in published_lists().items() if "swapped" in one.note}
     assert swapped == {"lowresource/most-same-script-20", "lowresource/least-same-script-20"}
     with pytest.raises(UserError, match="unknown published subset of languages 'lowresource/most-uriel-en-6'; did you"):
         published_list("lowresource/most-uriel-en-6")
@@ -311,7 +313,7 @@ def test_published_lists_are_those_that_were_printed(name):
 
 
 def test_published_subsets_have_the_properties_that_their_names_claim():
-    of = {name.removeprefix("lowresource/"): one.languages for name, one in published().items()}
+    of = {name.removeprefix("lowresource/"): one.languages for name, one in published_lists().items()}
     for name in ("most-distinct-script-5", "most-distinct-script-10", "most-distinct-script-18"):
         scripts = [find(code).script for code in of[name]]
         assert len(set(scripts)) == len(scripts) or name.endswith("18")
@@ -325,7 +327,7 @@ def test_every_list_of_the_reference_is_there():
     if not SUBSETS.exists():
         pytest.skip("no reference/lowresource_subsets.md in a folder `shared` beside the checkout")
     text = SUBSETS.read_text(encoding="utf-8")
-    lists = {frozenset(one.languages) for one in published().values()}
+    lists = {frozenset(one.languages) for one in published_lists().values()}
     rows = [
         line.split(":", 1)[1]
         for line in text.splitlines()

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cosine
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import typology
 from xrealign_bench.languages.inventory import find, inventory
-from xrealign_bench.languages.typology import DISTANCES, distance, distances, missing, vector
+from xrealign_bench.languages.typology import DISTANCES, distance, distances, missing_reason, vector
 
 FEATURE_SETS = {
     "syntactic": "syntax_knn",
@@ -158,8 +158,8 @@ def test_what_uriel_lacks_is_none_with_a_reason_and_never_zero():
     without = {code for code in inventory() if vector(code, "genetic") is None}
     assert without == {"ie", "io", "ltg", "nov", "nqo", "vo", "zgh"}
     assert distance("en", "ltg", "genetic") is None
-    assert missing("ltg", "genetic") == "URIEL has no genealogy of Latgalian (ltg)"
-    assert missing("en", "genetic") is None and missing("ltg", "geographic") is None
+    assert missing_reason("ltg", "genetic") == "URIEL has no genealogy of Latgalian (ltg)"
+    assert missing_reason("en", "genetic") is None and missing_reason("ltg", "geographic") is None
     assert all(vector(code, kind) is not None for code in inventory() for kind in set(DISTANCES) - {"genetic"})
 
 

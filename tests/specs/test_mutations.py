@@ -14,7 +14,7 @@ from xrealign_bench.specs import Lock, Suite, digest, load_spec
 from xrealign_bench.specs.lock import LOCK_SUFFIX
 from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
 
-MANY = 700
+MANY = 250
 LARGEST = 6000
 """Bytes: of longer files the first part, so that many are read in a few seconds."""
 

@@ -1,4 +1,4 @@
-"""Data sources, parallel text, lexicons and words. Nothing here needs torch."""
+"""Data sources, parallel text, lexicons and word segmentation. Imports no torch."""
 
 from xrealign_bench.data.examples import CHOSEN_EXAMPLES, Split, count_examples, examples_to_read, locate_task
 from xrealign_bench.data.lexicon import Lexicon, lexicon_fingerprint, lexicon_languages, load_lexicon

@@ -1,4 +1,4 @@
-"""Which files of a Hub data set make up its configs and splits: from its README's YAML, or by name."""
+"""Assign the files of a Hub data set to configs and splits, by the YAML in its README or by file names."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Layout = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Config -> split -> paths relative to the data set's root, sorted."""
 
 LARGEST_HEAD = 8 * 2**20
-"""Characters: several times the largest published ones, which list thousands of configs."""
+"""Characters; several times the largest published head, which lists thousands of configs."""
 
 # `en/train-00000-of-00002.parquet`, `data/test-00000-of-00001-ab12.parquet`, `en/train/0000.parquet`
 _NAMED_AFTER_SPLIT = re.compile(
     r"(?:(?P<config>.+)/)?(?P<split>[A-Za-z_][\w.]*?)(?:-\d+-of-\d+(?:-[0-9a-f]+)?|/\d+)?\.parquet"
 )
 _PARQUET = ".parquet"
-# Files of one set share what stands before their numbers, and how many there are, if they say it.
+# Files of one set share the prefix before their number, and their count if the name has it.
 _SHARD = re.compile(r"(?P<set>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?!\d)[^/]*\.parquet")
 _NUMBERED = re.compile(r"(?P<set>.*)/(?P<number>\d+)\.parquet")
 _CONVERTED = re.compile(r".*/0\d{3}\.parquet")
-"""As the Hub's conversion numbers files, from 0000."""
+"""Names that the Hub's Parquet conversion gives, numbered from 0000."""
 
 
 def read_card(text: str, where: str) -> dict[str, Any]:
-    """Return the YAML at the head of a data set's README; empty if there is none.
+    """Return the YAML at the head of a data set's README, or an empty mapping without it.
 
-    It is read by the core schema of YAML 1.2, so that the config `no` is Norwegian and not false. Cards are written for
-    PyYAML: aliases and merge keys are followed, and tags ignored, since most of a card is of no concern here.
+    It is read in the core schema of YAML 1.2, so that the config `no` is Norwegian and not false. Since cards are
+    written for PyYAML, aliases and merge keys are resolved and tags ignored.
 
     Raises:
-        UserError: it is too long, not YAML, or not a mapping.
+        UserError: the head is too long, not YAML, or not a mapping.
     """
     head = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     if head is None:
@@ -46,17 +46,17 @@ def read_card(text: str, where: str) -> dict[str, Any]:
     try:
         card = read_yaml(head[1], where, first_line=2, foreign=True).content
     except UserError as error:
-        raise UserError(f"{error}; the YAML at its head can't be read, mend it or fetch the file again") from None
+        raise UserError(f"{error}; the YAML at its head can't be read. Correct it or fetch the file again") from None
     if not isinstance(card, dict):
-        raise UserError(f"{where}: the YAML at its head is no mapping; mend it or fetch the file again")
+        raise UserError(f"{where}: the YAML at its head is not a mapping; correct it or fetch the file again")
     return card
 
 
 def find_layout(files: Iterable[str], card: Mapping[str, Any], where: str) -> Layout:
     """Assign files to configs and splits: by the card's `configs` if it has them, else by name.
 
-    By name, a file belongs to the config of its folder (`default` at the root or in `data/`) and to the split
-    that begins its own name, or that its folder is called after (`en/train/0000.parquet`).
+    By name, a file's folder is its config (`default` at the root or in `data/`), and its split is the start of its name
+    or the name of the last folder (`en/train/0000.parquet`).
 
     Raises:
         UserError: the card's `configs` are malformed.
@@ -80,7 +80,7 @@ def find_layout(files: Iterable[str], card: Mapping[str, Any], where: str) -> La
 
 
 def default_config(layout: Layout, card: Mapping[str, Any]) -> str | None:
-    """The config that is meant when none is named; None: the data set has none."""
+    """Return the data set's default config, or None if it has none."""
     if len(layout) == 1:
         return next(iter(layout))
     marked = [config["config_name"] for config in card.get("configs") or [] if config.get("default")]
@@ -99,18 +99,18 @@ def _by_name(files: list[str]) -> Layout:
 
 
 def check_whole(files: Sequence[str], unnamed: Sequence[str], named_by_card: bool, where: str) -> None:
-    """Check that a split's files are one whole set: none is missing, none is of another set, none is left out.
+    """Check that a split's files form one complete set, without missing, foreign or left-out files.
 
-    Suffixes behind `-i-of-n` need not be equal: `datasets` gave each file its own for years.
+    Suffixes after `-i-of-n` may differ, since older versions of `datasets` gave each file its own.
 
     Args:
-        files: of the split.
-        unnamed: Parquet files of the data set that are in no split.
-        named_by_card: the card says which files are the split's; they may be several sets then.
-        where: how messages name the split.
+        files: files of the split.
+        unnamed: Parquet files of the data set that belong to no split.
+        named_by_card: the card lists the split's files, so they may form several sets.
+        where: name of the split in messages.
 
     Raises:
-        UserError: they are not, with the files in question.
+        UserError: the set is not complete. The message names the files.
     """
     sets: dict[str, list[_File]] = defaultdict(list)
     for file in map(_File.named, files):
@@ -118,20 +118,20 @@ def check_whole(files: Sequence[str], unnamed: Sequence[str], named_by_card: boo
     if len(sets) > 1 and not named_by_card:
         one, other = (own[0].path for own in list(sets.values())[:2])
         raise UserError(
-            f"{where}: {one} and {other} are not of one set; remove those that don't belong, or say which do in the "
-            "'configs' of the data set's README.md"
+            f"{where}: {one} and {other} do not form one set; remove those that don't belong, or list those that do in "
+            "the 'configs' of the data set's README.md"
         )
     for own in sets.values():
         _check_set(own, where)
     if strays := [path for path in unnamed if any(_may_belong(path, own[0]) for own in sets.values())]:
         raise UserError(
-            f"{where}: {strays[0]} lies beside its files and may belong to them; remove it, or name it in the "
+            f"{where}: {strays[0]} is next to its files and may belong to them; remove it, or list it in the "
             "'configs' of the data set's README.md"
         )
 
 
 def unnamed_files(layout: Layout, files: Iterable[str]) -> tuple[str, ...]:
-    """Return the Parquet files that are in no split; hidden ones don't count."""
+    """Return the Parquet files that belong to no split, without hidden files."""
     named = {file for splits in layout.values() for own in splits.values() for file in own}
     parquet = [file for file in files if file.endswith(_PARQUET) and not file.rpartition("/")[2].startswith(".")]
     return tuple(file for file in parquet if file not in named)
@@ -139,14 +139,14 @@ def unnamed_files(layout: Layout, files: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _File:
-    """A file, and what its name says of the set that it is one of."""
+    """File, with its set, number and count from its name."""
 
     path: str
     set: str
-    """What files of one set share: the path without number and suffix."""
+    """Path without number and suffix, shared by all files of a set."""
     number: str | None = None
     count: str | None = None
-    """How many files the set has; None: the name does not say."""
+    """Number of files in the set; None if the name does not have it."""
 
     @staticmethod
     def named(path: str) -> _File:
@@ -155,7 +155,7 @@ class _File:
         return _File(path, path.removesuffix(_PARQUET))
 
     def sibling(self, number: int) -> str:
-        """Return the name of a file of the same set, without what `datasets` may have put behind it."""
+        """Return the name of another file of the set, without a suffix that `datasets` may have added."""
         digits = f"{number:0{len(self.number or '')}}"
         return (
             f"{self.set}/{digits}{_PARQUET}" if self.count is None else f"{self.set}-{digits}-of-{self.count}{_PARQUET}"
@@ -163,11 +163,11 @@ class _File:
 
 
 def _check_set(files: list[_File], where: str) -> None:
-    """Check that files of one set are each of its numbers once."""
+    """Check that the files of a set have each number once."""
     forms = {(file.number is None, file.count): file.path for file in files}
     if len(forms) > 1:
         one, other = list(forms.values())[:2]
-        raise UserError(f"{where}: {one} and {other} are of different sets; remove those that don't belong")
+        raise UserError(f"{where}: {one} and {other} belong to different sets; remove those that don't belong")
     if files[0].number is None:
         return
     numbers = [int(file.number or 0) for file in files]
@@ -177,9 +177,9 @@ def _check_set(files: list[_File], where: str) -> None:
     first, count = 0, max(numbers) + 1
     if files[0].count is not None:
         count = int(files[0].count)
-        first = 1 if (min(numbers), max(numbers)) == (1, count) else 0  # some count from 1
+        first = 1 if (min(numbers), max(numbers)) == (1, count) else 0  # some data sets count from 1
     elif min(numbers) > 0 and not _CONVERTED.fullmatch(files[0].path):
-        return  # years, or months
+        return  # numbers such as years or months
     missing = [number for number in range(first, first + count) if number not in numbers]
     if missing or len(numbers) > count:
         what = f", without {files[0].sibling(missing[0])}" if missing else ""
@@ -187,7 +187,7 @@ def _check_set(files: list[_File], where: str) -> None:
 
 
 def _may_belong(path: str, file: _File) -> bool:
-    """Whether a file in no split lies beside a split's file and does not look like another split's."""
+    """Return whether a file outside all splits is next to a split's file and not named like another split's."""
     beside = path.rpartition("/")[0] == file.path.rpartition("/")[0]
     return beside and (path.startswith(file.set) or _NAMED_AFTER_SPLIT.fullmatch(path) is None)
 
@@ -197,7 +197,7 @@ def _repeated(values: Sequence[Any]) -> list[Any]:
 
 
 def _by_card(config: Mapping[str, Any], files: list[str], where: str) -> dict[str, tuple[str, ...]]:
-    """A config's splits; `data_files` is one or more patterns (of `train`), or a list of split and path."""
+    """Return a config's splits. `data_files` is one or more patterns (for `train`), or a list of split and path."""
     folder = config["data_dir"].strip("/") + "/" if "data_dir" in config else ""
     inside = [file for file in files if file.startswith(folder)]
     if "data_files" not in config:
@@ -224,7 +224,7 @@ def _matching(patterns: str | list[str], folder: str, files: list[str]) -> tuple
 
 
 def _glob(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**` does not."""
+    """Compile a glob pattern: `*` and `?` match within a folder, `**` across folders."""
     spelled: dict[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts: list[str] = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.removeprefix("./"))
     return re.compile("".join(spelled[part] if part in spelled else re.escape(part) for part in parts))

@@ -1,4 +1,4 @@
-"""Bilingual lexicons in the format of MUSE (Conneau et al., 2018), or from the package's own generator."""
+"""Bilingual lexicons in the format of MUSE (Conneau et al., 2018), or from the embedded generator."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from xrealign_bench.specs import Corpus
 _EMBEDDED = "embedded"
 _SUFFIX = ".txt"
 _ABSENT = (403, 404)
-"""What a server answers for a file that it does not have; a bucket that may not be listed says 403."""
-_PATIENCE = 60.0
+"""HTTP statuses for a missing file; buckets without public listing return 403."""
+_TIMEOUT = 60.0
 """Seconds without an answer."""
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Which word of the source language translates which of the target language."""
+    """Word translations between two languages."""
 
     source: str
     target: str
     entries: list[tuple[str, str]]
-    """Lower-cased, each pair once."""
+    """Lower-cased, unique pairs."""
     dropped: dict[str, int]
-    """Rule -> how many lines it dropped."""
+    """Rule -> number of lines it dropped."""
     fingerprint: str
-    """Sha256 (hex) of the file, or that of the generator."""
+    """Sha256 (hex) of the file, or the generator's fingerprint."""
 
 
 def load_lexicon(corpus: Corpus, source: str, target: str, location: DataLocation) -> Lexicon:
-    """Read the lexicon that goes with a corpus.
+    """Read the lexicon of a corpus for two languages.
 
-    A file is `{source}-{target}.txt` with two words a line, set apart by a tab or by white space. Lines that
-    repeat an earlier one, but for case, are dropped and counted.
+    A file is `{source}-{target}.txt` with two words per line, separated by a tab or spaces. Lines that repeat an
+    earlier one, ignoring case, are dropped and counted.
 
     Raises:
-        UserError: the corpus has no lexicons, there is none for these languages, or a line is malformed.
+        UserError: the corpus has no lexicons or none for these languages, or a line is malformed.
     """
     if corpus.lexicons == _EMBEDDED:
         return Lexicon(source, target, phrases.lexicon_rows(source, target), {}, phrases.fingerprint())
@@ -60,7 +60,7 @@ def load_lexicon(corpus: Corpus, source: str, target: str, location: DataLocatio
 
 
 def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: DataLocation) -> str:
-    """What identifies a lexicon's content; its lines are not parsed.
+    """Return a fingerprint of a lexicon's content, without parsing it.
 
     Raises:
         UserError: the corpus has no lexicons, or none for these languages.
@@ -74,7 +74,7 @@ def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: Data
 
 
 def lexicon_languages(corpus: Corpus, source: str, location: DataLocation) -> list[str]:
-    """The languages that have a lexicon with `source`, sorted."""
+    """Return the languages that have a lexicon with `source`, sorted."""
     if corpus.lexicons == _EMBEDDED:
         return sorted(set(phrases.LANGUAGES) - {source})
     prefix = f"{source}-"
@@ -88,17 +88,17 @@ def lexicon_languages(corpus: Corpus, source: str, location: DataLocation) -> li
 
 
 def fetch_lexicon(corpus: Corpus, source: str, target: str) -> Path | None:
-    """Download a lexicon unless it is on this machine; None: the server has none for these languages.
+    """Download a lexicon unless it is cached; return its path, or None if the server has none for these languages.
 
     Raises:
-        UserError: the server can't be reached or refuses, or the disk is full.
+        UserError: the server can't be reached or refuses access, or the disk is full.
     """
     path = _cache(corpus) / f"{source}-{target}.txt"
     if path.is_file():
         return path
     url = str(corpus.lexicons_url).format(source=source, target=target)
     try:
-        with urlopen(url, timeout=_PATIENCE) as answer:
+        with urlopen(url, timeout=_TIMEOUT) as answer:
             write_whole(path, answer.read())
     except OSError as error:
         if isinstance(error, HTTPError) and error.code in _ABSENT:
@@ -118,8 +118,8 @@ def _folder(corpus: Corpus, location: DataLocation) -> Path:
         return location.root / corpus.lexicons
     if corpus.lexicons_url is None:
         raise UserError(
-            f"the lexicons of the corpus '{corpus.name}' are looked for in '{corpus.lexicons}' below the "
-            "data root; name one"
+            f"the lexicons of the corpus '{corpus.name}' are in '{corpus.lexicons}' below the "
+            "data root; name it with --data-root"
         )
     folder = _cache(corpus)
     if not any(folder.iterdir()):
@@ -135,8 +135,8 @@ def _file(corpus: Corpus, source: str, target: str, location: DataLocation) -> P
     if not path.is_file():
         there = ", ".join(lexicon_languages(corpus, source, location)) or "nothing"
         raise UserError(
-            f"{path}: no such lexicon; there are those of '{source}' with {there}; "
-            "put it there or choose another aligner"
+            f"{path}: no such lexicon; '{source}' has lexicons with {there}; "
+            "put the file there or choose another aligner"
         )
     return path
 
@@ -149,5 +149,5 @@ def _pair(raw: bytes, where: str) -> tuple[str, str]:
         raise UserError(f"{where}: '{shown}' is not UTF-8; convert the file") from None
     words = [word.strip().lower() for word in line.split("\t")] if "\t" in line else line.lower().split()
     if len(words) != 2 or not all(words):
-        raise UserError(f"{where}: {line!r} is not two words set apart by a tab or a space; mend the line")
+        raise UserError(f"{where}: {line!r} is not two words separated by a tab or a space; correct the line")
     return words[0], words[1]

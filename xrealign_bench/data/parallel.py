@@ -1,4 +1,4 @@
-"""Translated sentences, split into words."""
+"""Parallel text, split into words."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import Corpus, HubData
 
 Links = list[tuple[int, int]]
-"""A word alignment: (position in the source, position in the target), from 0."""
+"""Word alignment: pairs of positions in source and target, from 0."""
 
 MAX_WORDS = 1000
-"""Longer sides are lists or debris, beyond what any encoder reads, and eflomal takes at most 1023 words."""
+"""Longer sentences are lists or noise, exceed the input of any encoder, and eflomal accepts at most 1023 words."""
 
 _TRANSLATION = "translation"
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Sentences of two languages; the same position holds a sentence and its translation."""
+    """Sentence pairs: the same position holds a sentence and its translation."""
 
     source: str
     target: str
     source_words: list[list[str]]
     target_words: list[list[str]]
     links: list[Links] | None
-    """Gold word alignment, where the corpus has one."""
+    """Gold word alignment, if the corpus has one."""
     dropped: dict[str, int]
-    """Rule -> how many pairs it dropped."""
+    """Rule -> number of pairs it dropped."""
     located: Located
 
     @property
@@ -44,10 +44,10 @@ class ParallelText:
 
 
 def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> list[str]:
-    """The languages that the corpus pairs with `source`, sorted; no row is read.
+    """Return the languages that the corpus pairs with `source`, sorted, without reading rows.
 
     Raises:
-        UserError: the corpus lacks the source language, or it is not there.
+        UserError: the corpus is not available or lacks the source language.
     """
     if not isinstance(corpus.source, HubData):
         return sorted(set(phrases.LANGUAGES) - {source})
@@ -67,10 +67,10 @@ def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> lis
 
 
 def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocation) -> Located:
-    """Find the split with the pairs of two languages; no row is read.
+    """Locate the split with the pairs of two languages, without reading rows.
 
     Raises:
-        UserError: the corpus does not have these languages, or it is not there.
+        UserError: the corpus is not available or does not have these languages.
     """
     if not isinstance(corpus.source, HubData):
         for language in (source, target):
@@ -92,15 +92,15 @@ def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocatio
 
 
 def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, location: DataLocation) -> int:
-    """How many pairs of two languages are read, before rules drop any; no row is read.
+    """Count the pairs of two languages before filtering, without reading rows.
 
     Raises:
-        UserError: the corpus is not there, or has no end.
+        UserError: the corpus is not available, or is embedded without a limit.
     """
     wanted = _pairs_to_read(corpus, limit)
     if not isinstance(corpus.source, HubData):
         if wanted is None:
-            raise _without_end(corpus)
+            raise _unlimited_error(corpus)
         return wanted
     there = count_rows(locate_pairs(corpus, source, target, location), location.offline)
     return there if wanted is None else min(there, wanted)
@@ -111,19 +111,23 @@ def load_pairs(
 ) -> ParallelText:
     """Read the first pairs of two languages and split them into words.
 
-    Pairs with an empty side, or with one of more than MAX_WORDS words, are dropped and counted.
+    Pairs with an empty side, or a side of more than MAX_WORDS words, are dropped and counted.
 
     Args:
-        limit: read at most so many pairs, even where the corpus allows more.
+        corpus: the corpus to read.
+        source: code of the source language.
+        target: code of the target language.
+        location: place of the corpus.
+        limit: maximum number of pairs, in addition to the corpus' own limit.
 
     Raises:
-        UserError: no such language or column, or no pair left.
+        UserError: there is no such language or column, or no pair is left.
     """
     located = locate_pairs(corpus, source, target, location)
     size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
     if isinstance(corpus.source, HubData):
-        known: dict[str, str] = {}  # a word that comes again is the same object: a sixth of the memory
+        known: dict[str, str] = {}  # share one object per word: a sixth of the memory
         texts = _read(corpus, source, target, located, size, location.offline)
         sides = tuple(
             [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
@@ -131,7 +135,7 @@ def load_pairs(
         )
     else:
         if size is None:
-            raise _without_end(corpus)
+            raise _unlimited_error(corpus)
         rows = phrases.parallel_rows(source, target, size)
         sides = [row.source_words for row in rows], [row.target_words for row in rows]
         links = [row.links for row in rows]
@@ -159,12 +163,12 @@ def load_pairs(
 
 
 def _pairs_to_read(corpus: Corpus, limit: int | None) -> int | None:
-    """At most so many; None: all."""
+    """Return the maximum number of pairs, or None for all."""
     return min((n for n in (limit, corpus.pairs) if n is not None), default=None)
 
 
-def _without_end(corpus: Corpus) -> UserError:
-    return UserError(f"corpus '{corpus.name}': embedded data have no end; set 'pairs'")
+def _unlimited_error(corpus: Corpus) -> UserError:
+    return UserError(f"corpus '{corpus.name}': embedded data are unlimited; set 'pairs'")
 
 
 def _read(
@@ -192,13 +196,13 @@ def _read(
 
 
 def _sides(feature: Any, located: Located) -> Mapping[str, Any]:
-    """Return the types of a translation's sides, by language."""
+    """Return the column types of a translation, by language."""
     from datasets import Translation
 
     sides = feature.flatten() if isinstance(feature, Translation) else feature
     if not isinstance(sides, Mapping):
         raise UserError(
-            f"{located}: column '{_TRANSLATION}' holds {feature} and not a text for each language; name the columns "
+            f"{located}: column '{_TRANSLATION}' holds {feature} instead of one text per language; name the columns "
             "in 'columns'"
         )
     return sides
@@ -213,13 +217,13 @@ def _pair_pattern(corpus: Corpus) -> str:
     if corpus.config is None or "{source}" not in corpus.config or "{target}" not in corpus.config:
         raise UserError(
             f"corpus '{corpus.name}': give 'columns' (language: column), or, where each pair of languages "
-            "has a config of its own, a 'config' such as '{source}-{target}'"
+            "has its own config, a 'config' such as '{source}-{target}'"
         )
     return corpus.config
 
 
 def _pair_configs(corpus: Corpus, source: str, target: str) -> list[str]:
-    """The config of a pair in the order given and in the other one: OPUS-100 has `en-fr` and `af-en`."""
+    """Return the config names of a pair in both orders: OPUS-100 has `en-fr` and `af-en`."""
     pattern = _pair_pattern(corpus)
     one, other = (corpus.codes.get(language, language) for language in (source, target))
     return [pattern.replace("{source}", a).replace("{target}", b) for a, b in ((one, other), (other, one))]

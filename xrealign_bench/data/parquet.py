@@ -1,4 +1,4 @@
-"""Read the rows of a located split: pyarrow reads exactly the files that were found, `datasets` types their columns."""
+"""Read rows of a located split: pyarrow reads exactly the located files, `datasets` gives the column types."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _BATCH_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of some columns."""
+    """Rows with selected columns."""
 
     features: Mapping[str, Any]
     """Column -> its type in `datasets`."""
     columns: Mapping[str, list[Any]]
-    """Column -> a Python value a row."""
+    """Column -> one Python value per row."""
     numbers: Sequence[int]
-    """Of the rows in the split."""
+    """Row numbers in the split."""
 
 
 def read_rows(
     located: Located, columns: Sequence[str], offline: bool, choose: Callable[[int], Sequence[int]] = range
 ) -> Rows:
-    """Read some columns of a split.
+    """Read selected columns of a split.
 
     Args:
         located: the split.
         columns: names of the columns.
-        offline: take Hub data from the local cache only.
-        choose: how many rows there are -> the numbers of those to read, ascending; all if not given.
+        offline: read Hub data only from the local cache.
+        choose: maps the number of rows to the row numbers to read, ascending; all by default.
 
     Raises:
-        UserError: a file can't be read or holds text that is not UTF-8, a column does not exist or differs between
-            files, the number of rows is not what the card says, or the files changed since they were found.
+        UserError: a file can't be read or has text that is not UTF-8, a column does not exist or differs between
+            files, the number of rows differs from the card's, or the files changed since they were located.
     """
     paths = fetch(located, offline)
     there = _count(located, paths)
@@ -71,7 +71,7 @@ def column_names(located: Located, offline: bool) -> list[str]:
     """Return the names of all columns of a split.
 
     Raises:
-        UserError: its first file can't be read.
+        UserError: the first file can't be read.
     """
     with _open_parquet(fetch(located, offline)[0]) as file:
         names: list[str] = file.schema_arrow.names
@@ -79,20 +79,19 @@ def column_names(located: Located, offline: bool) -> list[str]:
 
 
 def count_rows(located: Located, offline: bool) -> int:
-    """Return how many rows a split has, by the footers of its files.
+    """Return the number of rows of a split, from the footers of its files.
 
     Raises:
-        UserError: a file can't be read, is not on this machine and may not be fetched, or the number is not what the
-            card says.
+        UserError: a file can't be read or is not available offline, or the number differs from the card's.
     """
     return _count(located, fetch(located, offline))
 
 
 def pick_column(written: str, there: Sequence[str], located: Located) -> str:
-    """The column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
+    """Return the column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
 
     Raises:
-        UserError: none does, or more than one.
+        UserError: none exists, or more than one.
     """
     names = [name.strip() for name in written.split("|")]
     found = [name for name in names if name in there]
@@ -104,11 +103,11 @@ def pick_column(written: str, there: Sequence[str], located: Located) -> str:
 
 
 class _ColumnTypes:
-    """The types of the columns that are read, which all files of a split must share.
+    """Types of the columns, which all files of a split must share.
 
-    A type is the one that the card or the file's footer gives, with names of labels, if the stored values fit it, and
-    otherwise that of the stored values. Different encodings of the same values (`string_view`, dictionaries, large and
-    view lists, widths of whole numbers) are one type.
+    The type, with label names, comes from the card or the file's footer if the stored values fit it, otherwise from the
+    stored values. Encodings of the same values (`string_view`, dictionaries, large and view lists, integer widths)
+    count as one type.
     """
 
     def __init__(self, located: Located) -> None:
@@ -118,10 +117,10 @@ class _ColumnTypes:
         self._seen: dict[str, tuple[str, pa.DataType]] = {}
 
     def add(self, path: str, schema: pa.Schema, columns: Sequence[str]) -> None:
-        """Take the types of a file's columns.
+        """Add the types of a file's columns.
 
         Raises:
-            UserError: a column is absent, stands there twice, or has another type or other labels elsewhere.
+            UserError: a column is missing or occurs twice, or its type or labels differ from those of another file.
         """
         import pyarrow as pa
 
@@ -130,7 +129,7 @@ class _ColumnTypes:
             if column not in schema.names:
                 raise unknown(f"column of {self._located}:", column, schema.names)
             if schema.names.count(column) > 1:
-                raise UserError(f"{path}: has more than one column '{column}'; mend the data")
+                raise UserError(f"{path}: has more than one column '{column}'; correct the data")
             stored = _plain(schema.field(column).type)
             feature = self._feature(path, column, stored, footer.get(column))
             if column not in self._seen or pa.types.is_null(self._seen[column][1]):
@@ -158,7 +157,7 @@ class _ColumnTypes:
         if len(names) == 2 and names[0] != names[1]:
             raise UserError(
                 f"{path}: the labels of column '{column}' are {_short(names[1])} in the file's footer and "
-                f"{_short(names[0])} in the data set's card; mend one of them"
+                f"{_short(names[0])} in the data set's card; correct one of them"
             )
         try:
             return said[0] if said else Features.from_arrow_schema(pa.schema([(column, stored)]))[column]
@@ -176,14 +175,14 @@ def _count(located: Located, paths: Sequence[str]) -> int:
     if located.rows_in_card not in (None, there):
         raise UserError(
             f"{located}: has {there} rows, and the data set's card says {located.rows_in_card} (num_examples); fetch "
-            "it again, or, if these rows are meant, mend the number in a copy of the data set"
+            "it again, or, if these rows are meant, correct the number in a copy of the data set"
         )
     return there
 
 
 @contextmanager
 def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
-    """Open one file by its very name: what pyarrow and `datasets` make of a string may be a pattern or a URL."""
+    """Open one file by its literal path, which pyarrow and `datasets` could take for a pattern or a URL."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -198,7 +197,7 @@ def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
 
 
 def _read_file(path: str, file: pq.ParquetFile, rows: Sequence[int], read: Mapping[str, list[Any]]) -> None:
-    """Append the values of some rows (numbers in the file, ascending) to each column."""
+    """Append the values of selected rows (numbers in the file, ascending) to each column."""
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
@@ -217,7 +216,7 @@ def _read_file(path: str, file: pq.ParquetFile, rows: Sequence[int], read: Mappi
 
 
 def _decode(column: pa.Array, rows: Sequence[int], first: int, where: str) -> list[Any]:
-    """Return Python values of some rows; `first` is the number of the column's first row."""
+    """Return Python values of selected rows; `first` is the number of the column's first row."""
     try:
         if len(rows) == len(column):
             values: list[Any] = column.to_pylist()
@@ -242,13 +241,13 @@ def _card_features(located: Located) -> Mapping[str, Any]:
         infos = datasets.info.DatasetInfosDict.from_dataset_card_data({"dataset_info": dict(located.info)})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{located}: the 'features' in the data set's card are not read ({_short(error)}); mend the card"
+            f"{located}: the 'features' in the data set's card are not read ({_short(error)}); correct the card"
         ) from error
     return infos["default"].features or {}
 
 
 def _footer_features(path: str, schema: pa.Schema) -> Mapping[str, Any]:
-    """The types that `datasets` left in a file's footer when it wrote it; empty if another library did."""
+    """Return the types that `datasets` wrote to a file's footer; empty if another library wrote the file."""
     import datasets
 
     try:
@@ -256,19 +255,19 @@ def _footer_features(path: str, schema: pa.Schema) -> Mapping[str, Any]:
         features: Mapping[str, Any] = datasets.Features.from_dict((written.get("info") or {}).get("features") or {})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{path}: the column types that its footer names are not read ({_short(error)}); fetch it again"
+            f"{path}: the column types in its footer can't be read ({_short(error)}); fetch it again"
         ) from error
     return features
 
 
 def _label_names(feature: Any) -> list[str] | None:
-    """Return the names of a ClassLabel, or of a list of them."""
+    """Return the names of a ClassLabel or of a list of ClassLabels, else None."""
     names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
     return names
 
 
 def _plain(stored: pa.DataType) -> pa.DataType:
-    """Return the one type of all encodings of the same values."""
+    """Return the canonical type of all encodings of the same values."""
     import pyarrow as pa
 
     is_type = pa.types

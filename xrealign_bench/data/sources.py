@@ -1,4 +1,4 @@
-"""Find data without reading them: below the data root, on the Hub, or in the package's own generator."""
+"""Locate data sets below the data root, on the Hub or in the embedded generator, without reading rows."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class DataLocation:
-    """Where data sets are read from."""
+    """Place that data sets are read from."""
 
     root: Path | None = None
-    """Folder with data sets by their Hub id (`mteb/NTREX/...`); None: the Hub itself."""
+    """Folder with data sets by Hub id (`mteb/NTREX/...`); None: the Hub."""
     offline: bool = False
-    """Read Hub data from the local cache only."""
+    """Read Hub data only from the local cache."""
 
 
 @dataclass(frozen=True)
 class Located:
-    """One split of one config: where it lies, and what identifies its content."""
+    """One split of a config: its files, and a fingerprint of its content."""
 
     folder_or_id: str
-    """A local folder, a Hub id, or `embedded`."""
+    """Local folder, Hub id, or `embedded`."""
     config: str | None
     split: str
     revision: str | None
-    """The commit on the Hub; None: local or embedded."""
+    """Commit on the Hub; None: local or embedded."""
     fingerprint: str
-    """Sha256 (hex) of local files' bytes; of id, commit, config and split on the Hub; or the generator's."""
+    """Sha256 (hex) of local files; of id, commit, config and split on the Hub; or the generator's fingerprint."""
     files: tuple[str, ...]
-    """Relative to the folder, or to the root of the Hub repository."""
+    """Paths relative to the folder or to the root of the Hub repository."""
     info: Mapping[str, Any] | None = None
-    """What the data set's card says of the config: its `dataset_info`."""
+    """The config's `dataset_info` in the data set's card."""
     rows_in_card: int | None = None
-    """How many rows the card says the split has; None: it does not say."""
+    """Number of rows according to the card; None: not stated."""
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.folder_or_id, self.config, self.split) if part)
@@ -58,27 +58,28 @@ class Located:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set's files, by config and split."""
+    """Files of a data set, by config and split."""
 
     place: str
     revision: str | None
     layout: Layout
     card: Mapping[str, Any]
     unnamed: tuple[str, ...] = ()
-    """Parquet files of a local folder that are in no split."""
+    """Parquet files of a local folder that belong to no split."""
 
 
 def locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> Located:
-    """Find one split; cheap, no row is read.
+    """Locate one split without reading rows.
 
     Args:
-        source: a Hub data set is searched below the location's root if there is one, and only there.
-        config: None means the data set's default config; for embedded data it is a language.
+        source: a Hub data set is searched only below the location's root, if there is one.
+        config: None: the data set's default config. For embedded data, a language.
         split: name of the split.
+        location: place to search.
 
     Raises:
-        UserError: no such data set, config or split (with those that there are), files of a split that are missing or
-            may not belong to it, or the Hub refuses.
+        UserError: there is no such data set, config or split (the message lists the known ones), files of the split
+            are missing or may not belong to it, or the Hub refuses access.
     """
     if not isinstance(source, HubData):
         if config is not None and config not in phrases.LANGUAGES:
@@ -118,7 +119,7 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
         fingerprint = _digest_files([Path(where) / file for file in files], info)
     else:
         fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
-    # The card beside the files, of the same commit: that of another one may say another number.
+    # Use the card of the same commit: another one may state another number.
     rows = _rows_in_card(data_set.card, name, split, where)
     return Located(where, name, split, data_set.revision, fingerprint, files, info, rows)
 
@@ -127,7 +128,7 @@ def open_data_set(source: HubData, location: DataLocation) -> DataSet:
     """List a data set's files by config and split.
 
     Raises:
-        UserError: there is none, or the Hub refuses or can't be reached.
+        UserError: there is no such data set, or the Hub refuses access or can't be reached.
     """
     if location.root is not None:
         return _open_folder(location.root / source.dataset, source.dataset)
@@ -135,7 +136,7 @@ def open_data_set(source: HubData, location: DataLocation) -> DataSet:
 
 
 def fetch(located: Located, offline: bool) -> list[str]:
-    """Absolute paths of a split's files; those on the Hub are downloaded to its cache first."""
+    """Return absolute paths of a split's files, downloading them to the Hub's cache if needed."""
     folder = Path(located.folder_or_id)
     if located.revision is not None:
         with _asking_hub(located.folder_or_id, located.revision, offline) as snapshot:
@@ -144,14 +145,14 @@ def fetch(located: Located, offline: bool) -> list[str]:
 
 
 def content_sha256(located: Located, offline: bool) -> str:
-    """Sha256 (hex) of a split's bytes and its labels' names, wherever they lie; downloads them if need be."""
+    """Return the sha256 (hex) of a split's files and label names, downloading them if needed."""
     if located.revision is None:
         return located.fingerprint
     return _digest_files([Path(path) for path in fetch(located, offline)], located.info)
 
 
 def check_unchanged(located: Located) -> None:
-    """Check that local files have the content that they were found with; those at a commit of the Hub always have.
+    """Check that local files have not changed since they were located; files at a commit of the Hub never change.
 
     Raises:
         UserError: a file was replaced, changed or removed.
@@ -159,7 +160,7 @@ def check_unchanged(located: Located) -> None:
     if located.revision is None:
         files = [Path(located.folder_or_id) / file for file in located.files]
         if _digest_files(files, located.info) != located.fingerprint:
-            raise UserError(f"{located}: its files changed while they were read; run again")
+            raise UserError(f"{located}: its files changed while they were read; run the command again")
 
 
 def _sha256(text: str) -> str:
@@ -167,7 +168,7 @@ def _sha256(text: str) -> str:
 
 
 def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
-    """Names of labels may stand in the card alone, so what it says of the config is covered too."""
+    """Hash files and the card's info on the config, since label names may occur only in the card."""
     try:
         digests = [sha256_unchanged(file) for file in files]
     except OSError as error:
@@ -182,32 +183,32 @@ def _config_info(card: Mapping[str, Any], config: str, where: str) -> Mapping[st
         canonical_json(found)
     except ValueError:
         raise UserError(
-            f"{where}/{CARD}: the 'features' of '{config}' hold a number that is not finite; mend the card"
+            f"{where}/{CARD}: the 'features' of '{config}' contain a number that is not finite; correct the card"
         ) from None
     return found
 
 
 def _rows_in_card(card: Mapping[str, Any], config: str, split: str, where: str) -> int | None:
     infos = _infos(card, config, where)
-    splits = [each for info in infos for each in _listed(info.get("splits")) if isinstance(each, dict)]
+    splits = [each for info in infos for each in _as_list(info.get("splits")) if isinstance(each, dict)]
     numbers = [each.get("num_examples") for each in splits if each.get("name") == split]
     return next((number for number in numbers if isinstance(number, int)), None)
 
 
 def _infos(card: Mapping[str, Any], config: str, where: str) -> list[Mapping[str, Any]]:
-    """What a card says of a config: at most one entry of `dataset_info` in a card that is in order.
+    """Return the `dataset_info` entries of a config; a valid card has at most one.
 
     Raises:
-        UserError: `dataset_info` is no mapping or list of mappings.
+        UserError: `dataset_info` is not a mapping or list of mappings.
     """
-    infos = _listed(card.get("dataset_info"))
+    infos = _as_list(card.get("dataset_info"))
     if not all(isinstance(info, dict) for info in infos):
         raise UserError(f"{where}/{CARD}: 'dataset_info' is malformed; each entry needs a config_name and features")
     return [info for info in infos if info.get("config_name", "default") == config]
 
 
-def _listed(value: Any) -> list[Any]:
-    """Return a list as it is, nothing as an empty list, and any other value as a list of its own."""
+def _as_list(value: Any) -> list[Any]:
+    """Return a list unchanged, None as an empty list, and any other value as a list of one."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -215,22 +216,24 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such folder; put the data set '{dataset}' there in its Hub layout, "
-            "or leave out the data root to have it from the Hub"
+            "or leave out the data root to read it from the Hub"
         )
     try:
         files = tuple(sorted(_files_below(str(folder))))
         digest = sha256_unchanged(folder / CARD) if CARD in files else None
     except OSError as error:
-        raise UserError(f"{folder}: can't be read: {reason(error)}; mend its permissions or fetch it again") from None
+        raise UserError(
+            f"{folder}: can't be read: {reason(error)}; correct its permissions or fetch it again"
+        ) from None
     card = _card_of(folder / CARD, digest) if digest else {}
     layout, unnamed = _layout_of(files, folder / CARD, digest)
     return DataSet(str(folder), None, layout, card, unnamed)
 
 
 def _files_below(folder: str, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
-    """Yield relative paths of all files, through links to folders too, but not through one back to a folder above.
+    """Yield relative paths of all files, following links to folders except those to a parent folder.
 
-    Every language asks, and `rglob` with a look at each file would take several times as long.
+    It runs for every language; `rglob` with a stat of each file would take several times as long.
     """
     state = os.stat(folder)
     identity = (state.st_dev, state.st_ino)
@@ -246,15 +249,14 @@ def _files_below(folder: str, inside: str = "", above: frozenset[tuple[int, int]
 
 @functools.lru_cache(maxsize=64)
 def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> tuple[Layout, tuple[str, ...]]:
-    """Find a layout, and what it leaves out, once a process: with hundreds of configs that takes a while, and every
-    language asks."""
+    """Find a layout and the files outside it, cached: it is slow and runs for every language."""
     layout = find_layout(files, _card_of(card, digest) if digest else {}, str(card))
     return layout, unnamed_files(layout, files)
 
 
 @functools.lru_cache(maxsize=64)
 def _card_of(path: Path, digest: str) -> dict[str, Any]:
-    """Read a card once a process: those of large data sets take seconds."""
+    """Read a card, cached: those of large data sets take seconds."""
     try:
         return read_card(path.read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
@@ -274,9 +276,9 @@ def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
 
 @contextmanager
 def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable[[list[str]], Path]]:
-    """Give a function that fetches files of a data set and returns the folder named after its commit.
+    """Yield a function that downloads files of a data set and returns the folder named after its commit.
 
-    Errors of the Hub become one sentence.
+    Errors of the Hub client are converted to a UserError.
     """
     from huggingface_hub import constants, errors
     from huggingface_hub.utils.tqdm import (
@@ -285,13 +287,13 @@ def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable
         enable_progress_bars,
     )
 
-    # The base class of the HTTP library that this version of the client uses, for want of a connection.
+    # Connection errors: the base class differs between HTTP libraries of the client.
     http_error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
-    away = offline or constants.HF_HUB_OFFLINE
-    shown = not are_progress_bars_disabled()
+    is_offline = offline or constants.HF_HUB_OFFLINE
+    had_progress_bars = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        yield functools.partial(_snapshot, dataset, revision, away)
+        yield functools.partial(_snapshot, dataset, revision, is_offline)
     except errors.GatedRepoError:
         raise UserError(
             f"the data set '{dataset}' is gated: accept its terms at {constants.ENDPOINT}/datasets/{dataset} "
@@ -302,33 +304,33 @@ def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable
     except errors.RepositoryNotFoundError:
         raise UserError(
             f"{constants.ENDPOINT} has no data set '{dataset}', or it is private: "
-            "mend the id or log in with 'hf auth login'"
+            "correct the id or log in with 'hf auth login'"
         ) from None
     except (errors.LocalEntryNotFoundError, errors.CachedRepoTreeNotFoundError) as error:
-        if not away:
+        if not is_offline:
             raise UserError(
                 f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT}: {error}"
             ) from error
         raise UserError(
-            f"the data set '{dataset}' (revision '{revision}') is not, or not wholly, in the "
-            f"cache {constants.HF_HUB_CACHE}, and the Hub may not be asked: run once "
-            "without offline mode, or name a data root that holds it"
+            f"the data set '{dataset}' (revision '{revision}') is missing or incomplete in the "
+            f"cache {constants.HF_HUB_CACHE}, and offline mode is on: run once "
+            "without offline mode, or name a data root that has it"
         ) from None
     except (http_error, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({reason}); "
-            "check the connection, or name a data root that holds it"
+            "check the connection, or name a data root that has it"
         ) from error
     finally:
-        if shown:
+        if had_progress_bars:
             enable_progress_bars()
 
 
 def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
-    # Asked for first because without a connection snapshot_download takes, silently, what the cache has.
+    # Ask first: without a connection, snapshot_download silently returns the cached revision.
     commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
     folder = Path(
         snapshot_download(
@@ -340,5 +342,7 @@ def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> P
         )
     )
     if commit not in (None, folder.name):
-        raise UserError(f"the revision '{revision}' of '{dataset}' changed while it was fetched; run again")
+        raise UserError(
+            f"the revision '{revision}' of '{dataset}' changed while it was downloaded; run the command again"
+        )
     return folder

@@ -1,4 +1,4 @@
-"""Which languages known checkpoints have seen in pre-training."""
+"""Pre-training languages of known checkpoints."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PRETRAINED_ON: Mapping[str, str] = {
     "FacebookAI/xlm-roberta-large": "xlmr",
     "xlm-roberta-large": "xlmr",
 }
-"""Checkpoint id -> its pre-training data, as `Language.seen_by` names them."""
+"""Checkpoint id -> name of its pre-training data in `Language.seen_by`."""
 
 
 def seen_in_pretraining(language: Language, checkpoint: str) -> bool | None:
-    """Was the language in the checkpoint's pre-training data? None where they are not known."""
+    """Return whether the checkpoint was pre-trained on the language; None if its pre-training data are unknown."""
     data = PRETRAINED_ON.get(checkpoint)
     return None if data is None else data in language.seen_by

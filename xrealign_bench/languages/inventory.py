@@ -1,4 +1,4 @@
-"""The frozen table of languages and the lookup of a language by any of its codes."""
+"""The versioned table of languages, and look-up of a language by any of its codes."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from types import MappingProxyType
 from xrealign_bench.errors import LONGEST_VALUE, UserError, shown
 
 INVENTORY_VERSION = "2"
-"""Raise it with every change of inventory.csv. No suite, stage key or digest contains it."""
+"""Raise it with every change of inventory.csv. No suite, stage key or digest depends on it."""
 
-# A language, then what a locale or a data set's configuration adds: a script, a region.
+# Language code with optional script and region, as in locales and config names.
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """One row of the inventory. Sources and licences: README.md in this folder.
+    """Row of the inventory. Sources and licences: README.md in this folder.
 
-    ``None`` and ``""`` mean "not known", never zero.
+    ``None`` and ``""`` mean "unknown", never zero.
     """
 
     code: str
     """The project's code: ISO 639-1 where it exists, else ISO 639-3."""
     iso639_3: str | None
-    """The individual language that stands for a macrolanguage; None for the collective codes nah and oto."""
+    """Code of the individual language that represents a macrolanguage; None for the collective codes nah and oto."""
     glottocode: str
     name: str
     script: str
-    """ISO 15924, of the data sets in common use."""
+    """ISO 15924 code of the script in commonly used data sets."""
     family: str
     """Top-level family after Glottolog; "Constructed" for constructed languages."""
     branch: str
     speakers: int | None
-    """An estimate, second-language speakers often included."""
+    """Estimated number of speakers, often including second-language speakers."""
     joshi_class: int | None
-    """0 (no resources) to 5 (the most), Joshi et al. (2020); None if the taxonomy does not list the language, or if its
-    class does not describe the amount of data (README.md, "Classes: decisions")."""
+    """Resource class from 0 (none) to 5 (most), Joshi et al. (2020); None if the taxonomy does not list the language,
+    or if its class contradicts the amount of data (README.md, "Classes: decisions")."""
     seen_by: frozenset[str]
-    """Checkpoints whose pre-training data held it: "mbert", "xlmr"."""
+    """Pre-training data sets that include it: "mbert", "xlmr"."""
     aliases: tuple[str, ...]
-    """Every other code that means this language."""
+    """All other codes of this language."""
     uriel_features: str | None
     """URIEL's code for syntax, phonology and inventory."""
     uriel_family: str | None
@@ -65,15 +65,16 @@ def inventory() -> Mapping[str, Language]:
 
 
 def find(code_or_alias: str) -> Language:
-    """Return the language that a code, an alias or a locale names; script and region are passed over.
+    """Return the language of a code, alias or locale; script and region are ignored.
 
-    Macrolanguage and individual code find the same row, case and ``_`` or ``-`` do not matter:
+    The codes of a macrolanguage and of its individual language find the same row. Case does not matter, nor ``_`` or
+    ``-``:
 
     >>> [find(code).code for code in ("swa", "swh_Latn", "zho_Hans", "pt-BR", "NB")]
     ['sw', 'sw', 'zh', 'pt', 'no']
 
     Raises:
-        UserError: no language has this code; the nearest codes and names are offered.
+        UserError: no language has this code. The message suggests the nearest codes and names.
     """
     tag = _TAG.fullmatch(code_or_alias.strip().lower().replace("_", "-"))
     code = _codes().get(tag["language"]) if tag else None
@@ -83,10 +84,10 @@ def find(code_or_alias: str) -> Language:
 
 
 def check_codes(codes: Iterable[str]) -> None:
-    """Refuse codes under which results would not find their language.
+    """Check that all codes are the inventory's own.
 
     Raises:
-        UserError: a code is unknown, or an alias: a language has one code here.
+        UserError: a code is unknown or an alias.
     """
     for code in codes:
         if (own := find(code).code) != code:
@@ -95,13 +96,13 @@ def check_codes(codes: Iterable[str]) -> None:
 
 @cache
 def _codes() -> Mapping[str, str]:
-    """Every code and alias -> the project's code."""
+    """Return a map from every code and alias to the inventory's code."""
     rows = inventory().values()
     return {name: language.code for language in rows for name in (language.code, *language.aliases)}
 
 
 def _unknown(wanted: str) -> UserError:
-    """Offer what is near instead of some hundreds of codes."""
+    """Make the error for an unknown language, with the nearest ones instead of hundreds of codes."""
     start = wanted.strip().lower()[:LONGEST_VALUE]
     near = [f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(start))]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
@@ -110,7 +111,7 @@ def _unknown(wanted: str) -> UserError:
 
 
 def _near(wanted: str) -> Iterator[str]:
-    """Yield the codes of languages with a like name, then of those with a like code."""
+    """Yield the codes of languages with a similar name, then of those with a similar code."""
     names = {language.name.lower(): language.code for language in inventory().values()}
     for name in difflib.get_close_matches(wanted, names, n=2, cutoff=0.7):
         yield names[name]

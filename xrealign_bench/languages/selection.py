@@ -1,9 +1,9 @@
-"""Choose languages from a pool: as far apart, of as many families or scripts as possible, or at random.
+"""Select languages from a pool: by distance, by number of families or scripts, or at random.
 
-All methods are deterministic and blind to the order of the pool. `uriel` is the rule of the low-resource study
-("Rethinking what Matters"): the n languages with the largest sum of pairwise featural URIEL distances, the source
-language put in the set first. `family` and `script` first take as many different ones as possible, the source's among
-them, then the largest such sum. Distances are whole millionths, so that equal sums are equal on any machine.
+All methods are deterministic and independent of the pool's order. `uriel` is the rule of the low-resource study
+("Rethinking what Matters"): maximise the sum of pairwise featural URIEL distances of the n languages and the source
+language. `family` and `script` first maximise the number of different families or scripts, including the source's,
+then that sum. Distances are integers (millionths), so that sums are equal on every machine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages.coverage import PRETRAINED_ON, seen_in_pretraining
 from xrealign_bench.languages.inventory import Language, find, inventory
-from xrealign_bench.languages.published import published
+from xrealign_bench.languages.published import published_lists
 from xrealign_bench.languages.tiers import TIERS, tier
-from xrealign_bench.languages.typology import distance, missing
+from xrealign_bench.languages.typology import distance, missing_reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,39 +31,38 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Found = Literal["exact", "exchange", "draw"]
 
 EXACT_LIMIT = 10_000_000
-"""Work after which the exact search gives up: for each set that is begun, the languages that can still come into it.
-Enough for 10 out of 65 languages, which are 179 billion sets; some seconds."""
+"""Work limit of the exact search: candidate languages summed over all partial sets. It suffices for 10 out of 65
+languages (179 billion sets) and takes a few seconds."""
 
 _UNIT = 10**6  # distances have six decimals
-_GROUP = 2**40  # one family more outweighs any sum of distances
+_GROUP = 2**40  # value of a new family or script, above any sum of distances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Languages that were chosen, and how."""
+    """Selected languages, and how they were found."""
 
     method: Method
     languages: tuple[str, ...]
     """In the order of their codes."""
     anchor: str | None
-    """The source language where it was put in the set first: it counts in the sum, not among the languages."""
+    """The source language if its distances count in the sum; it is not one of the languages."""
     found: Found
-    """exact: no set is better. exchange: swapping one language for another makes it no better, but another set might
-    be. draw: nothing was compared."""
+    """exact: proven optimum. exchange: local optimum, which no swap of one language improves. draw: random."""
     distance_sum: float
-    """Of the featural distances of all pairs of the set."""
+    """Sum of the featural distances of all pairs."""
     pairs: int
     left_out: Mapping[str, str]
-    """Languages of the pool that could not be chosen -> why."""
+    """Languages excluded from the pool -> reason."""
 
     @property
     def distance_mean(self) -> float | None:
-        """Per pair; None where the set has no pair."""
+        """Mean distance per pair; None without a pair."""
         return self.distance_sum / self.pairs if self.pairs else None
 
 
 def pool(name_or_codes: str) -> tuple[str, ...]:
-    """Return the languages of `inventory`, of a published list, or of codes with commas between them.
+    """Return the languages of `inventory`, of a published list, or of a comma-separated list of codes.
 
     >>> len(pool("lowresource-65")), pool("swh, deu")
     (65, ('sw', 'de'))
@@ -73,12 +72,12 @@ def pool(name_or_codes: str) -> tuple[str, ...]:
     """
     if name_or_codes == "inventory":
         return tuple(inventory())
-    if name_or_codes in published():
-        return published()[name_or_codes].languages
+    if name_or_codes in published_lists():
+        return published_lists()[name_or_codes].languages
     codes = [code.strip() for code in name_or_codes.split(",")]
     if len(codes) > 1 or codes[0] in inventory():
         return tuple(dict.fromkeys(find(code).code for code in codes))
-    alike = [name for name in ("inventory", *published()) if ("/" in name) == ("/" in name_or_codes)]
+    alike = [name for name in ("inventory", *published_lists()) if ("/" in name) == ("/" in name_or_codes)]
     raise unknown("pool of languages", name_or_codes, alike)
 
 
@@ -90,10 +89,10 @@ def narrow(
     unseen: str | None = None,
     latin: bool | None = None,
 ) -> tuple[str, ...]:
-    """Return the languages of a tier, seen or not seen by a checkpoint in pre-training, (not) in Latin script.
+    """Filter languages by tier, by a checkpoint's pre-training data, and by Latin script.
 
     Raises:
-        UserError: it is not known what a checkpoint has seen.
+        UserError: a checkpoint's pre-training languages are unknown.
     """
     for checkpoint in (seen, unseen):
         if checkpoint is not None and checkpoint not in PRETRAINED_ON:
@@ -113,21 +112,21 @@ def narrow(
 def select(
     method: Method, n: int, codes: Iterable[str], *, source: str = "en", anchor_source: bool = True, seed: int = 0
 ) -> Selection:
-    """Choose n languages; the source language, and those without URIEL features, are left out of the pool.
+    """Select n languages, never the source language nor one without URIEL features.
 
-    Of equal sets the one is taken whose first language is, in the whole pool, farther from all others; then by code.
-    `random` takes the languages with the smallest SHA-256 of "seed:code", so that a draw of ten begins one of twenty
-    and does not change when others leave the pool.
+    Ties go to the set whose first language is farther from all others in the pool, then to the first code. `random`
+    takes the languages with the smallest SHA-256 of "seed:code", so that a draw of ten is contained in a draw of twenty
+    and does not change when other languages leave the pool.
 
     Raises:
-        UserError: the method or a language is unknown, the pool has fewer than n languages, or the source language
-            can't be put in the set because URIEL has no features of it.
+        UserError: the method or a language is unknown, the pool has fewer than n languages, or URIEL has no features
+            of an anchored source language.
     """
     if method not in METHODS:
         raise unknown("method of selection", method, METHODS)
     anchor = find(source).code
     wanted = sorted({find(code).code for code in codes})
-    reasons = {code: "the source language" if code == anchor else missing(code, "featural") for code in wanted}
+    reasons = {code: "the source language" if code == anchor else missing_reason(code, "featural") for code in wanted}
     left_out = {code: reason for code, reason in reasons.items() if reason is not None}
     candidates = [code for code in wanted if code not in left_out]
     if n < 1 or n > len(candidates):
@@ -135,8 +134,10 @@ def select(
         raise UserError(
             f"{n} languages can't be chosen from a pool of {len(candidates)}{told}; choose fewer or widen it"
         )
-    if anchor_source and (why := missing(anchor, "featural")) is not None:
-        raise UserError(f"{why}, so it can't be put in the set first; leave it out of the set")
+    if anchor_source and (why := missing_reason(anchor, "featural")) is not None:
+        raise UserError(
+            f"{why}, so its distances can't count; use --no-anchor-source (in a recipe: anchor_source: false)"
+        )
     found: Found = "draw"
     if method == "random":
         drawn = sorted(candidates, key=lambda code: hashlib.sha256(f"{seed}:{code}".encode()).digest())[:n]
@@ -156,7 +157,7 @@ def select(
 
 
 def _farthest(candidates: Sequence[str], n: int, anchor: str | None, method: Method) -> tuple[list[str], Found]:
-    """Order the pool, then search it: languages far from all others come first, as bounds are then tight early."""
+    """Search the pool, ordered so that languages far from all others come first, which tightens bounds early."""
     import numpy as np
 
     between = _distances(candidates, candidates)
@@ -178,7 +179,7 @@ def _distances(rows: Sequence[str], columns: Sequence[str]) -> Numbers:
 
 
 def _groups(codes: Sequence[str], anchor: str | None, method: Method) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Return each language's group (codes,) and which groups are taken (groups,) before any is chosen."""
+    """Return each language's group (codes,) and which groups the source language covers already (groups,)."""
     import numpy as np
 
     def name(code: str) -> str:
@@ -191,10 +192,10 @@ def _groups(codes: Sequence[str], anchor: str | None, method: Method) -> tuple[N
 
 
 class _Problem:
-    """Find the n of m languages with the most groups, then the largest sum of distances.
+    """Problem of finding the n of m languages with the most groups, then the largest sum of distances.
 
-    The value of a set is that sum, of all its pairs and of each language's distance to the anchor, plus _GROUP for
-    every group that is new with it.
+    The value of a set is the sum over its pairs and its languages' distances to the anchor, plus _GROUP for every
+    group that it adds.
     """
 
     def __init__(self, between: Numbers, to_anchor: Numbers, groups: Numbers, taken: NDArray[np.bool_], n: int) -> None:
@@ -202,15 +203,15 @@ class _Problem:
         self.m = len(groups)
 
     def best_set(self) -> tuple[tuple[int, ...], Found]:
-        """Return the best set that was found, and whether it is proven to be the best."""
+        """Return the best set found, and whether it is a proven optimum."""
         known = max(self._exchanged(start) for start in range(self.m))
         proven = _Search(self, known[0]).best()
         return (proven, "exact") if proven is not None else (tuple(-i for i in known[1]), "exchange")
 
     def _exchanged(self, start: int) -> tuple[int, tuple[int, ...]]:
-        """Begin with one language, add the best one until there are n, then swap while a swap improves the set.
+        """Start from one language, add the best one until there are n, then swap while that improves the set.
 
-        Returns the value of the set and its members, negated so that of equal sets the first one is the largest.
+        Returns the value of the set and its members, negated so that `max` prefers the first of equal sets.
         """
         import numpy as np
 
@@ -245,11 +246,11 @@ class _Problem:
 
 
 class _Search:
-    """Branch and bound over sets in the order of their members: the first one of the largest value stays.
+    """Branch and bound over sets in lexicographic order, keeping the first set of the largest value.
 
-    A set that is begun can gain at most, for each language still to come, its distances to what is in the set and
-    half of its largest distances to the others still to come; of these the largest, one of each new group with the
-    group's reward. Values are doubled here, for the half.
+    Bound of a partial set: each further language adds at most its distances to the members and half of its largest
+    distances to other further languages; the best of these count, one per new group with the group's reward. All
+    values are doubled to avoid halves.
     """
 
     def __init__(self, problem: _Problem, known: int) -> None:
@@ -265,7 +266,7 @@ class _Search:
             self.largest[first, 1 : falling.shape[1] + 1] = falling.cumsum(axis=1).T
 
     def best(self) -> tuple[int, ...] | None:
-        """Return the best set, or None if that is too much work."""
+        """Return the best set, or None if the work limit is reached."""
         try:
             self._extend((), 0, self.problem.to_anchor, self.problem.taken)
         except _TooMuchWorkError:
@@ -273,7 +274,7 @@ class _Search:
         return self.found
 
     def _extend(self, chosen: tuple[int, ...], value: int, gain: Numbers, taken: NDArray[np.bool_]) -> None:
-        """Look at all sets that begin with `chosen`, whose doubled value is `value`."""
+        """Search all sets that start with `chosen`, whose doubled value is `value`."""
         first, left = chosen[-1] + 1 if chosen else 0, self.problem.n - len(chosen)
         if left == 0:
             if value > self.record:
@@ -294,7 +295,7 @@ class _Search:
                 self._extend((*chosen, i), more, summed, below)
 
     def _bound(self, first: int, left: int, gain: Numbers, taken: NDArray[np.bool_]) -> int:
-        """Return what `left` languages from `first` on can add at most."""
+        """Return an upper bound on what `left` languages from `first` on can add."""
         import numpy as np
 
         worth = 2 * gain[first:] + self.largest[first, left - 1, first:]
@@ -307,4 +308,4 @@ class _Search:
 
 
 class _TooMuchWorkError(Exception):
-    pass
+    """The exact search reached its work limit."""

@@ -1,4 +1,4 @@
-"""Groups of languages by how much data they have, and by how far they are from the source language."""
+"""Resource tiers, and bands of distance to the source language."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from xrealign_bench.languages.inventory import Language
 Band = Literal["close", "middle", "distant"]
 
 UNCLASSIFIED = "unclassified"
-"""The tier of a language without a class: one that Joshi et al. (2020) do not list, or whose class there is plainly not
-about its data (see languages/README.md). It is never guessed, so the language is in no tier's average."""
+"""Tier of a language without a class: Joshi et al. (2020) do not list it, or its class contradicts its amount of data
+(see languages/README.md). Such a language counts in no tier's average."""
 
 TIERS: Mapping[Literal["high", "medium", "low"], Sequence[int]] = {"high": [4, 5], "medium": [3], "low": [0, 1, 2]}
-"""Tier -> Joshi classes, as suites have them unless they say otherwise."""
+"""Tier -> Joshi classes; the default of suites."""
 
 TierName = TypeVar("TierName", bound=str)
 
 
 def tier(language: Language, tiers: Mapping[TierName, Sequence[int]]) -> str:
-    """Return the tier that holds the language's Joshi class, or "unclassified" where it has none.
+    """Return the tier of the language's Joshi class, or "unclassified" without a class.
 
     Raises:
-        UserError: no tier, or more than one, holds the class.
+        UserError: the class is in no tier or in several.
 
     >>> from xrealign_bench.languages.inventory import find
     >>> tier(find("sw"), {"high": [4, 5], "medium": [3], "low": [0, 1, 2]})
@@ -44,11 +44,11 @@ def tier(language: Language, tiers: Mapping[TierName, Sequence[int]]) -> str:
 
 
 def tercile_cuts(values: Sequence[float]) -> tuple[float, float]:
-    """Return the two cuts that part the values into three bands as equal in size as ties allow.
+    """Return two cuts that split the values into three bands of sizes as equal as ties allow.
 
-    A cut lies midway between two neighbouring distinct values, so that equal values share a band and no value
-    lies on a cut. The lower cut is the one with the number of values below it nearest to a third; the upper
-    one, above it, nearest to two thirds; of two equally near the lower.
+    A cut lies midway between two neighbouring distinct values, so that equal values share a band and no value lies on
+    a cut. The lower cut has as close to a third of the values below it as possible, the upper cut as close to two
+    thirds; ties go to the lower position.
 
     >>> tercile_cuts([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     (0.25, 0.45)
@@ -70,7 +70,7 @@ def tercile_cuts(values: Sequence[float]) -> tuple[float, float]:
 
 
 def band(distance: float, cuts: tuple[float, float]) -> Band:
-    """Return the band of a distance between the two cuts of a suite; a value on a cut is in the nearer band.
+    """Return the band of a distance, given the two cuts of a suite; a value on a cut is in the closer band.
 
     Raises:
         UserError: the cuts are not in order, or the distance is not a number.

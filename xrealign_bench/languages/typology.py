@@ -1,17 +1,17 @@
-"""How far apart languages are: the vectors of URIEL (Littell et al. 2017) and distances between them.
+"""Typological vectors of URIEL (Littell et al. 2017) and distances between languages.
 
-The vectors are those of the distributed lang2vec 1.1.2, read from its packaged arrays: the package itself
-imports ``pkg_resources``, which setuptools no longer has. That distribution holds vectors and no distances,
-so distances are computed here, all between 0 and 1:
+The vectors are read from the arrays packaged with lang2vec 1.1.2; the package itself can't be imported, because it
+needs ``pkg_resources``, which setuptools removed. It contains no distances, so they are computed here, all between 0
+and 1:
 
 - ``syntactic``, ``phonological``, ``inventory``: angular distance, 2/pi * arccos(cosine) as in URIEL+ (Khan
-  et al. 2025), of the vectors completed by nearest neighbours (lang2vec's ``syntax_knn`` and so on);
-- ``featural``: the same of the three vectors joined;
-- ``genetic``: the same of the memberships in families and their branches (``fam``); 1 if nothing is shared;
-- ``geographic``: length of the great circle between the two places, 1 being half the Earth's circumference.
+  et al. 2025), of the vectors imputed by nearest neighbours (lang2vec's ``syntax_knn`` and so on);
+- ``featural``: the same, of the three vectors concatenated;
+- ``genetic``: the same, of the indicators of families and branches (``fam``); 1 if none is shared;
+- ``geographic``: great-circle distance between the two places, where 1 is half the Earth's circumference.
 
-lang2vec's repository also offers a table of precomputed distances, whose making is not documented and which
-the vectors do not reproduce (https://github.com/antonisa/lang2vec/issues/17): the two do not mix.
+lang2vec's repository also has a table of precomputed distances. Its computation is undocumented and the vectors do
+not reproduce it (https://github.com/antonisa/lang2vec/issues/17), so it is not used here.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Distance = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
-DISTANCES: tuple[Distance, ...] = get_args(Distance)
+DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
+DISTANCES: tuple[DistanceType, ...] = get_args(DistanceType)
 
 _PREFIXES = {
     "syntactic": ("S_",),
@@ -38,12 +38,12 @@ _PREFIXES = {
     "inventory": ("INV_",),
     "featural": ("S_", "P_", "INV_"),
 }
-_BLOCK = 256  # rows read at a time: the family array takes 119 MB unpacked, nearly all of it zero
-_DECIMALS = 6  # beyond them platforms differ, and bands must not
+_BLOCK = 256  # rows read at a time; the family array takes 119 MB unpacked, nearly all of it zero
+_DECIMALS = 6  # further decimals differ between platforms, and bands must not
 
 
-def distance(a: str, b: str, kind: Distance) -> float | None:
-    """Return the distance of two languages, or None where URIEL lacks one of them (see :func:`missing`).
+def distance(a: str, b: str, distance_type: DistanceType) -> float | None:
+    """Return the distance between two languages, or None if URIEL lacks one of them (see :func:`missing_reason`).
 
     English to Japanese is 0.467 of half the Earth's circumference, about 9,350 km:
 
@@ -51,33 +51,33 @@ def distance(a: str, b: str, kind: Distance) -> float | None:
     (0.467, 1.0)
 
     Raises:
-        UserError: a language or the kind is unknown.
+        UserError: a language or the distance is unknown.
     """
-    return distances(a, (b,), kind)[find(b).code]
+    return distances(a, (b,), distance_type)[find(b).code]
 
 
-def distances(source: str, targets: Iterable[str], kind: Distance) -> dict[str, float | None]:
-    """Return the distance from the source to each target, by the target's project code."""
-    return {find(target).code: _distance(find(source), find(target), kind) for target in targets}
+def distances(source: str, targets: Iterable[str], distance_type: DistanceType) -> dict[str, float | None]:
+    """Return the distance from the source to each target, by the target's inventory code."""
+    return {find(target).code: _distance(find(source), find(target), distance_type) for target in targets}
 
 
-def vector(code: str, kind: Distance) -> NDArray[np.float64] | None:
-    """Return the URIEL vector behind a distance, or None where URIEL has none (see :func:`missing`).
+def vector(code: str, distance_type: DistanceType) -> NDArray[np.float64] | None:
+    """Return the URIEL vector of a language for a distance, or None if URIEL has none (see :func:`missing_reason`).
 
     Shapes: syntactic (103,), phonological (28,), inventory (158,), featural (289,), genetic (3718,) and
     geographic (299,), the distances from 299 fixed points on the globe. Read-only.
 
     Raises:
-        UserError: the language or the kind is unknown.
+        UserError: the language or the distance is unknown.
     """
-    row = _uriel_code(find(code), kind)
-    return _vectors(kind)[row] if row is not None else None
+    row = _uriel_code(find(code), distance_type)
+    return _vectors(distance_type)[row] if row is not None else None
 
 
 def place(code: str) -> tuple[float, float] | None:
-    """Return latitude and longitude in degrees of where a language is spoken, or None where URIEL does not say.
+    """Return the latitude and longitude of a language in degrees, or None if URIEL has no place.
 
-    A single point a language, and of a widespread one that of its origin:
+    Each language has a single point; for a widespread language it is the place of origin:
 
     >>> place("ja"), place("sw")
     ((35.0, 135.0), (-8.2, 37.6))
@@ -95,33 +95,33 @@ def place(code: str) -> tuple[float, float] | None:
     return latitude, longitude
 
 
-def missing(code: str, kind: Distance) -> str | None:
-    """Say why a language has no vector of this kind; None if it has one."""
+def missing_reason(code: str, distance_type: DistanceType) -> str | None:
+    """Return why a language has no vector for a distance, or None if it has one."""
     language = find(code)
-    if _uriel_code(language, kind) is not None:
+    if _uriel_code(language, distance_type) is not None:
         return None
-    what = {"genetic": "genealogy", "geographic": "place"}.get(kind, "features")
+    what = {"genetic": "genealogy", "geographic": "place"}.get(distance_type, "features")
     return f"URIEL has no {what} of {language.name} ({language.code})"
 
 
-def _uriel_code(language: Language, kind: Distance) -> str | None:
-    if kind not in DISTANCES:
-        raise unknown("distance", kind, DISTANCES)
-    if kind == "genetic":
+def _uriel_code(language: Language, distance_type: DistanceType) -> str | None:
+    if distance_type not in DISTANCES:
+        raise unknown("distance", distance_type, DISTANCES)
+    if distance_type == "genetic":
         return language.uriel_family
-    return language.uriel_geography if kind == "geographic" else language.uriel_features
+    return language.uriel_geography if distance_type == "geographic" else language.uriel_features
 
 
-def _distance(a: Language, b: Language, kind: Distance) -> float | None:
-    first, second = vector(a.code, kind), vector(b.code, kind)
+def _distance(a: Language, b: Language, distance_type: DistanceType) -> float | None:
+    first, second = vector(a.code, distance_type), vector(b.code, distance_type)
     if first is None or second is None:
         return None
     if a == b:
         return 0.0
-    if kind == "geographic":
+    if distance_type == "geographic":
         return round(_angle(_place(first), _place(second)), _DECIMALS)
-    if kind == "genetic" and not (first @ second):
-        return 1.0  # nothing shared; also for isolates, whose vector is zero and has no angle
+    if distance_type == "genetic" and not (first @ second):
+        return 1.0  # also for isolates, whose zero vector has no angle
     return round(2 * _angle(first, second), _DECIMALS)
 
 
@@ -134,7 +134,7 @@ def _angle(u: NDArray[np.float64], v: NDArray[np.float64]) -> float:
 
 
 def _place(from_points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the direction (3,) of the place whose distances (299,) from the fixed points are given."""
+    """Return the direction (3,) of a place, given its distances (299,) from the fixed points."""
     import numpy as np
 
     return _points_inverse() @ np.cos(np.pi * from_points)
@@ -145,7 +145,7 @@ def _points_inverse() -> NDArray[np.float64]:
     """Return the pseudo-inverse (3, 299) of the fixed points, named GC_latitude_longitude in degrees.
 
     The cosine of a place's angle from a point is the dot product of the two: 299 equations for 3 unknowns.
-    Least squares even out that the points are known to whole degrees only.
+    Least squares average out that the points are rounded to whole degrees.
     """
     import numpy as np
 
@@ -157,18 +157,18 @@ def _points_inverse() -> NDArray[np.float64]:
 
 
 @cache
-def _vectors(kind: Distance) -> Mapping[str, NDArray[np.float64]]:
-    if kind in _PREFIXES:
-        return _features(kind)
-    return _rows("family_features.npz" if kind == "genetic" else "geocoord_features.npz")
+def _vectors(distance_type: DistanceType) -> Mapping[str, NDArray[np.float64]]:
+    if distance_type in _PREFIXES:
+        return _features(distance_type)
+    return _rows("family_features.npz" if distance_type == "genetic" else "geocoord_features.npz")
 
 
 @cache
-def _features(kind: Distance) -> Mapping[str, NDArray[np.float64]]:
-    """Return the columns of one kind, in lang2vec's order."""
+def _features(distance_type: DistanceType) -> Mapping[str, NDArray[np.float64]]:
+    """Return the feature vectors of one distance, in lang2vec's order of columns."""
     file = "feature_predictions.npz"
     names = _array(file, "feats").tolist()
-    columns = [i for prefix in _PREFIXES[kind] for i, name in enumerate(names) if name.startswith(prefix)]
+    columns = [i for prefix in _PREFIXES[distance_type] for i, name in enumerate(names) if name.startswith(prefix)]
     rows = {code: row[columns] for code, row in _rows(file).items()}
     for row in rows.values():
         row.flags.writeable = False

@@ -39,7 +39,7 @@ from xrealign_bench.specs.recipe import (
     Schedule,
     SelectedLanguages,
 )
-from xrealign_bench.specs.suite import Bands, DistanceKind, Finetuning, FinetuningChange, Suite, SuiteParallel
+from xrealign_bench.specs.suite import Bands, DistanceType, Finetuning, FinetuningChange, Suite, SuiteParallel
 from xrealign_bench.specs.task import Columns, Part, Spans, Task, TaskType
 from xrealign_bench.specs.yaml import find_beside, find_spec, load_spec, shipped_names, spec_file
 
@@ -55,7 +55,7 @@ __all__ = [
     "DataName",
     "DataSource",
     "Day",
-    "DistanceKind",
+    "DistanceType",
     "EmbeddedData",
     "Examples",
     "Finetuning",

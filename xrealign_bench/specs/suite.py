@@ -32,7 +32,7 @@ ModelType = Annotated[
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
-DistanceKind = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
+DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
 class Finetuning(Spec):
@@ -69,7 +69,7 @@ class FinetuningChange(Spec):
 class Bands(Spec):
     """Bands of typological distance to the source language, cut at terciles of the suite's targets."""
 
-    distance: DistanceKind = "featural"
+    distance: DistanceType = "featural"
     cuts: Annotated[tuple[Share, Share], Field(strict=False)]
     """close <= first < middle <= second < distant."""
 
