@@ -15,7 +15,7 @@ from typing import Any
 
 from xrealign_bench.data.layout import Layout, check_whole, default_config, find_layout, read_card, unnamed_files
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, reason, unknown
+from xrealign_bench.errors import UserError, first_line, reason, unknown
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
@@ -317,9 +317,8 @@ def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable
             "without offline mode, or name a data root that has it"
         ) from None
     except (http_error, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({reason}); "
+            f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({first_line(error)}); "
             "check the connection, or name a data root that has it"
         ) from error
     finally:
