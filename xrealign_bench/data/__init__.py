@@ -5,7 +5,7 @@ from xrealign_bench.data.lexicon import Lexicon, lexicon_fingerprint, lexicon_la
 from xrealign_bench.data.lock import check_lock, corpora_of, pin, read_lock
 from xrealign_bench.data.parallel import Links, ParallelText, corpus_languages, count_pairs, load_pairs, locate_pairs
 from xrealign_bench.data.sources import DataLocation, Located, locate
-from xrealign_bench.data.words import SEGMENTER, split_words
+from xrealign_bench.data.word_segmentation import SEGMENTER, split_words
 
 __all__ = [
     "CHOSEN_EXAMPLES",

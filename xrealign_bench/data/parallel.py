@@ -10,7 +10,7 @@ from typing import Any
 from xrealign_bench.data.examples import check_strings
 from xrealign_bench.data.parquet import column_names, count_rows, pick_column, read_rows
 from xrealign_bench.data.sources import DataLocation, Located, locate, open_data_set
-from xrealign_bench.data.words import split_words
+from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import Corpus, HubData
