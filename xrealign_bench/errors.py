@@ -31,7 +31,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        lines = (_cut(spell_out(line), LONGEST_LINE) for line in message.split("\n"))
+        lines = (_cut(escape_invisible(line), LONGEST_LINE) for line in message.split("\n"))
         super().__init__(_cut("\n".join(lines), LONGEST_MESSAGE))
 
 
@@ -39,7 +39,7 @@ class TrainingError(Exception):
     """Training failed on valid input, for example because the loss became NaN."""
 
 
-def shown(value: object) -> str:
+def shorten(value: object) -> str:
     """Shorten a value to 80 characters for a message, with control and invisible characters escaped.
 
     >>> shown("a\\x1b[31m\\u202eb")
@@ -49,7 +49,7 @@ def shown(value: object) -> str:
     """
     if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python converts at most 4,300 digits
         return "a number of more than 80 digits"
-    return _cut(spell_out(str(value)), LONGEST_VALUE)
+    return _cut(escape_invisible(str(value)), LONGEST_VALUE)
 
 
 def is_visible(character: str) -> bool:
@@ -62,12 +62,12 @@ def is_visible(character: str) -> bool:
     return not control and not _UNSEEN.match(character)
 
 
-def spell_out(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """Escape characters that are not visible, as Python does."""
     return text if text.isascii() and text.isprintable() else "".join(map(_spell, text))
 
 
-def more_problems(file: str, number: int) -> list[str]:
+def count_further_problems(file: str, number: int) -> list[str]:
     """Return a line that counts the problems beyond `MOST_PROBLEMS`, or no line."""
     more = number - MOST_PROBLEMS
     return [f"{file}: {more:,} more problem{'s' if more > 1 else ''}; fix these first"] if more > 0 else []
@@ -85,7 +85,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 @contextmanager
-def system_errors(what: str, remedy: str) -> Iterator[None]:
+def convert_os_errors(what: str, remedy: str) -> Iterator[None]:
     """Convert an OSError inside the block, such as a full disk or a missing permission, to a UserError.
 
     >>> with system_errors("the results", "free some space"):
@@ -96,10 +96,10 @@ def system_errors(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{what}: {reason(error)}; {remedy}") from error
+        raise UserError(f"{what}: {describe_os_error(error)}; {remedy}") from error
 
 
-def reason(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """Describe an operating-system error in one line, without the text that libraries wrap around it.
 
     >>> reason(FileNotFoundError("/store/a"))  # as pyarrow puts it
@@ -123,7 +123,7 @@ def first_line(error: Exception) -> str:
     return _cut(str(error).strip().split("\n")[0], LONGEST_REASON) or type(error).__name__
 
 
-def some(names: Sequence[str]) -> str:
+def shorten_list(names: Sequence[str]) -> str:
     """List the first five names and count the rest, for a message.
 
     >>> some(["a", "b", "c", "d", "e", "f", "g"])
@@ -142,7 +142,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """
     choices = sorted(known)
     if not choices:
-        return UserError(f"unknown {what} '{shown(name)}'; there is none")
+        return UserError(f"unknown {what} '{shorten(name)}'; there is none")
     near = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    return UserError(f"unknown {what} '{shown(name)}'{hint} Known: {', '.join(map(shown, choices))}")
+    return UserError(f"unknown {what} '{shorten(name)}'{hint} Known: {', '.join(map(shorten, choices))}")

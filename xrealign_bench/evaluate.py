@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 
 from xrealign_bench import distributed
 from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin, read_lock
-from xrealign_bench.errors import UserError, system_errors
+from xrealign_bench.errors import UserError, convert_os_errors
 from xrealign_bench.files import remove_leftovers
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
@@ -152,7 +152,9 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
     request = plan.request
     results_root = output / "results"
     folders = [results_root / result_folder(plan, r.recipe) for r in plan.runs]
-    with system_errors(f"the results in {output}", "when that is mended, the same command writes them from the store"):
+    with convert_os_errors(
+        f"the results in {output}", "when that is mended, the same command writes them from the store"
+    ):
         for folder in (results_root, *folders):
             remove_leftovers(folder)
         results = [

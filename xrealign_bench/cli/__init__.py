@@ -28,7 +28,7 @@ from xrealign_bench.cli.process import (
 )
 from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
-from xrealign_bench.errors import UserError, reason
+from xrealign_bench.errors import UserError, describe_os_error
 
 DISTRIBUTED = ("evaluate", "freeze-search", "verify")
 """Commands that every rank runs; the others run on rank 0 only."""
@@ -89,7 +89,7 @@ def _run() -> None:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
     except OSError as error:
-        say(f"error: {UserError(reason(error))}")
+        say(f"error: {UserError(describe_os_error(error))}")
         sys.exit(BAD_INPUT)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -12,7 +12,7 @@ from huggingface_hub import cached_assets_path
 
 from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, shown, unknown
+from xrealign_bench.errors import UserError, shorten, unknown
 from xrealign_bench.files import sha256_unchanged, write_whole
 from xrealign_bench.specs import Corpus
 
@@ -146,7 +146,7 @@ def _pair(raw: bytes, where: str) -> tuple[str, str]:
         line = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("utf-8", "backslashreplace")
-        raise UserError(f"{where}: '{shown(text)}' is not UTF-8; convert the file") from None
+        raise UserError(f"{where}: '{shorten(text)}' is not UTF-8; convert the file") from None
     words = [word.strip().lower() for word in line.split("\t")] if "\t" in line else line.lower().split()
     if len(words) != 2 or not all(words):
         raise UserError(f"{where}: {line!r} is not two words separated by a tab or a space; correct the line")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.data.sources import Located, check_unchanged, fetch
-from xrealign_bench.errors import UserError, reason, shown, unknown
+from xrealign_bench.errors import UserError, describe_os_error, shorten, unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,7 +190,7 @@ def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
         with pa.OSFile(path) as source, pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
-        raise UserError(f"{path}: {reason(error).split(' (')[0]}; fetch the data set again") from None
+        raise UserError(f"{path}: {describe_os_error(error).split(' (')[0]}; fetch the data set again") from None
     except (OSError, ValueError, pa.ArrowException) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: is damaged or no Parquet file ({said}); delete it and fetch it again") from error
@@ -228,7 +228,7 @@ def _decode(column: pa.Array, rows: Sequence[int], first: int, where: str) -> li
                 column[row - first].as_py()
             except UnicodeDecodeError as error:
                 text = error.object.decode("utf-8", "backslashreplace")
-                raise UserError(f"{where}, row {row}: '{shown(text)}' is not UTF-8; convert the data") from None
+                raise UserError(f"{where}, row {row}: '{shorten(text)}' is not UTF-8; convert the data") from None
         raise
 
 
@@ -291,4 +291,4 @@ def _plain(stored: pa.DataType) -> pa.DataType:
 
 
 def _short(value: object) -> str:
-    return shown(" ".join(str(value).split()))
+    return shorten(" ".join(str(value).split()))

@@ -15,7 +15,7 @@ from typing import Any
 
 from xrealign_bench.data.layout import Layout, check_whole, default_config, find_layout, read_card, unnamed_files
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, first_line, reason, unknown
+from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
@@ -172,7 +172,7 @@ def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
     try:
         digests = [sha256_unchanged(file) for file in files]
     except OSError as error:
-        raise UserError(f"{reason(error)}; fetch the data set again") from None
+        raise UserError(f"{describe_os_error(error)}; fetch the data set again") from None
     return _sha256(canonical_json({"files": digests, "info": info}))
 
 
@@ -223,7 +223,7 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
         digest = sha256_unchanged(folder / CARD) if CARD in files else None
     except OSError as error:
         raise UserError(
-            f"{folder}: can't be read: {reason(error)}; correct its permissions or fetch it again"
+            f"{folder}: can't be read: {describe_os_error(error)}; correct its permissions or fetch it again"
         ) from None
     card = _card_of(folder / CARD, digest) if digest else {}
     layout, unnamed = _layout_of(files, folder / CARD, digest)

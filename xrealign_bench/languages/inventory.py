@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from xrealign_bench.errors import LONGEST_VALUE, UserError, shown
+from xrealign_bench.errors import LONGEST_VALUE, UserError, shorten
 
 INVENTORY_VERSION = "2"
 """Raise it with every change of inventory.csv. No suite, stage key or digest depends on it."""
@@ -107,7 +107,7 @@ def _unknown(wanted: str) -> UserError:
     near = [f"{code} ({inventory()[code].name})" for code in dict.fromkeys(_near(start))]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     known = f"`xrealign-bench list languages` shows all {len(inventory())}"
-    return UserError(f"unknown language '{shown(wanted)}'; {hint}{known}")
+    return UserError(f"unknown language '{shorten(wanted)}'; {hint}{known}")
 
 
 def _near(wanted: str) -> Iterator[str]:

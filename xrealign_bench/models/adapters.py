@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from xrealign_bench.errors import UserError, first_line, some
+from xrealign_bench.errors import UserError, first_line, shorten_list
 from xrealign_bench.models.checkpoint import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from xrealign_bench.models.finite import check_finite_files, check_finite_training
 from xrealign_bench.models.tied import TiedNames, set_parameter, tied_parameters
@@ -171,7 +171,7 @@ def _vocabulary(model: Any, shapes: Mapping[str, Sequence[int]], what: str) -> i
     if rows > before and lacking:
         raise UserError(
             f"{what}: its adapter was trained with {rows} embeddings in place of the base model's {before}, and "
-            f"{ADAPTER_WEIGHTS} lacks those of {some(lacking)}; save it with save_embedding_layers=True"
+            f"{ADAPTER_WEIGHTS} lacks those of {shorten_list(lacking)}; save it with save_embedding_layers=True"
         )
     return int(rows)
 
@@ -258,7 +258,7 @@ def load_adapter(model: Any, folder: Path, what: str, encoder: Any = None) -> An
             raise UserError(f"{what}: the adapter is for another base model: {first_line(error)}") from None
         if wrong:
             raise UserError(
-                f"{what}: the adapter is for another base model: {some(wrong)} don't fit; use its own, or mend "
+                f"{what}: the adapter is for another base model: {shorten_list(wrong)} don't fit; use its own, or mend "
                 f"target_modules, modules_to_save or bias in its {ADAPTER_CONFIG}"
             )
         if not getattr(model, "is_quantized", False):

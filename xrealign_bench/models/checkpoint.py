@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.errors import UserError, first_line, shown, some
+from xrealign_bench.errors import UserError, first_line, shorten, shorten_list
 from xrealign_bench.files import sha256_unchanged
 from xrealign_bench.models.family import Family, family_of
 
@@ -187,7 +187,7 @@ def _read_config(what: str, folder: Path) -> dict[str, Any]:
         raise UserError(f"{what}: {path} names no model_type; name a folder that transformers wrote")
     named = config.get("architectures") or []
     if not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
-        raise UserError(f"{what}: {path}: 'architectures' is {shown(named)} and no list of classes; get it again")
+        raise UserError(f"{what}: {path}: 'architectures' is {shorten(named)} and no list of classes; get it again")
     return config
 
 
@@ -270,11 +270,11 @@ def _check_kind(what: str, config: dict[str, Any], trust_remote_code: bool) -> N
     kind = config["model_type"]
     if kind not in auto.MODEL_MAPPING_NAMES:
         if "auto_map" not in config:
-            raise UserError(f"{what}: the installed transformers knows no model type '{shown(kind)}'; {_SUPPORTED}")
+            raise UserError(f"{what}: the installed transformers knows no model type '{shorten(kind)}'; {_SUPPORTED}")
         if not trust_remote_code:
             raise UserError(f"{what} needs Python code of its own; read it, then allow it with --trust-remote-code")
     elif family_of(config) is None:
-        raise UserError(f"{what} ({shown(kind)}) is not a text model, or not of text alone; {_SUPPORTED}")
+        raise UserError(f"{what} ({shorten(kind)}) is not a text model, or not of text alone; {_SUPPORTED}")
     if config.get("quantization_config"):
         raise UserError(f"{what} is quantised already; use the original weights (and --quantise)")
 
@@ -306,10 +306,12 @@ def _one_or_shards(what: str, folder: Path, name: str) -> list[Path]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{what}: {index} can't be read; get it again") from None
     if outside:
-        raise UserError(f"{what}: {index} names {shown(outside[0])}, which is no file beside it; get it again")
-    missing = [shown(shard) for shard in shards if not (folder / shard).is_file()]
+        raise UserError(f"{what}: {index} names {shorten(outside[0])}, which is no file beside it; get it again")
+    missing = [shorten(shard) for shard in shards if not (folder / shard).is_file()]
     if missing or not shards:
-        raise UserError(f"{what}: {index.name} names {some(missing) or 'no file'}, which {folder} lacks; get it again")
+        raise UserError(
+            f"{what}: {index.name} names {shorten_list(missing) or 'no file'}, which {folder} lacks; get it again"
+        )
     return [folder / shard for shard in shards]
 
 
@@ -329,7 +331,7 @@ def _check_safetensors(what: str, path: Path) -> None:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         raise UserError(f"{what}: {path} is no safetensors file, or damaged; get it again") from None
     if size != expected:
-        raise UserError(f"{what}: {path} has {size} bytes instead of {shown(expected)}; get it again")
+        raise UserError(f"{what}: {path} has {size} bytes instead of {shorten(expected)}; get it again")
     try:
         with safe_open(path, framework="np"):
             pass  # types and shapes fit the places of their bytes

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from xrealign_bench.errors import UserError, some
+from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.models.adapters import AdapterBase
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
@@ -76,7 +76,7 @@ def add_output_layer(
                 _put_adapter(checkpoint, base, whole)
     if missing:
         raise UserError(
-            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model ({some(missing)}); "
+            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model ({shorten_list(missing)}); "
             "leave out the tasks that need it, or use the checkpoint that it was taken from"
         )
     if type(whole.base_model) is not type(encoder):

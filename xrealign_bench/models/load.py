@@ -33,7 +33,7 @@ from transformers import (
 from transformers.initialization import no_init_weights
 from transformers.utils import logging as library_logging
 
-from xrealign_bench.errors import UserError, first_line, shown, some
+from xrealign_bench.errors import UserError, first_line, shorten, shorten_list
 from xrealign_bench.models.adapters import AdapterBase, find_adapter_base, load_adapter
 from xrealign_bench.models.blocks import find_blocks, output_width
 from xrealign_bench.models.checkpoint import ADAPTER_WEIGHTS, Checkpoint, weight_files
@@ -129,7 +129,7 @@ def _panics_as_errors() -> Iterator[None]:
 def _check_length(tokenizer: Any) -> None:
     length = tokenizer.model_max_length
     if isinstance(length, bool) or not isinstance(length, int | float) or math.isnan(length) or length < 1:
-        raise ValueError(f"its model_max_length is {shown(length)} and no number of tokens")
+        raise ValueError(f"its model_max_length is {shorten(length)} and no number of tokens")
 
 
 def _with_rules_of_file(folder: Path, tokenizer: Any) -> Any:
@@ -246,7 +246,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     own = module.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) or [n for n, tensor in own.items() if tensor.shape != state[n].shape]
     if wrong:
-        raise UserError(f"the weights {path} are of another model: {some(wrong)} don't fit")
+        raise UserError(f"the weights {path} are of another model: {shorten_list(wrong)} don't fit")
     check_finite_files("the weights of a stage", [path])
     module.load_state_dict(state)
 
@@ -282,7 +282,7 @@ def _check_size(checkpoint: Checkpoint) -> None:
     for name, value in config.to_dict().items():
         if "layer" in name and isinstance(value, int) and value > _MOST_BLOCKS:
             raise UserError(
-                f"checkpoint {checkpoint.id}: its config.json sets {name} to {shown(value)}; models have at most "
+                f"checkpoint {checkpoint.id}: its config.json sets {name} to {shorten(value)}; models have at most "
                 f"{_MOST_BLOCKS} of them, get it again"
             )
     with _refused(checkpoint), torch.device("meta"):
@@ -312,7 +312,7 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
     of_head = set() if base is None else {name for name, tensor in _named_tensors(model) if id(tensor) not in own}
     missing = sorted(name for name in loaded["missing_keys"] - of_head if "pooler" not in name)
     if missing:
-        raise UserError(f"checkpoint {checkpoint.id}: its weights lack {some(missing)}; get it again")
+        raise UserError(f"checkpoint {checkpoint.id}: its weights lack {shorten_list(missing)}; get it again")
     misfit = sorted(
         f"{name} {tuple(has)}"
         for name, has, _ in loaded["mismatched_keys"]
@@ -320,7 +320,7 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
     )
     if misfit:
         raise UserError(
-            f"checkpoint {checkpoint.id}: of its weights, {some(misfit)} don't fit its config.json; {_OTHER}"
+            f"checkpoint {checkpoint.id}: of its weights, {shorten_list(misfit)} don't fit its config.json; {_OTHER}"
         )
     blocks = find_blocks(encoder)
     path = next(name for name, module in model.base_model.named_modules() if module is blocks)
@@ -328,7 +328,7 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
     left = sorted(name for name in loaded["unexpected_keys"] if in_blocks.match(name))
     if foreign := sorted(set(left) - untrained(checkpoint, left)):
         raise UserError(
-            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {some(foreign)}; {_OTHER}, or "
+            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {shorten_list(foreign)}; {_OTHER}, or "
             "merge them if they are an adapter's"
         )
     if base is not None:

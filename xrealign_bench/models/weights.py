@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xrealign_bench.errors import UserError, some
+from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.models.checkpoint import Checkpoint, weight_files
 from xrealign_bench.models.finite import tensors_in
 
@@ -41,13 +41,13 @@ def wrapper_prefix(model: Any, loaded: Mapping[str, Any], what: str) -> str:
         if loaded["unexpected_keys"] and not unprefixed:
             raise UserError(
                 f"{what}: none of its weights is one of a {type(model).__name__}, which its config.json describes: "
-                f"they are {some(sorted(loaded['unexpected_keys']))}; use the config.json that belongs to them"
+                f"they are {shorten_list(sorted(loaded['unexpected_keys']))}; use the config.json that belongs to them"
             )
         return ""
     best = sorted(prefix for prefix, count in found.items() if count == most)
     if len(best) > 1:
         raise UserError(
-            f"{what}: its weights are those of several models ({some([f'{prefix}*' for prefix in best])}); "
+            f"{what}: its weights are those of several models ({shorten_list([f'{prefix}*' for prefix in best])}); "
             "keep those of one"
         )
     return str(best[0])

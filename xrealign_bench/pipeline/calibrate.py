@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xrealign_bench.aligners import ALIGNERS
-from xrealign_bench.errors import UserError, reason
+from xrealign_bench.errors import UserError, describe_os_error
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Plan, Sources, Stage, StageKind, StageRef
 from xrealign_bench.pipeline.store import Store, resident_memory
 
@@ -281,7 +281,7 @@ class Calibration:
                 "the process that measures was ended by the system, as where memory is short; the run would be too"
             ) from None
         if isinstance(error, OSError):
-            raise UserError(f"{reason(error)}; when that is mended, the estimate can be made")
+            raise UserError(f"{describe_os_error(error)}; when that is mended, the estimate can be made")
         if error is not None:
             raise error
         return result

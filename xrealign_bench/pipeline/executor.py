@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from xrealign_bench import distributed
-from xrealign_bench.errors import TrainingError, system_errors
+from xrealign_bench.errors import TrainingError, convert_os_errors
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
@@ -63,7 +63,9 @@ def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[
                     outcome.skipped.add(ref)
                     on_event(Event("skipped", stage))
                     continue
-                with system_errors(stage.label, "when that is mended, the same command goes on from what is stored"):
+                with convert_os_errors(
+                    stage.label, "when that is mended, the same command goes on from what is stored"
+                ):
                     _run_unless_stored(ref, stage, store, sources, on_event, outcome)
             for there in distributed.all_gather(outcome):
                 _add_what_others_ran(there, plan, on_event, outcome)

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench import distributed
-from xrealign_bench.errors import UserError, reason
+from xrealign_bench.errors import UserError, describe_os_error
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome
 from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
@@ -389,7 +389,7 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise UserError(f"no Ray cluster at --address {address}: {reason(error)}") from None
+        raise UserError(f"no Ray cluster at --address {address}: {describe_os_error(error)}") from None
 
 
 @contextmanager

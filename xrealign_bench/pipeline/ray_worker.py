@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from filelock import FileLock, Timeout
 
 from xrealign_bench import __version__
-from xrealign_bench.errors import TrainingError, UserError, system_errors
+from xrealign_bench.errors import TrainingError, UserError, convert_os_errors
 from xrealign_bench.models.device import compute_settings, pick_device
 from xrealign_bench.pipeline.plan import Sources, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
@@ -129,7 +129,7 @@ def run_one(stage: Stage, place: Place, progress: Callable[[int, int, str], None
         check_place(place)
         check_compute_settings(stage, sources)
         remedy = "when that is mended, the same command goes on from what is stored"
-        with system_errors(f"{stage.label} on {_node()}", remedy):
+        with convert_os_errors(f"{stage.label} on {_node()}", remedy):
             store = _store(place.store)
             for need in stage.inputs.values():
                 wait_until_seen(store, need)

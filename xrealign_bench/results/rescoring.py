@@ -8,7 +8,7 @@ from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems
 from xrealign_bench.results.records import PredictionRecord, Score
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import read_checked, read_predictions
@@ -49,7 +49,7 @@ def rescore(folder: Path) -> int:
     ]
     if problems:
         told = problems[:MOST_PROBLEMS]
-        raise UserError("\n".join([*told, *more_problems(str(folder), len(problems))]))
+        raise UserError("\n".join([*told, *count_further_problems(str(folder), len(problems))]))
     return len(stored)
 
 

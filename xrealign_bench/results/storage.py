@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from xrealign_bench import __version__
-from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems, shown
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems, shorten
 from xrealign_bench.files import sha256_file, write_whole
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.history import History
@@ -201,7 +201,7 @@ def _read_model(folder: Path, name: str, model: type[Stored]) -> Stored:
 
 def _problems(path: Path, error: ValidationError) -> list[str]:
     told = [f"{path}: {line}" for line in islice(_sentences(error), MOST_PROBLEMS)]
-    return [*told, *more_problems(str(path), error.error_count())]
+    return [*told, *count_further_problems(str(path), error.error_count())]
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
@@ -213,5 +213,5 @@ def _sentences(error: ValidationError) -> Iterable[str]:
             yield f"{where}: no such field; remove it"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {shown(repr(problem['input']))})"
+            given = "" if isinstance(problem["input"], (dict, list)) else f" (given: {shorten(repr(problem['input']))})"
             yield f"{where}: {message[:200]}{given}"

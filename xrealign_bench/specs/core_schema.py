@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from xrealign_bench.errors import UserError, shown
+from xrealign_bench.errors import UserError, shorten
 
 MAX_DEPTH = 40
 """Nesting levels of lists and mappings; shipped specs have 5."""
@@ -166,9 +166,9 @@ class _Reader:
 
     def _alias(self, event: yaml.AliasEvent) -> Any:
         if not self._foreign:
-            raise _Refused(event, f"the alias *{shown(event.anchor)} is not read; write the value out")
+            raise _Refused(event, f"the alias *{shorten(event.anchor)} is not read; write the value out")
         if event.anchor not in self._anchors:
-            raise _Refused(event, f"the alias *{shown(event.anchor)} has no value before it; write the value out")
+            raise _Refused(event, f"the alias *{shorten(event.anchor)} has no value before it; write the value out")
         value, size = self._anchors[event.anchor]
         self._count(event, size)
         return value
@@ -186,7 +186,7 @@ class _Reader:
             return tag
         if self._foreign:
             return None
-        raise _Refused(event, f"the tag '{shown(event.tag.replace(_TAG, '!!'))}' is not read here; remove it")
+        raise _Refused(event, f"the tag '{shorten(event.tag.replace(_TAG, '!!'))}' is not read here; remove it")
 
     def _scalar(self, event: yaml.ScalarEvent, tag: str | None) -> Any:
         text: str = event.value
@@ -194,9 +194,9 @@ class _Reader:
             return text
         value = core_value(text, [tag] if tag else _SCALARS)
         if not isinstance(value, str) and len(text) > MAX_NUMBER:
-            raise _Refused(event, f"'{shown(text)}' is too long for a number; put text in quotes")
+            raise _Refused(event, f"'{shorten(text)}' is too long for a number; put text in quotes")
         if isinstance(value, str) and tag and not self._foreign:
-            raise _Refused(event, f"'{shown(text)}' is no value of the tag '!!{tag}'; remove the tag")
+            raise _Refused(event, f"'{shorten(text)}' is no value of the tag '!!{tag}'; remove the tag")
         return value
 
     def _sequence(self, where: Where) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from xrealign_bench.errors import LONGEST_VALUE, shown
+from xrealign_bench.errors import LONGEST_VALUE, shorten
 from xrealign_bench.specs.core_schema import Where, Written, core_value
 
 
@@ -71,7 +71,7 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
     if isinstance(given, (list, dict)):
         name = f"a {'list' if isinstance(given, list) else 'mapping'} of {len(given)}"
     else:
-        name = f"'{shown(written.text if written and written.text is not None else given)}'"
+        name = f"'{shorten(written.text if written and written.text is not None else given)}'"
     if error_type == "string_type" and name.startswith("'") and given is not None:
         return f"{name} is read as {_yaml_type(given)}; put it in quotes"
     bare = {_bare(option) for option in _options(expected)}

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from xrealign_bench.errors import is_visible, shown
+from xrealign_bench.errors import is_visible, shorten
 
 HTML = re.compile(r"<\s*[/!?a-zA-Z]")
 FORMULA = ("=", "+", "-", "@")
@@ -26,7 +26,7 @@ def _check_plain(text: str, allowed: str = "") -> str:
     if text and not text.strip():
         raise ValueError("is blank; write something or leave the field out")
     if markup := HTML.search(text):
-        raise ValueError(f"has HTML in it ('{shown(text[markup.start() :])}'); remove the markup")
+        raise ValueError(f"has HTML in it ('{shorten(text[markup.start() :])}'); remove the markup")
     return text
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from xrealign_bench.errors import shown
+from xrealign_bench.errors import shorten
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.fields import (
     BatchSize,
@@ -53,7 +53,7 @@ class Freeze(Spec):
         named = get_args(NamedBlocks)
         if isinstance(blocks, str) and blocks not in named and not re.fullmatch(_SLICE, blocks):
             raise ValueError(
-                f"'{shown(blocks)}' is not a selection of blocks; "
+                f"'{shorten(blocks)}' is not a selection of blocks; "
                 f"write {', '.join(named)}, a list, or a slice like '::2'"
             )
         return blocks

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from xrealign_bench.errors import MOST_PROBLEMS, UserError, more_problems, shown, unknown
+from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems, shorten, unknown
 from xrealign_bench.specs.core_schema import Document, Where, read_yaml
 from xrealign_bench.specs.data import Corpus
 from xrealign_bench.specs.explain import explain
@@ -51,7 +51,7 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
         problems.sort(key=lambda problem: problem[:2])
         told = problems[:MOST_PROBLEMS]
         lines: list[str] = [f"{path}:{line}: {_dotted(where)}: {say()}" for line, where, say in told]
-        raise UserError("\n".join([*lines, *more_problems(str(path), len(problems))]))
+        raise UserError("\n".join([*lines, *count_further_problems(str(path), len(problems))]))
     return spec
 
 
@@ -149,4 +149,4 @@ def _read(path: Path) -> Document:
 
 
 def _dotted(where: Where) -> str:
-    return shown(".".join(where)) or "the file"
+    return shorten(".".join(where)) or "the file"

@@ -8,7 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from xrealign_bench.errors import system_errors
+from xrealign_bench.errors import convert_os_errors
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -26,7 +26,7 @@ def serve(folder: Path, port: int, ready: Callable[[str], object]) -> None:
     Raises:
         UserError: the port is taken or not allowed.
     """
-    with system_errors(f"port {port}", "choose another with --port"):
+    with convert_os_errors(f"port {port}", "choose another with --port"):
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
     with server, suppress(KeyboardInterrupt):
         ready(f"http://127.0.0.1:{server.server_port}/")
