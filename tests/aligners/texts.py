@@ -1,6 +1,6 @@
 """Parallel texts written as strings."""
 
-from xrealign_bench.data import Located, ParallelText
+from xrealign_bench.data import LocatedSplit, ParallelText
 
 
 def text(*pairs: tuple[str, str], links=None) -> ParallelText:
@@ -12,5 +12,5 @@ def text(*pairs: tuple[str, str], links=None) -> ParallelText:
         target_words=[target.split() for _, target in pairs],
         links=links,
         dropped={},
-        located=Located("embedded", None, "train", None, "0", ()),
+        located=LocatedSplit("embedded", None, "train", None, "0", ()),
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import ARCHITECTURES, TOKENIZERS
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
@@ -38,7 +38,7 @@ from xrealign_bench.tasks.token_classification.data import WordData
 from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
 CPU = torch.device("cpu")
-PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
+PLACE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())
 ENGLISH = ["On Monday twelve euros were paid", "On the 17th of March", "fifty cents and twelve euros"]
 GERMAN = ["Am Montag wurden zwölf Euro bezahlt", "Am 17. März", "fünfzig Cent und zwölf Euro"]
 LENGTHS = [20, 24, 24]

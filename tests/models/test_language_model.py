@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 from tests.models.conftest import LINES
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.language_model import add_output_layer
@@ -27,7 +27,7 @@ from xrealign_bench.tasks.likelihoods import encode_for_likelihood, log_likeliho
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
-PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
+PLACE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())
 TEXTS = ["On Monday twelve euros", "On the 17th of March", "fifty cents and twelve euros"]
 SAID = {"title": "Said", "licence": "none", "source": {"kind": "hub", "dataset": "org/said"}, "configs": {"en": "en"}}
 SPECS: dict[TaskType, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import train_tokenizer
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.language_model import LanguageModel
 from xrealign_bench.specs import Task
@@ -25,7 +25,7 @@ from xrealign_bench.tasks.prompted_classification import model as prompted_class
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
-PLACE = Located("nowhere", "default", "test", None, "0" * 64, ())
+PLACE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())
 WORDS = ["<s>", "<unk>", "good", "bad", "day", "yes", "no", "it", "is", ",", "."]
 TOPIC: dict[str, Any] = {
     "name": "topic", "title": "Topic", "licence": "none", "kind": "prompted_classification",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from xrealign_bench.data.parquet import Rows, count_rows, read_rows
-from xrealign_bench.data.sources import DataLocation, Located, locate
+from xrealign_bench.data.sources import DataLocation, LocatedSplit, locate
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import HubData, Task
 
@@ -20,7 +20,7 @@ CHOSEN_EXAMPLES = "evenly spread"
 Split = Literal["train", "test"]
 
 
-def locate_task(task: Task, language: str, split: Split, location: DataLocation) -> Located:
+def locate_task(task: Task, language: str, split: Split, location: DataLocation) -> LocatedSplit:
     """Find the data of a task in one language; no row is read.
 
     Raises:
@@ -55,7 +55,7 @@ def count_examples(task: Task, language: str, split: Split, limit: int | None, l
 
 
 def read_examples(
-    task: Task, split: Split, limit: int | None, located: Located, columns: Sequence[str], offline: bool
+    task: Task, split: Split, limit: int | None, located: LocatedSplit, columns: Sequence[str], offline: bool
 ) -> Rows:
     """Read these columns of a task's examples.
 
@@ -81,7 +81,7 @@ def spread_rows(there: int, wanted: int | None) -> list[int]:
     return [place * there // wanted for place in range(wanted)]
 
 
-def check_strings(features: Mapping[str, Any], column: str, located: Located) -> None:
+def check_strings(features: Mapping[str, Any], column: str, located: LocatedSplit) -> None:
     """Refuse a column that holds anything but one string a row.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
-from xrealign_bench.data.sources import COMMIT, DataLocation, Located, open_data_set
+from xrealign_bench.data.sources import COMMIT, DataLocation, LocatedSplit, open_data_set
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_whole
 from xrealign_bench.specs import (
@@ -63,7 +63,7 @@ class SuiteSplit:
     """A split of a Hub data set that a suite reads."""
 
     dataset: str
-    located: Located
+    located: LocatedSplit
 
     @property
     def key(self) -> Key:
@@ -144,7 +144,7 @@ def locate_suite(
             opened[source] = attempt(lambda: open_data_set(source, location)) is not None
         return isinstance(source, HubData) and opened[source]
 
-    def note(source: DataSource, find: Callable[..., Located], *arguments: Any) -> None:
+    def note(source: DataSource, find: Callable[..., LocatedSplit], *arguments: Any) -> None:
         if isinstance(source, HubData) and opens(source):
             located = attempt(partial(find, *arguments, location))
             if located is not None:

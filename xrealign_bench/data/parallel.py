@@ -9,7 +9,7 @@ from typing import Any
 
 from xrealign_bench.data.examples import check_strings
 from xrealign_bench.data.parquet import column_names, count_rows, pick_column, read_rows
-from xrealign_bench.data.sources import DataLocation, Located, locate, open_data_set
+from xrealign_bench.data.sources import DataLocation, LocatedSplit, locate, open_data_set
 from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
@@ -36,7 +36,7 @@ class ParallelText:
     """Gold word alignment, if the corpus has one."""
     dropped: dict[str, int]
     """Rule -> number of pairs it dropped."""
-    located: Located
+    located: LocatedSplit
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +66,7 @@ def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> lis
     return sorted(found - {source})
 
 
-def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocation) -> Located:
+def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocation) -> LocatedSplit:
     """Locate the split with the pairs of two languages, without reading rows.
 
     Raises:
@@ -172,7 +172,7 @@ def _unlimited_error(corpus: Corpus) -> UserError:
 
 
 def _read(
-    corpus: Corpus, source: str, target: str, located: Located, size: int | None, offline: bool
+    corpus: Corpus, source: str, target: str, located: LocatedSplit, size: int | None, offline: bool
 ) -> tuple[Sequence[str | None], Sequence[str | None]]:
     def choose(there: int) -> range:
         return range(there if size is None else min(size, there))
@@ -195,7 +195,7 @@ def _read(
     return one, other
 
 
-def _sides(feature: Any, located: Located) -> Mapping[str, Any]:
+def _sides(feature: Any, located: LocatedSplit) -> Mapping[str, Any]:
     """Return the column types of a translation, by language."""
     from datasets import Translation
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.data.sources import Located, check_unchanged, fetch
+from xrealign_bench.data.sources import LocatedSplit, check_unchanged, fetch
 from xrealign_bench.errors import UserError, describe_os_error, shorten, unknown
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Rows:
 
 
 def read_rows(
-    located: Located, columns: Sequence[str], offline: bool, choose: Callable[[int], Sequence[int]] = range
+    located: LocatedSplit, columns: Sequence[str], offline: bool, choose: Callable[[int], Sequence[int]] = range
 ) -> Rows:
     """Read selected columns of a split.
 
@@ -67,7 +67,7 @@ def read_rows(
     return Rows(types.features, read, wanted)
 
 
-def column_names(located: Located, offline: bool) -> list[str]:
+def column_names(located: LocatedSplit, offline: bool) -> list[str]:
     """Return the names of all columns of a split.
 
     Raises:
@@ -78,7 +78,7 @@ def column_names(located: Located, offline: bool) -> list[str]:
     return names
 
 
-def count_rows(located: Located, offline: bool) -> int:
+def count_rows(located: LocatedSplit, offline: bool) -> int:
     """Return the number of rows of a split, from the footers of its files.
 
     Raises:
@@ -87,7 +87,7 @@ def count_rows(located: Located, offline: bool) -> int:
     return _count(located, fetch(located, offline))
 
 
-def pick_column(written: str, there: Sequence[str], located: Located) -> str:
+def pick_column(written: str, there: Sequence[str], located: LocatedSplit) -> str:
     """Return the column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
 
     Raises:
@@ -110,7 +110,7 @@ class _ColumnTypes:
     count as one type.
     """
 
-    def __init__(self, located: Located) -> None:
+    def __init__(self, located: LocatedSplit) -> None:
         self.features: dict[str, Any] = {}
         self._located = located
         self._card = _card_features(located)
@@ -167,7 +167,7 @@ class _ColumnTypes:
             ) from None
 
 
-def _count(located: Located, paths: Sequence[str]) -> int:
+def _count(located: LocatedSplit, paths: Sequence[str]) -> int:
     there = 0
     for path in paths:
         with _open_parquet(path) as file:
@@ -232,7 +232,7 @@ def _decode(column: pa.Array, rows: Sequence[int], first: int, where: str) -> li
         raise
 
 
-def _card_features(located: Located) -> Mapping[str, Any]:
+def _card_features(located: LocatedSplit) -> Mapping[str, Any]:
     import datasets
 
     if not located.info:

@@ -34,7 +34,7 @@ class DataLocation:
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedSplit:
     """One split of a config: its files, and a fingerprint of its content."""
 
     folder_or_id: str
@@ -68,7 +68,7 @@ class DataSet:
     """Parquet files of a local folder that belong to no split."""
 
 
-def locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> Located:
+def locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> LocatedSplit:
     """Locate one split without reading rows.
 
     Args:
@@ -84,7 +84,7 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
     if not isinstance(source, HubData):
         if config is not None and config not in phrases.LANGUAGES:
             raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
-        return Located("embedded", config, split, None, phrases.fingerprint(), ())
+        return LocatedSplit("embedded", config, split, None, phrases.fingerprint(), ())
     data_set = open_data_set(source, location)
     where = data_set.place
     name = default_config(data_set.layout, data_set.card) if config is None else config
@@ -121,7 +121,7 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
         fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
     # Use the card of the same commit: another one may state another number.
     rows = _rows_in_card(data_set.card, name, split, where)
-    return Located(where, name, split, data_set.revision, fingerprint, files, info, rows)
+    return LocatedSplit(where, name, split, data_set.revision, fingerprint, files, info, rows)
 
 
 def open_data_set(source: HubData, location: DataLocation) -> DataSet:
@@ -135,7 +135,7 @@ def open_data_set(source: HubData, location: DataLocation) -> DataSet:
     return _open_hub(source.dataset, source.revision or "main", location.offline)
 
 
-def fetch(located: Located, offline: bool) -> list[str]:
+def fetch(located: LocatedSplit, offline: bool) -> list[str]:
     """Return absolute paths of a split's files, downloading them to the Hub's cache if needed."""
     folder = Path(located.folder_or_id)
     if located.revision is not None:
@@ -144,14 +144,14 @@ def fetch(located: Located, offline: bool) -> list[str]:
     return [str(folder / file) for file in located.files]
 
 
-def content_sha256(located: Located, offline: bool) -> str:
+def content_sha256(located: LocatedSplit, offline: bool) -> str:
     """Return the sha256 (hex) of a split's files and label names, downloading them if needed."""
     if located.revision is None:
         return located.fingerprint
     return _digest_files([Path(path) for path in fetch(located, offline)], located.info)
 
 
-def check_unchanged(located: Located) -> None:
+def check_unchanged(located: LocatedSplit) -> None:
     """Check that local files have not changed since they were located; files at a commit of the Hub never change.
 
     Raises:

@@ -31,7 +31,7 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench import distributed
 from xrealign_bench.aligners import Resources, WordVectors, align
 from xrealign_bench.aligners.similarity import encoder_vectors
-from xrealign_bench.data import Links, Located, load_lexicon, load_pairs
+from xrealign_bench.data import Links, LocatedSplit, load_lexicon, load_pairs
 from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.attention import see_both_sides
 from xrealign_bench.models.checkpoint import Checkpoint
@@ -390,7 +390,7 @@ def _block_parameters(encoder: Any) -> int:
 
 
 def _data_record(
-    used_as: str, name: str, language: str, located: Located, examples: int, dropped: Mapping[str, int]
+    used_as: str, name: str, language: str, located: LocatedSplit, examples: int, dropped: Mapping[str, int]
 ) -> dict[str, Any]:
     return {
         "used_as": used_as,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 from xrealign_bench.tasks.labels import MEND_LABEL, NOT_LABELLED, label_numbers
@@ -31,7 +31,7 @@ class TextData:
     """Positions in the task's list of labels."""
     dropped: dict[str, int]
     """Rule -> how many examples it dropped: `empty` (a text that is nothing but space), `unlabelled`."""
-    located: Located
+    located: LocatedSplit
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,7 +64,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
 def _checked(
     task: Task,
     language: str,
-    located: Located,
+    located: LocatedSplit,
     rows: Sequence[int],
     sides: Mapping[str, Sequence[str | None]],
     names: Sequence[Any],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS
-from xrealign_bench.data.sources import Located
+from xrealign_bench.data.sources import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -27,7 +27,7 @@ MEND_LABEL = "add it to 'labels', map it in 'label_map', or mend the data"
 
 
 def label_numbers(
-    labels: Any, column: str, task: Task, label_map: Mapping[str, str], located: Located
+    labels: Any, column: str, task: Task, label_map: Mapping[str, str], located: LocatedSplit
 ) -> dict[Any, int]:
     """The data's label values -> positions in the task's list.
 
@@ -55,7 +55,7 @@ def label_numbers(
 
 
 def numbers_of_names(
-    names: Sequence[str], task: Task, label_map: Mapping[str, str], located: Located
+    names: Sequence[str], task: Task, label_map: Mapping[str, str], located: LocatedSplit
 ) -> dict[str, int]:
     """The data's label names -> positions in the task's list; both must know the same names."""
     known = _known_names(task, label_map)

@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xrealign_bench.data import DataLocation, Located, Split
+from xrealign_bench.data import DataLocation, LocatedSplit, Split
 from xrealign_bench.specs import Finetuning, Task, TaskType
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TaskData(Protocol):
     """Examples of one language."""
 
     @property
-    def located(self) -> Located: ...
+    def located(self) -> LocatedSplit: ...
     @property
     def dropped(self) -> dict[str, int]: ...
     def __len__(self) -> int: ...

@@ -15,7 +15,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from tests.models.conftest import train_tokenizer
 from tests.realignment.toy import copy_of
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.specs import Finetuning, Spans, Task, find_spec
@@ -26,7 +26,7 @@ from xrealign_bench.tasks.question_answering.model import SpanClassifier, answer
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
-PLACE = Located("here", None, "train", None, "0", ())
+PLACE = LocatedSplit("here", None, "train", None, "0", ())
 WORDS = ["Montag", "euros", "Cent", "März", "twelve", "fifty", "paid", "und", "kostet", "March"]
 Tables = dict[str, dict[str, list[Any]]]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from tests.realignment.toy import FIRST, PAD, WORDS, tiny_bert
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
@@ -28,7 +28,7 @@ from xrealign_bench.tasks.retrieval.metric import PairRetrieval, per_example_cou
 from xrealign_bench.tasks.retrieval.model import SentenceEncoder, nearest, predict
 
 CPU = torch.device("cpu")
-NOWHERE = Located("nowhere", "default", "test", None, "0" * 64, ())
+NOWHERE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())
 TASK = Task.model_validate(
     {
         "name": "pairs",

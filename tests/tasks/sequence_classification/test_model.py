@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tests.models.conftest import train_tokenizer
 from tests.realignment.toy import CLS, FIRST, PAD, SEP, WORDS, copy_of, tiny_bert
-from xrealign_bench.data import Located
+from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import TrainingError
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.specs import Finetuning, Task
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training() -> None:
 
 def test_what_is_stored_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
     tokenizer = train_tokenizer("wordpiece")
-    located = Located("here", "en", "test", None, "0" * 64, ())
+    located = LocatedSplit("here", "en", "test", None, "0" * 64, ())
     given = TextData("en", [3, 7], ["Montag 17. März", "zwölf Euro"], ["fifty cents", "euros"], [2, 0], {}, located)
     tables, altered = encode(TASK, given, tokenizer, 64)
     assert list(tables) == ["examples"] and altered == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -20,7 +20,7 @@ class PlainTextData:
     text: list[str]
     dropped: dict[str, int]
     """Rule -> how many texts it dropped: `empty` (null, or nothing but space)."""
-    located: Located
+    located: LocatedSplit
 
     def __len__(self) -> int:
         return len(self.rows)

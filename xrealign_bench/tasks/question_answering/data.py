@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS, Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -29,7 +29,7 @@ class QuestionData:
     """At least one a question; each stands in the context where it says."""
     dropped: dict[str, int]
     """Rule -> how many questions it dropped."""
-    located: Located
+    located: LocatedSplit
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,7 +61,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
     return _checked(language, located, data.numbers, *(data.columns[name] for name in names))
 
 
-def _check_answers(feature: Any, column: str, located: Located) -> None:
+def _check_answers(feature: Any, column: str, located: LocatedSplit) -> None:
     fields = feature if isinstance(feature, Mapping) else {}
     for field, dtypes in (("text", STRINGS), ("answer_start", WHOLE_NUMBERS)):
         if getattr(getattr(fields.get(field), "feature", None), "dtype", None) not in dtypes:
@@ -73,7 +73,7 @@ def _check_answers(feature: Any, column: str, located: Located) -> None:
 
 def _checked(
     language: str,
-    located: Located,
+    located: LocatedSplit,
     rows: Sequence[int],
     questions: list[str | None],
     contexts: list[str | None],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
 from xrealign_bench.data.parquet import column_names, pick_column
-from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -26,7 +26,7 @@ class TranslationData:
     """In `language`."""
     dropped: dict[str, int]
     """Rule -> how many pairs it dropped."""
-    located: Located
+    located: LocatedSplit
 
     def __len__(self) -> int:
         return len(self.rows)

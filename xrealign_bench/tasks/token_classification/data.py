@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xrealign_bench.data.examples import STRINGS, Split, examples_to_read, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, Located
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -30,7 +30,7 @@ class WordData:
     dropped: dict[str, int]
     """Rule -> how many sentences it dropped: `empty`, `without_forms` (every word is `_`, as in treebanks whose texts
     are not free)."""
-    located: Located
+    located: LocatedSplit
     repaired: dict[str, int] = field(default_factory=dict)
     """Rule -> how many labels it changed: `i_without_b` (see `_begin_entities`)."""
 
@@ -71,7 +71,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
 
 
 def _generate(
-    task: Task, located: Located, split: Split, size: int | None
+    task: Task, located: LocatedSplit, split: Split, size: int | None
 ) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
     if size is None:
         raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
@@ -79,13 +79,13 @@ def _generate(
     return [row.words for row in rows], [row.labels for row in rows], [row.groups for row in rows]
 
 
-def _check_words(features: Mapping[str, Any], column: str, located: Located) -> None:
+def _check_words(features: Mapping[str, Any], column: str, located: LocatedSplit) -> None:
     words = _item_type(features, column, located)
     if getattr(words, "dtype", None) not in STRINGS:
         raise UserError(f"{located}: column '{column}' holds {words} and not words; name another in 'columns'")
 
 
-def _item_type(features: Mapping[str, Any], column: str, located: Located) -> Any:
+def _item_type(features: Mapping[str, Any], column: str, located: LocatedSplit) -> Any:
     inner = getattr(features[column], "feature", None)
     if inner is None:
         raise UserError(
@@ -97,7 +97,7 @@ def _item_type(features: Mapping[str, Any], column: str, located: Located) -> An
 def _checked(
     task: Task,
     language: str,
-    located: Located,
+    located: LocatedSplit,
     rows: Sequence[int],
     words: list[list[str]],
     names: list[list[Any]],
