@@ -24,7 +24,7 @@ from tests.small import World, command, essence, killed, left_over, write_suite
 from tests.test_cli import is_bad_input
 from xrealign_bench import evaluate
 from xrealign_bench.aligners import eflomal
-from xrealign_bench.files import remove_leftovers
+from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard import build as board
 from xrealign_bench.models.load import save_weights
 from xrealign_bench.pipeline import stages
@@ -236,9 +236,9 @@ def test_only_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> N
     stay = [f".result.json.{alive}.tmp", ".c.1.tmp", f"d.{dead.pid}.tmp", f".e.{dead.pid}", ".f.tmp", ".g.x.tmp", "h"]
     for name in gone + stay:
         (tmp_path / name).touch()
-    remove_leftovers(tmp_path)
+    remove_temporary_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
-    remove_leftovers(tmp_path / "nowhere")
+    remove_temporary_files(tmp_path / "nowhere")
 
 
 # --- folders that may only be read ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 from xrealign_bench import distributed
 from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin, read_lock
 from xrealign_bench.errors import UserError, convert_os_errors
-from xrealign_bench.files import remove_leftovers
+from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
@@ -156,7 +156,7 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
         f"the results in {output}", "when that is mended, the same command writes them from the store"
     ):
         for folder in (results_root, *folders):
-            remove_leftovers(folder)
+            remove_temporary_files(folder)
         results = [
             collect(plan, r, store, folder, _without_places(command))
             for r, folder in zip(plan.runs, folders, strict=True)

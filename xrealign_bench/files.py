@@ -17,7 +17,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_unchanged(path: Path) -> str:
+def cached_sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file, cached per process until its size or modification time changes.
 
     Raises:
@@ -30,7 +30,7 @@ def sha256_unchanged(path: Path) -> str:
     return _sha256_of(path, state.st_size, state.st_mtime_ns)
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Flush a file, or a folder's directory entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -39,21 +39,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes) -> Path:
+def write_atomically(path: Path, content: bytes) -> Path:
     """Write a file atomically: temporary file in the same folder, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)
-        sync(temporary)
+        fsync(temporary)
         temporary.replace(path)
-        sync(path.parent)  # makes the rename durable
+        fsync(path.parent)  # makes the rename durable
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove temporary files (`.NAME.PID.tmp`) left by killed processes.
 
     Call it before this process writes to the folder. On a shared disk, processes of other machines look dead; their

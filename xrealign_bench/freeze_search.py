@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, block_count
-from xrealign_bench.files import write_whole
+from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.results.comparison import Comparison, Gain
@@ -111,9 +111,9 @@ def write_search(search: Search, results: Sequence[Result], comparisons: Sequenc
         table.writerow([pattern, number, recipe.name, *(value for gain in found for value in _in_points(gain))])
     for point in points:
         content = write_yaml(point.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-        write_whole(search.folder / f"{point.recipe.name}.yaml", content.encode())
+        write_atomically(search.folder / f"{point.recipe.name}.yaml", content.encode())
     return [
-        write_whole(search.folder / "gain.csv", text.getvalue().encode()),
+        write_atomically(search.folder / "gain.csv", text.getvalue().encode()),
         draw_freezing_chart(results[0], gains[base.name], drawn, search.folder / "gain.png"),
     ]
 

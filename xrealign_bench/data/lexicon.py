@@ -13,7 +13,7 @@ from huggingface_hub import cached_assets_path
 from xrealign_bench.data.sources import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, shorten, unknown
-from xrealign_bench.files import sha256_unchanged, write_whole
+from xrealign_bench.files import cached_sha256, write_atomically
 from xrealign_bench.specs import Corpus
 
 _EMBEDDED = "embedded"
@@ -56,7 +56,7 @@ def load_lexicon(corpus: Corpus, source: str, target: str, location: DataLocatio
     if not entries:
         raise UserError(f"{path}: is empty; fetch it again")
     repeated = len(pairs) - len(entries)
-    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, sha256_unchanged(path))
+    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, cached_sha256(path))
 
 
 def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: DataLocation) -> str:
@@ -70,7 +70,7 @@ def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: Data
             if language not in phrases.LANGUAGES:
                 raise unknown("language of the embedded data:", language, phrases.LANGUAGES)
         return phrases.fingerprint()
-    return sha256_unchanged(_file(corpus, source, target, location))
+    return cached_sha256(_file(corpus, source, target, location))
 
 
 def lexicon_languages(corpus: Corpus, source: str, location: DataLocation) -> list[str]:
@@ -99,7 +99,7 @@ def fetch_lexicon(corpus: Corpus, source: str, target: str) -> Path | None:
     url = str(corpus.lexicons_url).format(source=source, target=target)
     try:
         with urlopen(url, timeout=_TIMEOUT) as answer:
-            write_whole(path, answer.read())
+            write_atomically(path, answer.read())
     except OSError as error:
         if isinstance(error, HTTPError) and error.code in _ABSENT:
             return None

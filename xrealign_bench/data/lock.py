@@ -12,7 +12,7 @@ from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
 from xrealign_bench.data.sources import COMMIT, DataLocation, LocatedSplit, open_data_set
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import write_whole
+from xrealign_bench.files import write_atomically
 from xrealign_bench.specs import (
     Corpus,
     DataSource,
@@ -222,7 +222,7 @@ def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedG
     text = header + "splits:\n" + "".join(map(_line, sorted(splits, key=lambda split: split.key)))
     text += "gold:\n" + "".join(map(_line, sorted(gold, key=lambda each: (each.task, each.language))))
     try:
-        write_whole(path, text.encode())
+        write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"{path}: can't be written: {error.strerror}") from None
 

@@ -16,7 +16,7 @@ from typing import Any
 from xrealign_bench.data.layout import Layout, check_whole, default_config, find_layout, read_card, unnamed_files
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
-from xrealign_bench.files import sha256_unchanged
+from xrealign_bench.files import cached_sha256
 from xrealign_bench.specs import DataSource, HubData, canonical_json
 
 CARD = "README.md"
@@ -170,7 +170,7 @@ def _sha256(text: str) -> str:
 def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
     """Hash files and the card's info on the config, since label names may occur only in the card."""
     try:
-        digests = [sha256_unchanged(file) for file in files]
+        digests = [cached_sha256(file) for file in files]
     except OSError as error:
         raise UserError(f"{describe_os_error(error)}; fetch the data set again") from None
     return _sha256(canonical_json({"files": digests, "info": info}))
@@ -220,7 +220,7 @@ def _open_folder(folder: Path, dataset: str) -> DataSet:
         )
     try:
         files = tuple(sorted(_files_below(str(folder))))
-        digest = sha256_unchanged(folder / CARD) if CARD in files else None
+        digest = cached_sha256(folder / CARD) if CARD in files else None
     except OSError as error:
         raise UserError(
             f"{folder}: can't be read: {describe_os_error(error)}; correct its permissions or fetch it again"
@@ -270,7 +270,7 @@ def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
     with _asking_hub(dataset, revision, offline) as snapshot:
         folder = snapshot([CARD])
         files = [file.path for file in get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)]
-    card = _card_of(folder / CARD, sha256_unchanged(folder / CARD)) if (folder / CARD).is_file() else {}
+    card = _card_of(folder / CARD, cached_sha256(folder / CARD)) if (folder / CARD).is_file() else {}
     return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import remove_leftovers
+from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard.assembly import OnDamaged, read_boards, refuse
 from xrealign_bench.leaderboard.export import REPORTED, render_files
 from xrealign_bench.leaderboard.markdown import render_markdown
@@ -33,7 +33,7 @@ def build(results_root: Path, out_root: Path, on_damaged: OnDamaged = refuse) ->
         folder = out_root / board.suite.id
         if folder.resolve() == results_root.resolve():
             raise UserError(f"{folder}: holds the results themselves; name another folder for the board with --output")
-        remove_leftovers(folder)
+        remove_temporary_files(folder)
         files = {"README.md": render_markdown(board)} | render_files(board)
         written += [write_text(folder / name, text) for name, text in files.items()]
         if REPORTED not in files:

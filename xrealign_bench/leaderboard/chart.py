@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.files import write_whole
+from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.formatting import counted
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
@@ -94,7 +94,7 @@ def write_png(figure: Figure, path: Path) -> Path:
     """Write a figure without matplotlib's version, so that the file only changes if the picture does."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
-    return write_whole(path, drawn.getvalue())
+    return write_atomically(path, drawn.getvalue())
 
 
 def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xrealign_bench.errors import UserError, first_line, shorten, shorten_list
-from xrealign_bench.files import sha256_unchanged
+from xrealign_bench.files import cached_sha256
 from xrealign_bench.models.family import Family, family_of
 
 EMBEDDED = "xrealign-mini"
@@ -341,12 +341,12 @@ def _check_safetensors(what: str, path: Path) -> None:
 
 def _digest_both(base: str, own: Path) -> str:
     """Sha256 over that of the base model and that of an adapter's file."""
-    return hashlib.sha256(f"{base}\n{sha256_unchanged(own)}\n".encode()).hexdigest()
+    return hashlib.sha256(f"{base}\n{cached_sha256(own)}\n".encode()).hexdigest()
 
 
 def _digest(paths: Iterable[Path]) -> str:
     """Sha256 over the names and contents of files."""
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda p: p.name):
-        digest.update(f"{path.name}\0{sha256_unchanged(path)}\n".encode())
+        digest.update(f"{path.name}\0{cached_sha256(path)}\n".encode())
     return digest.hexdigest()

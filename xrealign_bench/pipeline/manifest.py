@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import sha256_file, sync
+from xrealign_bench.files import fsync, sha256_file
 from xrealign_bench.specs.base import Spec, digest
 from xrealign_bench.specs.fields import Moment
 
@@ -58,7 +58,7 @@ def record_files(folder: Path) -> dict[str, FileRecord]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()) or name == MANIFEST:
             raise ValueError(f"an entry of the store can't hold {name}: no links, devices or {MANIFEST}")
-        sync(path)
+        fsync(path)
         if path.is_file():
             files[name] = FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
     if not files:

@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import sha256_file, sync
+from xrealign_bench.files import fsync, sha256_file
 from xrealign_bench.pipeline.manifest import (
     MANIFEST,
     DamagedError,
@@ -354,13 +354,13 @@ class Store:
                 files=record_files(work),
             )
             write_manifest(work / MANIFEST, manifest)
-            sync(work)
+            fsync(work)
             for parent in (folder.parent.parent, folder.parent):
                 if not parent.is_dir():
                     parent.mkdir(exist_ok=True)
-                    sync(parent.parent)
+                    fsync(parent.parent)
             work.rename(folder)
-            sync(folder.parent)
+            fsync(folder.parent)
         except BaseException:  # Ctrl-C too
             # What can't be removed now is removed by the next store on this root.
             shutil.rmtree(work, ignore_errors=True)

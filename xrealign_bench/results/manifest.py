@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.files import sha256_file, write_atomically
 from xrealign_bench.results.strict_json import parse_json
 from xrealign_bench.specs import Count, Sha256, Spec
 
@@ -61,7 +61,7 @@ def seal(folder: Path) -> None:
     """Write the manifest of a result folder, after all its other files."""
     files = [_sealed(path) for path in _members(folder) if re.fullmatch(FILES, path.name)]
     text = json.dumps(Manifest(files=files).model_dump(mode="json"), indent=1, sort_keys=True)
-    write_whole(folder / MANIFEST, f"{text}\n".encode())
+    write_atomically(folder / MANIFEST, f"{text}\n".encode())
 
 
 def read_sealed(folder: Path, name: str) -> bytes:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems, shorten
-from xrealign_bench.files import sha256_file, write_whole
+from xrealign_bench.files import sha256_file, write_atomically
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.history import History
 from xrealign_bench.results.manifest import MANIFEST, check_folder, read_manifest, read_sealed, seal
@@ -44,7 +44,7 @@ def write_predictions(folder: Path, task: str, table: pa.Table) -> PredictionRec
 
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
-    path = write_whole(folder / f"predictions-{task}.parquet", content.getvalue())
+    path = write_atomically(folder / f"predictions-{task}.parquet", content.getvalue())
     return PredictionRecord(task=task, file=path.name, sha256=sha256_file(path), rows=table.num_rows)
 
 
@@ -163,7 +163,7 @@ def find_results(root: Path) -> list[Path]:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a file so that it is whole or as it was before."""
-    return write_whole(path, text.encode())
+    return write_atomically(path, text.encode())
 
 
 def _write_sealed(path: Path, model: Result | Comparison | History) -> Path:
