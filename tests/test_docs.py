@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from xrealign_bench.cli import cli
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import Corpus, Suite, Task, find_beside, find_spec, load_spec
+from xrealign_bench.specs import Corpus, Suite, Task, find_in_suite, find_spec, load_spec
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -90,7 +90,7 @@ def test_the_example_is_the_one_on_the_page_and_valid() -> None:
     for name in ("my-topics", "my-parallel", "my-suite"):
         assert (EXAMPLE / f"{name}.yaml").read_text("utf-8") in shown
     suite = find_spec(str(EXAMPLE / "my-suite.yaml"), Suite)
-    task = find_beside(suite.tasks[0], Task, str(EXAMPLE / "my-suite.yaml"))
+    task = find_in_suite(suite.tasks[0], Task, str(EXAMPLE / "my-suite.yaml"))
     corpus = load_spec(EXAMPLE / "my-parallel.yaml", Corpus)
     assert {*suite.target_languages, suite.source_language} <= set(task.languages) & set(corpus.columns)
 

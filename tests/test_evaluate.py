@@ -45,7 +45,7 @@ from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.manifest import seal
 from xrealign_bench.results.storage import read_comparison, read_result, write_result
 from xrealign_bench.scoring.aggregate import summarise
-from xrealign_bench.specs.suite import chosen_seeds
+from xrealign_bench.specs.suite import select_seeds
 
 Finished = tuple[World, Ran]
 WorldMaker = Callable[..., World]
@@ -298,7 +298,7 @@ def test_the_suites_seeds_or_fresh_ones_are_planned(
 )
 def test_seeds_that_can_not_be_evaluated_together_are_refused(asked: list[int], told: str) -> None:
     with pytest.raises(UserError) as caught:
-        chosen_seeds(asked, [3, 7])
+        select_seeds(asked, [3, 7])
     assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
 
 

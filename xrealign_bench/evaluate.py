@@ -38,8 +38,8 @@ from xrealign_bench.results.records import ComputeSettings
 from xrealign_bench.results.result import BASELINE, Result, digest_suite
 from xrealign_bench.results.storage import find_results, read_comparison, read_result, write_comparison
 from xrealign_bench.scoring.compare import compare
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_beside, find_spec
-from xrealign_bench.specs.suite import chosen, chosen_seeds
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_in_suite, find_spec
+from xrealign_bench.specs.suite import select_items, select_seeds
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
@@ -88,15 +88,15 @@ def prepare(options: Options) -> Plan:
         UserError: whatever is unknown, missing or contradictory.
     """
     suite = find_spec(options.suite, Suite)
-    targets = chosen("target language", [find(code).code for code in options.languages], suite.target_languages)
-    tasks = [suite.capped(find_beside(name, Task, options.suite)) for name in suite.tasks]
+    targets = select_items("target language", [find(code).code for code in options.languages], suite.target_languages)
+    tasks = [suite.limit_test_examples(find_in_suite(name, Task, options.suite)) for name in suite.tasks]
     asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
     once = [given for place, given in enumerate(asked) if given not in asked[:place]]
     recipes = [given if isinstance(given, Recipe) else find_spec(given, Recipe) for given in once]
     for recipe in recipes:
         check_name(recipe)
     _names_differ(recipes)
-    corpora = {name: find_beside(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
+    corpora = {name: find_in_suite(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
     device = pick_device(options.device)
     check_precision(options.precision, device)
     check_quantised(options.quantised, device)
@@ -113,9 +113,9 @@ def prepare(options: Options) -> Plan:
             recipes=recipes,
             suite=suite,
             suite_tasks=tasks,
-            tasks=_asked(tasks, chosen("task", options.tasks, suite.tasks), targets, named=bool(options.tasks)),
+            tasks=_asked(tasks, select_items("task", options.tasks, suite.tasks), targets, named=bool(options.tasks)),
             languages=targets,
-            seeds=chosen_seeds(options.seeds, suite.seeds),
+            seeds=select_seeds(options.seeds, suite.seeds),
             corpora=corpora,
             limit=options.limit,
             location=DataLocation(options.data_root, options.offline),

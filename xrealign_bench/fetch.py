@@ -27,8 +27,8 @@ from xrealign_bench.data.lock import (
 from xrealign_bench.data.sources import DataLocation, content_sha256, fetch
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_beside, find_spec
-from xrealign_bench.specs.suite import chosen
+from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_in_suite, find_spec
+from xrealign_bench.specs.suite import select_items
 
 State = Literal["verified", "pinned", "not pinned"]
 
@@ -86,9 +86,9 @@ def fetch_suite(
     """
     path = _writable_lock(name_or_file, tasks, languages) if write else lock_file(name_or_file)
     suite = find_spec(name_or_file, Suite)
-    found = [find_beside(name, Task, name_or_file) for name in chosen("task", tasks, suite.tasks)]
-    targets = chosen("target language", [find(code).code for code in languages], suite.target_languages)
-    corpora = {name: find_beside(name, Corpus, name_or_file) for name in corpora_of(suite)}
+    found = [find_in_suite(name, Task, name_or_file) for name in select_items("task", tasks, suite.tasks)]
+    targets = select_items("target language", [find(code).code for code in languages], suite.target_languages)
+    corpora = {name: find_in_suite(name, Corpus, name_or_file) for name in corpora_of(suite)}
     lock, location = read_lock(name_or_file), DataLocation(data_root)
     problems: list[str] = []
     if lock is not None and not write:
@@ -183,7 +183,7 @@ def _read_gold(suite: Suite, tasks: Sequence[Task], location: DataLocation) -> l
     from xrealign_bench.tasks.gold import read_gold  # loads metrics, which only this needs
 
     cells = [
-        (suite.capped(task), language)
+        (suite.limit_test_examples(task), language)
         for task in tasks
         for language in (suite.source_language, *suite.target_languages)
         if language in task.languages

@@ -34,12 +34,12 @@ from xrealign_bench.specs import (
     Recipe,
     Suite,
     Task,
-    find_beside,
+    find_in_suite,
     find_spec,
     load_spec,
     shipped_names,
 )
-from xrealign_bench.specs.yaml import fields_of
+from xrealign_bench.specs.yaml import read_fields
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -80,9 +80,9 @@ def validate_file(path: Path) -> str:
     model = _kind_of(path)
     spec = load_spec(path, model)  # type: ignore[type-var]
     if isinstance(spec, Suite):
-        tasks = [find_beside(task, Task, str(path)) for task in spec.tasks]
+        tasks = [find_in_suite(task, Task, str(path)) for task in spec.tasks]
         for corpus in spec.parallel.corpora:
-            find_beside(corpus, Corpus, str(path))
+            find_in_suite(corpus, Corpus, str(path))
     try:
         if isinstance(spec, Recipe):
             check_name(spec)
@@ -228,7 +228,7 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
     from xrealign_bench.results.language_records import describe_language
 
     suite = find_spec(name_or_file, Suite)
-    tasks = [find_beside(name, Task, name_or_file) for name in suite.tasks]
+    tasks = [find_in_suite(name, Task, name_or_file) for name in suite.tasks]
     rows: list[dict[str, Any]] = []
     for record in (describe_language(suite, code, checkpoint_id="") for code in suite.target_languages):
         rows.append(
@@ -264,7 +264,7 @@ def published_rows() -> list[dict[str, Any]]:
 def _kind_of(path: Path) -> type[BaseModel]:
     """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
     try:
-        fields = fields_of(path).keys()
+        fields = read_fields(path).keys()
     except UserError:
         return Recipe  # loading it says what is wrong
     models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)

@@ -404,7 +404,7 @@ def _listed(names: Sequence[object]) -> str:
 
 def _is_shipped(task: Task, suite: Suite) -> bool:
     """Whether a task is the shipped one, at whatever revision its data were read."""
-    shipped = suite.capped(find_spec(task.name, Task))
+    shipped = suite.limit_test_examples(find_spec(task.name, Task))
     return digest(_at_any_revision(shipped)) == digest(_at_any_revision(task))
 
 

@@ -22,8 +22,8 @@ from xrealign_bench.specs import (
     LockedSplit,
     Suite,
     Task,
+    find_spec_file,
     load_spec,
-    spec_file,
 )
 from xrealign_bench.specs.core_schema import write_yaml
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Key
@@ -72,7 +72,7 @@ class SuiteSplit:
 
 def lock_file(suite: str) -> Path:
     """Where the lock of a suite (name or file) lies, or would lie."""
-    return spec_file(suite, Suite).with_suffix(LOCK_SUFFIX)
+    return find_spec_file(suite, Suite).with_suffix(LOCK_SUFFIX)
 
 
 def read_lock(suite: str) -> SuiteLock | None:

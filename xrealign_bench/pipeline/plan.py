@@ -284,7 +284,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Stag
         "data": located.fingerprint,
         "limit": request.limit,
         "tokenizer": _tokenizer(request.checkpoint),
-        "max_length": request.suite.finetuning_of(task.name).max_length,
+        "max_length": request.suite.finetuning_for(task.name).max_length,
     }
     # Embedded data are made, as many as are asked for.
     if isinstance(read.source, HubData) and examples_to_read(task, split, request.limit) is not None:
@@ -460,7 +460,7 @@ def _plan_encoding(plan: Plan, run: Run) -> None:
 def _plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     request, recipe = plan.request, run.recipe
     weights: dict[str, StageRef] = {}
-    finetuning = _for_checkpoint(request.suite.finetuning_of(task.name), request)
+    finetuning = _for_checkpoint(request.suite.finetuning_for(task.name), request)
     joint = recipe.realigns and recipe.schedule.when == "during"
     if joint and not task.finetunes:
         raise UserError(
@@ -553,7 +553,7 @@ def _realign(plan: Plan, run: Run, task: Task, seed: int) -> Stage:
     """The same for all tasks whose fine-tuning gives what the recipe takes from it."""
     request, recipe = plan.request, run.recipe
     of_task = request.suite.realignment_matches == "task"
-    given = request.suite.finetuning_of(task.name) if of_task else request.suite.finetuning
+    given = request.suite.finetuning_for(task.name) if of_task else request.suite.finetuning
     finetuning = _for_checkpoint(given, request)
     schedule = recipe.schedule
     matched = {"steps": finetuning.steps, "learning_rate": finetuning.learning_rate["default"]}

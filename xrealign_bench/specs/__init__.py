@@ -41,7 +41,7 @@ from xrealign_bench.specs.recipe import (
 )
 from xrealign_bench.specs.suite import Bands, DistanceType, Finetuning, FinetuningChange, Suite, SuiteParallel
 from xrealign_bench.specs.task import Columns, Part, Spans, Task, TaskType
-from xrealign_bench.specs.yaml import find_beside, find_spec, load_spec, shipped_names, spec_file
+from xrealign_bench.specs.yaml import find_in_suite, find_spec, find_spec_file, load_spec, shipped_names
 
 __all__ = [
     "Adapter",
@@ -97,9 +97,9 @@ __all__ = [
     "Weight",
     "canonical_json",
     "digest",
-    "find_beside",
+    "find_in_suite",
     "find_spec",
+    "find_spec_file",
     "load_spec",
     "shipped_names",
-    "spec_file",
 ]  # fmt: skip

@@ -130,13 +130,13 @@ class Suite(Spec):
         """Name and version, such as `demo-1.1`."""
         return f"{self.name}-{self.version}"
 
-    def finetuning_of(self, task: str) -> Finetuning:
+    def finetuning_for(self, task: str) -> Finetuning:
         """Return the fine-tuning settings of one task."""
         change = self.finetuning_by_task.get(task)
         changed = {} if change is None else change.model_dump(exclude_none=True)
         return Finetuning.model_validate(self.finetuning.model_dump() | changed)
 
-    def capped(self, task: Task) -> Task:
+    def limit_test_examples(self, task: Task) -> Task:
         """Return the task with the suite's limit on test examples applied."""
         sizes = [size for size in (task.test_examples, self.test_examples) if size is not None]
         return task.model_copy(update={"test_examples": min(sizes, default=None)})
@@ -158,7 +158,7 @@ class Suite(Spec):
         return self
 
 
-def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
+def select_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
     """Return the requested seeds: some of the suite's, in its order, or new ones, sorted. Without a request, all seeds.
 
     Raises:
@@ -166,7 +166,7 @@ def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
     """
     fresh = [seed for seed in asked if seed not in known]
     if not fresh:
-        return chosen("seed", asked, known)
+        return select_items("seed", asked, known)
     if outside := [seed for seed in fresh if not 0 <= seed < 2**32]:
         raise UserError(f"--seed {outside[0]}: is out of range. Give a number from 0 to {2**32 - 1}")
     if len(fresh) < len(asked):
@@ -180,7 +180,7 @@ def chosen_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
     return sorted(fresh)
 
 
-def chosen(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
+def select_items(what: str, asked: Sequence[Choice], known: Sequence[Choice]) -> list[Choice]:
     """Return the requested tasks, languages or seeds in the suite's order. Without a request, all of them.
 
     Raises:

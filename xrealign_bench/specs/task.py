@@ -118,7 +118,7 @@ class Columns(Spec):
     answers: DataName | None = None
     """SQuAD's: lists `text` and `answer_start` (characters of the context)."""
 
-    def of_language(self, language: str) -> Columns:
+    def for_language(self, language: str) -> Columns:
         """The columns with the one that a language's translations have to themselves."""
         if not isinstance(self.text_pair, dict):
             return self
@@ -234,7 +234,7 @@ class Task(Spec):
             label_map=self.label_map, test_split=self.test_split,
         )  # fmt: skip
         part = next((part for part in self.also if language in part.configs), own)
-        columns = (part.columns or self.columns).of_language(language)
+        columns = (part.columns or self.columns).for_language(language)
         return part.model_copy(update={"configs": {language: part.configs[language]}, "columns": columns})
 
     @model_validator(mode="after")

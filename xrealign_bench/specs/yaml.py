@@ -55,7 +55,7 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     return spec
 
 
-def fields_of(path: Path) -> dict[str, Any]:
+def read_fields(path: Path) -> dict[str, Any]:
     """Read the fields of a spec without validating them.
 
     Raises:
@@ -77,10 +77,10 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
     Raises:
         UserError: there is no such spec (with the nearest names), or it is invalid.
     """
-    return load_spec(spec_file(name_or_file, model), model)
+    return load_spec(find_spec_file(name_or_file, model), model)
 
 
-def spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
+def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     """Return the file of the spec that `find_spec` loads.
 
     Raises:
@@ -93,7 +93,7 @@ def spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     return shipped_folder(model) / f"{name_or_file}.yaml"
 
 
-def find_beside(name: str, model: type[Data], suite: str) -> Data:
+def find_in_suite(name: str, model: type[Data], suite: str) -> Data:
     """Load a task or corpus that a suite names: from the folder of the suite's file, else the shipped one.
 
     Args:
