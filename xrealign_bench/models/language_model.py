@@ -76,8 +76,8 @@ def add_output_layer(
                 _put_adapter(checkpoint, base, whole)
     if missing:
         raise UserError(
-            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model ({shorten_list(missing)}); "
-            "leave out the tasks that need it, or use the checkpoint that it was taken from"
+            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model "
+            f"({shorten_list(missing)}); leave out the tasks that need it, or use the checkpoint that it was taken from"
         )
     if type(whole.base_model) is not type(encoder):
         raise UserError(

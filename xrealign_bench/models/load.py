@@ -328,8 +328,8 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
     left = sorted(name for name in loaded["unexpected_keys"] if in_blocks.match(name))
     if foreign := sorted(set(left) - untrained(checkpoint, left)):
         raise UserError(
-            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {shorten_list(foreign)}; {_OTHER}, or "
-            "merge them if they are an adapter's"
+            f"checkpoint {checkpoint.id}: its config.json has no place for its weights {shorten_list(foreign)}; "
+            f"{_OTHER}, or merge them if they are an adapter's"
         )
     if base is not None:
         put_adapter(checkpoint, base, model, encoder)
