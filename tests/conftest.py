@@ -1,4 +1,4 @@
-"""A finished evaluation of the small suite, and fresh places to evaluate in."""
+"""Fixtures: a finished evaluation of the small suite, and new worlds to evaluate in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> tuple[World, Ran]:
-    """The small suite, evaluated with the default recipe. Only to be looked at: tests that write take a copy."""
+    """The small suite, evaluated with the default recipe. Read-only: tests that write to it make a copy."""
     folder = tmp_path_factory.mktemp("finished")
     world = World(folder, write_suite(folder), small_checkpoint)
     return world, world.evaluate("--json")
@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -
 
 @pytest.fixture
 def new_world(tmp_path: Path, small_checkpoint: Path) -> Callable[..., World]:
-    """Make a place with a suite that is yet to be evaluated: two targets and one seed, unless told otherwise."""
+    """Return a function that makes a world with an unevaluated suite, by default with one target and one seed."""
 
     def make(name: str = "world", **changes: Any) -> World:
         folder = tmp_path / name

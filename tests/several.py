@@ -1,4 +1,4 @@
-"""Run a function in several processes at once, as a launcher starts them, on the CPU."""
+"""Run a function in several ranks on the CPU, as a launcher would."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Any
 
 from tests.small import Ran
 
-PATIENCE = 100
-"""Seconds, after which a test says that the processes hang."""
+TIMEOUT = 100
+"""Seconds until a test reports that processes hang."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# Imported once, for all of the tests' processes.
+# Import heavy modules once for all processes of the tests.
 _CONTEXT.set_forkserver_preload(["xrealign_bench.pipeline.stages", "xrealign_bench.evaluate", "accelerate"])
 
 
 def start(work: Callable[..., None], folder: Path, *arguments: Any, processes: int = 2) -> list[Ran]:
-    """Call `work(*arguments)` in each process and wait; what each one prints is kept in a file of the folder."""
+    """Call `work(*arguments)` in each process and wait. Output is written to files in the folder."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder.mkdir(exist_ok=True)
     began = [
-        _CONTEXT.Process(target=_be_one, args=(work, arguments, index, processes, port, folder))
+        _CONTEXT.Process(target=_run_rank, args=(work, arguments, index, processes, port, folder))
         for index in range(processes)
     ]
     for process in began:
         process.start()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     for process in began:
         process.join(max(0.0, end - time.monotonic()))
     hanging = [process for process in began if process.is_alive()]
@@ -44,14 +44,14 @@ def start(work: Callable[..., None], folder: Path, *arguments: Any, processes: i
 
 
 def command_line(*arguments: str) -> None:
-    """The real `main`, to be started."""
+    """Run the command line's `main`, as the work of a process."""
     from xrealign_bench import cli
 
     sys.argv = ["xrealign-bench", *arguments]
     cli.main()
 
 
-def _be_one(
+def _run_rank(
     work: Callable[..., None], arguments: tuple[Any, ...], index: int, processes: int, port: int, folder: Path
 ) -> None:
     import torch

@@ -1,4 +1,4 @@
-"""A suite, a checkpoint and recipes so small that a whole evaluation takes a second or two."""
+"""A tiny suite, checkpoint and recipe: a whole evaluation takes a second or two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.results.manifest import MANIFEST, seal
 
 SOURCE, TARGETS, SEEDS = "en", ["de", "sw", "th"], [3, 7]
-"""One target in each tier: high, low, medium."""
+"""One target language per tier: high, low, medium."""
 TAGS = ["WEEKDAY", "MONTH", "DAY", "YEAR", "NUMBER", "UNIT", "CURRENCY", "TERRITORY", "LANGUAGE", "REL", "CONJ", "O"]
 BLOCKS = 4
 
@@ -77,7 +77,7 @@ def write_yaml(path: Path, content: Any) -> Path:
 
 
 def write_suite(folder: Path, **changes: Any) -> Path:
-    """Write the suite, with its task and its corpus beside it."""
+    """Write the suite, and its task and corpus to the same folder."""
     write_yaml(folder / "phrases.yaml", TASK)
     write_yaml(folder / "pairs.yaml", CORPUS)
     return write_yaml(folder / "suite.yaml", SUITE | changes)
@@ -89,7 +89,7 @@ def write_recipe(folder: Path, **changes: Any) -> Path:
 
 
 def write_checkpoint(folder: Path, seed: int = 0) -> Path:
-    """A BERT with random weights and the tokenizer of the embedded checkpoint."""
+    """Write a BERT with random weights and the tokenizer of the embedded checkpoint."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -113,7 +113,7 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
 
 
 class Ran(NamedTuple):
-    """What came of a command."""
+    """Exit status and output of a command."""
 
     status: int
     out: str
@@ -121,9 +121,9 @@ class Ran(NamedTuple):
 
 
 def command(*arguments: object) -> Ran:
-    """Run the real `main` of the command line in this process; the environment stays as it was.
+    """Run the command line's `main` in this process and restore the environment.
 
-    A dry run does not measure, which would take longer than all else that it does.
+    Dry runs skip the measurement of costs, which would take longer than everything else.
     """
     from xrealign_bench import cli
     from xrealign_bench.pipeline import estimate
@@ -132,8 +132,8 @@ def command(*arguments: object) -> Ran:
     sys.argv = ["xrealign-bench", *map(str, arguments)]
     status = 0
     environment = mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"})
-    nothing = mock.patch.object(estimate, "_measure", lambda *_: estimate._Measured())
-    with environment, nothing, redirect_stdout(out), redirect_stderr(err):
+    no_measurement = mock.patch.object(estimate, "_measure", lambda *_: estimate._Measured())
+    with environment, no_measurement, redirect_stdout(out), redirect_stderr(err):
         try:
             cli.main()
         except SystemExit as end:
@@ -144,7 +144,7 @@ def command(*arguments: object) -> Ran:
 
 
 def killed(driver: str, folder: Path, arguments: Sequence[object], **fields: str) -> None:
-    """Run the command line in a process of its own whose driver, a template of Python, ends it by SIGKILL."""
+    """Run the command line in a subprocess that ends itself by SIGKILL; `driver` is a template of its Python code."""
     import torch
 
     path = folder / "driver.py"
@@ -158,7 +158,7 @@ def killed(driver: str, folder: Path, arguments: Sequence[object], **fields: str
 
 @dataclass(frozen=True)
 class World:
-    """A suite, a checkpoint, a store and an output folder."""
+    """Suite, checkpoint, store and output folder of a test."""
 
     folder: Path
     suite: Path
@@ -185,23 +185,23 @@ class World:
 
     @property
     def place(self) -> str:
-        """The checkpoint's folder among the results: other checkpoints may have the same name."""
+        """Folder of the checkpoint's results, unique among checkpoints of the same name."""
         return f"{self.checkpoint.name}-{resolve_checkpoint(str(self.checkpoint)).weights_sha256[:8]}"
 
 
 def left_over(*folders: Path) -> list[Path]:
-    """Temporary files, and work that a store has not finished."""
+    """Return temporary files and unfinished work of a store."""
     return [p for folder in folders for p in [*folder.rglob("*.tmp"), *folder.glob(".work/*")]]
 
 
 def forge(path: Path, edit: Callable[[Any], object]) -> None:
-    """Edit a JSON file of a result, and its manifest with it, as a careful forger would."""
+    """Edit a JSON file of a result and update its manifest, as a careful forger would."""
     damage(path, edit)
     seal(path.parent)
 
 
 def seal_bytes(path: Path, content: bytes) -> None:
-    """Write anything in place of a file of a result, and its digest into the manifest."""
+    """Replace the content of a result's file, and update its digest in the manifest."""
     path.write_bytes(content)
 
     def record(manifest: Any) -> None:
@@ -212,14 +212,14 @@ def seal_bytes(path: Path, content: bytes) -> None:
 
 
 def damage(path: Path, edit: Callable[[Any], object]) -> None:
-    """Edit a JSON file, and nothing else."""
+    """Edit a JSON file without updating the manifest."""
     content = json.loads(path.read_bytes())
     edit(content)
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def mean_by_language(result: Path, task: str, metric: str) -> dict[str, float]:
-    """Of a result's scores, over its seeds."""
+    """Return a result's mean score over seeds, by language."""
     by_language: dict[str, list[float]] = {}
     for score in json.loads((result / "result.json").read_bytes())["scores"]:
         if score["task"] == task:
@@ -228,7 +228,7 @@ def mean_by_language(result: Path, task: str, metric: str) -> dict[str, float]:
 
 
 def essence(result: Path) -> dict[str, Any]:
-    """What a result says, without when it was made and how long that took; and the bytes of what lies beside it."""
+    """Return a result's content without times and memory, and the bytes of its other files."""
     content = json.loads((result / "result.json").read_bytes())
     for stage in content["stages"]:
         del stage["seconds"], stage["peak_memory_bytes"]

@@ -1,4 +1,4 @@
-"""Ways to spoil a file, drawn with a seed."""
+"""Random damage to files, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STRANGE: list[Any] = [
     None, True, False, "", "x", "x" * 3000, "../../x", "\x00", "\x1b[31m", "\ud800", [], {}, [[]], {"a": 1}, 0, -1, 1,
     3, 0.5, 2**31, 2**63, -(2**63), 2**64, 10**30, 10**400, 1e300, float("nan"), float("inf"), "NaN",
 ]  # fmt: skip
-"""Values to put in another's place in JSON."""
+"""Replacement values for JSON."""
 
 
 def flip_bits(content: bytes, chance: random.Random) -> bytes:
@@ -30,7 +30,7 @@ def cut_off(content: bytes, chance: random.Random) -> bytes:
 
 
 def zero_fill(content: bytes, chance: random.Random) -> bytes:
-    """Blank a stretch, as a disk does that lost a block."""
+    """Overwrite a range with zeros, like a disk that lost a block."""
     begin = chance.randrange(len(content))
     length = min(chance.choice([1, 16, 512, 4096, len(content)]), len(content) - begin)
     return content[:begin] + bytes(length) + content[begin + length :]
@@ -46,7 +46,7 @@ def empty(content: bytes, chance: random.Random) -> bytes:
 
 
 def replace_value(content: bytes, chance: random.Random) -> bytes:
-    """Put a value of another type or size in the place of one in JSON."""
+    """Replace a JSON value by one of another type or size."""
     return _at_one_place(content, chance, lambda holder, place: holder.__setitem__(place, chance.choice(STRANGE)))
 
 
@@ -60,7 +60,7 @@ def nest_deeply(content: bytes, chance: random.Random) -> bytes:
 
 
 def repeat_key(content: bytes, chance: random.Random) -> bytes:
-    """Give an object one of its keys a second time, with another value; Python's json keeps the last one."""
+    """Duplicate a key of a JSON object with another value; Python's json keeps the last one."""
     key = chance.choice(list(json.loads(content)))
     again = f"{json.dumps(key)}: {json.dumps(chance.choice(STRANGE))}"
     brace = content.index(b"{") + 1

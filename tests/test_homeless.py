@@ -1,4 +1,4 @@
-"""Containers run as a bare number: no name, no home. Truth: a process that has neither, and what it leaves behind."""
+"""Users without a name or home, as in containers. Truth: a process that has neither, and the files it leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ main()
 
 
 def homeless(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of a user whom the system does not know, in a folder."""
+    """Run a command in a folder, as a user without an account."""
     known = {name: os.environ[name] for name in ("PATH", "TMPDIR", "OMP_NUM_THREADS") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-c", START, *arguments],
@@ -36,7 +36,7 @@ def homeless(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "--help"], ["list", "recipes"]], ids=" ".join)
-def test_what_keeps_nothing_needs_no_home(tmp_path: Path, arguments: list[str]) -> None:
+def test_commands_that_store_nothing_need_no_home(tmp_path: Path, arguments: list[str]) -> None:
     ran = homeless(tmp_path, *arguments)
     assert ran.returncode == 0 and ran.stdout and ran.stderr == ""
 
@@ -48,11 +48,11 @@ def test_what_keeps_nothing_needs_no_home(tmp_path: Path, arguments: list[str]) 
         (["cache", "list"], "there is no home folder to store finished stages in; name a folder with --store"),
         (
             ["evaluate", "--store", "store"],
-            "there is no home folder to keep what is downloaded in; set HF_HOME to a folder for it",
+            "there is no home folder for downloads; set HF_HOME to a folder for them",
         ),
     ],
 )
-def test_what_needs_a_home_says_so_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_a_missing_home_is_reported_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
     ran = homeless(tmp_path, *arguments)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"error: {message}") and ran.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The page on robustness. Truth: the tests that it names."""
+"""docs/robustness.md. Truth: the tests that it names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/robu
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in NAMED}))
-def test_the_tests_that_the_page_names_exist(file: str) -> None:
+def test_named_tests_exist(file: str) -> None:
     tree = ast.parse((ROOT / file).read_text("utf-8"))
     there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert {name for other, name in NAMED if other == file} <= there
 
 
-def test_each_row_has_a_report_and_a_test() -> None:
+def test_each_row_links_a_report_and_names_a_test() -> None:
     rows = [line for line in (ROOT / "docs/robustness.md").read_text("utf-8").splitlines() if line.startswith("| [")]
     assert len(rows) >= 10
     for row in rows:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from xrealign_bench.cli.options import data_root_option, json_option, language_option, task_option
 from xrealign_bench.cli.printing import print_json, print_table
 from xrealign_bench.cli.process import quiet_libraries
+
+if TYPE_CHECKING:
+    from xrealign_bench.fetch import FetchedSplit
 
 
 @click.command("fetch")
@@ -59,8 +63,20 @@ def fetch_data(
     if as_json:
         print_json(asdict(fetched) | {"lock": fetched.lock and str(fetched.lock)})
         return
-    by_data_set: dict[str, list[Any]] = {}
-    for split in fetched.splits:
+    _print_splits(fetched.splits)
+    for lexicons in fetched.lexicons:
+        none = f"; none for {', '.join(lexicons.absent)}" if lexicons.absent else ""
+        click.echo(f"\nlexicons of {lexicons.corpus}: {lexicons.files}, {lexicons.bytes / 1e6:.1f} MB{none}")
+    if write_lock:
+        click.echo(f"\nlock {fetched.lock}")
+    elif data_root is None:
+        click.echo(f"\n{fetched.suite}: all data are on this machine; `evaluate` can now run with --offline")
+
+
+def _print_splits(fetched: Iterable[FetchedSplit]) -> None:
+    """Print a table with one row per data set."""
+    by_data_set: dict[str, list[FetchedSplit]] = {}
+    for split in fetched:
         by_data_set.setdefault(split.dataset, []).append(split)
     table = [
         [name, len(splits), sum(s.files for s in splits), sum(s.bytes for s in splits) / 1e6]
@@ -72,10 +88,3 @@ def fetch_data(
         headers=["data set", "splits", "files", "MB", "verified", "pinned only", "not pinned"],
         floatfmt=".1f",
     )
-    for lexicons in fetched.lexicons:
-        none = f"; none for {', '.join(lexicons.absent)}" if lexicons.absent else ""
-        click.echo(f"\nlexicons of {lexicons.corpus}: {lexicons.files}, {lexicons.bytes / 1e6:.1f} MB{none}")
-    if write_lock:
-        click.echo(f"\nlock {fetched.lock}")
-    elif data_root is None:
-        click.echo(f"\n{fetched.suite}: all data are on this machine; `evaluate` can now run with --offline")

@@ -34,10 +34,10 @@ class OrderedGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class CommaSeparated(click.ParamType):
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
     """Value of an option that takes several: `de` or `de,sw`, each item of the given type."""
 
-    def __init__(self, item: click.ParamType) -> None:
+    def __init__(self, item: click.ParamType[Any]) -> None:
         self.item = item
         self.name = item.name
 
@@ -54,7 +54,7 @@ class CommaSeparated(click.ParamType):
 
 
 def list_option(
-    *names: str, help: str, item: click.ParamType = click.STRING
+    *names: str, help: str, item: click.ParamType[Any] = click.STRING
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make an option that takes several values, repeated (`--seed 31 --seed 42`) or comma-separated (`--seed 31,42`).
 

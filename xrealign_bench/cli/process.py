@@ -1,4 +1,4 @@
-"""The process around a command: its exit status, and the libraries that it loads."""
+"""Process of a command: exit status, signals, and settings of libraries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as schedulers send it: cleaned up after like Ctrl-C."""
+    """Raised on SIGTERM, which schedulers send; handled like Ctrl-C."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, unless the process ignores it or is one of several.
+    """Raise `Terminated` on SIGTERM, unless the process ignores SIGTERM or is one of several ranks.
 
-    Of several processes each may wait for another one, where no exception reaches it: SIGTERM ends them at once.
+    A rank may be waiting for another one, where no exception reaches it, so SIGTERM ends it at once.
     """
     if distributed.world_size() > 1 or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -38,30 +38,30 @@ def terminable() -> Iterator[None]:
 
 
 def has_lost_reader(stream: TextIO) -> bool:
-    """Return whether a stream is a pipe that nobody reads any more, as with `| head`."""
+    """Return whether a stream is a pipe whose reader has closed it, as `| head` does."""
     poll = select.poll()
     poll.register(stream.fileno(), 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def discard(stream: TextIO) -> None:
-    """Send nowhere what is left to print, about which Python would complain at its end."""
+    """Redirect a stream to /dev/null, so that Python does not fail to flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def quiet_libraries(offline: bool) -> None:
-    """Before they are imported: libraries draw no bars of their own, and never ask the Hub when told not to.
+    """Turn off progress bars, and with `offline` the Hub, in libraries. Call it before they are imported.
 
     Raises:
-        UserError: there is no home folder, where they keep what they download; they would make one named `~` here.
+        UserError: there is no home folder for downloads; libraries would create a folder named `~`.
     """
     if not any(os.environ.get(name) for name in ("HF_HOME", "XDG_CACHE_HOME")) and os.path.expanduser("~") == "~":
-        raise UserError("there is no home folder to keep what is downloaded in; set HF_HOME to a folder for it")
+        raise UserError("there is no home folder for downloads; set HF_HOME to a folder for them")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    # PEFT asks transformers by a name of old, and bitsandbytes for a kernel of 4 bits that 8 bits have no use for.
+    # PEFT uses a deprecated name of transformers; bitsandbytes warns about a 4-bit kernel even for 8 bits.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 

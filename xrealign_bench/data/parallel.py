@@ -139,16 +139,7 @@ def load_pairs(
         rows = phrases.parallel_rows(source, target, size)
         sides = [row.source_words for row in rows], [row.target_words for row in rows]
         links = [row.links for row in rows]
-    dropped: Counter[str] = Counter()
-    kept = []
-    for row, pair in enumerate(zip(*sides, strict=True)):
-        lengths = [len(words) for words in pair]
-        if min(lengths) == 0:
-            dropped["empty"] += 1
-        elif max(lengths) > MAX_WORDS:
-            dropped["too_long"] += 1
-        else:
-            kept.append(row)
+    kept, dropped = _filter_pairs(*sides)
     if not kept:
         raise UserError(f"{located}: has no pair of '{source}' and '{target}' with words on both sides")
     return ParallelText(
@@ -157,9 +148,26 @@ def load_pairs(
         source_words=[sides[0][row] for row in kept],
         target_words=[sides[1][row] for row in kept],
         links=None if links is None else [links[row] for row in kept],
-        dropped=dict(dropped),
+        dropped=dropped,
         located=located,
     )
+
+
+def _filter_pairs(
+    source_words: Sequence[list[str]], target_words: Sequence[list[str]]
+) -> tuple[list[int], dict[str, int]]:
+    """Return the positions of usable pairs, and how many each rule dropped."""
+    dropped: Counter[str] = Counter()
+    kept = []
+    for position, pair in enumerate(zip(source_words, target_words, strict=True)):
+        lengths = [len(words) for words in pair]
+        if min(lengths) == 0:
+            dropped["empty"] += 1
+        elif max(lengths) > MAX_WORDS:
+            dropped["too_long"] += 1
+        else:
+            kept.append(position)
+    return kept, dict(dropped)
 
 
 def _pairs_to_read(corpus: Corpus, limit: int | None) -> int | None:

@@ -87,33 +87,8 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
         return LocatedSplit("embedded", config, split, None, phrases.fingerprint(), ())
     data_set = open_data_set(source, location)
     where = data_set.place
-    name = default_config(data_set.layout, data_set.card) if config is None else config
-    if name is None:
-        raise UserError(
-            f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
-        )
-    if name not in data_set.layout:
-        if (Path(where) / name).is_file():
-            raise UserError(
-                f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
-                "there, clone the data set again with core.symlinks=true"
-            )
-        raise unknown(f"config of {where}:", name, data_set.layout)
-    splits = data_set.layout[name]
-    if split not in splits:
-        raise unknown(f"split of {where}, config '{name}':", split, splits)
-    files = splits[split]
-    if not files:
-        raise UserError(f"{where}: config '{name}' has no files for the split '{split}'; fetch the data set again")
-    foreign = [file for file in files if not file.endswith(".parquet")]
-    if foreign:
-        raise UserError(
-            f"{where}: {foreign[0]} is not Parquet, the only format that is read; "
-            "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
-        )
-    check_whole(
-        files, data_set.unnamed, bool(data_set.card.get("configs")), f"{where}, config '{name}', split '{split}'"
-    )
+    name = _find_config(data_set, config)
+    files = _find_files(data_set, name, split)
     info = _config_info(data_set.card, name, where)
     if data_set.revision is None:
         fingerprint = _digest_files([Path(where) / file for file in files], info)
@@ -161,6 +136,43 @@ def check_unchanged(located: LocatedSplit) -> None:
         files = [Path(located.folder_or_id) / file for file in located.files]
         if _digest_files(files, located.info) != located.fingerprint:
             raise UserError(f"{located}: its files changed while they were read; run the command again")
+
+
+def _find_config(data_set: DataSet, config: str | None) -> str:
+    """Return the config of that name, or the default one for None."""
+    where = data_set.place
+    name = default_config(data_set.layout, data_set.card) if config is None else config
+    if name is None:
+        raise UserError(
+            f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
+        )
+    if name not in data_set.layout:
+        if (Path(where) / name).is_file():
+            raise UserError(
+                f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
+                "there, clone the data set again with core.symlinks=true"
+            )
+        raise unknown(f"config of {where}:", name, data_set.layout)
+    return name
+
+
+def _find_files(data_set: DataSet, config: str, split: str) -> tuple[str, ...]:
+    """Return the files of a split, which must be one complete set of Parquet files."""
+    where, splits = data_set.place, data_set.layout[config]
+    if split not in splits:
+        raise unknown(f"split of {where}, config '{config}':", split, splits)
+    files = splits[split]
+    if not files:
+        raise UserError(f"{where}: config '{config}' has no files for the split '{split}'; fetch the data set again")
+    foreign = [file for file in files if not file.endswith(".parquet")]
+    if foreign:
+        raise UserError(
+            f"{where}: {foreign[0]} is not Parquet, the only supported format; "
+            "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
+        )
+    named_by_card = bool(data_set.card.get("configs"))
+    check_whole(files, data_set.unnamed, named_by_card, f"{where}, config '{config}', split '{split}'")
+    return files
 
 
 def _sha256(text: str) -> str:
