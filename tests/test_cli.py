@@ -122,7 +122,7 @@ def test_every_help_has_examples_that_parse(path: tuple[str, ...], named_files: 
             assert all(name in NAMES[kind] or name.startswith("my-") for name in names)
 
 
-def test_examples_that_only_read_do_run(named_files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_examples_run(named_files: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xrealign_bench.languages.selection.EXACT_LIMIT", 10_000)  # no search of seconds
     for path in (["list"], ["show"], ["validate"], ["languages", "select"], ["languages", "subsets"]):
         for arguments in examples(command(*path, "--help").out):
@@ -198,7 +198,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize(("kind", "name", "field"), [(k, *v) for k, v in SHOWN.items()], ids=SHOWN.keys())
-def test_one_thing_is_shown_whole(kind: str, name: str, field: str) -> None:
+def test_show_prints_every_field(kind: str, name: str, field: str) -> None:
     text, as_json = command("show", kind, name), command("show", kind, name, "--json")
     assert (text.status, as_json.status, text.err, as_json.err) == (0, 0, "", "")
     content = json.loads(as_json.out)
@@ -207,7 +207,7 @@ def test_one_thing_is_shown_whole(kind: str, name: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SHOWN)
-def test_what_is_not_there_is_not_shown(kind: str) -> None:
+def test_showing_an_unknown_name_is_bad_input(kind: str) -> None:
     assert is_bad_input(command("show", kind, "nonesuch"), f"unknown {kind}:? 'nonesuch'")
 
 
@@ -219,19 +219,19 @@ def test_every_language_can_be_shown() -> None:
         yaml.safe_dump(describe("languages", code, "fr"))
 
 
-def test_distances_are_to_the_source_that_is_named() -> None:
+def test_show_language_measures_from_the_given_source() -> None:
     content = json.loads(command("show", "language", "sw", "--source", "swa", "--json").out)
     assert content["distance to sw"]["featural"] == 0
     assert is_bad_input(command("show", "language", "sw", "--source", "qqq"), "unknown language 'qqq'")
 
 
-def test_what_is_shown_is_a_recipe_that_can_be_evaluated(tmp_path: Path) -> None:
+def test_a_shown_recipe_is_valid_yaml(tmp_path: Path) -> None:
     (tmp_path / "copy.yaml").write_text(command("show", "recipe", "alignfreeze-front").out, encoding="utf-8")
     ran = command("validate", tmp_path / "copy.yaml")
     assert ran == Ran(0, f"{tmp_path / 'copy.yaml'}: a good recipe\n", "")
 
 
-def test_validate_knows_all_kinds(tmp_path: Path) -> None:
+def test_validate_detects_the_type_of_a_file(tmp_path: Path) -> None:
     suite, recipe = write_suite(tmp_path), write_recipe(tmp_path)
     files = {suite: "suite", tmp_path / "phrases.yaml": "task", tmp_path / "pairs.yaml": "corpus", recipe: "recipe"}
     ran = command("validate", *files)
@@ -239,7 +239,7 @@ def test_validate_knows_all_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{}, {"method": "none", "initialisation": "random"}], ids=["realigns", "random"])
-def test_the_baselines_name_is_the_baselines(tmp_path: Path, new_world: WorldMaker, change: dict[str, Any]) -> None:
+def test_the_name_of_the_baseline_is_reserved(tmp_path: Path, new_world: WorldMaker, change: dict[str, Any]) -> None:
     fields = {"name": "finetune-only", "title": "x", **(change or {"method": "word_contrastive"})}
     path = write_yaml(tmp_path / "mine.yaml", fields)
     assert is_bad_input(command("validate", path), r"mine\.yaml: name: 'finetune-only' is the baseline, .*another name")
@@ -259,7 +259,7 @@ def test_every_shipped_file_is_good() -> None:
     assert command("validate", *files).out.splitlines() == [f"{file}: a good {kind}" for file, kind in files.items()]
 
 
-def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
+def test_validate_reports_all_problems_of_all_files(tmp_path: Path) -> None:
     good = write_recipe(tmp_path)
     bad = write_yaml(tmp_path / "bad.yaml", RECIPE | {"method": "magic", "steps": 3})
     task = write_yaml(tmp_path / "task.yaml", {k: v for k, v in TASK.items() if k != "licence"})
@@ -357,7 +357,7 @@ BAD_CHOICES = {
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_CHOICES.values(), ids=BAD_CHOICES.keys())
-def test_bad_choices_are_told(options: list[object], message: str) -> None:
+def test_impossible_selections_are_bad_input(options: list[object], message: str) -> None:
     assert is_bad_input(command("languages", "select", "--n", 2, *options), message)
 
 
@@ -378,7 +378,7 @@ CODES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CODES)
-def test_validate_knows_languages_as_evaluate_does(case: str, tmp_path: Path) -> None:
+def test_validate_and_evaluate_check_languages_alike(case: str, tmp_path: Path) -> None:
     content, said = CODES[case]
     suite = write_suite(tmp_path)
     path = write_yaml(tmp_path / "mine.yaml", content)
@@ -388,7 +388,7 @@ def test_validate_knows_languages_as_evaluate_does(case: str, tmp_path: Path) ->
     assert command("validate", suite).status == 0
 
 
-def test_a_hostile_file_is_told_in_a_few_lines(tmp_path: Path) -> None:
+def test_a_hostile_file_gets_a_short_message(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: x\n" + "".join(f'"\\e[31m{n}": "\\e[2J{"x" * 500}"\n' for n in range(1000)))
     ran = command("validate", path)
@@ -406,7 +406,7 @@ def test_an_unknown_name_is_shown_shortened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["list languages", "list tasks --json", "--help", "leaderboard --help"])
-def test_a_reader_that_goes_away_is_no_error(arguments: str, unbuffered: str) -> None:
+def test_a_closed_pipe_is_no_error(arguments: str, unbuffered: str) -> None:
     """As with `| head`. Truth: a pipe whose reading end is closed before anything is printed."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -417,7 +417,7 @@ def test_a_reader_that_goes_away_is_no_error(arguments: str, unbuffered: str) ->
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_recipe_with_an_unknown_subset_is_not_good(tmp_path: Path) -> None:
+def test_a_recipe_with_an_unknown_subset_is_invalid(tmp_path: Path) -> None:
     parallel = {"languages": {"subset": "lowresource/most-uriel-en-6"}}
     ran = command("validate", write_yaml(tmp_path / "mine.yaml", RECIPE | {"parallel": parallel}))
     assert is_bad_input(ran, "mine.yaml: parallel.languages: unknown published subset .*did you mean lowresource/most-")
@@ -551,7 +551,7 @@ BAD: dict[str, Bad] = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-def test_bad_input_is_told_before_any_compute(new_world: WorldMaker, bad: Bad) -> None:
+def test_bad_input_is_reported_before_any_stage_runs(new_world: WorldMaker, bad: Bad) -> None:
     world = new_world()
     assert is_bad_input(world.evaluate(*bad.options(world)), bad.message)
     assert nothing_half_written(world)
@@ -603,7 +603,7 @@ def test_data_in_a_data_root(hub_world: World) -> None:
     assert command("rescore", hub_world.result("alignfreeze-front")).status == 0
 
 
-def test_a_truncated_file_of_data_is_told(hub_world: World) -> None:
+def test_a_truncated_data_file_is_bad_input(hub_world: World) -> None:
     (path,) = (hub_world.folder / "data").rglob("de_y/test-*.parquet")
     path.write_bytes(path.read_bytes()[:-40])
     ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
@@ -611,14 +611,14 @@ def test_a_truncated_file_of_data_is_told(hub_world: World) -> None:
     assert nothing_half_written(hub_world)
 
 
-def test_labels_that_the_task_does_not_know_are_told(hub_world: World) -> None:
+def test_unknown_labels_in_the_data_are_bad_input(hub_world: World) -> None:
     write_yaml(hub_world.folder / "tags.yaml", HUB_TASK | {"labels": ["VERB", "NOUN", "ADJ"]})
     ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
     assert is_bad_input(ran, "labels differ: the task has ADJ and the data do not", started=True)
     assert nothing_half_written(hub_world)
 
 
-def test_data_that_changed_are_read_again(hub_world: World) -> None:
+def test_changed_data_are_read_again(hub_world: World) -> None:
     assert hub_world.evaluate("--data-root", hub_world.folder / "data").status == 0
     write_rows(hub_world.folder / "data", "de_y", "test", [row("Hunde bellen laut", [0, 2, 1])])
     ran = hub_world.evaluate("--data-root", hub_world.folder / "data")
@@ -626,7 +626,7 @@ def test_data_that_changed_are_read_again(hub_world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["realign", "predict"])
-def test_a_flipped_byte_in_the_store_is_made_good(
+def test_a_damaged_stage_is_computed_again(
     finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     shutil.copytree(finished[0].store, tmp_path / "store")
@@ -671,7 +671,7 @@ def test_validate_knows_the_languages(tmp_path: Path, languages: str, message: s
     assert ran.status == 2 and f"{path}: parallel.languages: {message}" in ran.err
 
 
-def test_tasks_without_the_languages_are_left_out_and_the_board_is_the_suite_s(new_world: WorldMaker) -> None:
+def test_tasks_without_the_languages_are_skipped(new_world: WorldMaker) -> None:
     world = new_world(target_languages=["de", "sw"], tasks=["phrases", "more"])
     configs = {"en": "en", "sw": "sw"}
     write_yaml(world.folder / "more.yaml", TASK | {"name": "more", "configs": configs})
@@ -770,12 +770,12 @@ def test_options_of_a_cluster_without_one_are_refused() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["verify"], ["prune", "--yes"]], ids=" ".join)
-def test_looking_after_a_store_that_is_not_there_makes_none(tmp_path: Path, arguments: list[str]) -> None:
+def test_cache_commands_do_not_create_a_store(tmp_path: Path, arguments: list[str]) -> None:
     store = tmp_path / "stoer"
     assert is_bad_input(command("cache", *arguments, "--store", store), "there is no store")
     assert not store.exists()
 
 
-def test_a_busy_machine_is_said_where_something_was_measured() -> None:
+def test_a_busy_machine_gets_a_warning() -> None:
     assert len(_how_measured(0.9, 2)) == 1
     assert "the machine was busy (load 1.7 on 2 cores)" in _how_measured(1.7, 2)[1]

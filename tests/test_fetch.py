@@ -291,7 +291,7 @@ def test_fetched_data_need_no_network_after(world: World, root: Path, hub: Any, 
     ran = online("fetch", "--suite", world.suite)
     assert (ran.status, ran.err) == (0, "")
     assert downloads(hub) == ["en_x/test"]
-    assert "evaluate runs with --offline now" in ran.out
+    assert "`evaluate` can now run with --offline" in ran.out
 
     hub.asked.clear()
     ran = online(*world.arguments, "--recipe", "finetune-only", "--offline")

@@ -35,7 +35,7 @@ def each_of(languages: Iterable[str]) -> list[ParameterSet]:
     return [pytest.param(code, marks=[] if code in FEW else [pytest.mark.slow]) for code in languages]
 
 
-def said(language: str, *items: Item) -> str:
+def rendered_text(language: str, *items: Item) -> str:
     return " ".join(word.text for word in render(items, language))
 
 
@@ -60,7 +60,7 @@ def said(language: str, *items: Item) -> str:
     ],
 )
 def test_dates_follow_the_locale(language: str, expected: str) -> None:
-    assert said(language, Item("date", "full", MARCH_5)) == expected
+    assert rendered_text(language, Item("date", "full", MARCH_5)) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_dates_follow_the_locale(language: str, expected: str) -> None:
     [("de", "März"), ("fi", "maaliskuu"), ("pl", "marzec"), ("tr", "Mart"), ("ja", "3 月")],
 )
 def test_months_alone_are_names(language: str, month: str) -> None:
-    assert said(language, Item("month", number=3)) == month
+    assert rendered_text(language, Item("month", number=3)) == month
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_months_alone_are_names(language: str, month: str) -> None:
     ],
 )
 def test_items_follow_the_locale(language: str, item: Item, expected: str) -> None:
-    assert said(language, item) == expected
+    assert rendered_text(language, item) == expected
 
 
 def test_lists_and_tags() -> None:
@@ -145,7 +145,7 @@ def test_covers_what_the_suite_needs() -> None:
 
 
 @pytest.mark.parametrize("language", each_of(LANGUAGES))
-def test_most_records_can_be_said(language: str) -> None:
+def test_most_records_can_be_rendered(language: str) -> None:
     """CLDR's gaps: Chuvash relative times (0.74), Lao units (0.90); every language of the suite has 0.96."""
     found = coverage(language, 400)
     assert found.rendered / 400 >= (0.96 if language in SUITE else 0.7 if language == "cv" else 0.88)
@@ -166,7 +166,7 @@ def test_no_placeholder_gets_through(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", each_of(SUITE))
-def test_task_rows_are_whole(language: str) -> None:
+def test_task_rows_are_consistent(language: str) -> None:
     rows = task_rows(language, "test", 120)
     assert len(rows) == 120
     for row in rows:
@@ -183,7 +183,7 @@ def test_task_rows_are_whole(language: str) -> None:
     assert {"closed", "seen", "held_out", "other"} == {group for row in rows for group in row.groups}
 
 
-def test_rows_of_two_languages_say_the_same_record() -> None:
+def test_equal_record_numbers_are_translations() -> None:
     german = {row.record: row for row in task_rows("de", "test", 50)}
     finnish = {row.record: row for row in task_rows("fi", "test", 50)}
     for record in german.keys() & finnish.keys():
@@ -318,7 +318,7 @@ def test_every_process_finds_the_same_rows() -> None:
     assert task_rows("de", "test", 40, 4) != here
 
 
-def test_rows_are_those_of_the_fingerprint() -> None:
+def test_rows_match_the_golden_hash() -> None:
     """Golden: made by this generator when version 1 was settled, on babel 2.18.0 and icu4py 1.2.0."""
     if phrases.fingerprint() != "2743bbd42eb904db":
         pytest.skip("another version of the generator, of CLDR or of ICU makes other rows")

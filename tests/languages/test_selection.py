@@ -167,7 +167,7 @@ def test_families_come_before_distances_and_the_sources_family_is_taken(by_hand)
     assert select("family", 1, ["de", "nl", "fi"], anchor_source=False).languages == ("de",)
 
 
-def test_equal_sets_are_told_apart_by_code(by_hand):
+def test_ties_are_broken_by_code(by_hand):
     by_hand({})
     for method in ("uriel", "family", "script"):
         assert select(method, 2, ["sw", "fr", "de", "es"]).languages[0] == "de"
@@ -179,7 +179,7 @@ def test_equal_sets_are_told_apart_by_code(by_hand):
 
 @pytest.mark.parametrize("method", ["uriel", "family", "script", "random"])
 @pytest.mark.parametrize("limit", [0, selection.EXACT_LIMIT])
-def test_the_order_of_the_pool_and_how_codes_are_written_do_not_matter(method, limit, monkeypatch):
+def test_the_pool_s_order_and_aliases_do_not_matter(method, limit, monkeypatch):
     monkeypatch.setattr(selection, "EXACT_LIMIT", limit)
     codes = list(pool("alignfreeze-34"))
     expected = select(method, 7, codes)
@@ -189,7 +189,7 @@ def test_the_order_of_the_pool_and_how_codes_are_written_do_not_matter(method, l
     assert select(method, 7, [*codes, "deu", "zho_Hans"]) == expected
 
 
-def test_a_draw_is_by_hash_and_the_draw_of_five_begins_that_of_ten():
+def test_smaller_draws_are_contained_in_larger_ones():
     codes = pool("lowresource-65")
 
     def drawn(n, seed):
@@ -213,7 +213,7 @@ def test_draws_are_even():
     assert all(abs(count - 150) < 62 for count in counts.values()), counts
 
 
-def test_what_can_not_be_chosen_is_told(monkeypatch):
+def test_impossible_selections_are_refused(monkeypatch):
     chosen = select("uriel", 2, ["en", "de", "fr", "es"])
     assert chosen.left_out == {"en": "the source language"}
     assert select("uriel", 3, ["en", "de", "fr", "es"], anchor_source=False).languages == ("de", "es", "fr")

@@ -20,11 +20,11 @@ def message(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda path: path.stem)
-def test_everything_that_is_wrong_is_said_with_its_line_and_remedy(path: Path) -> None:
+def test_every_problem_is_reported_with_its_line_and_remedy(path: Path) -> None:
     assert message(path) == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
-def test_every_bad_file_has_its_message_and_the_other_way_round() -> None:
+def test_bad_files_and_messages_match_one_to_one() -> None:
     yaml, text = ({path.stem for path in BAD.glob(f"*.{suffix}")} for suffix in ("yaml", "txt"))
     assert yaml == text
     assert len(yaml) > 20

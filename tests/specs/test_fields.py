@@ -78,7 +78,7 @@ TITLE_FIELDS = ["recipe:title", "suite:title", "task:title", "task:licence", "co
 
 
 @pytest.mark.parametrize("text", TITLES, ids=ascii)
-def test_a_title_is_one_line_that_is_shown_as_it_is(text: str, tmp_path: Path) -> None:
+def test_titles_are_one_visible_line(text: str, tmp_path: Path) -> None:
     for field in TITLE_FIELDS if text in ("", "<b>x</b>", "=1+1", "a\u202eb") else TITLE_FIELDS[:1]:
         kind, _, where = field.partition(":")
         with pytest.raises(
@@ -114,7 +114,7 @@ def test_sentences_are_longer_titles_and_may_be_empty(where: str, tmp_path: Path
      "corpus:split", "corpus:columns.de", "corpus:codes.de", "lock:splits.0.config", "lock:splits.0.split",
      "retrieval:columns.text_pair.de", "suite:checkpoint"],
 )  # fmt: skip
-def test_what_data_are_called_is_one_visible_line(where: str, tmp_path: Path) -> None:
+def test_names_in_data_are_one_visible_line(where: str, tmp_path: Path) -> None:
     kind, _, field = where.partition(":")
     for good in ("-1", "+", "aze_Latn | aze-Latn", "O", "no"):
         load(tmp_path, kind, field, good)
@@ -191,7 +191,7 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("field", BOUNDS)
-def test_a_field_takes_what_lies_within_its_bounds(field: str, tmp_path: Path) -> None:
+def test_fields_accept_values_within_their_bounds(field: str, tmp_path: Path) -> None:
     kind, _, where = field.partition(":")
     good, bad = BOUNDS[field]
     for value in good:
@@ -207,7 +207,7 @@ def test_quotes_around_a_number_are_told_as_such(tmp_path: Path) -> None:
         load(tmp_path, "recipe", "schedule.steps", "3")
 
 
-def test_the_first_problems_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+def test_long_lists_of_problems_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text("\n".join(f"field{n}: {'x' * 100}" for n in range(8000)))
     with pytest.raises(UserError) as caught:

@@ -76,7 +76,7 @@ def shipped() -> list[tuple[bytes, type[BaseModel]]]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_spoilt_spec_is_read_or_refused(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_damaged_spec_is_read_or_refused(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     chance, path = random.Random(seed), tmp_path_factory.mktemp("specs") / "f.yaml"
     specs, outcomes = shipped(), {"read": 0, "refused": 0}
     for _ in range(MANY):

@@ -1,4 +1,4 @@
-"""Hold the data that a suite reads to its lock, and write locks."""
+"""Check a suite's data against its lock file, and write lock files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HEADER = f"""\
 
 @dataclass(frozen=True)
 class SuiteLock:
-    """A suite's lock, and where it is written."""
+    """Lock of a suite, with its file."""
 
     path: Path
     lock: Lock
@@ -54,13 +54,13 @@ class SuiteLock:
         return next((split for split in self.lock.splits if split.key == key), None)
 
     def place(self, entry: LockedSplit) -> str:
-        """`file:line` of an entry."""
+        """Return `file:line` of an entry."""
         return f"{self.path}:{entry_lines(self.path, 'splits')[self.lock.splits.index(entry)]}"
 
 
 @dataclass(frozen=True)
 class SuiteSplit:
-    """A split of a Hub data set that a suite reads."""
+    """Split of a Hub data set that a suite reads."""
 
     dataset: str
     located: LocatedSplit
@@ -71,35 +71,35 @@ class SuiteSplit:
 
 
 def lock_file(suite: str) -> Path:
-    """Where the lock of a suite (name or file) lies, or would lie."""
+    """Return the path of a suite's lock file, whether or not it exists."""
     return find_spec_file(suite, Suite).with_suffix(LOCK_SUFFIX)
 
 
 def read_lock(suite: str) -> SuiteLock | None:
-    """The lock of a suite (name or file); None: it has none.
+    """Read the lock of a suite (name or file), or return None without one.
 
     Raises:
-        UserError: it is wrong; every problem stands on its own line.
+        UserError: the lock is invalid. The message has one line per problem.
     """
     path = lock_file(suite)
     return SuiteLock(path, load_spec(path, Lock)) if path.is_file() else None
 
 
 def corpora_of(suite: Suite) -> dict[str, list[str]]:
-    """Parallel corpus of a suite -> the target languages that are read from it."""
+    """Return the target languages read from each parallel corpus of a suite."""
     others = suite.parallel.other_corpora
     elsewhere = {language for languages in others.values() for language in languages}
     return {suite.parallel.corpus: [code for code in suite.target_languages if code not in elsewhere], **others}
 
 
 def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
-    """A task or corpus at the commits of its suite's lock.
+    """Return a task or corpus pinned to the commits in its suite's lock.
 
-    Where the lock has a placeholder and the Hub is read, that is the Hub's commit of now: the suite's digest then
-    covers it, so that results on data of two commits, or of a commit and the measured copy, never meet.
+    For data that the lock does not pin, it is the Hub's current commit. The suite's digest covers it, so that results
+    on data of different commits are never compared.
 
     Raises:
-        UserError: the spec names another commit, or the Hub refuses.
+        UserError: the spec names another commit, or the Hub refuses access.
     """
     source = _pin_source(spec.source, spec.name, lock, location)
     if isinstance(spec, Corpus):
@@ -117,7 +117,7 @@ def locate_suite(
     corpora: Mapping[str, Corpus],
     location: DataLocation,
 ) -> tuple[list[SuiteSplit], list[str]]:
-    """Find every split of Hub data that a suite reads; no row is read.
+    """Locate every split of Hub data that a suite reads, without reading rows.
 
     Args:
         tasks: those of the suite that are asked for.
@@ -125,7 +125,7 @@ def locate_suite(
         corpora: those that are asked for, of which the suite's are read for all of its targets.
 
     Returns:
-        The splits, sorted, and a sentence for each that can't be found.
+        The splits, sorted, and one message for each that can't be found.
     """
     found: dict[Key, SuiteSplit] = {}
     problems: dict[str, None] = {}
@@ -139,7 +139,7 @@ def locate_suite(
             return None
 
     def opens(source: DataSource) -> bool:
-        """Asks once: of a Hub that can't be reached, not for every split."""
+        """Open each data set once, since every split would fail on an unreachable Hub."""
         if isinstance(source, HubData) and source not in opened:
             opened[source] = attempt(lambda: open_data_set(source, location)) is not None
         return isinstance(source, HubData) and opened[source]
@@ -172,12 +172,12 @@ def check_lock(
     corpora: Mapping[str, Corpus],
     location: DataLocation,
 ) -> None:
-    """Check that what is read stands in the lock, and that local files have its content. Arguments as `locate_suite`.
+    """Check that the lock has every split, and that local files match it. Arguments as `locate_suite`.
 
-    Data on the Hub are what their commit says, so they are not downloaded for this.
+    Data on the Hub are identified by their commit, so they are not downloaded.
 
     Raises:
-        UserError: a split can't be found; or every one that is not in the lock or differs from it, on its own line.
+        UserError: a split can't be found, or is missing in the lock or differs from it (one line per split).
     """
     splits, missing = locate_suite(suite, tasks, languages, corpora, location)
     if missing:
@@ -192,10 +192,12 @@ def check_lock(
 
 
 def disagreement(lock: SuiteLock, split: SuiteSplit, content: str | None) -> str | None:
-    """A sentence on a split that is not in the lock, or has other content; None: all is well.
+    """Return a message about a split that the lock lacks or whose content differs, or None.
 
     Args:
-        content: its sha256; None: its commit is enough.
+        lock: the suite's lock.
+        split: the split to check.
+        content: sha256 of its content; None: check only that the lock has it.
     """
     name, entry = "/".join(split.key), lock.find(split.key)
     if entry is None:
@@ -210,9 +212,9 @@ def disagreement(lock: SuiteLock, split: SuiteSplit, content: str | None) -> str
 
 
 def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedGold]) -> None:
-    """Write a lock, sorted, a line a split and a line a task and language; comments at the head of an older one stay.
+    """Write a lock file atomically, sorted, with one line per split and per task and language.
 
-    Either all of it is written or nothing.
+    Comments at the head of an existing file are kept.
     """
     header = HEADER
     if path.is_file():
