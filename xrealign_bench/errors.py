@@ -42,9 +42,9 @@ class TrainingError(Exception):
 def shorten(value: object) -> str:
     """Shorten a value to 80 characters for a message, with control and invisible characters escaped.
 
-    >>> shown("a\\x1b[31m\\u202eb")
+    >>> shorten("a\\x1b[31m\\u202eb")
     'a\\\\x1b[31m\\\\u202eb'
-    >>> shown("x" * 100)[-30:]
+    >>> shorten("x" * 100)[-30:]
     'xxxxxxxxxxxx… (100 characters)'
     """
     if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python converts at most 4,300 digits
@@ -88,7 +88,7 @@ def _cut(text: str, longest: int) -> str:
 def convert_os_errors(what: str, remedy: str) -> Iterator[None]:
     """Convert an OSError inside the block, such as a full disk or a missing permission, to a UserError.
 
-    >>> with system_errors("the results", "free some space"):
+    >>> with convert_os_errors("the results", "free some space"):
     ...     raise OSError(28, "No space left on device", "/results/a")
     Traceback (most recent call last):
     xrealign_bench.errors.UserError: the results: No space left on device (/results/a); free some space
@@ -102,9 +102,9 @@ def convert_os_errors(what: str, remedy: str) -> Iterator[None]:
 def describe_os_error(error: OSError) -> str:
     """Describe an operating-system error in one line, without the text that libraries wrap around it.
 
-    >>> reason(FileNotFoundError("/store/a"))  # as pyarrow puts it
+    >>> describe_os_error(FileNotFoundError("/store/a"))  # as pyarrow puts it
     'No such file or directory (/store/a)'
-    >>> reason(OSError(28, "Error writing bytes. Detail: [errno 28] No space left"))
+    >>> describe_os_error(OSError(28, "Error writing bytes. Detail: [errno 28] No space left"))
     'No space left on device'
     """
     if error.errno is None or type(error).__module__ != "builtins":  # ssl has its own error numbers
@@ -126,7 +126,7 @@ def first_line(error: Exception) -> str:
 def shorten_list(names: Sequence[str]) -> str:
     """List the first five names and count the rest, for a message.
 
-    >>> some(["a", "b", "c", "d", "e", "f", "g"])
+    >>> shorten_list(["a", "b", "c", "d", "e", "f", "g"])
     'a, b, c, d, e and 2 more'
     """
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
