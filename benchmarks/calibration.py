@@ -34,12 +34,12 @@ from scipy import stats
 from tabulate import tabulate
 from tqdm import tqdm
 
-from xrealign_bench.results.comparison import Gain, Variance
+from xrealign_bench.results.comparison import LEVEL, Gain, Variance
 from xrealign_bench.results.storage import find_results
 from xrealign_bench.scoring.compare import TaskGains, average_tasks
 from xrealign_bench.scoring.example_variance import PairedCounts, variance_of_examples
 from xrealign_bench.scoring.further_language import predict_further
-from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
+from xrealign_bench.scoring.inference import Estimate, estimate, holm
 from xrealign_bench.scoring.pairing import System, pair_counts
 from xrealign_bench.scoring.prior import Prior, load_prior, over_tasks
 from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart

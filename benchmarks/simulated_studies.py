@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from xrealign_bench.results.comparison import Variance
-from xrealign_bench.scoring.inference import LEVEL
+from xrealign_bench.results.comparison import LEVEL, Variance
 from xrealign_bench.scoring.prior import FEWEST_LANGUAGES, Prior
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))

@@ -590,7 +590,7 @@ def test_a_lower_precision_is_another_computation_and_recorded(new_world: WorldM
     assert ran.status == 0, ran.err
     assert read_result(world.result("finetune-only")) == plain  # both stand side by side
     result = read_result(world.result(f"finetune-only--{precision}"))
-    assert result.computed_with == plain.computed_with.model_copy(
+    assert result.known_compute_settings == plain.known_compute_settings.model_copy(
         update={"dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision], "gradient_checkpointing": True}
     )
     shared = {(s.stage_type, s.key) for s in result.stages} & {(s.stage_type, s.key) for s in plain.stages}

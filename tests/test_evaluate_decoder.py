@@ -168,7 +168,7 @@ def test_an_adapter_is_realigned_beside_quantised_weights(world: World, tmp_path
     # Rounding moves the score, a little.
     assert 0 < abs(scored(quantised, "finetune-only--8bit")[3] / scored(world, "finetune-only")[3] - 1) < 0.02
     result = read_result(quantised.result("lora--8bit"))
-    assert result.computed_with.quantised == "8bit" and "bitsandbytes" in result.packages
+    assert result.known_compute_settings.quantised == "8bit" and "bitsandbytes" in result.packages
     assert "--quantise 8bit" in evaluate_command(result)
 
 

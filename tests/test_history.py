@@ -110,7 +110,7 @@ def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results:
 @pytest.mark.parametrize(
     ("by", "reason", "told"),
     [
-        ("finetune-only", "wrong", "its recipe digest is not that of"),
+        ("finetune-only", "wrong", "because its recipe digest differs"),
         (RECIPE, "wrong", "there is nothing to correct"),
         ("nowhere", "wrong", "no result in it"),
     ],

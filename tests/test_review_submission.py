@@ -89,7 +89,7 @@ def test_what_is_wrong_is_told_and_nothing_else(
         "submissions/*.yaml: can't be read",
         "submissions/run.sh: does not belong there",
         f"results/{DEMO.id}/xrealign-mini/{RECIPE}: its seeds are 31, those of {DEMO.id}",
-        f"results/{DEMO.id}/xrealign-mini/{RECIPE}/run.sh: is not in manifest.json, so it is no part of the result",
+        f"results/{DEMO.id}/xrealign-mini/{RECIPE}/run.sh: is not in manifest.json, so it is not part of the result",
     ):
         assert any(said in line for line in lines), said
 

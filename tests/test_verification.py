@@ -104,10 +104,10 @@ def test_the_command_that_is_printed_gives_the_result(new_world: Callable[..., W
     assert ran.status == 0
     remark, install, line = ran.out.splitlines()
     result = read_result(folder)
-    assert remark == f"# checkpoint tiny: the folder with weights of sha256 {result.checkpoint.weights_sha256}"
+    assert remark == f"# checkpoint tiny: a folder with weights of sha256 {result.checkpoint.weights_sha256}"
     assert f"torch=={result.packages['torch']}" in install and f"xrealign-bench=={result.harness_version}" in install
     threads, program, *words = shlex.split(line)
-    assert (threads, program) == (f"OMP_NUM_THREADS={result.computed_with.threads}", "xrealign-bench")
+    assert (threads, program) == (f"OMP_NUM_THREADS={result.known_compute_settings.threads}", "xrealign-bench")
     words[words.index("small")] = str(world.suite)
     words[words.index("tiny")] = str(world.checkpoint)
     ran = command(*words, "--output", tmp_path / "o", "--store", tmp_path / "s")
@@ -121,4 +121,4 @@ def test_a_recipe_of_ones_own_is_named(new_world: Callable[..., World]) -> None:
     world = new_world()
     assert world.evaluate("--recipe", write_recipe(world.folder)).status == 0
     ran = command("reproduce", world.result("mine"))
-    assert "# recipe mine: not the one shipped here under that name; write the 'recipe' of result.json into" in ran.out
+    assert "# recipe mine: not shipped with this installation; save the 'recipe' of result.json as" in ran.out

@@ -18,7 +18,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.listings import validate_file
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.results.language_records import describe_language
-from xrealign_bench.results.rescoring import rescore, same, split_by_language_and_seed
+from xrealign_bench.results.rescoring import nearly_equal, rescore, split_by_language_and_seed
 from xrealign_bench.results.result import BASELINE, Result, digest_evidence, digest_suite
 from xrealign_bench.results.storage import (
     COMPARISON,
@@ -421,5 +421,5 @@ def _check_comparison(folder: Path, baseline: Path) -> None:
     stored = read_comparison(folder)
     assert stored is not None
     again = compare(folder, baseline)
-    if not same(again, stored.model_copy(update={"baseline": again.baseline})):
+    if not nearly_equal(again, stored.model_copy(update={"baseline": again.baseline})):
         raise UserError(f"{folder / COMPARISON}: is not what the predictions give; evaluate again")

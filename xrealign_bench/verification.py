@@ -110,7 +110,7 @@ def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result
     then = result.checkpoint
     if options.checkpoint is None and then.revision is None and then.id != EMBEDDED:
         raise UserError(f"{folder}: its checkpoint was a folder called '{then.id}'; name it with --checkpoint")
-    tested, settings = {score.task for score in result.scores}, result.computed_with
+    tested, settings = {score.task for score in result.scores}, result.known_compute_settings
     plan = prepare_evaluation(
         replace(
             options,
@@ -161,7 +161,9 @@ def compare_scores(result: Result, plan: Plan, store: Store, tolerance: float) -
         tolerance: largest difference of a task's mean, in percentage points. With the result's compute settings every
             score must be equal.
     """
-    then, here = (vars(each) for each in (result.computed_with, ComputeSettings(**plan.request.compute_settings)))
+    then, here = (
+        vars(each) for each in (result.known_compute_settings, ComputeSettings(**plan.request.compute_settings))
+    )
     differing = {name: (then[name], here[name]) for name in sorted(here) if then[name] != here[name]}
     (seed,) = plan.request.seeds
     tasks = []

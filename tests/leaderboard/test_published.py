@@ -153,7 +153,7 @@ def test_nothing_can_be_computed_from_them() -> None:
     for words in (["verify", "--offline"], ["reproduce"]):
         ran = command(words[0], XLMR / "finetune-only", *words[1:])
         assert ran.status == 2
-        assert "its scores are reported ones, there is nothing that they could be computed from" in ran.err
+        assert "its scores were reported by a publication, so they can't be computed again" in ran.err
     for recipe, said in (("finetune-only", "0 scores computed"), (RECIPES[1], "0 scores and 1 comparison computed")):
         ran = command("rescore", XLMR / recipe)
         assert ran.status == 0 and ran.out.startswith(said), ran

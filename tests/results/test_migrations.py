@@ -1,4 +1,4 @@
-"""Files of earlier schema versions. Truth: files that earlier versions wrote (old/), cut down to a few languages.
+"""Files of earlier schema versions. Truth: files that earlier versions wrote (old/), reduced to a few languages.
 
 - result-1.json, result-1-reported.json, result-1-means.json and comparison-2.json: of commit aae6718, the last before
   Result 2 and Comparison 3 (demo full-random-10; AlignFreeze's DistilBERT joint-full-fast-align; the low-resource
@@ -6,6 +6,7 @@
 - result-2.json, result-2-reported.json, result-2-means.json and history-1.json: of commit de4af69, the last
   before Result 3 and History 2 (demo 1.0 alignfreeze-front with its history; AlignFreeze's DistilBERT and the
   low-resource study's mBERT finetune-only).
+  The counts by the one-std rule in comparison-2.json are those of the languages that are left.
 - comparison-1.json: of the commit before b8f4bea, which brought Comparison 2 (AlignFreeze's XLM-R full-lexicon).
 """
 
@@ -176,9 +177,8 @@ def test_a_version_that_is_not_known_is_refused_and_both_are_named(
     with pytest.raises(UserError) as caught:
         READ[name.partition("-")[0]](tmp_path)
     said = str(caught.value)
-    assert (
-        f".json: schema_version is {version!r}; xrealign-bench " in said and f"reads versions up to {known}. " in said
-    )
+    assert f".json: schema_version is {version!r}, but xrealign-bench " in said
+    assert f"reads versions up to {known}. " in said
     assert said.endswith("Install a newer xrealign-bench, or restore the file") and "\n" not in said
 
 
@@ -212,7 +212,7 @@ def test_a_broken_old_file_is_told_in_one_sentence(
         READ[kind](tmp_path)
     said = str(caught.value)
     assert said.startswith(f"{tmp_path / kind}.json: breaks the schema of version {old(name)['schema_version']} ")
-    assert said.endswith("; restore the file") and "\n" not in said
+    assert said.endswith(". Restore the file") and "\n" not in said
 
 
 def test_a_broken_old_result_is_told_by_its_fields(tmp_path: Path) -> None:

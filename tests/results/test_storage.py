@@ -54,7 +54,7 @@ def test_unknown_schema_version_is_refused_by_name(tmp_path: Path) -> None:
     path = write_result(tmp_path, make_result(SCORES))
     forge(path, lambda content: content.update(schema_version=7))
     with pytest.raises(
-        UserError, match=r"result\.json: schema_version is 7; .* reads versions up to 3\. Install a newer"
+        UserError, match=r"result\.json: schema_version is 7, but .* reads versions up to 3\. Install a newer"
     ):
         read_result(tmp_path)
 
@@ -65,7 +65,7 @@ def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
     seal_bytes(path, b'{\n "suite": ,\n}')
     with pytest.raises(UserError, match=r"result\.json:2: is not JSON"):
         read_result(tmp_path)
-    with pytest.raises(UserError, match=r"result\.json: is no file of a result"):
+    with pytest.raises(UserError, match=r"result\.json: is not a file of a result"):
         seal(tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_missing_result_is_a_user_error(tmp_path: Path) -> None:
 
 def test_result_is_not_written_before_its_predictions(tmp_path: Path) -> None:
     result = write_system(tmp_path / "a", RIGHT)
-    with pytest.raises(FileNotFoundError, match="write the predictions first"):
+    with pytest.raises(FileNotFoundError, match="Write the predictions first"):
         write_result(tmp_path / "b", result)
     assert not (tmp_path / "b" / "result.json").exists()
 
@@ -107,10 +107,10 @@ def test_predictions_are_checked_against_their_digest(tmp_path: Path) -> None:
     path = tmp_path / result.predictions[0].file
     whole = path.read_bytes()
     path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-    with pytest.raises(UserError, match=r"this is not the file that was written: restore it"):
+    with pytest.raises(UserError, match=r"so it was changed\. Restore it"):
         read_predictions(tmp_path, result.predictions[0], result.tasks[0])
     seal(tmp_path)  # the result still says which file its scores are of
-    with pytest.raises(UserError, match="not the file that the scores were computed from"):
+    with pytest.raises(UserError, match=r"not the file that the scores in result\.json were computed from"):
         read_predictions(tmp_path, result.predictions[0], result.tasks[0])
     path.unlink()
     with pytest.raises(UserError, match="missing"):

@@ -103,11 +103,11 @@ def reproduce(result: Path) -> None:
     Example:
       xrealign-bench reproduce leaderboard/results/demo-1.1/xrealign-mini/alignfreeze-front
     """
-    from xrealign_bench.results.reproduction import evaluate_command, install_command, reproduction_notes
+    from xrealign_bench.results.reproduction import evaluate_command, format_costs, install_command, reproduction_notes
     from xrealign_bench.verification import read_computed
 
     stored = read_computed(result)
-    for line in reproduction_notes(stored):
+    for line in (*reproduction_notes(stored), format_costs(stored)):
         click.echo(f"# {line}")
     click.echo(install_command(stored))
     click.echo(evaluate_command(stored))

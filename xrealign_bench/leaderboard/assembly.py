@@ -14,7 +14,7 @@ from tqdm import tqdm
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Board, BoardRow, Confirmation, Section, StoredResult
 from xrealign_bench.leaderboard.formatting import describe_gaps
-from xrealign_bench.results.history import trust_in
+from xrealign_bench.results.history import trust_level
 from xrealign_bench.results.result import BASELINE, Result, digest_evidence
 from xrealign_bench.results.storage import RESULT, find_results, read_checked, read_comparison, read_history
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, summarise
@@ -196,7 +196,7 @@ def make_row(stored: StoredResult, out: Path) -> BoardRow:
         seconds=sum(stage.seconds for stage in result.stages),
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
-        trust=trust_in(result, stored.history),
+        trust=trust_level(result, stored.history),
         history=stored.history,
         reported=result.reported,
         reported_means=result.reported_means,

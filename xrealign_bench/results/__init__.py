@@ -1,1 +1,1 @@
-"""What an evaluation leaves behind: results with their complete provenance, read and written as JSON."""
+"""Results of evaluations with their provenance: models, storage, rescoring and history."""

@@ -1,4 +1,4 @@
-"""From a finished plan to results: scores with everything that they were made from."""
+"""Collect a finished plan's stages into results: scores with their provenance."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ from xrealign_bench.results.result import Result, digest_suite
 from xrealign_bench.results.storage import write_predictions, write_result
 from xrealign_bench.specs import digest
 
-OPTIONAL = "bitsandbytes"
+QUANTISER = "bitsandbytes"
+"""Recorded only for quantised checkpoints."""
 
 
 def _packages(plan: Plan) -> list[PackageName]:
-    """The packages that a plan's scores can depend on."""
-    return [name for name in get_args(PackageName) if name != OPTIONAL or "quantised" in plan.request.compute_settings]
+    """Return the packages that a plan's scores can depend on."""
+    return [name for name in get_args(PackageName) if name != QUANTISER or "quantised" in plan.request.compute_settings]
 
 
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
     """Write the result folder of one recipe from its stages' outputs.
 
     Args:
-        folder: where `result.json` and the predictions go; replaced whole.
+        folder: where to write `result.json` and the predictions.
     """
     request = plan.request
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
 
 
 def _predictions(run: Run, task: str, store: Store) -> pa.Table:
-    """The predictions of all languages and seeds of one task."""
+    """Return the predictions of all languages and seeds of one task."""
     tables = []
     for (name, language, seed), ref in run.predict.items():
         if name == task:
@@ -100,13 +101,13 @@ def _scores(run: Run, store: Store) -> list[Score]:
 
 
 def _data_records(plan: Plan, run: Run, store: Store) -> list[DataRecord]:
-    """Every split that was read: `data.json` of the stages that read them."""
+    """Return the records of every split, from `data.json` of the stages that read them."""
     refs = [*plan.train.values(), *plan.test.values(), *run.align.values()]
     return [DataRecord(**record) for ref in refs for record in _output(store, ref, "data.json")]
 
 
 def _realignment_records(run: Run, store: Store) -> list[RealignmentRecord]:
-    """One record a seed; `task` is null unless tasks were realigned for apart."""
+    """Return one record per seed, or per task and seed if each task has its own realignment."""
     shared = len(set(run.realign.values())) == len({seed for _, seed in run.realign})
     first_task = next(iter(run.realign), ("", 0))[0]
     return [
@@ -121,7 +122,7 @@ def _realignment_records(run: Run, store: Store) -> list[RealignmentRecord]:
 
 
 def _stage_record(entry: Entry) -> StageRecord:
-    """What a stage cost when it was run, whoever ran it and whenever."""
+    """Return what the stage cost when it was run, which may have been in an earlier evaluation."""
     manifest = entry.manifest
     return StageRecord(
         stage_type=manifest.kind,
@@ -134,10 +135,10 @@ def _stage_record(entry: Entry) -> StageRecord:
 
 
 def _first_log(run: Run, store: Store) -> Any:
-    """Of a fine-tuning, or where there is none of a prediction by the encoder as it is."""
+    """Return the log of a fine-tuning stage; without fine-tuning, of a prediction stage."""
     return _output(store, next(iter([*run.finetune.values(), *run.predict.values()])), "log.json")
 
 
 def _output(store: Store, ref: StageRef, file: str) -> Any:
-    """A JSON file that a stage left."""
+    """Read a JSON file of a stage's output."""
     return read_json(store.read(ref.kind, ref.key).folder / file)

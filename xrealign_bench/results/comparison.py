@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from math import fsum, isclose
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from xrealign_bench.results.fields import Finite, NotNegative, Paragraph, Rule, Version
 from xrealign_bench.specs import Count, LanguageCode, Name, Seed, Sentence, Sha256, Share, Spec, Title
+
+LEVEL = 0.05
+"""Significance level of tests; intervals cover 1 - LEVEL."""
+MAX_RESAMPLES = 100_000
+"""Ten times the default."""
+Verdict = Literal["helped", "harmed", "same", "untested"]
+"""`untested`: there is only one seed, or the variance can't be estimated."""
 
 
 class Variance(Spec):
@@ -20,75 +29,67 @@ class Variance(Spec):
 class Gain(Spec):
     """Mean gain over the baseline (0..1 scale: 0.01 is one percentage point) with its 95 % interval.
 
-    Everything that the interval follows from is here: `scoring.inference.estimate` computes it from `by_seed`, `prior`
-    and `examples`.
+    `scoring.inference.estimate` computes the interval from `by_seed`, `prior` and `examples`.
     """
 
     mean: Finite | None
     """Null: a language or a tier is missing, see `reason`."""
     low: Finite | None
     high: Finite | None
-    """Null: no mean, or nothing to estimate its variance from."""
+    """Null: there is no mean, or its variance can't be estimated."""
     languages: Count
-    """How many languages the mean covers; over several tasks, the sum of their languages."""
+    """Number of languages in the mean; over several tasks, the sum of their languages."""
     reason: Paragraph | None = None
     by_seed: list[Finite] = []
     """The gain with each seed, in the order of the result's seeds."""
     prior: Variance | None = None
-    """What is expected of the variance of one seed's gain: by the prior, plus the seed-by-example interaction. With 0
-    degrees of freedom the metric has no prior. Null: nothing depends on the seed."""
+    """Expected variance of one seed's gain: the prior plus the seed-by-example interaction. 0 degrees of freedom: the
+    metric has no prior. Null: the gain does not depend on the seed."""
     examples: Variance | None = None
-    """Variance of the mean by the choice of test examples, without what the seeds' variance holds already; null for
-    reported scores."""
-
-
-MAX_RESAMPLES = 100_000
-"""Ten times the default."""
-
-
-Verdict = Literal["helped", "harmed", "same", "untested"]
-"""`untested`: there is one seed only, or no variance to test with."""
+    """Variance of the mean due to the choice of test examples, without the part included in the seeds' variance; null
+    for reported scores."""
 
 
 class LanguageChange(Spec):
-    """One language of one task against the baseline."""
+    """The change of one language of one task over the baseline."""
 
     task: Name
     language: LanguageCode
     score: Finite
     """Mean over seeds."""
     std: NotNegative | None
-    """Over seeds, with the comparison's `ddof`; null for a single seed."""
+    """Standard deviation over seeds, with the comparison's `ddof`; null for a single seed."""
     baseline: Finite
     baseline_std: NotNegative | None
     gain: Finite
     low: Finite | None
     high: Finite | None
-    """The 95 % interval of this language alone."""
+    """`low` and `high` are the 95 % interval of this language alone."""
     p_value: Share | None
-    """Two-sided; includes the variance of seeds and examples; Holm-corrected over all tasks and languages."""
+    """Two-sided, includes the variance of seeds and examples, Holm-corrected over all tasks and languages."""
     verdict: Verdict
-    """By the corrected test at 5 %."""
+    """Outcome of the corrected test at 5 %."""
     one_std: Literal["helped", "harmed", "same"]
-    """By AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one decimal, ddof
-    0). Always `same` in retrieval, where the baseline has no spread."""
+    """Outcome of AlignFreeze's rule: rounded means differ by more than the baseline's rounded std (percent, one
+    decimal, ddof 0). Always `same` in retrieval, where the baseline has no spread."""
 
 
 class LanguageCount(Spec):
-    """A number of languages (over several tasks: of languages and tasks together) with its 95 % interval."""
+    """A number of languages (over several tasks: of pairs of language and task) with its 95 % interval."""
 
     count: Count
     low: Count | None
     high: Count | None
-    """Null: too little to resample."""
+    """Null: there are too few seeds and examples to resample."""
 
 
 class OneStd(Spec):
-    """How many languages change by AlignFreeze's rule (see `LanguageChange.one_std`).
+    """Numbers of languages that change by AlignFreeze's rule (see `LanguageChange.one_std`).
 
-    The rule is applied to every resample of `scoring.bootstrap`, with seeds moved apart so that drawn seeds spread as
-    much as the measured ones. In simulated studies (benchmarks/one_std_interval.py) this interval covers the count
-    that fresh seeds give on average more often than the range over leaving out a seed.
+    The interval comes from applying the rule to every resample of `scoring.bootstrap`, with the seeds' deviations
+    scaled up so that resampled seeds spread as much as the measured ones. In simulated studies
+    (benchmarks/one_std_interval.py) it contains the mean count of fresh seeds more often than the leave-one-seed-out
+    range does.
     """
 
     helped: LanguageCount
@@ -96,32 +97,36 @@ class OneStd(Spec):
 
 
 class FurtherLanguage(Spec):
-    """The gain to expect in one further language like a task's targets (see `scoring.further_language`)."""
+    """Predicted gain in one further language like a task's targets (see `scoring.further_language`)."""
 
     mean: Finite
     low: Finite
     high: Finite
-    """The 95 % prediction interval: variance between languages included, language families as clusters."""
+    """`low` and `high` are the 95 % prediction interval. It includes the variance between languages, with families as
+    clusters."""
     families: Count
 
 
 class TaskComparison(Spec):
+    """One task compared with the baseline."""
+
     task: Name
     metric: Rule
     gains: dict[Rule, Gain]
-    """`xr` (the mean over the tiers that count) and those of `scoring.aggregate.GROUPS` that have languages."""
+    """Group -> gain: `xr` (the mean over the counted tiers) and the groups of `scoring.aggregate.GROUPS` that have
+    languages."""
     languages: list[LanguageChange]
-    """Target languages; the source language's change is in `gains`."""
+    """Changes of the target languages. The source language's change is in `gains`."""
     further: FurtherLanguage | None = None
-    """Null: one seed, or fewer than three language families."""
+    """Null: there is only one seed, or fewer than three language families."""
     one_std: OneStd | None
-    """Null: there is no standard deviation to go by, with one seed or without fine-tuning."""
+    """Null: there is no standard deviation, because there is only one seed or no fine-tuning."""
     not_compared: dict[LanguageCode, Sentence] = {}
-    """Language -> why it has no change."""
+    """Language -> reason why it has no change."""
 
 
 class Comparison(Spec):
-    """A result against its baseline: derived from the two results' predictions, and so recomputable.
+    """A result compared with its baseline. It can be recomputed from the two results' predictions.
 
     Schema version 2 added the intervals of `one_std`; version 3 replaced bootstrap intervals and tests by those of
     `scoring.inference`.
@@ -134,18 +139,77 @@ class Comparison(Spec):
     prior: Version | None
     """Version of the prior (`scoring/prior.json`) that the intervals used; null for a migrated comparison."""
     ddof: Literal[0, 1]
-    """Of the standard deviations of languages."""
+    """Delta degrees of freedom of the languages' standard deviations."""
     result_digest: Sha256
-    """What `digest_evidence` returns for the result."""
+    """`digest_evidence` of the result."""
     baseline_digest: Sha256
     baseline: Title
     """Path of the baseline's folder, relative to this result's."""
     resamples: Annotated[int, Field(ge=0, le=MAX_RESAMPLES)]
     seed: Seed
-    """Of the resampling behind `one_std`, not of the training."""
+    """Seed of the resampling for `one_std`, not a training seed."""
     gains: dict[Rule, Gain]
-    """The keys of the tasks' gains, each the mean over the tasks in which the group counts; `xr` is the gain in XR
-    score."""
+    """Group -> mean gain over the tasks in which the group counts; `xr` is the gain in XR score."""
     one_std: OneStd | None
-    """Over the tasks that have it; null: none has."""
+    """Sum over the tasks that have counts; null: no task has."""
     tasks: list[TaskComparison]
+
+
+def contradictions(comparison: Comparison) -> Iterator[str]:
+    """Yield figures of a comparison that contradict each other, one sentence each.
+
+    This needs no predictions. `scoring.recompute` computes every figure again and finds the rest.
+    """
+    for task in comparison.tasks:
+        for name, gain in task.gains.items():
+            yield from _gain_problems(f"{task.task}, gain '{name}'", gain)
+        for change in task.languages:
+            yield from _change_problems(f"{task.task} in {change.language}", task.task, change)
+        yield from _count_problems(task.task, task.one_std, task.languages)
+    for name, gain in comparison.gains.items():
+        yield from _gain_problems(f"gain '{name}'", gain)
+    changes = [change for task in comparison.tasks for change in task.languages]
+    yield from _count_problems("all tasks", comparison.one_std, changes)
+
+
+def _gain_problems(where: str, gain: Gain) -> Iterator[str]:
+    if gain.mean is not None and gain.by_seed and not _equal(gain.mean, fsum(gain.by_seed) / len(gain.by_seed)):
+        yield f"{where}: its mean {gain.mean:.6g} is not the mean of 'by_seed'"
+    if not _is_inside(gain.mean, gain.low, gain.high):
+        yield f"{where}: its mean is outside its interval"
+
+
+def _change_problems(where: str, task: str, change: LanguageChange) -> Iterator[str]:
+    if change.task != task:
+        yield f"{where}: its 'task' is '{change.task}'"
+    if not _equal(change.gain, change.score - change.baseline):
+        yield f"{where}: its gain {change.gain:.6g} is not score minus baseline"
+    if not _is_inside(change.gain, change.low, change.high):
+        yield f"{where}: its gain is outside its interval"
+    if change.p_value is None:
+        expected = "untested"
+    elif change.p_value >= LEVEL:
+        expected = "same"
+    else:
+        expected = "helped" if change.gain > 0 else "harmed"
+    if change.verdict != expected:
+        yield f"{where}: its verdict is '{change.verdict}', but p_value and gain give '{expected}'"
+
+
+def _count_problems(where: str, counts: OneStd | None, changes: Sequence[LanguageChange]) -> Iterator[str]:
+    if counts is None:
+        return
+    for name, stored in (("helped", counts.helped.count), ("harmed", counts.harmed.count)):
+        if stored != (found := sum(change.one_std == name for change in changes)):
+            yield f"{where}: one_std counts {stored} languages as {name}, but {found} are marked so"
+
+
+def _equal(one: float, other: float) -> bool:
+    return isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _is_inside(mean: float | None, low: float | None, high: float | None) -> bool:
+    """Whether a mean is in its interval, up to rounding. An interval that is null contains everything."""
+    if mean is None or low is None or high is None:
+        return (low is None) == (high is None)
+    return low - 1e-9 <= mean <= high + 1e-9

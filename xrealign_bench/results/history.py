@@ -14,44 +14,49 @@ Trust = Literal["reported", "rescored", "rerun"]
 
 
 class HistoryEvent(Spec):
-    """What happened to a published result."""
+    """A rerun, correction or withdrawal of a published result."""
 
     what: Literal["rerun", "corrected", "withdrawn"]
     on: Day
     evidence: Sha256
-    """`digest_evidence` of the result: of a corrected one, as it was before."""
+    """`digest_evidence` of the result; for a correction, of the result that was replaced."""
     reason: Sentence = ""
-    """Of a correction or withdrawal."""
+    """Reason for a correction or withdrawal."""
     seed: Seed | None = None
-    """The one that was computed again from checkpoint and data."""
+    """Rerun: the seed that was computed again from checkpoint and data."""
     largest_difference: NotNegative | None = None
-    """Of a rerun: percentage points between the means of a task, over the tasks."""
+    """Rerun: largest difference of a task's mean, in percentage points."""
     same_compute_settings: bool | None = None
-    """Of a rerun: on the same kind of device, with the same versions, so that every score had to be equal."""
+    """Rerun: whether device, threads, precision and versions were the same, so that every score had to be equal."""
 
     @model_validator(mode="after")
-    def _says_what_it_must(self) -> HistoryEvent:
+    def _check_fields_of_event(self) -> HistoryEvent:
         if self.what == "rerun" and None in (self.seed, self.largest_difference, self.same_compute_settings):
-            raise ValueError("a rerun says seed, largest_difference and same_compute_settings")
+            raise ValueError("a rerun needs seed, largest_difference and same_compute_settings")
         if self.what != "rerun" and not self.reason.strip():
-            raise ValueError(f"what is {self.what} needs a reason")
+            raise ValueError(f"an event '{self.what}' needs a reason")
         return self
 
 
 class History(Spec):
-    """What happened to a result since it was published, the earliest first."""
+    """The events of a published result, in chronological order."""
 
     schema_version: Literal[2] = 2
     events: list[HistoryEvent] = []
 
     @property
     def withdrawn(self) -> HistoryEvent | None:
+        """The withdrawal, if there is one."""
         return next((event for event in self.events if event.what == "withdrawn"), None)
 
 
-def trust_in(result: Result, history: History) -> Trust:
-    """How far scores can be checked: `reported`, not at all; `rescored`, each from stored predictions; `rerun`, and a
-    seed was computed again and agreed."""
+def trust_level(result: Result, history: History) -> Trust:
+    """Return how far a result's scores can be checked.
+
+    Returns:
+        `reported`: not at all. `rescored`: from the stored predictions. `rerun`: the same, and a seed was computed
+        again from checkpoint and data and agreed.
+    """
     if result.reported is not None:
         return "reported"
     evidence = digest_evidence(result)

@@ -1,4 +1,4 @@
-"""What a result says of its target languages."""
+"""Make the record of a target language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xrealign_bench.specs import Suite
 def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRecord:
     """Describe a target language: its tier, and its distance to the suite's source language."""
     language = find(code)
-    away = distance(suite.source_language, code, suite.bands.distance)
+    to_source = distance(suite.source_language, code, suite.bands.distance)
     return LanguageRecord(
         code=code,
         name=language.name,
@@ -18,7 +18,7 @@ def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRe
         family=language.family,
         joshi_class=language.joshi_class,
         tier=tier(language, suite.tiers),
-        distance=away,
-        band="unknown" if away is None else band(away, suite.bands.cuts),
+        distance=to_source,
+        band="unknown" if to_source is None else band(to_source, suite.bands.cuts),
         seen=seen_in_pretraining(language, checkpoint_id),
     )

@@ -1,7 +1,7 @@
-"""Reading files of earlier schema versions: one function a step.
+"""Migrate files of earlier schema versions, one function per version.
 
-A step takes the JSON content of one version and returns that of the next. It keeps what is still true and drops what is
-not: it never computes a new figure. Files of a newer version than this code knows are refused.
+A step takes the JSON content of one version and returns that of the next. It keeps what is still valid, drops the rest
+and never computes a new figure. Files of newer versions are refused by the reader.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ Step = Callable[[Content], Content]
 
 
 def _result_1_to_2(content: Content) -> Content:
-    """Say which ddof its standard deviations have: reported scores before version 2 were AlignFreeze's, ddof 0.
+    """Add the ddof of the standard deviations.
 
-    Reported means without scores are the low-resource study's, which has ddof 1.
+    Reported scores before version 2 were AlignFreeze's (ddof 0). Reported means without scores were the low-resource
+    study's (ddof 1).
     """
     return content | {"ddof": 0 if content.get("reported") is not None and content.get("scores") else 1}
 
@@ -40,7 +41,7 @@ def _renamed(content: Content, old: str, new: str) -> Content:
 
 
 def _comparison_1_to_2(content: Content) -> Content:
-    """Count the languages that AlignFreeze's rule changes, without an interval: version 1 had no such counts."""
+    """Add the numbers of languages that change by AlignFreeze's rule, without intervals."""
     tasks = [task | {"one_std": _count_one_std(task["languages"])} for task in content["tasks"]]
     changes = [change for task in tasks for change in task["languages"]]
     return content | {"tasks": tasks, "one_std": _count_one_std(changes)}
@@ -52,7 +53,7 @@ def _count_one_std(changes: list[Content]) -> Content:
 
 
 def _comparison_2_to_3(content: Content) -> Content:
-    """Drop intervals, p-values and verdicts: those of the percentile bootstrap do not cover what they say."""
+    """Drop intervals, p-values and verdicts, because the percentile bootstrap does not reach its nominal coverage."""
     tasks = [
         task
         | {
@@ -76,19 +77,19 @@ MIGRATIONS: Mapping[str, Mapping[int, Step]] = {
     "History": {1: _history_1_to_2},
     "Comparison": {1: _comparison_1_to_2, 2: _comparison_2_to_3},
 }
-"""Model -> version that a step starts from -> step."""
+"""Model -> version to start from -> step."""
 
 
 def migrate(content: Content, model: str, version: int) -> Content:
-    """Bring the content of a file to a version, step by step.
+    """Migrate the content of a file to a schema version, step by step.
 
     Args:
-        content: with a `schema_version` of its own.
-        model: a key of `MIGRATIONS`, or another name: then nothing is migrated.
-        version: the one to reach.
+        content: with its `schema_version`.
+        model: name of the model. Without an entry in `MIGRATIONS` nothing is migrated.
+        version: the version to reach.
 
     Returns:
-        Content of that version, or of the version where no step goes further.
+        Content of that version, or of the last version that can be reached.
     """
     steps = MIGRATIONS.get(model, {})
     while (found := content.get("schema_version")) != version and isinstance(found, int) and found in steps:

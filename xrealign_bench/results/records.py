@@ -31,7 +31,7 @@ from xrealign_bench.specs import (
 
 
 class CheckpointRecord(Spec):
-    """Of a reported result the digests are empty and the parameters null: a publication names a checkpoint alone."""
+    """The evaluated checkpoint. In a reported result the digests are empty and `parameters` is null."""
 
     id: CheckpointId
     revision: Revision | None
@@ -44,11 +44,11 @@ class CheckpointRecord(Spec):
 
 
 class DataRecord(Spec):
-    """One split of one language that was read."""
+    """One split of one language, as it was read."""
 
     used_as: Literal["train", "test", "parallel", "lexicon"]
     name: Name
-    """Task or corpus."""
+    """Name of the task or corpus."""
     language: LanguageCode
     config: DataName | None
     split: DataName
@@ -56,18 +56,18 @@ class DataRecord(Spec):
     fingerprint: Key
     examples: Count
     dropped: dict[Rule, Count] = {}
-    """Rule -> how many examples (`link ...`: links) it dropped."""
+    """Rule -> number of examples (for `link ...`: links) dropped by it."""
     repaired: dict[Rule, Count] = {}
-    """Rule -> how many gold labels it changed: `i_without_b`, an I-X that goes on no entity, read as B-X. Results from
-    before this field existed have the labels as they are in the data, and do not count them."""
+    """Rule -> number of gold labels changed by it. `i_without_b`: an I-X without a preceding B-X or I-X, read as B-X.
+    Results older than this field use the labels unchanged and count nothing."""
     altered: dict[Rule, Count] = {}
-    """What the model does not read as it is. Words: `without_token` (read as the unknown token), `shortened`; texts:
-    `truncated`, `without_token` (nothing is left of a text); questions: `shortened`, and those whose answer is whole
-    `in_no_window`."""
+    """Number of inputs that the model can't read in full. Words: `without_token` (read as the unknown token),
+    `shortened`. Texts: `truncated`, `without_token` (no token is left). Questions: `shortened`, and `in_no_window` if
+    no window contains the whole answer."""
 
 
 class LanguageRecord(Spec):
-    """A target language as the suite sees it; distances are to the suite's source language."""
+    """A target language: its tier, and its distance to the suite's source language."""
 
     code: LanguageCode
     name: Title
@@ -78,70 +78,70 @@ class LanguageRecord(Spec):
     distance: Share | None
     band: Rule
     seen: bool | None
-    """In the checkpoint's pre-training; null: not known."""
+    """Whether the checkpoint was pre-trained on the language; null: not known."""
 
 
 class Score(Spec):
-    """One task, language and seed."""
+    """The score of one task, language and seed."""
 
     task: Name
     language: LanguageCode
     seed: Seed
     examples: Count | None
     counted: Count | None
-    """Words, examples, pairs or questions that count. Both are null where they are not reported."""
+    """Number of scored words, examples, pairs or questions. Both are null if a publication does not report them."""
     metrics: Metrics
-    """Metric -> value in 0..1; null: nothing to count, see `reason`."""
+    """Metric -> value in 0..1; null: there is nothing to score, see `reason`."""
     groups: dict[Rule, Metrics] = {}
     """Group of words -> metrics, `counted` included."""
     reason: Sentence | None = None
 
 
 class ReportedMean(Spec):
-    """A mean over seeds that a publication gives without the scores of the single seeds.
+    """A mean over seeds that a publication gives without the scores of the individual seeds.
 
-    It is shown as it is: nothing is computed from it, and it is compared with nothing.
+    Boards show it unchanged. Nothing is computed from it, and it takes part in no comparison.
     """
 
     test_set: Title
-    """In the publication's words: it need not be a task of the suite."""
+    """The publication's name for it. It need not be a task of the suite."""
     languages: Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)] | None
-    """Those that it averages, the source language among them where that is so; null: not known which."""
+    """The averaged languages, including the source language if it is part of the mean; null: not known."""
     mean: Share
     std: Share | None
-    """Over the seeds; null: not given."""
+    """Standard deviation over the seeds; null: not given."""
     ddof: Literal[0, 1] | None
-    """Of the std; null: not given."""
+    """Delta degrees of freedom of `std`; null: not given."""
 
 
 class RealignmentRecord(Spec):
-    """What realignment did with one seed."""
+    """One realignment run: its data, frozen parts and losses."""
 
     task: Name | None
-    """Null where one realignment serves all tasks."""
+    """Null if one realignment serves all tasks."""
     seed: Seed
     steps: Count
     learning_rate: LearningRate
     pairs: dict[LanguageCode, Count]
-    """Language -> pairs, of word-aligned ones those with at least one link."""
+    """Language -> number of pairs; with word alignment, of pairs with at least one link."""
     pairs_seen: dict[LanguageCode, Count]
-    """Language -> pairs read in training, repetitions counted."""
+    """Language -> number of pairs read in training, including repetitions."""
     links: dict[LanguageCode, Count]
     dropped: dict[LanguageCode, dict[Rule, Count]]
-    """Language -> rule -> links or pairs that it dropped."""
+    """Language -> rule -> number of links or pairs dropped by it."""
     languages_without_data: list[LanguageCode]
     frozen_blocks: list[BlockNumber]
     frozen_embeddings: bool
     trained_parameters: Count
-    """Of the encoder, reached by the loss: what is frozen or above the objective's layer is not among them."""
+    """Encoder parameters that the loss trains: neither frozen nor above the objective's layer."""
     frozen_parameters: Count
     first_loss: Finite
     last_loss: Finite
-    """Means of the first and the last tenth of the steps."""
+    """`first_loss` and `last_loss` are means over the first and the last tenth of the steps."""
 
 
 class StageRecord(Spec):
-    """What a stage cost when it was run (not when its output was reused)."""
+    """The cost of running a stage. A reused output keeps the cost of its original run."""
 
     stage_type: Rule
     key: Key
@@ -149,23 +149,32 @@ class StageRecord(Spec):
     peak_memory_bytes: Count | None = None
     flops: NotNegative | None = None
     batch_parts: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
-    """Of a training: into how many parts batches were cut, with the same loss, since memory was short."""
+    """Training only: number of gradient-accumulation parts per batch after running out of memory. The loss is the
+    same."""
 
 
 class PredictionRecord(Spec):
+    """The predictions file of one task."""
+
     task: Name
-    file: Annotated[str, Field(pattern=r"^predictions-[a-z0-9][a-z0-9.-]{0,79}\.parquet$")]
-    """Beside `result.json`, and nowhere else."""
+    file: Annotated[
+        str,
+        Field(
+            description="a file name such as predictions-TASK.parquet",
+            pattern=r"^predictions-[a-z0-9][a-z0-9.-]{0,79}\.parquet$",
+        ),
+    ]
+    """Name of a file next to `result.json`."""
     sha256: Sha256
     rows: Count
 
 
 class ComputeSettings(Spec):
-    """Everything about the machine and the software that can change a number (`models.device.compute_settings`)."""
+    """Hardware and software settings that can change a score (`models.device.compute_settings`)."""
 
     device: Literal["cpu", "cuda", "mps"]
     device_name: Title | None = None
-    """Of a GPU."""
+    """Name of the GPU."""
     dtype: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(gt=0, le=10_000)]
     deterministic_algorithms: bool = False

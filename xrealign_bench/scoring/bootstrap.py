@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xrealign_bench.results.comparison import LEVEL
 from xrealign_bench.scoring.example_variance import Floats, PairedCounts
-from xrealign_bench.scoring.inference import LEVEL
 
 CHUNK = 1 << 20
 """How many (resample, example) draws are in memory at once."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.comparison import (
+    LEVEL,
     Comparison,
     FurtherLanguage,
     Gain,
@@ -25,7 +26,7 @@ from xrealign_bench.scoring.aggregate import SCORING_VERSION, SHOWN_REASONS, ent
 from xrealign_bench.scoring.bootstrap import resample, seed_shares
 from xrealign_bench.scoring.example_variance import ExampleVariance, PairedCounts, variance_of_examples
 from xrealign_bench.scoring.further_language import predict_further
-from xrealign_bench.scoring.inference import LEVEL, Estimate, estimate, holm
+from xrealign_bench.scoring.inference import Estimate, estimate, holm
 from xrealign_bench.scoring.one_std import ONE_STD, count_one_std, has_std, improved_by_one_std, signs_of
 from xrealign_bench.scoring.pairing import System, check_comparable, pair_counts
 from xrealign_bench.scoring.prior import Prior, SeedPrior, load_prior, over_tasks

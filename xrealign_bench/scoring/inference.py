@@ -17,10 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, inf, sqrt
 
-from xrealign_bench.results.comparison import Variance
-
-LEVEL = 0.05
-"""Of tests; intervals cover 1 - LEVEL."""
+from xrealign_bench.results.comparison import LEVEL, Variance
 
 
 @dataclass(frozen=True)

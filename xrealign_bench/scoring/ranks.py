@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
-from xrealign_bench.results.comparison import Gain
-from xrealign_bench.scoring.inference import LEVEL, Estimate, add, estimate, holm
+from xrealign_bench.results.comparison import LEVEL, Gain
+from xrealign_bench.scoring.inference import Estimate, add, estimate, holm
 
 
 def tell_apart(gains: Sequence[Gain]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.manifest import MANIFEST, seal
-from xrealign_bench.results.rescoring import rescore, same
+from xrealign_bench.results.rescoring import nearly_equal, rescore
 from xrealign_bench.results.storage import COMPARISON, read_checked, read_comparison, read_result
 from xrealign_bench.scoring.aggregate import SCORING_VERSION
 from xrealign_bench.scoring.compare import compare
@@ -51,9 +51,9 @@ def _recompute_comparison(folder: Path) -> bool:
             f"of {SCORING_VERSION}"
         )
     again = compare(folder, folder / stored.baseline, stored.resamples, stored.seed)
-    if not same(stored, again):
+    if not nearly_equal(stored, again):
         differing = ", ".join(
-            name for name in type(again).model_fields if not same(getattr(stored, name), getattr(again, name))
+            name for name in type(again).model_fields if not nearly_equal(getattr(stored, name), getattr(again, name))
         )
         raise UserError(f"{path}: is not what the predictions give, in {differing}; evaluate again")
     return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign_bench.scoring.inference import LEVEL
+from xrealign_bench.results.comparison import LEVEL
 
 
 @dataclass(frozen=True)
