@@ -26,7 +26,8 @@ from xrealign_bench.leaderboard.board import Board, BoardRow
 from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, rank_set, spread
 from xrealign_bench.leaderboard.markdown import escape
 from xrealign_bench.results.result import BASELINE
-from xrealign_bench.submit import Problems, check
+from xrealign_bench.submit.checks import check_submission
+from xrealign_bench.submit.problems import Problems
 
 ROOT = Path(__file__).parents[1]
 RECIPES, RESULTS = Path("submissions"), Path("leaderboard", "results")
@@ -98,7 +99,7 @@ def check_recipe(name: str, folders: set[Path], submitted: Path, board: Path) ->
                 shutil.copytree(results / folder, Path(temporary, "results", folder), symlinks=True)
         Path(temporary, "results").mkdir(exist_ok=True)
         try:
-            check(submitted / RECIPES / f"{name}.yaml", Path(temporary, "results"), board)
+            check_submission(submitted / RECIPES / f"{name}.yaml", Path(temporary, "results"), board)
         except UserError as error:
             raise UserError(str(error).replace(f"{temporary}/", "")) from None
 

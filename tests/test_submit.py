@@ -16,13 +16,14 @@ import yaml
 from huggingface_hub import constants
 
 from tests.small import command, forge
-from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
 from xrealign_bench.results.manifest import check_folder, seal
 from xrealign_bench.results.rescoring import rescore
 from xrealign_bench.specs import Recipe, Suite, find_spec
 from xrealign_bench.specs.yaml import shipped_folder
+from xrealign_bench.submit import checks
+from xrealign_bench.submit.packaging import open_pull_request
 
 ROOT = Path(__file__).parents[1]
 DEMO = find_spec("demo", Suite)
@@ -48,7 +49,7 @@ def rescored_once(monkeypatch: pytest.MonkeyPatch) -> None:
             RESCORED[files] = rescore(folder)
         return RESCORED[files]
 
-    monkeypatch.setattr(job, "rescore", remembered)
+    monkeypatch.setattr(checks, "rescore", remembered)
 
 
 def copy(name: str, place: Path) -> Path:
@@ -110,11 +111,11 @@ def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path)
     assert ran.status == 2
     for said in (
         f"{file}: its name is '{RECIPE}'; call the file {RECIPE}.yaml",
-        f"{file}: names no citation",
-        f"{file}: the name '{RECIPE}' is another recipe's already",
+        f"{file}: has no citation",
+        f"{file}: the name '{RECIPE}' is taken by another recipe",
         "was computed by another version of the recipe",
         "seeds not evaluated: 66",
-        "has predictions and no score in result.json",
+        "has predictions, but no score in result.json",
     ):
         assert said in ran.err, said
     assert not (results.parent / "out").exists()
@@ -122,7 +123,7 @@ def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path)
 
 def test_a_comparison_that_the_predictions_do_not_give_is_told(results: Path) -> None:
     path = results / DEMO.id / "xrealign-mini" / RECIPE / "comparison.json"
-    forge(path, lambda content: content["gains"]["xr"].update(mean=0.2))
+    forge(path, lambda content: content["gains"]["xr"].update(high=0.9))
     ran = submit(results)
     assert ran.status == 2 and "comparison.json: is not what the predictions give; evaluate again" in ran.err
 
@@ -130,7 +131,7 @@ def test_a_comparison_that_the_predictions_do_not_give_is_told(results: Path) ->
 def test_a_missing_baseline_is_told(results: Path) -> None:
     shutil.rmtree(results / DEMO.id / "xrealign-mini" / BASELINE)
     ran = submit(results)
-    assert ran.status == 2 and "no comparison.json with a finetune-only result that is there" in ran.err
+    assert ran.status == 2 and "has no comparison.json with a finetune-only result next to it" in ran.err
 
 
 def test_another_suite_of_the_same_name_is_told(results: Path) -> None:
@@ -223,5 +224,5 @@ def test_a_pull_request_is_opened_with_every_file(results: Path, hub: Hub) -> No
 def test_a_hub_that_refuses_is_told(tmp_path: Path, hub: Hub) -> None:
     (tmp_path / "recipe.yaml").write_text("name: mine")
     with pytest.raises(UserError, match=r"^org/nonesuch: the Hub has no such data set, or none for you"):
-        job.push(tmp_path, "org/nonesuch", "Submit mine")
+        open_pull_request(tmp_path, "org/nonesuch", "Submit mine")
     assert hub.seen

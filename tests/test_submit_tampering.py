@@ -21,7 +21,6 @@ import yaml
 from tests.forger import compare_again, predict, replaced
 from tests.small import command, forge, seal_bytes
 from tests.test_submit import DEMO, FILE, RECIPE, SHIPPED, copy, rescored_once  # noqa: F401
-from xrealign_bench import submit as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import sha256_file
 from xrealign_bench.results import manifest
@@ -33,6 +32,8 @@ from xrealign_bench.results.storage import read_result, write_result
 from xrealign_bench.scoring.compare import RESAMPLES
 from xrealign_bench.specs import Recipe, digest
 from xrealign_bench.specs.yaml import shipped_folder
+from xrealign_bench.submit.checks import LARGEST_RECIPE, Submission, check_submission
+from xrealign_bench.submit.packaging import write_submission
 from xrealign_bench.tasks import prediction_tables as tables
 
 BASELINE = "finetune-only"
@@ -61,7 +62,7 @@ def refused(folder: Path, file: Path = BASELINE_FILE, board: Path | None = None)
     top = folder.parents[3]
     before = sorted(top.rglob("*"))
     with pytest.raises(UserError) as caught:
-        job.check(file, top / "results", board)
+        check_submission(file, top / "results", board)
     assert sorted(top.rglob("*")) == before
     return str(caught.value).splitlines()
 
@@ -174,11 +175,11 @@ def test_links_are_not_followed(folder: Path) -> None:
     (folder / "result.json").symlink_to(secret)
     (folder.parent / "linked").symlink_to(folder.parents[3])
     lines = refused(folder)
-    assert len(lines) == 2 and told(lines, "result.json: is a link", "linked: is a link")
+    assert len(lines) == 2 and told(lines, "result.json: is a symbolic link", "linked: is a symbolic link")
     file = folder.parents[3] / f"{BASELINE}.yaml"
     file.symlink_to(secret)
     lines = refused(folder, file)
-    assert len(lines) == 1 and told(lines, f"{BASELINE}.yaml: is a link")
+    assert len(lines) == 1 and told(lines, f"{BASELINE}.yaml: is a symbolic link")
 
 
 def test_a_result_in_anothers_place(folder: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_huge_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.truncate(folder / "result.json", manifest.LARGEST_JSON + 1)
     assert told(refused(folder), f"result.json: has {manifest.LARGEST_JSON + 1:,} bytes, more than the")
     file = folder.parents[3] / f"{BASELINE}.yaml"
-    file.write_text("# " + "x" * job.LARGEST_RECIPE)
+    file.write_text("# " + "x" * LARGEST_RECIPE)
     assert told(refused(folder, file), f"{BASELINE}.yaml: has 16,386 bytes")
 
 
@@ -310,7 +311,7 @@ def test_json_that_is_nested_too_deeply(folder: Path) -> None:
 
 def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = folder.parents[3]
-    submission = job.Submission(Recipe(name="mine", title="mine"), [folder], {}, [])
+    submission = Submission(Recipe(name="mine", title="mine"), [folder], {}, [])
     (top / "mine.yaml").write_text("name: mine")
     before = sorted(top.rglob("*"))
 
@@ -319,20 +320,20 @@ def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
         patched.setattr(shutil, "copytree", full)
-        job.write(submission, top / "mine.yaml", top / "out")
+        write_submission(submission, top / "mine.yaml", top / "out")
     assert sorted(top.rglob("*")) == before
-    written = job.write(submission, top / "mine.yaml", top / "out")
+    written = write_submission(submission, top / "mine.yaml", top / "out")
     assert [path.relative_to(top / "out").as_posix() for path in written] == [
         "submissions/mine.yaml",
         f"leaderboard/results/{DEMO.id}/xrealign-mini/{BASELINE}",
     ]
     with pytest.raises(UserError, match="is not empty"):
-        job.write(submission, top / "mine.yaml", top / "out")
+        write_submission(submission, top / "mine.yaml", top / "out")
 
 
 def test_json_of_the_shipped_result_is_what_is_spoilt_here(folder: Path) -> None:
     """Unspoilt it is accepted, so whatever the tests above are told comes of what they changed."""
-    job.check(BASELINE_FILE, folder.parents[2])
+    check_submission(BASELINE_FILE, folder.parents[2])
     assert json.loads((folder / "result.json").read_text())["recipe"]["name"] == BASELINE
 
 
@@ -470,9 +471,9 @@ def board_of(folder: Path, change: Callable[[Result], Result] = lambda result: r
 def test_another_baseline_than_the_published_one(folder: Path) -> None:
     """One in which a word is told wrongly, so that gains over it are larger."""
     board = board_of(folder)
-    job.check(BASELINE_FILE, folder.parents[2], board)
+    check_submission(BASELINE_FILE, folder.parents[2], board)
     predict(folder, other_first_label)
-    job.check(BASELINE_FILE, folder.parents[2])
+    check_submission(BASELINE_FILE, folder.parents[2])
     lines = refused(folder, board=board)
     assert len(lines) == 1 and told(lines, f"{folder}: its predictions are not those of the baseline on the board")
 
@@ -493,7 +494,7 @@ def test_another_recipe_under_a_published_name(folder: Path) -> None:
         return result.model_copy(update={"recipe": recipe, "recipe_digest": digest(recipe)})
 
     lines = refused(folder, board=board_of(folder, other))
-    assert told(lines, f"{folder}: the recipe '{BASELINE}' is another one on the board; give yours a name of its own")
+    assert told(lines, f"{folder}: the board has another recipe '{BASELINE}'; choose another name")
 
 
 def test_another_checkpoint_of_the_same_commit(folder: Path) -> None:
@@ -517,9 +518,9 @@ def test_a_history_that_is_not_the_boards(folder: Path) -> None:
     )  # fmt: skip
     board = board_of(folder)
     add_event(folder, event)
-    said = f"{folder / 'history.json'}: is the board's to write and no part of a submission"
+    said = f"{folder / 'history.json'}: is written by those who keep the board and not part of"
     for where in (None, board):
         lines = refused(folder, board=where)
         assert len(lines) == 1 and told(lines, said)
     add_event(board / "/".join(folder.parts[-3:]), event)
-    job.check(BASELINE_FILE, folder.parents[2], board)
+    check_submission(BASELINE_FILE, folder.parents[2], board)

@@ -229,4 +229,6 @@ def test_a_forged_comparison_is_found_by_rescoring(results: Path) -> None:
 
 def test_a_comparison_of_an_earlier_scoring_is_not_taken_for_checked(results: Path) -> None:
     ran = command("rescore", results / FULL)
-    assert ran.status == 2 and "comparison.json: is of scoring 1; 'xrealign-bench leaderboard recompare'" in ran.err
+    assert (
+        ran.status == 2 and "comparison.json: has scoring version 1, not 2; update it with 'xrealign-bench " in ran.err
+    )

@@ -1,4 +1,4 @@
-"""`rescore`, `compare`, `reproduce` and `submit`: what can be done with a result."""
+"""Commands for stored results: `rescore`, `compare`, `reproduce` and `submit`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from xrealign_bench.errors import UserError
 def rescore(result: Path) -> None:
     """Compute the scores and the comparison of a result again.
 
-    RESULT is its folder, or one with many results below it. The files are checked against their manifest, and every
-    figure against the stored predictions; exit status 2 if something differs.
+    RESULT is the folder of a result, or a folder with results below it. Files are checked against their manifest, and
+    every figure against the stored predictions. The exit status is 2 if something differs.
 
     \b
     Examples:
@@ -45,27 +45,27 @@ def rescore(result: Path) -> None:
     also = f" and {counted(comparisons, 'comparison')}" if comparisons else ""
     click.echo(f"{counted(scores, 'score')}{also} computed again from the predictions: all equal")
     if reported := sum(each.scores == 0 for each in done):
-        say(f"{counted(reported, 'result')} without predictions: reported ones, whose files are those of the manifest")
+        say(f"{counted(reported, 'reported result')} without predictions: files checked against the manifest")
 
 
 @click.command()
 @result_argument
 @click.argument("other", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Draw a picture into this PNG file too.")
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a chart to this PNG file.")
 @click.option(
     "--further-language",
     is_flag=True,
-    help="Also the gain to expect in one further language like a task's targets, with its 95 % interval.",
+    help="Also print the predicted gain in one further language like a task's targets, with its 95 % interval.",
 )
 @json_option
 def compare(result: Path, other: Path, chart: Path | None, further_language: bool, as_json: bool) -> None:
-    """Compare two results with one another.
+    """Compare two results with each other.
 
-    RESULT and OTHER are folders of two recipes' results, of one checkpoint, suite and list of seeds: gains of the first
-    over the second by tier, band and language, with the same tests as against the baseline.
+    RESULT and OTHER are the folders of two recipes' results with the same checkpoint, suite and seeds. Prints the gains
+    of the first over the second by tier, band and language, with the same tests as against the baseline.
 
     \b
-    Example:
+    Examples:
       cd leaderboard/results/demo-1.1/xrealign-mini
       xrealign-bench compare alignfreeze-front alignfreeze-full --chart ~/front-full.png
       xrealign-bench compare alignfreeze-full finetune-only --further-language
@@ -78,7 +78,7 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
     comparison = compare_results(result, other)
     results, comparisons = [read_result(other), read_result(result)], [None, comparison]
     if chart is not None and draw_chart(results, comparisons, chart) is None:
-        raise UserError(f"{chart}: there is nothing to draw, no gain of a tier or language")
+        raise UserError(f"{chart}: there is nothing to draw, because no tier or language has a gain; leave out --chart")
     if as_json:
         print_json(comparison.model_dump(mode="json"))
         return
@@ -86,7 +86,7 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
     languages = render_languages(results, comparisons)
     click.echo(text if languages in text else f"{text}\n\n{languages}")
     click.echo(
-        "\nThese are the intervals of one planned comparison: those of a board's ranks are corrected for all pairs."
+        "\nThese intervals are for one planned comparison. On a board, ranks are corrected for all pairs of rows."
     )
     if further_language:
         click.echo(f"\n{render_further(comparison)}")
@@ -95,9 +95,9 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
 @click.command()
 @result_argument
 def reproduce(result: Path) -> None:
-    """Print the environment and the command that give a result.
+    """Print the commands that install a result's environment and compute it again.
 
-    RESULT is its folder.
+    RESULT is the folder of the result.
 
     \b
     Example:
@@ -120,50 +120,50 @@ def reproduce(result: Path) -> None:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=Path("xrealign-output/results"),
     show_default=True,
-    help="Folder with the recipe's results; others in it are left alone.",
+    help="Folder with the recipe's results; other results in it are ignored.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("xrealign-submission"),
     show_default=True,
-    help="Folder that the submission is written to.",
+    help="Folder to write the submission to.",
 )
 @click.option(
     "--board",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the board's published results, to hold baselines and names to.  "
-    "[default: leaderboard/results, if it is here]",
+    help="Folder with the published results, to compare baselines and names with.  "
+    "[default: leaderboard/results, if it exists]",
 )
-@click.option("--push", metavar="REPO", help="Open a pull request with it on this Hub data set, ORG/NAME.")
+@click.option("--push", metavar="REPO", help="Open a pull request with the submission on this Hub data set, ORG/NAME.")
 def submit(file: Path, results: Path, output: Path, board: Path | None, push: str | None) -> None:
-    """Make a recipe and its results ready for a pull request.
+    """Prepare a recipe and its results for a pull request.
 
-    FILE is the recipe's YAML. Everything is checked that a review checks, and whatever is wrong or missing is told at
-    once: the recipe, the suite and its tasks, that the results are complete and have their baseline, that predictions
-    have the suite's gold labels and give the same scores and the same comparison. Then the files are copied to where
-    they belong in the repository.
+    FILE is the recipe's YAML. Runs all checks of a review and prints every problem at once: the recipe, the suite and
+    its tasks, complete results with a baseline, predictions with the suite's gold labels that give the stored scores
+    and comparison. Then copies the files to their places in the repository.
 
     \b
     Example:
       xrealign-bench submit my-recipe.yaml --results xrealign-output/results
     """
     quiet_libraries(offline=False)
-    from xrealign_bench import submit as job
+    from xrealign_bench.submit.checks import check_submission
+    from xrealign_bench.submit.packaging import open_pull_request, write_submission
 
     here = Path("leaderboard", "results")
     board = board or (here if here.is_dir() else None)
-    submission = job.check(file, results, board)
-    written = job.write(submission, file, output)
+    submission = check_submission(file, results, board)
+    written = write_submission(submission, file, output)
     for path in written:
         click.echo(str(path))
     for folder in submission.left_out:
-        say(f"{folder}: is on fresh seeds and not submitted; those who review confirm on seeds of their own")
+        say(f"{folder}: is on fresh seeds and not submitted; reviewers confirm on seeds of their own")
     for task, licence in submission.licences.items():
         say(f"predictions on {task}: its data are under {licence}")
     if board is None:
-        say("baseline and names are not compared with the board's: name its results with --board, as a review will")
+        say("baseline and names were not compared with the board: name its results with --board, as a review does")
     if push is None:
         say(f"all checks passed; copy {output}/ into a clone of the repository and open a pull request")
     else:
-        click.echo(job.push(output, push, f"Submit {submission.recipe.name}: {submission.recipe.title}"))
+        click.echo(open_pull_request(output, push, f"Submit {submission.recipe.name}: {submission.recipe.title}"))

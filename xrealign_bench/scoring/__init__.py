@@ -1,1 +1,1 @@
-"""Scores of a result put together, and compared with its baseline's."""
+"""Aggregate a result's scores and compare them with the baseline's."""

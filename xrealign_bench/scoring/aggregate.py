@@ -1,7 +1,7 @@
 """Means of scores over seeds, languages, tiers, bands and tasks, up to the XR score.
 
-A mean covers everything that belongs to it. If a part is missing, the mean is null and says which part. Values are on
-the metrics' 0..1 scale.
+A mean covers all of its parts. If a part is missing, the mean is null and gives the reason. Values are on the metrics'
+0..1 scale.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ TIERS = ("high", "medium", "low")
 BANDS = ("close", "middle", "distant")
 SEEN = ("seen", "unseen")
 UNTIERED = ("unclassified", "not_realigned")
-"""Targets without a tier, and targets that the recipe's realignment read no pairs of (out of distribution)."""
+"""Target languages without a tier, and those without pairs in the recipe's realignment (out of distribution)."""
 GROUPS = ("all", *TIERS, *BANDS, *SEEN, *UNTIERED, "source")
 """Every group of languages, in the order in which tables show them."""
 SMALLEST_TIER = 5
-"""A tier enters a task's score only with this many languages: fewer say more about themselves than about a tier."""
+"""Minimum number of languages for a tier to count in a task's score. Fewer do not represent a tier."""
 SCORING_VERSION = 2
-"""Changes when the same predictions give another score or another inference. Version 1: every tier entered, a
+"""Incremented when the same predictions give other scores, intervals or verdicts. Version 1: every tier counted, a
 percentile bootstrap gave intervals and verdicts, std had ddof 0."""
 SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
 class SeedScores:
-    """A score with one value per seed, or the reason why there is none.
+    """A score for each seed, or the reason why there is none.
 
     >>> SeedScores((0.25, 0.75)).mean, SeedScores((0.25, 0.75), ddof=0).std
     (0.5, 0.25)
@@ -41,7 +41,7 @@ class SeedScores:
     by_seed: tuple[float, ...]
     reason: str | None = None
     ddof: int = field(default=1, repr=False)
-    """Of the standard deviation; 0 only where a publication's figures are reproduced."""
+    """Delta degrees of freedom of `std`; 0 only for reproducing a publication's figures."""
 
     @property
     def mean(self) -> float | None:
@@ -58,27 +58,27 @@ class SeedScores:
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """One task of a result."""
+    """The aggregates of one task."""
 
     task: str
     metric: str
     languages: dict[str, SeedScores]
-    """The targets that the task has, in the suite's order, then the source language, if it has a score."""
+    """The task's target languages in the suite's order, then the source language if it has a score."""
     groups: dict[str, SeedScores]
-    """Those of `GROUPS` that have languages."""
+    """The groups of `GROUPS` that have languages."""
     sizes: dict[str, int]
-    """Group -> number of languages; without tiers and bands if a target is not described, whose own are not known."""
+    """Group -> number of languages; without tiers and bands if those of a target language are not known."""
     word_groups: dict[str, SeedScores]
-    """Group of words -> mean over all targets."""
+    """Group of words -> mean over all target languages."""
     score: SeedScores
-    """Mean over `score_groups`."""
+    """Mean over the groups in `score_groups`."""
     score_groups: tuple[str, ...]
-    """What `score_groups` returns: the same for all results of a suite."""
+    """Result of `score_groups`, the same for all results of a suite."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole result; `groups` and `xr` are means over the suite's tasks."""
+    """The aggregates of a result; `groups` and `xr` are means over the suite's tasks."""
 
     tasks: dict[str, TaskSummary]
     groups: dict[str, SeedScores]
@@ -86,12 +86,12 @@ class Summary:
 
 
 def summarise(result: Result) -> Summary:
-    """All aggregates of a result.
+    """Compute all aggregates of a result.
 
     The XR score is the mean over the suite's tasks of the mean over tiers, and a tier's score is the mean over its
-    target languages. A tier enters a task with at least `SMALLEST_TIER` languages, and enters the mean over tasks of
-    those tasks alone. Every aggregate is computed for each seed and then averaged, so its std is that of the
-    aggregate over the seeds that were run.
+    target languages. A tier counts in a task with at least `SMALLEST_TIER` languages; its mean over tasks covers only
+    the tasks in which it counts. Every aggregate is computed for each seed and then averaged, so its std is that of the
+    aggregate over seeds.
 
     Raises:
         UserError: a (task, language, seed) has two scores.
@@ -102,43 +102,47 @@ def summarise(result: Result) -> Summary:
     gone = {name: f"task {name} was not evaluated" for name in result.suite.tasks if name not in known}
     names = list(dict.fromkeys(name for task in tasks.values() for name in task.groups))
     groups = {
-        name: average([*(task.groups[name] for task in entering(name, tasks.values())), *map(_null, gone.values())])
-        if entering(name, tasks.values())
+        name: average(
+            [*(task.groups[name] for task in tasks_counting(name, tasks.values())), *map(_null, gone.values())]
+        )
+        if tasks_counting(name, tasks.values())
         else _null(f"fewer than {SMALLEST_TIER} languages in every task")
         for name in names
     }
     return Summary(tasks, groups, average([*(task.score for task in tasks.values()), *map(_null, gone.values())]))
 
 
-def entering(group: str, tasks: Iterable[TaskSummary]) -> list[TaskSummary]:
-    """The tasks whose mean of a group enters the mean over tasks: of a tier, those with enough of its languages."""
-    return [task for task in tasks if group in task.groups and enters(group, task.sizes.get(group, SMALLEST_TIER))]
+def tasks_counting(group: str, tasks: Iterable[TaskSummary]) -> list[TaskSummary]:
+    """Return the tasks in which a group counts; for a tier, those with enough of its languages."""
+    return [
+        task for task in tasks if group in task.groups and counts_in_mean(group, task.sizes.get(group, SMALLEST_TIER))
+    ]
 
 
-def enters(group: str, languages: int) -> bool:
-    """Whether a group with so many languages of a task enters the mean over tasks."""
+def counts_in_mean(group: str, languages: int) -> bool:
+    """Return whether a group with this number of languages in a task counts in the mean over tasks."""
     return languages >= (SMALLEST_TIER if group in TIERS else 1)
 
 
 def score_groups(members: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The groups whose mean is a task's score: its tiers with enough languages, or all targets if no tier has enough.
+    """Return the groups that make up a task's score: tiers with enough languages, or all targets if there are none.
 
     >>> score_groups({"all": list("abcdefg"), "high": list("abcde"), "low": list("fg")})
     ('high',)
     >>> score_groups({"all": list("ab"), "high": list("a"), "low": list("b")})
     ('all',)
     """
-    return tuple(tier for tier in TIERS if enters(tier, len(members.get(tier, ())))) or ("all",)
+    return tuple(tier for tier in TIERS if counts_in_mean(tier, len(members.get(tier, ())))) or ("all",)
 
 
 def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
-    """Group -> the target languages that its mean is over; `source` holds the source language alone.
+    """Return the target languages of each group; `source` has only the source language.
 
-    Retrieval has no `source`: the source language is the other side of every pair. `not_realigned` exists only for a
-    result that says which languages its realignment read.
+    Retrieval has no `source`, because the source language is one side of every pair. `not_realigned` exists only if the
+    result records which languages its realignment read.
 
-    A target that the result does not describe belongs to every tier and band, which makes them null: its own
-    is not known.
+    A target without a record in the result is added to every tier and band, which makes their means null, because its
+    own tier and band are not known.
     """
     described = {language.code: language for language in result.languages}
     targets = [code for code in result.suite.target_languages if code in task.languages]
@@ -166,7 +170,7 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
 
 
 def average(values: Iterable[SeedScores]) -> SeedScores:
-    """Seed by seed; null as soon as one value is, with the reasons of all.
+    """Average scores seed by seed. Null if any of them is null, with the reasons of all.
 
     >>> average([SeedScores((0.5, 0.75)), SeedScores((0.25, 0.25))]).by_seed
     (0.375, 0.5)

@@ -1,9 +1,9 @@
-"""The variance of a mean gain by the choice of test examples, in closed form.
+"""The variance of a mean gain due to the choice of test examples, in closed form.
 
-A score is a ratio: what the examples earned over what was possible. Its derivative by an example's weight (the
-example's influence) gives the variance over draws of examples (the delta method), for accuracies and F1 alike.
-Languages whose examples have the same numbers share them, as in a parallel test set: example 7 is the same sentence in
-each, so its influences on a mean are added up before they are squared.
+A score is a ratio of earned to possible counts, summed over examples. Its derivative by an example's weight (the
+example's influence) gives the variance over draws of examples by the delta method, for accuracy and F1 alike.
+Languages with the same example numbers share their examples, as in a parallel test set: example 7 is the same sentence
+in each language, so its influences on a mean are added up before they are squared.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """What two systems earned on the test set of one language; a score is what was earned over what was possible."""
+    """Earned and possible counts of two systems on one language's test set. A score is the ratio of their sums."""
 
     examples: tuple[int, ...]
-    """Their numbers."""
+    """Numbers of the examples."""
     earned: Floats
-    """(2, seeds, examples): ours, then the baseline's; for example the words that are right."""
+    """(2, seeds, examples): ours, then the baseline's; for accuracy the number of correct words."""
     possible: Floats
-    """(2, seeds, examples): for example the words that count. It may depend on the system: of an F1 it holds the
-    entities that the system finds."""
+    """(2, seeds, examples): for accuracy the number of scored words. It may depend on the system: for F1 it includes the
+    entities that the system predicts."""
 
     @cached_property
     def gains(self) -> Floats:
-        """(seeds,): ours less the baseline's score."""
+        """(seeds,): our score minus the baseline's."""
         ours, theirs = self.earned.sum(axis=2) / self.possible.sum(axis=2)
         gains: Floats = ours - theirs
         return gains
 
     @cached_property
     def influence(self) -> Floats:
-        """(seeds, examples): the derivative of the gain by the weight of each example; sums to 0 over examples."""
+        """(seeds, examples): derivative of the gain by each example's weight. Sums to 0 over examples."""
         total = self.possible.sum(axis=2, keepdims=True)
         score = self.earned.sum(axis=2, keepdims=True) / total
         ours, theirs = (self.earned - score * self.possible) / total
@@ -53,18 +53,18 @@ class PairedCounts:
 
 
 class ExampleVariance(NamedTuple):
-    """What the choice of test examples adds to the variance of a mean of gains."""
+    """The part of a mean gain's variance that is due to the choice of test examples."""
 
     own: Variance
-    """Of the mean over seeds, by the examples themselves; 0 degrees of freedom if a test set has fewer than two."""
+    """Variance of the mean over seeds due to the examples; 0 degrees of freedom if a test set has fewer than two."""
     interaction: float
-    """Of one seed's gain, by how examples differ between seeds. The seeds' variance holds it already."""
+    """Seed-by-example interaction: part of the variance of one seed's gain, and so of the variance between seeds."""
 
 
 def variance_of_examples(parts: Iterable[tuple[float, tuple[int, ...], Floats]]) -> ExampleVariance:
-    """Estimate the variance of a weighted mean of gains over seeds and languages by the choice of test examples.
+    """Estimate the variance, due to the choice of examples, of a weighted mean gain over seeds and languages.
 
-    With one seed nothing tells the interaction apart: it is part of the examples' own variance, and 0.
+    With one seed the interaction can't be separated: it is returned as 0 and is part of the examples' own variance.
 
     Args:
         parts: for each language its weight in the mean, its examples' numbers, and its influence (seeds, examples).

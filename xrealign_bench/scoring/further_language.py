@@ -1,9 +1,9 @@
-"""The gain to expect in one further language like those that were tested.
+"""Predict the gain in one further language like the tested ones.
 
-The main interval is about the suite's languages as they are. A reader who asks about another language needs the
-variance between languages too. Languages of a family are alike, so families are clusters: a random effect for the
-family and one for the language, estimated by analysis of variance for groups of unequal size (Searle, Casella and
-McCulloch, Variance Components, 1992, section 3.6).
+The main interval is about the suite's languages only. A prediction for another language includes the variance between
+languages. Languages of a family are similar, so families are clusters: a random effect for the family and one for the
+language, estimated by analysis of variance for groups of unequal size (Searle, Casella and McCulloch, Variance
+Components, 1992, section 3.6).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estim
     """Predict the true gain in a further language of a further family.
 
     Args:
-        gains: of each language, over the seeds.
-        families: of each language.
-        mean: the estimate of the mean over these languages.
+        gains: mean gain over seeds of each language.
+        families: family of each language.
+        mean: estimate of the mean over these languages.
 
     Returns:
-        None if there are fewer than `FEWEST_FAMILIES` families.
+        The prediction, or None if there are fewer than `FEWEST_FAMILIES` families.
     """
     sizes = Counter(families)
     languages, groups = len(gains), len(sizes)
@@ -45,10 +45,10 @@ def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estim
     if languages > groups:
         parts.append(Variance(value=mean_square * (1 - 1 / size), df=languages - groups))
     total = add(parts)
-    of_family = max(0.0, (between - mean_square) / size)
-    # Of the mean over a draw of families and languages; the seeds' and examples' part is the estimate's own.
-    of_mean = of_family * sum(n**2 for n in sizes.values()) / languages**2 + mean_square / languages
-    # Measured gains vary more than true ones, so this is a little too wide where seeds or examples are few.
-    variance = total.value + of_mean + mean.variance
+    family_variance = max(0.0, (between - mean_square) / size)
+    # Variance of the mean due to the draw of families and languages; `mean.variance` has the rest.
+    draw_variance = family_variance * sum(n**2 for n in sizes.values()) / languages**2 + mean_square / languages
+    # Measured gains vary more than true ones, so this is slightly too wide if seeds or examples are few.
+    variance = total.value + draw_variance + mean.variance
     low, high = Estimate(mean.mean, variance, total.df).interval()
     return FurtherLanguage(mean=mean.mean, low=low, high=high, families=groups)

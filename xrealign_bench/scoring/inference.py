@@ -4,9 +4,9 @@ The model, for one seed s of k and a weighted mean over languages (docs/statisti
 
     gain_s = true gain + effect of the test examples + effect of the seed_s
 
-- The seeds' variance is estimated from the k gains and shrunk towards a prior (empirical Bayes; Smyth, Statistical
+- The variance between seeds is estimated from the k gains and shrunk towards a prior (empirical Bayes; Smyth, Statistical
   Applications in Genetics and Molecular Biology 3, 2004): (d0 v0 + (k - 1) s^2) / (d0 + k - 1), with d0 + k - 1 degrees
-  of freedom. It holds the seed-by-example interaction.
+  of freedom. It includes the seed-by-example interaction.
 - The examples' variance is `scoring.example_variance.variance_of_examples`, without that interaction.
 - Quantiles are those of the t distribution with Satterthwaite's degrees of freedom for the sum of the two.
 """
@@ -29,15 +29,15 @@ class Estimate:
     df: float
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The central interval that covers 1 - `level`."""
-        from scipy.special import stdtrit  # 50 times as fast as scipy.stats.t, which counts on a large board
+        """Return the central interval that covers 1 - `level`."""
+        from scipy.special import stdtrit  # 50 times as fast as scipy.stats.t, which matters on a large board
 
         half = float(stdtrit(self.df, 1 - level / 2)) * sqrt(self.variance)
         return self.mean - half, self.mean + half
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of the hypothesis that the true gain is 0."""
+        """Two-sided p-value of the hypothesis that the true gain is 0."""
         from scipy.special import stdtr
 
         if self.variance == 0:
@@ -50,14 +50,14 @@ def estimate(by_seed: Sequence[float], prior: Variance | None, examples: Varianc
 
     Args:
         by_seed: at least one gain.
-        prior: what is expected of the variance of one seed's gain; 0 degrees of freedom: nothing is, so that the t is
-            a plain one with `seeds - 1` degrees of freedom, examples or not: with so few, Satterthwaite's are too many.
-            None: the gain depends on no seed.
-        examples: variance of the mean by the choice of test examples; 0 degrees of freedom: it can't be estimated.
-            None: there is none to add, as for reported scores, whose intervals are about these test sets.
+        prior: expected variance of one seed's gain. 0 degrees of freedom: no prior, so this is a plain t with
+            `seeds - 1` degrees of freedom, with or without examples (Satterthwaite's would be too many with so few
+            seeds). None: the gain does not depend on the seed.
+        examples: variance of the mean due to the choice of test examples. 0 degrees of freedom: it can't be estimated.
+            None: not included, as for reported scores, whose intervals are about their test sets only.
 
     Returns:
-        None if nothing tells the variance: one seed without a prior, or one test example.
+        The estimate, or None if the variance is unknown: one seed without a prior, or one test example.
 
     >>> round(estimate([0.02, 0.04], Variance(value=0.0001, df=4), None).variance * 1e4, 3)
     0.6
@@ -80,7 +80,7 @@ def estimate(by_seed: Sequence[float], prior: Variance | None, examples: Varianc
 
 
 def add(variances: Sequence[Variance]) -> Variance:
-    """Add up independent estimates of variances; Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
+    """Add independent estimates of variances, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946).
 
     A part with 0 degrees of freedom is unknown, and so is the sum.
 
@@ -96,9 +96,9 @@ def add(variances: Sequence[Variance]) -> Variance:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values by Holm's step-down method (Scandinavian Journal of Statistics 6, 1979); the order stays.
+    """Correct p-values by Holm's step-down method (Scandinavian Journal of Statistics 6, 1979), keeping their order.
 
-    Not taken from statsmodels, whose import takes a second and whose every call collects the process's garbage.
+    statsmodels is not used: its import takes a second, and every call runs the garbage collector.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]

@@ -1,4 +1,4 @@
-"""AlignFreeze's rule for languages that change by more than one standard deviation, and an interval of its counts."""
+"""AlignFreeze's rule for languages that change by more than one standard deviation, with an interval for its counts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ONE_STD: Mapping[int, Literal["helped", "harmed", "same"]] = {1: "helped", -1: "
 
 
 def improved_by_one_std(means: ArrayLike, baseline_means: ArrayLike, baseline_stds: ArrayLike) -> Floats:
-    """AlignFreeze's rule: do rounded means differ by more than the baseline's rounded std?
+    """Apply AlignFreeze's rule: rounded means differ by more than the baseline's rounded std.
 
-    A language is helped if round(100 mean, 1) > round(100 baseline mean, 1) + round(100 baseline std, 1), and
-    harmed in the mirror image. The rule is fragile: a seed more or less moves its counts by several
+    A language is helped if round(100 mean, 1) > round(100 baseline mean, 1) + round(100 baseline std, 1), and harmed if
+    the same holds in the other direction. The rule is fragile: one seed more or less changes its counts by several
     languages.
 
     Args:
-        means, baseline_means: on the 0..1 scale, one a language (or of any other shape).
+        means, baseline_means: on the 0..1 scale, one per language (or of any other shape).
         baseline_stds: over seeds, ddof 0, on the same scale.
 
     Returns:
-        1 where it is helped, -1 where it is harmed, else 0; NaN where a figure is.
+        1 if helped, -1 if harmed, else 0; NaN if an input is NaN.
 
     >>> improved_by_one_std([0.812, 0.811, 0.806], [0.809] * 3, [0.002] * 3).tolist()
     [1.0, 0.0, -1.0]
@@ -44,17 +44,17 @@ def improved_by_one_std(means: ArrayLike, baseline_means: ArrayLike, baseline_st
 
 
 def has_std(task: Task, result: Result) -> bool:
-    """Return whether the baseline has a standard deviation for the rule to go by."""
+    """Return whether the baseline has a standard deviation, which the rule needs."""
     return task.finetunes and len(result.seeds) > 1
 
 
 def signs_of(languages: Iterable[Resampled]) -> Floats:
-    """Apply the rule to every resample, the measurement first: (languages, 1 + resamples)."""
+    """Apply the rule to the measurement and every resample. Returns signs, (languages, 1 + resamples)."""
     return np.array([improved_by_one_std(each.ours, each.theirs, each.their_std) for each in languages])
 
 
 def count_one_std(tasks: Sequence[tuple[Sequence[LanguageChange], Floats]]) -> OneStd | None:
-    """Count the languages of all tasks that the rule calls helped and harmed, from their changes and signs."""
+    """Count the languages of all tasks that are helped and harmed, from their changes and resampled signs."""
     if not tasks:
         return None
     verdicts = [change.one_std for changes, _ in tasks for change in changes]

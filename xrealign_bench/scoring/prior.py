@@ -1,8 +1,8 @@
-"""What is expected of the variance between seeds, before a comparison's own seeds are seen.
+"""The prior of the variance between seeds, before a comparison's own seeds are seen.
 
-Two components, so that the prior means the same for any set of languages: what all languages of a seed have in common,
-and what is a language's own. The mean over L languages has variance common + own / L. `prior.json` holds the fitted
-values with their sources; `scripts/fit_prior.py` writes it. docs/statistics.md describes the fit.
+It has two components, so that it applies to any set of languages: the variance that all languages of a seed share, and
+each language's own. The mean over L languages has variance common + own / L. `prior.json` holds the fitted values with
+their sources and is written by `scripts/fit_prior.py`. docs/statistics.md describes the fit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xrealign_bench.scoring.inference import add
 from xrealign_bench.specs.base import Spec
 
 FEWEST_LANGUAGES = 10
-"""Of fewer languages the median says too little."""
+"""Minimum number of languages for a meaningful median."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -31,42 +31,42 @@ class SeedPrior(Spec):
     """The prior of one metric or task: variances of the gain with one seed (0..1 scale, squared)."""
 
     common: Annotated[float, Field(ge=0)]
-    """Of what all languages of a seed have in common."""
+    """Variance shared by all languages of a seed."""
     own: Positive
-    """Of what is a language's own, the mean over languages."""
+    """A language's own variance, averaged over languages."""
     df: Positive
     """Degrees of freedom of a mean over many languages."""
     language: Positive
-    """Scale for one language alone. Smaller than common + own: most languages vary less than the mean, a few far
-    more."""
+    """Scale for a single language. Smaller than common + own, because most languages vary less than the average and a
+    few far more."""
     language_df: Positive
     studies: int
-    """Pairs of checkpoint and task; for a task with a prior of its own, comparisons."""
+    """Number of pairs of checkpoint and task; for a task-specific prior, number of comparisons."""
     comparisons: int
-    """Of recipes with a baseline; those of a study share it, and weigh as one together."""
+    """Number of recipes compared with a baseline. Recipes of a study share it and together have the weight of one."""
 
     def expect(self, weights: Sequence[float]) -> Variance:
         """Return the prior of the variance of a weighted mean over languages.
 
         Args:
-            weights: one a language; they sum to 1.
+            weights: one per language; they sum to 1.
         """
-        languages = 1 / fsum(weight**2 for weight in weights)  # as many equal weights have this variance
+        languages = 1 / fsum(weight**2 for weight in weights)  # effective number of languages
         if languages < 1.5:
             return Variance(value=self.language, df=self.language_df)
         df = 1 / (1 / self.df + (1 / self.language_df - 1 / self.df) / languages)
         return Variance(value=self.common + self.own / languages, df=df)
 
     def raise_for(self, ratios: Sequence[float], df: int) -> float:
-        """Return a factor for the priors of the single languages of one comparison, at least 1.
+        """Return a factor, at least 1, for the priors of the single languages of one comparison.
 
-        If the median language varies more between seeds than its prior lets the median do, all are raised by that
-        ratio: verdicts then keep their error rate where a study varies more than those that the prior was fitted to.
+        If the median language varies more between seeds than its prior predicts for the median, all priors are raised
+        by that ratio. So verdicts keep their error rate in studies that vary more than those of the fit.
 
         Args:
-            ratios: for each language, the variance of its gain over the seeds over its prior; fewer than
-                `FEWEST_LANGUAGES` raise nothing.
-            df: seeds - 1; 0 raises nothing.
+            ratios: for each language, variance of its gain over seeds divided by its prior. Returns 1 for fewer than
+                `FEWEST_LANGUAGES`.
+            df: seeds - 1. Returns 1 for 0.
         """
         from scipy.stats import f
 
@@ -85,7 +85,7 @@ class Prior(Spec):
     metrics: dict[str, SeedPrior]
     """Metric -> prior, from models and data of usual size."""
     tasks: dict[str, SeedPrior] = {}
-    """Task -> prior of its own, from many seeds of the task; it goes before that of the metric."""
+    """Task -> task-specific prior, from many seeds of the task. It takes precedence over the metric's."""
 
     def of(self, task: str, metric: str) -> SeedPrior | None:
         """Return the prior for a task; None if neither it nor its metric was fitted."""
@@ -99,5 +99,5 @@ def load_prior() -> Prior:
 
 
 def over_tasks(priors: Mapping[str, Variance], share: float) -> Variance:
-    """Combine the priors of tasks into that of `share` times the sum of their gains; tasks count as independent."""
+    """Return the variance of `share` times the sum of the tasks' gains, taking tasks as independent."""
     return add([Variance(value=share**2 * each.value, df=each.df) for each in priors.values()])

@@ -1,8 +1,8 @@
 """Simultaneous sets of ranks (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
 
-Every two rows of a table are compared by the paired test of `scoring.inference`, and all tests are corrected together
-by Holm's method. A row's set of ranks leaves out what the corrected tests exclude: with 95 % probability all sets hold
-the true ranks at once.
+All pairs of rows of a table are compared by the paired test of `scoring.inference`, and all tests are corrected together
+by Holm's method. A row's set of ranks excludes what the corrected tests rule out. With 95 % probability all sets contain
+the true ranks simultaneously.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from xrealign_bench.scoring.inference import Estimate, add, estimate, holm
 
 
 def tell_apart(gains: Sequence[Gain]) -> list[tuple[int, int]]:
-    """Return the pairs of rows that the corrected tests tell apart: the better one's place, then the worse one's.
+    """Return the pairs of rows that differ significantly after correction, as (better, worse) indices.
 
     Args:
-        gains: over the same baseline, with the same seeds; the baseline's own is `baseline_gain`.
+        gains: gains over the same baseline with the same seeds; for the baseline itself, `baseline_gain`.
     """
     pairs = list(combinations(range(len(gains)), 2))
     tested = [difference(gains[one], gains[other]) for one, other in pairs]
@@ -32,7 +32,7 @@ def tell_apart(gains: Sequence[Gain]) -> list[tuple[int, int]]:
 
 
 def rank_sets(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the lowest and the highest rank that the pairs of `tell_apart` leave each row; rank 1 is the best.
+    """Return each row's lowest and highest rank that the pairs of `tell_apart` allow; rank 1 is the best.
 
     >>> rank_sets(3, [(0, 2)])
     [(1, 2), (1, 3), (2, 3)]
@@ -42,10 +42,10 @@ def rank_sets(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[in
 
 
 def difference(one: Gain, other: Gain) -> Estimate | None:
-    """Estimate how much higher the first gain is, from the differences with each seed.
+    """Estimate how much higher the first gain is, from the differences per seed.
 
-    The examples' variances are added up. They share the baseline's part, so this is at least what a paired draw of
-    examples gives, unless two recipes err in opposite directions on the same examples.
+    The variances due to examples are added up. Both include the baseline's part, so this is an upper bound of the paired
+    variance, unless two recipes err in opposite directions on the same examples.
     """
     by_seed = [mine - theirs for mine, theirs in zip(one.by_seed, other.by_seed, strict=True)]
     examples = [gain.examples for gain in (one, other) if gain.examples is not None]
@@ -53,5 +53,5 @@ def difference(one: Gain, other: Gain) -> Estimate | None:
 
 
 def baseline_gain(seeds: int) -> Gain:
-    """The baseline's gain over itself: 0 with every seed."""
+    """Return the baseline's gain over itself, which is 0 for every seed."""
     return Gain(mean=0.0, low=0.0, high=0.0, languages=0, by_seed=[0.0] * seeds)

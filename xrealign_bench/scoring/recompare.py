@@ -1,4 +1,4 @@
-"""Bring stored results up to the current scoring without training: tiers, and comparisons from stored predictions."""
+"""Update stored results to the current scoring without training: languages' tiers and comparisons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xrealign_bench.scoring.recompute import seal_unsealed
 
 @dataclass(frozen=True)
 class Recompared:
-    """Verdicts of one comparison before and after."""
+    """Numbers of verdicts of one comparison, before and after."""
 
     folder: Path
     suite: str
@@ -38,25 +38,27 @@ class Recompared:
 
 
 def recompare(root: Path) -> list[Recompared]:
-    """Describe the languages of every result below a folder again, then compare again what has a comparison.
+    """Update the language records of every result below a folder, then recompute the comparisons that exist.
 
-    A result of an earlier version, which has no manifest, is rescored and gets one. Baseline, resamples and seed stay.
+    A result of an earlier version without a manifest is rescored and gets one. Baseline, resamples and seed are kept.
 
     Raises:
-        UserError: a result is damaged, can't be read or is not what its predictions give, or can't be compared.
+        UserError: a result is damaged, can't be read or compared, or does not follow from its predictions.
     """
     folders = find_results(root)
     if not folders:
         raise UserError(f"{root}: no result.json in it or below; evaluate a recipe first")
     for folder in tqdm(folders, "reading results", unit="result", leave=False, disable=None):
-        _describe_again(folder)
+        _update_languages(folder)
     compared = [folder for folder in folders if (folder / COMPARISON).is_file()]
-    return [_compare_again(folder) for folder in tqdm(compared, "comparing", unit="result", leave=False, disable=None)]
+    return [
+        _update_comparison(folder) for folder in tqdm(compared, "comparing", unit="result", leave=False, disable=None)
+    ]
 
 
-def _describe_again(folder: Path) -> None:
+def _update_languages(folder: Path) -> None:
     seal_unsealed(folder)
-    # What is written below seals the folder anew: damage must not be sealed with it.
+    # Writing below updates the manifest, which would hide damage.
     check_folder(folder)
     result, history = read_result(folder), read_history(folder)
     read_comparison(folder)
@@ -66,7 +68,7 @@ def _describe_again(folder: Path) -> None:
         write_history(folder, history)
 
 
-def _compare_again(folder: Path) -> Recompared:
+def _update_comparison(folder: Path) -> Recompared:
     old = read_comparison(folder)
     assert old is not None
     before = _verdicts(folder)
@@ -76,7 +78,7 @@ def _compare_again(folder: Path) -> Recompared:
 
 
 def _verdicts(folder: Path) -> tuple[int, int]:
-    """The counts as the file has them, of whatever schema version."""
+    """Count verdicts in the file, whatever its schema version."""
     content = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
     verdicts = [change["verdict"] for task in content["tasks"] for change in task["languages"]]
     return verdicts.count("helped"), verdicts.count("harmed")

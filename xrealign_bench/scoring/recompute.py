@@ -1,4 +1,4 @@
-"""Compute a stored result's scores and comparison again from its predictions, and seal results of earlier versions."""
+"""Recompute a stored result's scores and comparison from its predictions, and seal results of earlier versions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from xrealign_bench.specs import digest
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What was computed again and is equal."""
+    """What was recomputed and found equal."""
 
     scores: int
-    """0 for a reported result, which has no predictions."""
+    """Number of scores; 0 for a reported result, which has no predictions."""
     comparison: bool
 
 
 def recompute(folder: Path) -> Recomputed:
-    """Check a result: its files against the manifest, its scores and its comparison against the predictions.
+    """Check a result's files against the manifest, and its scores and comparison against the predictions.
 
     Raises:
-        UserError: something differs, is missing, or is of an earlier version.
+        UserError: something differs, is missing, or has an earlier version.
     """
     result = read_result(folder)
     if digest(result.recipe) != result.recipe_digest:
@@ -47,8 +47,8 @@ def _recompute_comparison(folder: Path) -> bool:
     path = folder / COMPARISON
     if stored.scoring != SCORING_VERSION:
         raise UserError(
-            f"{path}: is of scoring {stored.scoring}; 'xrealign-bench leaderboard recompare' makes it again with that "
-            f"of {SCORING_VERSION}"
+            f"{path}: has scoring version {stored.scoring}, not {SCORING_VERSION}; update it with 'xrealign-bench "
+            "leaderboard recompare'"
         )
     again = compare(folder, folder / stored.baseline, stored.resamples, stored.seed)
     if not nearly_equal(stored, again):
@@ -60,10 +60,10 @@ def _recompute_comparison(folder: Path) -> bool:
 
 
 def seal_unsealed(folder: Path) -> None:
-    """Give the result of an earlier version a manifest, if its scores are those of its predictions.
+    """Write the missing manifest of an earlier version's result, if its scores follow from its predictions.
 
     Raises:
-        UserError: they are not, or a file can't be read; the folder has no manifest then.
+        UserError: they do not, or a file can't be read. No manifest is written.
     """
     if (folder / MANIFEST).exists():
         return

@@ -1,4 +1,4 @@
-"""The regression line of languages' gains on their distances, with its interval."""
+"""Regression of languages' gains on their distances, with an interval."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from xrealign_bench.results.comparison import LEVEL
 
 @dataclass(frozen=True)
 class RegressionLine:
-    """Ordinary least squares. Gains are on the 0..1 scale; intervals hold 95 %.
+    """An ordinary least-squares line. Gains are on the 0..1 scale; intervals cover 95 %.
 
-    Languages count as independent of one another, which those of one family are not: intervals are somewhat too narrow.
+    Languages are taken as independent, although those of one family are not, so intervals are somewhat too narrow.
     """
 
     slope: float
-    """Gain a unit of distance."""
+    """Gain per unit of distance."""
     low: float
     high: float
     intercept: float
     points: int
     _centre: float
     _spread: float
-    """Sum of the squared distances from the centre."""
+    """Sum of squared deviations from the centre."""
 
     def at(self, distances: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The line and the half width of the interval of the mean gain, both of the shape of `distances`."""
-        # high - slope is the quantile of t times the slope's standard error, which the error of the mean shares.
+        """Return the line and the half width of the mean gain's interval, both with the shape of `distances`."""
+        # high - slope is the t quantile times the slope's standard error.
         half = (self.high - self.slope) * np.sqrt((distances - self._centre) ** 2 + self._spread / self.points)
         return self.intercept + self.slope * distances, half
 
 
 def regress(distances: Sequence[float], gains: Sequence[float]) -> RegressionLine | None:
-    """The line through the languages, or None where there are fewer than four or their distances are all the same.
+    """Fit a line. Returns None for fewer than four languages, or if all distances are equal.
 
     >>> line = regress([0.1, 0.2, 0.3, 0.4], [0.02, 0.01, 0.01, 0.0])
     >>> round(line.slope, 3), round(line.low, 3), round(line.high, 3)

@@ -21,7 +21,7 @@ from xrealign_bench.leaderboard.cells import (
 from xrealign_bench.leaderboard.formatting import NONE, counted, gain_with_interval, rank_set, signed
 from xrealign_bench.leaderboard.table import HTML, PAGES, Cell, Column, Link, export_only
 from xrealign_bench.results.history import HistoryEvent
-from xrealign_bench.scoring.aggregate import GROUPS, TIERS, enters
+from xrealign_bench.scoring.aggregate import GROUPS, TIERS, counts_in_mean
 
 SHOWN_GROUPS = (*TIERS, "source")
 """Groups of languages with a column in tables; files have all of them."""
@@ -114,7 +114,7 @@ def _coverage(group: str) -> Callable[[Sequence[BoardRow]], str]:
         for task in (task for row in rows for task in row.summary.tasks.values()):
             # A row of a few languages doesn't know the size of a tier, so the largest is taken.
             sizes[task.task] = max(sizes.get(task.task, 0), task.sizes.get(group, 0))
-        entered = [size for size in sizes.values() if enters(group, size)]
+        entered = [size for size in sizes.values() if counts_in_mean(group, size)]
         if not entered:
             return "in no task"
         return f"{rank_set((min(entered), max(entered)))} × {counted(len(entered), 'task')}"
