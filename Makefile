@@ -25,6 +25,7 @@ check: $(INSTALLED)
 	rm -rf build/leaderboard && mkdir -p build && cp -r leaderboard build/leaderboard
 	$(BIN)/xrealign-bench leaderboard build build/leaderboard/results > /dev/null
 	diff -r leaderboard build/leaderboard
+	$(BIN)/python scripts/check_links.py leaderboard
 
 # Every published figure, computed again from the stored predictions.
 rescore: $(INSTALLED)
@@ -33,6 +34,7 @@ rescore: $(INSTALLED)
 # The boards as HTML pages, in site/; open site/index.html.
 site: $(INSTALLED)
 	$(BIN)/xrealign-bench leaderboard site leaderboard/results --output site
+	$(BIN)/python scripts/check_links.py site
 
 # The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html.
 docs: $(INSTALLED)

@@ -375,7 +375,7 @@ def test_parts_of_two_commands_do_not_spoil_each_other(finished: Finished, tmp_p
     assert world.evaluate("--seed", 7, "--recipe", "finetune-only").status == 0
     assert essence(world.result("alignfreeze-front--seed3")) == first
     board = (world.output / "small-1.0" / "README.md").read_text()
-    assert "is not here; evaluate it again" not in board
+    assert "is missing; evaluate it again" not in board
     assert "[alignfreeze-front--seed3](" in board and "[finetune-only--seed7](" in board
 
 

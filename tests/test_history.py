@@ -85,7 +85,7 @@ def test_what_was_compared_with_a_withdrawn_baseline_has_no_rank(results: Path) 
     command("leaderboard", "withdraw", results / "finetune-only", "--reason", "an old driver")
     found = rows(results)
     assert [row["rank_low"] for row in found.values()] == [None, None]
-    assert "the finetune-only result that it was compared with is not here" in " ".join(found[RECIPE]["unranked"])
+    assert "was compared with a finetune-only result that is missing" in " ".join(found[RECIPE]["unranked"])
 
 
 def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results: Path) -> None:

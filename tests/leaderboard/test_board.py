@@ -126,9 +126,9 @@ def test_one_missing_cell_is_enough_to_lose_the_rank() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"result_digest": "0" * 64}, "its comparison is of an earlier result"),
-        ({"baseline_digest": "0" * 64}, "the finetune-only result that it was compared with is not here"),
-        ({"scoring": 1}, "its comparison is of scoring 1; run xrealign-bench leaderboard recompare"),
+        ({"result_digest": "0" * 64}, "was compared before its result changed"),
+        ({"baseline_digest": "0" * 64}, "was compared with a finetune-only result that is missing"),
+        ({"scoring": 1}, "has a comparison of scoring 1; run xrealign-bench leaderboard recompare"),
     ],
 )
 def test_a_stale_comparison_is_not_shown(fields: dict[str, Any], told: str) -> None:
@@ -146,7 +146,7 @@ def test_a_comparison_outlives_another_command_that_gives_the_same_baseline() ->
 
 def test_a_row_without_comparison_says_so() -> None:
     row = rows_of(BASELINE, replace(entry("full", 0.1, 0.09, 0.11), comparison=None))["full"]
-    assert row.unranked == ("not compared with finetune-only",)
+    assert row.unranked == ("is not compared with finetune-only",)
 
 
 def test_counts_worst_language_and_cost() -> None:
@@ -171,7 +171,7 @@ def test_ranks_are_within_a_checkpoint() -> None:
 
 def test_two_suites_under_one_id_are_refused_and_both_named() -> None:
     changed = make_result(flat(SCORES), suite=make_suite(description="changed"))
-    with pytest.raises(UserError, match=r"toy-1\.0 means 2 different suites") as caught:
+    with pytest.raises(UserError, match=r"toy-1\.0: results come from 2 different suites") as caught:
         make_boards([BASELINE, StoredResult(Path("results/changed"), changed, None)], Path("out"))
     assert "results/changed" in str(caught.value) and "results/finetune-only" in str(caught.value)
 
@@ -186,7 +186,7 @@ def test_rank_of_nothing_is_nothing() -> None:
     assert rank_rows([]) == []
 
 
-ONE_SEED = ("one seed decides nothing",)
+ONE_SEED = ("has only one seed",)
 
 
 def test_one_seed_gives_no_rank_and_nothing_is_tested() -> None:
@@ -233,7 +233,7 @@ def test_fresh_seeds_confirm_a_gain_whose_interval_lies_above_zero(low: float, h
     }  # fmt: skip
     assert [name for name, row in rows.items() if row.has_fresh_seeds] == list(rows)[2:]
     assert rows["full--seed11-12-13"].unranked == (
-        "on fresh seeds: it confirms or refutes a row, and has no rank itself",
+        "has other seeds than the suite's; it confirms or refutes another row",
     )
     assert rows["full--seed11-12-13"].confirmation is None
 

@@ -81,7 +81,7 @@ def test_an_old_comparison_is_made_again_and_verdicts_are_counted(results: Path)
     # German and French have the same predictions on both sides; in Thai and Swahili every second word changes.
     assert counts(ran) == [["toy-1.0", "1", "3 / 1", "1 / 1"]]
     assert ran.out.splitlines()[0].split("  ")[0] == "suite" and "helped / harmed before" in ran.out
-    assert f"1 comparison made again; next: xrealign-bench leaderboard build {results}" in ran.err
+    assert f"1 comparison updated; next: xrealign-bench leaderboard build {results}" in ran.err
     again = read_comparison(results / FULL)
     assert again is not None and again == compare(results / FULL, results / BASELINE, resamples=300, seed=5)
     assert (again.schema_version, again.scoring, again.resamples, again.seed) == (3, 2, 300, 5)
@@ -123,7 +123,7 @@ def test_a_board_ranks_the_row_afterwards(results: Path, tmp_path: Path) -> None
     before = row()
     assert (before["rank_low"], before["helped"]) == (None, None) and "gain_xr" not in before
     assert before["unranked"] == [
-        "its comparison is of scoring 1; run xrealign-bench leaderboard recompare for that of scoring 2"
+        "has a comparison of scoring 1; run xrealign-bench leaderboard recompare to update it to scoring 2"
     ]
     recompare(results)
     after = row()
@@ -158,7 +158,7 @@ def test_results_without_comparisons_are_no_error(results: Path) -> None:
     (results / FULL / "comparison.json").unlink()
     seal(results / FULL)
     ran = recompare(results)
-    assert ran.status == 0 and counts(ran) == [] and "0 comparisons made again" in ran.err
+    assert ran.status == 0 and counts(ran) == [] and "0 comparisons updated" in ran.err
     assert read_comparison(results / FULL) is None
 
 

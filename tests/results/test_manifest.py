@@ -285,5 +285,5 @@ def test_a_board_of_nothing_but_damage_is_refused_and_names_it(results: Path, tm
         cut(path)
     ran = command("leaderboard", "build", results, "--output", tmp_path / "out")
     assert ran.status == 2 and ran.err.count("result.json: has ") == 3
-    assert "no result in it or below that can be shown" in ran.err
+    assert "contains no results to show" in ran.err
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""`leaderboard`: boards and the site, made from results."""
+"""`leaderboard`: build boards and the site from results, and maintain published results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xrealign_bench.errors import UserError
 
 @click.group(cls=OrderedGroup)
 def leaderboard() -> None:
-    """Make the leaderboard from results."""
+    """Build the leaderboard from results."""
 
 
 results_argument = click.argument(
@@ -26,8 +26,8 @@ results_argument = click.argument(
 
 
 @contextmanager
-def left_out() -> Iterator[Callable[[UserError], None]]:
-    """Collect errors about single results; print them at the end, and exit with status 1 if there are any."""
+def collect_damaged() -> Iterator[Callable[[UserError], None]]:
+    """Collect errors about single results, print them at the end, and exit with status 1 if there are any."""
     from xrealign_bench.leaderboard.formatting import counted
 
     damaged: list[UserError] = []
@@ -48,9 +48,10 @@ def left_out() -> Iterator[Callable[[UserError], None]]:
     "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.  [default: beside RESULTS]"
 )
 def leaderboard_build(results: Path, output: Path | None) -> None:
-    """Write Markdown and CSV tables of all results below RESULTS, one folder a suite version.
+    """Write a board for each suite version of the results below RESULTS.
 
-    A result whose files are not those of its manifest is named and left out; the exit status is 1 then.
+    A board is a folder with README.md, leaderboard.csv, languages.csv and leaderboard.json. Results whose files differ
+    from their manifest are named and left out, and the exit status is 1.
 
     \b
     Example:
@@ -58,7 +59,7 @@ def leaderboard_build(results: Path, output: Path | None) -> None:
     """
     from xrealign_bench.leaderboard.build import build
 
-    with left_out() as on_damaged:
+    with collect_damaged() as on_damaged:
         for path in build(results, output or results.parent, on_damaged):
             click.echo(path)
 
@@ -70,14 +71,14 @@ def leaderboard_build(results: Path, output: Path | None) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("site"),
     show_default=True,
-    help="Folder to write to; a site that is there is replaced.",
+    help="Folder to write to; an earlier site is replaced.",
 )
 def leaderboard_site(results: Path, output: Path) -> None:
-    """Write the boards of all results below RESULTS as a site.
+    """Write a site of all results below RESULTS.
 
-    A folder of HTML pages that need no server and no network: boards to sort and filter, heat maps, charts and maps of
-    gains, a page a result and a page a language. A result whose files are not those of its manifest is named and left
-    out; the exit status is 1 then.
+    The site is a folder of HTML pages that need no server and no network: sortable boards, heat maps, charts and maps
+    of gains, and a page for each result, checkpoint and language. Results whose files differ from their manifest are
+    named and left out, and the exit status is 1.
 
     \b
     Example:
@@ -86,7 +87,7 @@ def leaderboard_site(results: Path, output: Path) -> None:
     from xrealign_bench.leaderboard.formatting import counted
     from xrealign_bench.leaderboard.site.build import build_site
 
-    with left_out() as on_damaged:
+    with collect_damaged() as on_damaged:
         pages = build_site(results, output, on_damaged)
         click.echo(pages[0])
         say(f"{counted(len(pages), 'page')} written; open the first")
@@ -97,14 +98,20 @@ def leaderboard_site(results: Path, output: Path) -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write the site to, and to keep.  [default: a temporary one]",
+    help="Folder to write the site to.  [default: a temporary folder]",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-@click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to serve on; 0 for any free port.",
+)
+@click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open a browser.")
 def leaderboard_serve(results: Path, output: Path | None, port: int, open_browser: bool) -> None:
     """Build the site of all results below RESULTS and open it.
 
-    It is served on this machine alone until you press Ctrl-C.
+    The site is served to this machine only, until you press Ctrl-C.
 
     \b
     Example:
@@ -130,10 +137,10 @@ def leaderboard_serve(results: Path, output: Path | None, port: int, open_browse
 @leaderboard.command("recompare")
 @results_argument
 def leaderboard_recompare(results: Path) -> None:
-    """Compare all results below RESULTS with their baselines again, from stored predictions.
+    """Update results of an earlier scoring version, from stored predictions.
 
-    For results of an earlier version of the scoring: languages get their tiers anew, and comparisons their intervals
-    and verdicts. Nothing is trained. Build the boards afterwards.
+    All results below RESULTS are compared with their baselines again: tiers, intervals and verdicts are updated.
+    Nothing is trained. Build the boards afterwards.
 
     \b
     Example:
@@ -152,16 +159,16 @@ def leaderboard_recompare(results: Path) -> None:
         counts = [sum(pair) for pair in zip(*((*each.before, *each.after) for each in of_suite), strict=True)]
         rows.append([suite, len(of_suite), *(f"{helped} / {harmed}" for helped, harmed in (counts[:2], counts[2:]))])
     click.echo(tabulate(rows, ["suite", "comparisons", "helped / harmed before", "after"]))
-    say(f"{counted(len(done), 'comparison')} made again; next: xrealign-bench leaderboard build {results}")
+    say(f"{counted(len(done), 'comparison')} updated; next: xrealign-bench leaderboard build {results}")
 
 
 @leaderboard.command("withdraw")
 @result_argument
-@click.option("--reason", required=True, help="What is wrong with it; it stands on the board.")
+@click.option("--reason", required=True, help="What is wrong with the result; shown on the board.")
 def leaderboard_withdraw(result: Path, reason: str) -> None:
-    """Take a result's rank away, and say why.
+    """Remove a result's rank, and say why.
 
-    RESULT is its folder. It stays where it is, and so do its scores; what was compared with it has no rank either.
+    RESULT is the result's folder, which stays with its scores. Results that were compared with it lose their rank too.
 
     \b
     Example:
@@ -175,11 +182,12 @@ def leaderboard_withdraw(result: Path, reason: str) -> None:
 @leaderboard.command("correct")
 @result_argument
 @click.argument("by", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--reason", required=True, help="What was wrong; it stands on the board.")
+@click.option("--reason", required=True, help="What was wrong; shown on the board.")
 def leaderboard_correct(result: Path, by: Path, reason: str) -> None:
     """Replace a result, and say why.
 
-    RESULT is the folder of the wrong one, BY that of the right one: of the same recipe, checkpoint, suite and seeds.
+    RESULT is the folder of the wrong result, BY that of the right one, with the same recipe, checkpoint, suite and
+    seeds.
 
     \b
     Example:

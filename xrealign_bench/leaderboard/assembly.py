@@ -64,7 +64,7 @@ def read_boards(root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> l
     """
     boards = make_boards(read_results(root, on_damaged), out_root)
     if not boards:
-        raise UserError(f"{root}: no result in it or below that can be shown; evaluate a recipe first")
+        raise UserError(f"{root}: contains no results to show; evaluate a recipe first")
     return boards
 
 
@@ -105,8 +105,9 @@ def _one_digest(suite_id: str, rows: Sequence[BoardRow]) -> str:
     if len(by_digest) > 1:
         lines = [f"  {digest[:12]}: {', '.join(folders)}" for digest, folders in sorted(by_digest.items())]
         raise UserError(
-            f"{suite_id} means {len(by_digest)} different suites here; give the changed suite a new version, "
-            "or move the results of one away. Digest of the suite with its tasks, and its results:\n" + "\n".join(lines)
+            f"{suite_id}: results come from {len(by_digest)} different suites with this name and version. Give the "
+            "changed suite a new version, or move the results of one elsewhere. Suite digests and results:\n"
+            + "\n".join(lines)
         )
     return computed[0].suite_digest
 
@@ -208,7 +209,7 @@ def make_row(stored: StoredResult, out: Path) -> BoardRow:
 def _reasons_without_rank(stored: StoredResult, missing_score: str | None) -> list[str]:
     reasons = describe_gaps(stored.result) or ([missing_score] if missing_score else [])
     if stored.result.has_fresh_seeds:
-        reasons = ["on fresh seeds: it confirms or refutes a row, and has no rank itself"]
+        reasons = ["has other seeds than the suite's; it confirms or refutes another row"]
     withdrawn = stored.history.withdrawn
     return reasons if withdrawn is None else [f"withdrawn on {withdrawn.on}: {withdrawn.reason}", *reasons]
 
@@ -216,29 +217,29 @@ def _reasons_without_rank(stored: StoredResult, missing_score: str | None) -> li
 def _check_comparison(row: BoardRow, baselines: set[str]) -> BoardRow:
     """Remove a comparison that is out of date or has lost its baseline, and say why the row has no rank."""
     if row.seeds < 2 and not row.unranked:
-        row = replace(row, unranked=("one seed decides nothing",))
+        row = replace(row, unranked=("has only one seed",))
     if row.is_baseline or row.reported_means:
         return row
     problem = _comparison_problem(row, baselines)
     if problem is not None:
         return replace(row, comparison=None, unranked=(*row.unranked, problem))
     if not row.unranked and row.gains["xr"].low is None:
-        return replace(row, unranked=("its gain has no interval",))
+        return replace(row, unranked=("has a gain without an interval",))
     return row
 
 
 def _comparison_problem(row: BoardRow, baselines: set[str]) -> str | None:
     if row.comparison is None:
-        return f"not compared with {BASELINE}"
+        return f"is not compared with {BASELINE}"
     if row.comparison.scoring != SCORING_VERSION:
         return (
-            f"its comparison is of scoring {row.comparison.scoring}; run xrealign-bench leaderboard recompare for that "
-            f"of scoring {SCORING_VERSION}"
+            f"has a comparison of scoring {row.comparison.scoring}; run xrealign-bench leaderboard recompare to update "
+            f"it to scoring {SCORING_VERSION}"
         )
     if row.comparison.result_digest != row.evidence:
-        return "its comparison is of an earlier result; evaluate it again"
+        return "was compared before its result changed; evaluate it again"
     if row.comparison.baseline_digest not in baselines:
-        return f"the {BASELINE} result that it was compared with is not here; evaluate it again"
+        return f"was compared with a {BASELINE} result that is missing; evaluate it again"
     return None
 
 

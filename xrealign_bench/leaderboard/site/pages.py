@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from xrealign_bench.leaderboard.chart import OTHER_STYLE, TIER_STYLES
 from xrealign_bench.leaderboard.formatting import counted, signed
@@ -28,6 +30,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self.templates.filters["inline_markdown"] = inline_markdown
         self.templates.globals |= {
             "counted": counted,
             "signed": signed,
@@ -51,6 +54,16 @@ class Pages:
         root = "../" * page.count("/")
         path.write_text(self.templates.get_template(template).render(root=root, **values), encoding="utf-8")
         return path
+
+
+def inline_markdown(text: str) -> Markup:
+    """Turn code and emphasis of Markdown into HTML.
+
+    >>> inline_markdown("`a < b` is *seen*")
+    Markup('<code>a &lt; b</code> is <em>seen</em>')
+    """
+    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"(?<!\w)\*([^*]+)\*(?!\w)", r"<em>\1</em>", escaped))
 
 
 def sort_key(cell: Cell) -> float | None:

@@ -125,7 +125,7 @@ def _fact_column(fact: Column[LanguageRecord | None]) -> Column[LanguageRow]:
 def _language(each: LanguageRow) -> Cell:
     if each.record is not None:
         return language_cell(each.record)
-    return Cell(f"{language_name(each.code)} ({each.code}), the source", link=Link(language_page(each.code)))
+    return Cell(f"{language_name(each.code)} ({each.code}), source language", link=Link(language_page(each.code)))
 
 
 def _gain_in_language(each: LanguageRow) -> Cell:
@@ -187,19 +187,19 @@ LANGUAGE_COLUMNS: tuple[Column[LanguageRow], ...] = (
         },
     ),
     Column(
-        "p (Holm)",
+        "p (Holm-corrected)",
         lambda each: number_cell(each.change.p_value if each.change else None, ".4f"),
         views=ON_BOTH,
         fields=lambda each: {"p_value_holm": each.change and each.change.p_value},
     ),
     Column(
-        "Test",
+        "Verdict",
         lambda each: Cell(VERDICTS[each.change.verdict] + MARKS[each.change.verdict] if each.change else NONE),
         views=ON_BOTH,
         fields=lambda each: {"verdict": each.change and each.change.verdict},
     ),
     Column(
-        "1 std",
+        "By 1 std",
         lambda each: Cell(each.change.one_std if each.change else NONE),
         views=ON_BOTH,
         fields=lambda each: {"one_std": each.change and each.change.one_std},

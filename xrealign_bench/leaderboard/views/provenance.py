@@ -39,7 +39,7 @@ def provenance(row: BoardRow, result: Result) -> Facts:
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),
         ("Fresh seeds", confirmation_note(row)),
-        ("Not ranked", "; ".join(row.unranked)),
+        ("Why not ranked", "; ".join(row.unranked)),
         ("Recipe", f"{recipe.name}, digest {result.recipe_digest}"),
         ("Suite", f"{suite.id}, digest {result.suite_digest}"),
         ("Checkpoint", checkpoint.id + (f", revision {checkpoint.revision}" if checkpoint.revision else "")),

@@ -60,9 +60,9 @@ def describe_event(event: HistoryEvent) -> str:
     if event.what != "rerun":
         return f"{event.what} on {event.on}: {event.reason}"
     agreed = (
-        "every score equal"
+        "all scores are equal"
         if event.same_compute_settings
-        else f"a task's mean at most {event.largest_difference:.2f} points off"
+        else f"means of tasks differ by at most {event.largest_difference:.2f} points"
     )
     return f"seed {event.seed} computed again on {event.on}: {agreed}"
 
@@ -181,7 +181,7 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
         lambda row: {f"gain_{name}": gain_fields(row.gains[name]) for name in ("xr", *GROUPS) if name in row.gains}
     ),
     Column(
-        "▲ / ▼",
+        "Helped / harmed (▲ / ▼)",
         lambda row: verdicts_cell(row.verdicts),
         views=PAGES,
         fields=lambda row: {
@@ -189,9 +189,9 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
             "harmed": row.verdicts and row.verdicts.harmed,
         },
     ),
-    Column("† + / -", lambda row: one_std_cell(row.one_std), views=PAGES, fields=_one_std_fields),
+    Column("By 1 std (†)", lambda row: one_std_cell(row.one_std), views=PAGES, fields=_one_std_fields),
     Column(
-        "Worst language",
+        "Lowest gain",
         _lowest_gain,
         views=PAGES,
         fields=lambda row: {
@@ -219,5 +219,5 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
         fields=lambda row: {"realigned_parameters": row.realigned_parameters},
     ),
     export_only(lambda row: {"result": row.result}),
-    Column("Not ranked because", lambda row: Cell("; ".join(row.unranked)), is_text=True, views=HTML),
+    Column("Why not ranked", lambda row: Cell("; ".join(row.unranked)), is_text=True, views=HTML),
 )

@@ -1,9 +1,9 @@
-// Sorting, filtering and grouping of tables, and the choice of light or dark. Pages are complete without it.
+// Sorts, filters and groups tables, and switches between light and dark mode. Pages work without it.
 "use strict";
 
 const MISSING = "–";
 
-// Light or dark: what the system says until the reader chooses.
+// Use the system's mode until the reader chooses one.
 const scheme = document.querySelector("button.scheme");
 const use = (name) => { document.documentElement.style.colorScheme = name; };
 const remembered = () => { try { return localStorage.getItem("scheme"); } catch { return null; } };
@@ -13,12 +13,12 @@ scheme.addEventListener("click", () => {
   const now = document.documentElement.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const next = now === "dark" ? "light" : "dark";
   use(next);
-  try { localStorage.setItem("scheme", next); } catch { /* files may not remember */ }
+  try { localStorage.setItem("scheme", next); } catch { /* pages opened from files may have no storage */ }
 });
 
 const lines = (body) => [...body.rows].filter((row) => !row.classList.contains("group"));
 
-// What a cell is sorted by: a figure, its text, or null where there is nothing.
+// Return the sort key of a cell: a figure, its text, or null if it is empty.
 function key(row, column, figures) {
   const cell = row.cells[column];
   const text = cell.textContent.trim();
@@ -32,7 +32,7 @@ function compare(a, b) {
   return typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
 }
 
-// Within each body, so that groups stay; what is missing comes last both ways.
+// Sort within each body to keep groups; missing values come last in both directions.
 function sort(table, heading) {
   const column = heading.cellIndex;
   const figures = heading.classList.contains("n");
@@ -47,7 +47,7 @@ function sort(table, heading) {
   }
 }
 
-// Other bodies, one for each value of a column; none: all in one. Rows are in the order that they came in.
+// Make one body for each value of a column, or a single one; rows return to their first order.
 function group(table, rows, name) {
   const head = [...table.tHead.rows[0].cells];
   const column = head.findIndex((cell) => cell.textContent.trim() === name);
