@@ -1,10 +1,10 @@
-"""Look at a built site in Chromium: what axe-core finds on pages, in light and dark, wide and narrow; how quick it is.
+"""Check a built site in Chromium with axe-core, in light and dark mode, wide and narrow, and measure its speed.
 
 Needs playwright (pip), a Chromium, and axe.min.js of axe-core (`npm pack axe-core`):
 
     xrealign-bench leaderboard site && python benchmarks/site_in_browser.py site axe.min.js /usr/bin/chromium
 
-A folder as a fourth argument gets a picture of each: KIND-WIDTH-SCHEME.png.
+A folder as a fourth argument gets screenshots: PAGE-WIDTH-SCHEME.png.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-KINDS = {
+PAGES = {
     "index": "index.html",
     "board": "*/index.html",
     "checkpoint": "*/checkpoints/*/index.html",
     "result": "*/results/*/*.html",
     "language": "*/languages/*.html",
 }
+"""Type of page -> its files; the largest one is checked."""
 HEIGHTS = {1400: 900, 390: 844}
 TALLEST = 1500
-"""Pixels of a page that a picture shows."""
+"""Largest height of a screenshot in pixels."""
 TIMED = """async (what) => {
   const start = performance.now();
   what();
@@ -40,8 +41,8 @@ FILTER = """() => {
 }"""
 
 
-def look(browser: Browser, page: Path, axe: str, width: int, scheme: str, picture: Path | None) -> bool:
-    """Print one line a page and one a violation; True: none is serious."""
+def check_page(browser: Browser, page: Path, axe: str, width: int, scheme: str, picture: Path | None) -> bool:
+    """Print one line for the page and one for each violation. Returns whether none is serious."""
     context = browser.new_context(viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme)
     tab = context.new_page()
     fetched: list[str] = []
@@ -73,15 +74,14 @@ def look(browser: Browser, page: Path, axe: str, width: int, scheme: str, pictur
 
 def main(site: str, axe: str, chromium: str, pictures: str | None = None) -> int:
     root = Path(site).resolve()
-    # Of each kind the largest page.
-    pages = {kind: max(root.glob(like), key=lambda path: path.stat().st_size) for kind, like in KINDS.items()}
+    pages = {name: max(root.glob(like), key=lambda path: path.stat().st_size) for name, like in PAGES.items()}
     script = Path(axe).read_text(encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         good = []
-        for (kind, page), width, scheme in itertools.product(pages.items(), HEIGHTS, ("light", "dark")):
-            picture = Path(pictures, f"{kind}-{width}-{scheme}.png") if pictures else None
-            good.append(look(browser, page, script, width, scheme, picture))
+        for (name, page), width, scheme in itertools.product(pages.items(), HEIGHTS, ("light", "dark")):
+            picture = Path(pictures, f"{name}-{width}-{scheme}.png") if pictures else None
+            good.append(check_page(browser, page, script, width, scheme, picture))
     return 0 if all(good) else 1
 
 

@@ -226,7 +226,11 @@ def test_tier_columns_say_how_many_languages_they_have_in_how_many_tasks(tmp_pat
     """Two tasks, one of them with three languages of the low tier: too few for its score and for the tier's column."""
     result = two_tasks()
     page = build(store(tmp_path, StoredResult(Path("finetune-only"), result, None)), tmp_path / "out")[0]
-    assert cells(page, "Rank")[6:9] == ["High<br>5 × 2 tasks", "Medium<br>5 × 2 tasks", "Low<br>5 × 1 task"]
+    assert cells(page, "Rank")[6:9] == [
+        "High<br>5 languages, 2 tasks",
+        "Medium<br>5 languages, 2 tasks",
+        "Low<br>5 languages, 1 task",
+    ]
     # XR: tags (80 + 60 + 40) / 3, names (60 + 40) / 2; low is that of tags alone.
     line = cells(page, "1 ")
     assert line[4] == "55.0" and line[6:10] == ["70.0", "50.0", "40.0", "95.0"]
@@ -244,7 +248,11 @@ def test_a_row_of_one_language_changes_no_heads_sizes(tmp_path: Path) -> None:
         StoredResult(Path(f"finetune-only--{codes[0]}"), part, None),
     )
     page = build(tmp_path / "results", tmp_path / "out")[0]
-    assert cells(page, "Rank")[6:9] == ["High<br>5 × 1 task", "Medium<br>5 × 1 task", "Low<br>5 × 1 task"]
+    assert cells(page, "Rank")[6:9] == [
+        "High<br>5 languages, 1 task",
+        "Medium<br>5 languages, 1 task",
+        "Low<br>5 languages, 1 task",
+    ]
 
 
 @pytest.mark.parametrize("case", ["computed", "reported", "both"])

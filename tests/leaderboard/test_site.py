@@ -307,7 +307,7 @@ def test_a_confirmed_row_says_so_and_sizes_are_those_of_all_checkpoints(tmp_path
     tiered = make_result(flat(dict.fromkeys(["en", *codes], 0.5)), languages=TIERED)
     stored = store(tmp_path, StoredResult(BASELINE.folder, tiered, None), StoredResult(Path("means"), means, None))
     heads = Page(build_site(stored, tmp_path / "site")[0].parent / "toy-1.0" / "index.html").rows[0]
-    assert heads[7:10] == ["High5 × 1 task", "Medium5 × 1 task", "Low5 × 1 task"]
+    assert heads[7:10] == ["High5 languages, 1 task", "Medium5 languages, 1 task", "Low5 languages, 1 task"]
     stored = store(tmp_path / "confirmed", BASELINE, entry("full", 0.05, 0.04, 0.06), *fresh)
     page = Page(build_site(stored, tmp_path / "confirmed" / "site")[0].parent / "toy-1.0" / "index.html")
     ranks = {row[1]: row[0] for row in page.rows if row[2:3] == ["mini"]}

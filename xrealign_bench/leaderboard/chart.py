@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart; without the pale yellow.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+# Okabe and Ito's colours, which people with any colour vision can tell apart, without the pale yellow and with a grey
+# for black, which is visible in dark mode and under error bars.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#767676")
 TIER_STYLES = {"high": ("o", "#0072B2"), "medium": ("s", "#E69F00"), "low": ("^", "#009E73")}
 OTHER_STYLE = ("D", "#777777")
 LEGEND: dict[str, Any] = {

@@ -13,13 +13,13 @@ from xrealign_bench.leaderboard.board import BoardRow, StoredResult
 from xrealign_bench.leaderboard.formatting import NONE, SEEDS_FOR_STD, describe_gaps, signed
 from xrealign_bench.leaderboard.table import Cell, Column, Table, make_table
 from xrealign_bench.leaderboard.views import ranking
-from xrealign_bench.leaderboard.views.by_language import languages_by_recipe
 from xrealign_bench.leaderboard.views.groups import (
     one_std_counts,
     scores_by_task,
     tasks_without_tiers,
     words_by_group,
 )
+from xrealign_bench.leaderboard.views.recipes_by_language import languages_by_recipe
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import SMALLEST_TIER, SeedScores, Summary

@@ -10,12 +10,13 @@ from markupsafe import Markup
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
 from xrealign_bench.leaderboard.chart import COLOURS, points_of
+from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.site.pages import Pages
 from xrealign_bench.leaderboard.table import Table
-from xrealign_bench.leaderboard.views.by_language import compared_rows, languages_by_recipe
 from xrealign_bench.leaderboard.views.groups import gains_by_group, scores_by_task
 from xrealign_bench.leaderboard.views.ranking import checkpoint_identity
+from xrealign_bench.leaderboard.views.recipes_by_language import compared_rows, languages_by_recipe
 from xrealign_bench.leaderboard.views.reported import reported_languages
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.regression import RegressionLine, regress
@@ -53,7 +54,13 @@ def write_checkpoint(pages: Pages, board: Board, section: Section) -> Iterator[P
     compared = [row for row in section.rows if row.changes]
     batches = [compared[start : start + HEAT_RECIPES] for start in range(0, len(compared), HEAT_RECIPES)] or [[]]
     names = [section.page, *(f"{section.page.removesuffix('index')}{number}" for number in range(2, len(batches) + 1))]
-    common = {"board": board, "section": section, "identity": checkpoint_identity(section), "pages": names}
+    common = {
+        "board": board,
+        "section": section,
+        "rules": rules(board),
+        "identity": checkpoint_identity(section),
+        "pages": names,
+    }
     for number, (name, batch) in enumerate(zip(names, batches, strict=True), start=1):
         heat = _heat_maps(board, section, batch)
         yield pages.write(
@@ -86,7 +93,7 @@ def _overall(board: Board, section: Section, compared: Sequence[BoardRow], tasks
     return {
         "by_task": {task: scores_by_task(section.scored_rows, task) for task in board.suite.tasks if several},
         "bars": bars,
-        "legend": list(zip(COLOURS, (row.recipe for row in drawn), strict=False)),
+        "legend": list(zip(COLOURS, (row.label for row in drawn), strict=False)),
         "bars_at_most": BARS,
         "left_out": len(compared) - len(drawn),
         "reported": reported_languages(board, section),

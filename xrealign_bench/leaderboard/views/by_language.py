@@ -1,16 +1,16 @@
-"""Scores and gains by language: a page of a language, the languages of a result, and languages by recipe."""
+"""Scores and gains by language: the languages of a result, and all results in one language."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.leaderboard.board import Board, BoardRow, Section
-from xrealign_bench.leaderboard.cells import MARKS, as_percent, change_cell, number_cell, reported_mean_cell, score_cell
+from xrealign_bench.leaderboard.board import Board, BoardRow
+from xrealign_bench.leaderboard.cells import MARKS, as_percent, number_cell, reported_mean_cell, score_cell
 from xrealign_bench.leaderboard.formatting import NONE, percent, signed
-from xrealign_bench.leaderboard.table import PAGES, TERMINAL, Cell, Column, Link, Table, View, export_only, make_table
+from xrealign_bench.leaderboard.table import TERMINAL, Cell, Column, Link, Table, View, export_only, make_table
 from xrealign_bench.leaderboard.views.ranking import checkpoint_fields, label_cell
 from xrealign_bench.results.comparison import LanguageChange
 from xrealign_bench.results.records import LanguageRecord, ReportedMean
@@ -19,7 +19,6 @@ from xrealign_bench.scoring.aggregate import TIERS, SeedScores
 
 VERDICTS = {"helped": "helped", "harmed": "harmed", "same": "inconclusive", "untested": "not tested"}
 """Verdict -> text on pages: without a significant change there may still be one."""
-TERMINAL_MARKS = {"helped": "+", "harmed": "-", "same": " ", "untested": " "}
 ON_RESULT: frozenset[View] = frozenset({"result page"})
 ON_LANGUAGE: frozenset[View] = frozenset({"language page"})
 ON_BOTH = ON_RESULT | ON_LANGUAGE
@@ -226,60 +225,6 @@ def language_results(board: Board, code: str, task: str) -> Table:
     """Return the results of every checkpoint and recipe in one language and task, in the order of the board."""
     rows = [each for row in board.rows if task in row.summary.tasks for each in language_rows(row, task)]
     return make_table(LANGUAGE_COLUMNS, [each for each in rows if each.code == code], "language page")
-
-
-def compared_rows(section: Section, task: str) -> list[BoardRow]:
-    """Return the rows that have gains in a task's languages."""
-    return [row for row in section.rows if row.changes_in(task)]
-
-
-def languages_by_recipe(
-    rows: Sequence[BoardRow], task: str, compared: Sequence[BoardRow], view: View = "html"
-) -> Table:
-    """Return languages by recipe in one task: scores and gains, by tier and from close to distant.
-
-    Pages show the baseline's score and every recipe's gain; the terminal shows score and gain of every recipe.
-
-    Args:
-        rows: results of one checkpoint.
-        compared: those whose gains pages show.
-    """
-    scored = [row for row in rows if task in row.summary.tasks]
-    baseline = min((row for row in scored if row.is_baseline), key=lambda row: row.is_partial, default=None)
-    columns: list[Column[LanguageRecord]] = [
-        Column("Language", language_cell, is_text=True),
-        *(
-            Column[LanguageRecord](fact.title, fact.cell, is_text=fact.is_text, views=fact.views)
-            for fact in LANGUAGE_FACTS
-        ),
-        _baseline_column(baseline, task),
-        *(_gains_column(row, task) for row in compared),
-        *(_scores_and_gains_column(row, task) for row in scored),
-    ]
-    records = [r for r in in_order(scored) if any(r.code in row.summary.tasks[task].languages for row in scored)]
-    return make_table(columns, records, view)
-
-
-def _baseline_column(baseline: BoardRow | None, task: str) -> Column[LanguageRecord]:
-    scores = baseline.summary.tasks[task].languages if baseline else {}
-    link = baseline.link if baseline else None
-    return Column(BASELINE, lambda record: score_cell(scores.get(record.code)), views=PAGES, link=link)
-
-
-def _gains_column(row: BoardRow, task: str) -> Column[LanguageRecord]:
-    changes = row.changes_in(task)
-    return Column(row.label, lambda record: change_cell(changes.get(record.code)), views=PAGES, link=row.link)
-
-
-def _scores_and_gains_column(row: BoardRow, task: str) -> Column[LanguageRecord]:
-    scores, changes = row.summary.tasks[task].languages, row.changes_in(task)
-
-    def cell(record: LanguageRecord) -> Cell:
-        score, change = scores.get(record.code), changes.get(record.code)
-        text = percent(score.mean if score else None)
-        return Cell(text if change is None else f"{text} ({signed(change.gain)}){TERMINAL_MARKS[change.verdict]}")
-
-    return Column(row.label, cell, views=TERMINAL)
 
 
 def in_order(rows: Iterable[BoardRow]) -> list[LanguageRecord]:

@@ -164,7 +164,7 @@ def result_verdicts(row: BoardRow, tasks: int) -> Table:
         Column("Task", lambda each: Cell(each.name), is_text=True),
         Column("Languages", lambda each: number_cell(each.languages)),
         Column("Helped / harmed (▲ / ▼)", lambda each: verdicts_cell(each.verdicts)),
-        Column("By 1 std (†)", lambda each: one_std_cell(each.one_std)),
+        Column("Helped / harmed by 1 std (†)", lambda each: one_std_cell(each.one_std)),
     ]
     return make_table(columns, [each for each in _result_rows(row, tasks, "all tasks") if each.gains])
 

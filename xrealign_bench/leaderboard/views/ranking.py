@@ -117,7 +117,7 @@ def _coverage(group: str) -> Callable[[Sequence[BoardRow]], str]:
         entered = [size for size in sizes.values() if counts_in_mean(group, size)]
         if not entered:
             return "in no task"
-        return f"{rank_set((min(entered), max(entered)))} × {counted(len(entered), 'task')}"
+        return f"{rank_set((min(entered), max(entered)))} languages, {counted(len(entered), 'task')}"
 
     return note
 
@@ -189,7 +189,7 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
             "harmed": row.verdicts and row.verdicts.harmed,
         },
     ),
-    Column("By 1 std (†)", lambda row: one_std_cell(row.one_std), views=PAGES, fields=_one_std_fields),
+    Column("Helped / harmed by 1 std (†)", lambda row: one_std_cell(row.one_std), views=PAGES, fields=_one_std_fields),
     Column(
         "Lowest gain",
         _lowest_gain,
