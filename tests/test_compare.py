@@ -41,7 +41,7 @@ def test_the_other_way_round_gains_are_losses(finished: Finished, tmp_path: Path
     picture = tmp_path / "picture.png"
     ran = command("compare", world.result(BASELINE), world.result(FRONT), "--chart", picture)
     assert ran.status == 0, ran.err
-    assert "gain: over alignfreeze-front, mean of all targets" in ran.out
+    assert "Gain: over alignfreeze-front, mean of all targets" in ran.out
     assert "Swahili (sw)" in ran.out
     assert picture.read_bytes().startswith(b"\x89PNG")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from xrealign_bench.leaderboard.board import Board
 from xrealign_bench.leaderboard.formatting import NONE, SEEDS_FOR_STD
+from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views.groups import tasks_without_tiers
 from xrealign_bench.leaderboard.views.provenance import Facts
 from xrealign_bench.results.result import BASELINE
@@ -18,8 +17,8 @@ RULE = re.compile(r"^- \*\*(.+?)\*\*: (.+)$", flags=re.MULTILINE)
 
 def rules(board: Board) -> Facts:
     """Return terms and their explanations; words in backquotes are code."""
-    templates = Environment(loader=PackageLoader(__package__, "templates"), undefined=StrictUndefined)
-    text = templates.get_template("rules.md").render(
+    text = render_template(
+        "rules.md",
         suite=board.suite,
         classes=sorted(board.suite.tiers.items(), key=lambda tier: TIERS.index(tier[0])),
         ddofs=sorted({row.xr.ddof for row in board.rows}),

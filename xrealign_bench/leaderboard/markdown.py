@@ -5,16 +5,15 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from functools import cache
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from tabulate import DataRow, TableFormat, tabulate
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
 from xrealign_bench.leaderboard.formatting import counted
 from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.table import Cell, Table, make_table
+from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views import ranking
 from xrealign_bench.leaderboard.views.reported import reported_averages
 
@@ -25,7 +24,20 @@ BORDERS = DataRow("|", "|", "|")
 
 def render_markdown(board: Board) -> str:
     """Return the front page of a board."""
-    return _templates().get_template("board.md").render(board=board, rules=rules(board))
+    return render_template(
+        "board.md",
+        board=board,
+        rules=rules(board),
+        counted=counted,
+        escape=escape,
+        identity=ranking.checkpoint_identity,
+        ranking=_ranking,
+        reported_averages=lambda section: render_table(reported_averages(board, section)),
+        sources=reported_sources,
+        unranked=unranked_by_reason,
+        corrections=ranking.corrections,
+        link=lambda row: render_cell(ranking.label_cell(row)),
+    )
 
 
 def escape(value: str) -> str:
@@ -40,27 +52,8 @@ def escape(value: str) -> str:
     return flat
 
 
-@cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader(__package__, "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {"escape_markdown": escape, "cell": render_cell}
-    templates.globals |= {
-        "counted": counted,
-        "ranking": lambda section: render_table(make_table(ranking.BOARD_COLUMNS, section.scored_rows, "markdown")),
-        "reported_averages": lambda board, section: render_table(reported_averages(board, section)),
-        "identity": ranking.checkpoint_identity,
-        "corrections": ranking.corrections,
-        "label": ranking.label_cell,
-        "unranked": unranked_by_reason,
-        "sources": reported_sources,
-    }
-    return templates
+def _ranking(section: Section) -> str:
+    return render_table(make_table(ranking.BOARD_COLUMNS, section.scored_rows, "markdown"))
 
 
 def unranked_by_reason(section: Section) -> list[tuple[str, list[BoardRow]]]:
