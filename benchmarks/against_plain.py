@@ -1,8 +1,8 @@
-"""Time, peak memory and losses of each phase, the harness's and those of `plain.py`, side by side on one machine.
+"""Compare time, peak memory and losses of each phase between the harness and `plain.py`, on one machine.
 
-Both do the same steps on the same batches from the same weights, without dropout, each in a process of its own, one
-after the other, several times; medians are shown, and the share of this machine's matrix products (float32, measured
-in the same run) that each reaches. Reading, tokenising and aligning are done before by the harness and not counted.
+Both run the same steps on the same batches from the same weights, without dropout, each in a separate process, one
+after the other, several times. Printed are medians, and the share of this machine's matrix-product speed (float32,
+measured in the same run) that each reaches. The harness reads, tokenises and aligns beforehand; this is not counted.
 
     python benchmarks/against_plain.py --checkpoint ./encoder --data-root ./hub --store ./store --steps 20
 """
@@ -59,13 +59,13 @@ PARTS = {
     "other operations": (),
     "Python": (),
 }
-"""Part of the time -> what the names of its operations contain; the first one that fits."""
+"""Part of the time -> substrings of its operations' names. The first match counts."""
 CPU = torch.device("cpu")
 
 
 @dataclass
-class Given:
-    """What both sides start from."""
+class Inputs:
+    """Inputs of both sides."""
 
     plan: Plan
     store: Store
@@ -113,49 +113,49 @@ def nothing(done: int, total: int, note: str) -> None:
     pass
 
 
-def realign_plain(given: Given) -> Callable[[], list[float]]:
-    encoder, pairs = given.encoder(), given.pairs()
+def realign_plain(inputs: Inputs) -> Callable[[], list[float]]:
+    encoder, pairs = inputs.encoder(), inputs.pairs()
     layer = len(find_blocks(encoder)) - 2
     seed_everything(SEED)
     head = projection_head(encoder.config.hidden_size, 128)
     sizes = {language: len(encoded.pairs) for language, encoded in pairs.items()}
     batches = [
         [pairs[language].pairs[number] for language, number in chosen]
-        for chosen in draw_batches("round_robin", sizes, PAIRS_A_STEP, given.steps, SEED)
+        for chosen in draw_batches("round_robin", sizes, PAIRS_A_STEP, inputs.steps, SEED)
     ]
-    settings = {"layer": layer, "length": given.length, "pad_id": given.pad_id, "rate": 1e-5}
+    settings = {"layer": layer, "length": inputs.length, "pad_id": inputs.pad_id, "rate": 1e-5}
     return partial(plain.realign, encoder, head, batches, **settings)
 
 
-def realign_harness(given: Given) -> Callable[[], list[float]]:
-    schedule = Schedule(steps=given.steps, learning_rate=1e-5, batch_size=PAIRS_A_STEP)
-    realignment, corpus = Realignment("word_contrastive", schedule=schedule), PairCorpus(given.pairs(), given.pad_id)
-    run = partial(realign, given.encoder(), corpus, realignment, seed=SEED, device=CPU, progress=nothing)
+def realign_harness(inputs: Inputs) -> Callable[[], list[float]]:
+    schedule = Schedule(steps=inputs.steps, learning_rate=1e-5, batch_size=PAIRS_A_STEP)
+    realignment, corpus = Realignment("word_contrastive", schedule=schedule), PairCorpus(inputs.pairs(), inputs.pad_id)
+    run = partial(realign, inputs.encoder(), corpus, realignment, seed=SEED, device=CPU, progress=nothing)
     return lambda: run().losses
 
 
 def windows_with_labels(tables: dict[str, Any]) -> list[tuple[Window, list[int]]]:
-    """Of the training data, those that have a label."""
+    """Return the windows of training data that have a label, with their labels."""
     labels = tables["sentences"]["labels"]
     data = [(w, labels[w.sentence][w.first_word : w.first_word + len(w.starts)]) for w in windows_of(tables["windows"])]
     return [(window, own) for window, own in data if any(label != -100 for label in own)]
 
 
-def finetune_plain(given: Given) -> Callable[[], list[float]]:
-    tables, finetuning = given.tables("tokenise udpos-lite en train"), given.plan.request.suite.finetuning
+def finetune_plain(inputs: Inputs) -> Callable[[], list[float]]:
+    tables, finetuning = inputs.tables("tokenise udpos-lite en train"), inputs.plan.request.suite.finetuning
     data = windows_with_labels(tables)
-    batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), finetuning.batch_size, given.steps, SEED)]
-    rates = [1e-5] * given.steps
-    return partial(plain.finetune, given.model(), batches, length=given.length, pad_id=given.pad_id, rates=rates)
+    batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), finetuning.batch_size, inputs.steps, SEED)]
+    rates = [1e-5] * inputs.steps
+    return partial(plain.finetune, inputs.model(), batches, length=inputs.length, pad_id=inputs.pad_id, rates=rates)
 
 
-def finetune_harness(given: Given) -> Callable[[], list[float]]:
-    return trained(given, given.model(), given.tables("tokenise udpos-lite en train"))
+def finetune_harness(inputs: Inputs) -> Callable[[], list[float]]:
+    return trained(inputs, inputs.model(), inputs.tables("tokenise udpos-lite en train"))
 
 
-def full_harness(given: Given) -> Callable[[], list[float]]:
-    """Fine-tuning, dropout on, on full batches: the sentences one after the other, cut every so often."""
-    tables = given.tables("tokenise udpos-lite en train")
+def full_harness(inputs: Inputs) -> Callable[[], list[float]]:
+    """Fine-tune with dropout on full batches: concatenated sentences, cut into pieces of equal length."""
+    tables = inputs.tables("tokenise udpos-lite en train")
     ids = list(chain.from_iterable(tables["windows"]["input_ids"]))
     texts = [ids[begin : begin + FULL_TOKENS] for begin in range(0, len(ids) - FULL_TOKENS, FULL_TOKENS)]
     numbers, nothing_special = range(len(texts)), [0] * len(texts)
@@ -165,38 +165,38 @@ def full_harness(given: Given) -> Callable[[], list[float]]:
         "starts": [[end - 1 for end in own] for own in ends], "ends": ends,
         "without_token": nothing_special, "shortened": nothing_special,
     }  # fmt: skip
-    labels = len(given.plan.request.tasks[0].labels)
+    labels = len(inputs.plan.request.tasks[0].labels)
     sentences = {"labels": [[number % labels for number in own] for own in texts]}
-    encoder = load_encoder(given.plan.request.checkpoint, seed=SEED)
-    return trained(given, TokenClassifier(encoder, labels), {"windows": windows, "sentences": sentences})
+    encoder = load_encoder(inputs.plan.request.checkpoint, seed=SEED)
+    return trained(inputs, TokenClassifier(encoder, labels), {"windows": windows, "sentences": sentences})
 
 
-def trained(given: Given, model: TokenClassifier, tables: dict[str, Any]) -> Callable[[], list[float]]:
-    same = {"steps": given.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
-    finetuning = given.plan.request.suite.finetuning.model_copy(update=same)
+def trained(inputs: Inputs, model: TokenClassifier, tables: dict[str, Any]) -> Callable[[], list[float]]:
+    same = {"steps": inputs.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
+    finetuning = inputs.plan.request.suite.finetuning.model_copy(update=same)
     run = partial(
-        token_classification.train, model, given.pad_id, tables, finetuning, seed=SEED, device=CPU, progress=nothing
+        token_classification.train, model, inputs.pad_id, tables, finetuning, seed=SEED, device=CPU, progress=nothing
     )
     return lambda: run().losses
 
 
-def tests(given: Given) -> Iterator[dict[str, Any]]:
-    for language in given.plan.request.languages:
-        yield given.tables(f"tokenise udpos-lite {language} test")
+def tests(inputs: Inputs) -> Iterator[dict[str, Any]]:
+    for language in inputs.plan.request.languages:
+        yield inputs.tables(f"tokenise udpos-lite {language} test")
 
 
-def predict_plain(given: Given) -> Callable[[], list[float]]:
-    model, tables, pad_id = given.model(), list(tests(given)), given.pad_id
+def predict_plain(inputs: Inputs) -> Callable[[], list[float]]:
+    model, tables, pad_id = inputs.model(), list(tests(inputs)), inputs.pad_id
 
     def run() -> list[float]:
-        found = [plain.tag(model, windows_of(t["windows"]), length=given.length, pad_id=pad_id) for t in tables]
+        found = [plain.tag(model, windows_of(t["windows"]), length=inputs.length, pad_id=pad_id) for t in tables]
         return [float(label) for of_language in found for window in of_language for label in window]
 
     return run
 
 
-def predict_harness(given: Given) -> Callable[[], list[float]]:
-    model, tables, pad_id = given.model(), list(tests(given)), given.pad_id
+def predict_harness(inputs: Inputs) -> Callable[[], list[float]]:
+    model, tables, pad_id = inputs.model(), list(tests(inputs)), inputs.pad_id
 
     def run() -> list[float]:
         found = [
@@ -210,9 +210,9 @@ def predict_harness(given: Given) -> Callable[[], list[float]]:
     return run
 
 
-def profile_one(given: Given, phase: str, side: str) -> dict[str, float]:
-    """Where -> its share of the time; what runs in no operation of torch is Python and waiting."""
-    run = globals()[f"{phase}_{side}"](given)
+def profile_one(inputs: Inputs, phase: str, side: str) -> dict[str, float]:
+    """Return each part's share of the time. Time outside torch operations counts as Python."""
+    run = globals()[f"{phase}_{side}"](inputs)
     before = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         run()
@@ -232,8 +232,8 @@ def print_profile(repeat: Callable[[str, str], dict[str, Any]]) -> None:
     print(tabulate(rows, ["time in", *(f"{phase}, {side}" for phase, side in columns)], disable_numparse=True))
 
 
-def measure_one(given: Given, phase: str, side: str) -> dict[str, Any]:
-    run = globals()[f"{phase}_{side}"](given)
+def measure_one(inputs: Inputs, phase: str, side: str) -> dict[str, Any]:
+    run = globals()[f"{phase}_{side}"](inputs)
     before = time.perf_counter()
     values = run()
     seconds = time.perf_counter() - before
@@ -241,7 +241,7 @@ def measure_one(given: Given, phase: str, side: str) -> dict[str, Any]:
 
 
 def matrix_peak() -> float:
-    """Float operations a second of a large matrix product, the best of ten."""
+    """Return the floating-point operations per second of a large matrix product, the best of ten."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     times = []
     for _ in range(10):
@@ -251,88 +251,86 @@ def matrix_peak() -> float:
     return 2 * 2048**3 / min(times)
 
 
-def useful_flops(given: Given, phase: str) -> float:
-    """Six a parameter of the blocks and a token that is no padding in training, two in prediction."""
-    encoder = given.encoder()
+def useful_flops(inputs: Inputs, phase: str) -> float:
+    """Return 6 (training) or 2 (prediction) operations per parameter of the blocks and token without padding."""
+    encoder = inputs.encoder()
     if phase == "realign":
-        pairs = given.pairs()
+        pairs = inputs.pairs()
         sizes = {language: len(encoded.pairs) for language, encoded in pairs.items()}
-        chosen = [pairs[c].pairs[n] for b in draw_batches("round_robin", sizes, 16, given.steps, SEED) for c, n in b]
+        chosen = [pairs[c].pairs[n] for b in draw_batches("round_robin", sizes, 16, inputs.steps, SEED) for c, n in b]
         tokens = sum(len(pair.source.input_ids) + len(pair.target.input_ids) for pair in chosen)
     elif phase == "finetune":
-        windows = windows_of(given.tables("tokenise udpos-lite en train")["windows"])
-        batches = shuffled(len(windows), given.plan.request.suite.finetuning.batch_size, given.steps, SEED)
+        windows = windows_of(inputs.tables("tokenise udpos-lite en train")["windows"])
+        batches = shuffled(len(windows), inputs.plan.request.suite.finetuning.batch_size, inputs.steps, SEED)
         tokens = sum(len(windows[n].input_ids) for batch in batches for n in batch)
     else:
-        tokens = sum(len(ids) for t in tests(given) for ids in t["windows"]["input_ids"])
+        tokens = sum(len(ids) for t in tests(inputs) for ids in t["windows"]["input_ids"])
     return (2 if phase == "predict" else 6) * tokens * encoder.num_parameters(exclude_embeddings=True)
 
 
-def arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--languages", nargs="+", default=["de", "ar", "zh", "yo", "th", "hi", "fi", "tr"])
-    parser.add_argument("--sentences", type=int, default=160, help="a language")
+    parser.add_argument("--sentences", type=int, default=160, help="test sentences per language")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument(
-        "--profile", action="store_true", help="where the time goes, once, instead of how long it takes"
-    )
+    parser.add_argument("--profile", action="store_true", help="profile one run instead of timing several")
     parser.add_argument("--one", nargs=2, metavar=("PHASE", "SIDE"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
-    asked = arguments()
+    options = parse_options()
     full = find_spec("alignfreeze-full", Recipe)
-    recipe = full.model_copy(update={"parallel": full.parallel.model_copy(update={"languages": asked.languages})})
+    recipe = full.model_copy(update={"parallel": full.parallel.model_copy(update={"languages": options.languages})})
     plan = prepare(
         Options(
-            checkpoint=asked.checkpoint, suite="pos-lite", recipes=[recipe], languages=asked.languages,
-            seeds=[SEED], limit=asked.sentences, data_root=asked.data_root, offline=True,
+            checkpoint=options.checkpoint, suite="pos-lite", recipes=[recipe], languages=options.languages,
+            seeds=[SEED], limit=options.sentences, data_root=options.data_root, offline=True,
         )
     )  # fmt: skip
-    given = Given(plan, Store(asked.store), asked.steps)
-    if asked.one:
-        print(json.dumps((profile_one if asked.profile else measure_one)(given, *asked.one)))
+    inputs = Inputs(plan, Store(options.store), options.steps)
+    if options.one:
+        print(json.dumps((profile_one if options.profile else measure_one)(inputs, *options.one)))
         return
     before = {ref: stage for ref, stage in plan.stages.items() if ref.kind in ("tokenise", "align", "encode")}
     with Progress(len(before)) as progress:
-        run_serially(Plan(plan.request, before), given.store, sources_of(plan.request, "cpu"), progress)
+        run_serially(Plan(plan.request, before), inputs.store, sources_of(plan.request, "cpu"), progress)
 
     def repeat(phase: str, side: str) -> dict[str, Any]:
         command = [sys.executable, *sys.argv, "--one", phase, side]
         return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
-    if asked.profile:
+    if options.profile:
         print_profile(repeat)
         return
     peak, runs = matrix_peak(), dict[tuple[str, str], list[dict[str, Any]]]()
     for column in [*((phase, side) for phase in PHASES for side in SIDES), ("full", "harness")]:
         runs[column] = []
-        for _ in range(asked.repeat):
+        for _ in range(options.repeat):
             runs[column].append(repeat(*column))
-            peak = max(peak, matrix_peak())  # the machine may be busy at any one moment
+            peak = max(peak, matrix_peak())  # the machine may be busy for a moment
     seconds = {column: statistics.median(run["seconds"] for run in own) for column, own in runs.items()}
     print(f"{torch.get_num_threads()} threads; matrix products {peak / 1e9:.0f} Gflop/s")
-    tokens = asked.steps * plan.request.suite.finetuning.batch_size * FULL_TOKENS
-    share = 6 * tokens * given.encoder().num_parameters(exclude_embeddings=True) / seconds["full", "harness"] / peak
-    print(f"fine-tuning on full batches of {tokens // asked.steps} tokens, dropout on: {100 * share:.0f} % of that")
+    tokens = options.steps * plan.request.suite.finetuning.batch_size * FULL_TOKENS
+    share = 6 * tokens * inputs.encoder().num_parameters(exclude_embeddings=True) / seconds["full", "harness"] / peak
+    print(f"fine-tuning on full batches of {tokens // options.steps} tokens, dropout on: {100 * share:.0f} % of that")
     rows = []
     for phase in PHASES:
         own = [seconds[phase, side] for side in SIDES]
         first, second = (runs[phase, side][0]["values"] for side in SIDES)
-        apart = max(abs(a - b) for a, b in zip(first, second, strict=True))
+        difference = max(abs(a - b) for a, b in zip(first, second, strict=True))
         memory = (max(run["bytes"] for run in runs[phase, side]) / 2**30 for side in SIDES)
-        shares = (100 * useful_flops(given, phase) / taken / peak for taken in own)
+        shares = (100 * useful_flops(inputs, phase) / taken / peak for taken in own)
         rows.append(
             [phase, *(f"{taken:.1f}" for taken in own), f"{own[0] / own[1]:.2f}x", *(f"{gib:.2f}" for gib in memory),
-             *(f"{share:.0f} %" for share in shares), f"{apart:.1e}"]
+             *(f"{share:.0f} %" for share in shares), f"{difference:.1e}"]
         )  # fmt: skip
     head = ["phase", "plain s", "harness s", "faster", "plain GiB", "harness GiB", "plain of peak", "harness of peak"]
-    print(tabulate(rows, [*head, "losses or labels apart"], disable_numparse=True))
+    print(tabulate(rows, [*head, "largest difference of losses or labels"], disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure whether intervals, verdicts and sets of ranks hold what they promise.
+"""Measure the coverage of intervals and sets of ranks, and the error rates of verdicts.
 
     python benchmarks/calibration.py simulate leaderboard/results/alignfreeze-1.0 --scores benchmarks/demo-seeds.csv
     python benchmarks/calibration.py best-of-many leaderboard/results/alignfreeze-1.0
@@ -6,14 +6,14 @@
     python benchmarks/calibration.py nulls OUTPUT/results/demo-seeds-1.0/xrealign-mini/finetune-only
     python benchmarks/calibration.py same-recipe leaderboard/results/demo-1.0
 
-- `simulate`: studies of known truth, with the variances between seeds that published runs have.
+- `simulate`: studies of known truth, with the variances between seeds of published runs.
 - `best-of-many`: the best row of a board on which no recipe has an effect.
 - `held-out`: predict the mean gain of seeds from other seeds, on studies that the prior was not fitted to.
-- `nulls`: disjoint groups of seeds of one recipe, compared with one another.
-- `same-recipe`: the same with the seeds of every stored result.
+- `nulls`: disjoint groups of seeds of one recipe, compared with each other.
+- `same-recipe`: the same for the seeds of every stored result.
 
-Simulated studies are computed together as arrays. Of each row of a table, 20 studies are also computed by the package;
-the program stops if the two differ. All figures of gains are percentage points. docs/statistics.md shows the tables.
+Simulated studies are computed together as arrays. For each row of a table, 20 studies are also computed by the package,
+and the program stops if the two differ. Gains are in percentage points. docs/statistics.md shows the tables.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ from simulated_studies import (
     SCENARIOS,
     SEEDS,
     Bools,
-    Drawn,
     Estimates,
     Floats,
     Setting,
+    SimulatedTask,
     Truth,
     Variances,
-    called,
     draw_studies,
     estimate_all,
     examples_of,
     read_settings,
+    significant,
 )
 
-# ---- What becomes of them ---------------------------------------------------------------------------------------
+# ---- Outcomes of simulated studies --------------------------------------------------------------------------------
 
 
 @dataclass
 class Tally:
-    """One number for each study, by name; their means are a table's figures."""
+    """Named lists with one number per study. Their means are a table's figures."""
 
     values: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list))
 
@@ -93,8 +93,8 @@ class Tally:
         return "–" if np.isnan(self.mean(name)) else f"{self.mean(name) / POINT:.2f}"
 
 
-def overall(tasks: Sequence[Drawn], prior: Prior | None) -> tuple[Floats, Variances, Variances | None]:
-    """Average languages and then tasks: (studies, seeds), the prior, and the variance of examples."""
+def overall(tasks: Sequence[SimulatedTask], prior: Prior | None) -> tuple[Floats, Variances, Variances | None]:
+    """Average languages and then tasks. Returns gains (studies, seeds), the prior, and the variance of examples."""
     by_seed = np.mean([task.gains.mean(axis=1) for task in tasks], axis=0)
     each = {task.truth.task: task.truth.expect_mean(prior).at() for task in tasks}
     expected = over_tasks(each, 1 / len(tasks))
@@ -103,7 +103,7 @@ def overall(tasks: Sequence[Drawn], prior: Prior | None) -> tuple[Floats, Varian
     return by_seed, Variances(expected.value + interaction, expected.df), tasks[0].mean
 
 
-def single_languages(tasks: Sequence[Drawn], prior: Prior | None) -> Estimates:
+def single_languages(tasks: Sequence[SimulatedTask], prior: Prior | None) -> Estimates:
     """Estimate the gain of every language of every task: (studies, languages)."""
     found = [
         estimate_all(t.gains, t.truth.expect_language(prior, t.gains, t.language_interaction), t.languages)
@@ -112,20 +112,20 @@ def single_languages(tasks: Sequence[Drawn], prior: Prior | None) -> Estimates:
     return Estimates(*(np.concatenate([getattr(e, n) for e in found], axis=1) for n in ("mean", "variance", "df")))
 
 
-def judge(tally: Tally, tasks: Sequence[Drawn], prior: Prior | None) -> tuple[Estimates, Estimates]:
-    """Count what is right and wrong in many studies. `prior` None: a plain t."""
+def judge(tally: Tally, tasks: Sequence[SimulatedTask], prior: Prior | None) -> tuple[Estimates, Estimates]:
+    """Record coverage, widths, false verdicts and power of many studies. `prior` None: a plain t."""
     by_seed, expected, examples = overall(tasks, prior)
     mean, languages = estimate_all(by_seed, expected, examples), single_languages(tasks, prior)
     tally.add(width=2 * mean.half, covered=np.where(np.isnan(mean.half), np.nan, np.abs(mean.mean) <= mean.half))
     if by_seed.shape[1] > 1:
-        tally.add(any_called=called(languages.p_values()).any(axis=1))
+        tally.add(any_called=significant(languages.p_values()).any(axis=1))
         for points in (1, 3):
-            tally.add(**{f"power{points}": called(languages.p_values(points * POINT)).mean(axis=1)})
+            tally.add(**{f"power{points}": significant(languages.p_values(points * POINT)).mean(axis=1)})
     return mean, languages
 
 
 def judge_further(tally: Tally, mean: Estimates, languages: Estimates, rng: np.random.Generator) -> None:
-    """Count how often `predict_further` holds the gain of a language of a new family; effects of 1 point each."""
+    """Record how often `predict_further` covers the gain of a language of a new family; effects of 1 point each."""
     studies, size = languages.mean.shape
     sizes = np.round(np.cumsum(FAMILIES) * size / sum(FAMILIES)).astype(int)
     families = np.searchsorted(sizes, np.arange(size), side="right")
@@ -142,8 +142,8 @@ def judge_further(tally: Tally, mean: Estimates, languages: Estimates, rng: np.r
     tally.add(further=np.array(held), further_width=np.array(widths))
 
 
-def judge_bootstrap(tally: Tally, tasks: Sequence[Drawn], rng: np.random.Generator) -> None:
-    """Count how often the percentile bootstrap over seeds and examples holds the true mean gain (version 1)."""
+def judge_bootstrap(tally: Tally, tasks: Sequence[SimulatedTask], rng: np.random.Generator) -> None:
+    """Record how often the percentile bootstrap over seeds and examples (version 1) covers the true mean gain."""
     by_seed, _, examples = overall(tasks, None)
     studies, seeds = by_seed.shape
     shares = rng.multinomial(seeds, [1 / seeds] * seeds, size=RESAMPLES) / seeds
@@ -163,8 +163,8 @@ def judge_bootstrap(tally: Tally, tasks: Sequence[Drawn], rng: np.random.Generat
     tally.add(boot_width=high - low, boot_covered=(low <= 0) & (high >= 0))
 
 
-def check(tasks: Sequence[Drawn], prior: Prior | None, mean: Estimates, languages: Estimates) -> None:
-    """Compare some studies with what the package computes.
+def check(tasks: Sequence[SimulatedTask], prior: Prior | None, mean: Estimates, languages: Estimates) -> None:
+    """Check some studies against the package's own computation.
 
     Raises:
         AssertionError: they differ.
@@ -188,7 +188,7 @@ def check(tasks: Sequence[Drawn], prior: Prior | None, mean: Estimates, language
             if task.table is not None:
                 _check_examples(task, n)
         if None not in singles:
-            ours = called(languages.p_values()[n : n + 1])[0]
+            ours = significant(languages.p_values()[n : n + 1])[0]
             assert (ours == (np.array(holm([each.p_value for each in singles])) < LEVEL)).all()
 
 
@@ -206,7 +206,7 @@ def _check_one(
     return found
 
 
-def _check_examples(task: Drawn, n: int) -> None:
+def _check_examples(task: SimulatedTask, n: int) -> None:
     table = task.table[n]
     numbers, languages = tuple(range(table.shape[-1])), len(table)
     influence = (table - table.mean(axis=-1, keepdims=True)) / len(numbers)
@@ -277,7 +277,7 @@ BOARDS: Mapping[str, Sequence[float]] = {
 
 
 def simulate_ranks(setting: Setting, prior: Prior, boards: int, seed: int) -> str:
-    """Return a table of how often the sets of ranks hold all true ranks at once."""
+    """Return a table of how often the sets of ranks contain all true ranks simultaneously."""
     rows = []
     cases = [(name, seeds) for name in BOARDS for seeds in SEEDS]
     for number, (name, seeds) in enumerate(tqdm(cases, desc=f"ranks, {setting.name}", unit="row", disable=None)):
@@ -297,7 +297,7 @@ def simulate_ranks(setting: Setting, prior: Prior, boards: int, seed: int) -> st
 
 
 def split(setting: Setting, boards: int, rng: np.random.Generator) -> Iterator[tuple[Truth, int]]:
-    """Draw a checkpoint for each board: the first task of each, and its number of boards."""
+    """Draw a checkpoint for each board. Yields the first task of each checkpoint, and its number of boards."""
     numbers = np.bincount(rng.integers(len(setting.checkpoints), size=boards), minlength=len(setting.checkpoints))
     yield from ((tasks[0], int(n)) for tasks, n in zip(setting.checkpoints, numbers, strict=True) if n)
 
@@ -305,10 +305,11 @@ def split(setting: Setting, boards: int, rng: np.random.Generator) -> Iterator[t
 def draw_boards(
     setting: Setting, truth: Truth, recipes: int, seeds: int, boards: int, rng: np.random.Generator
 ) -> tuple[Floats, Variances, Floats]:
-    """Draw mean gains (boards, recipes and the baseline, seeds) without any effect, their variance of examples, and the
-    interaction of seeds with examples.
+    """Draw mean gains without any effect. Every run, including the baseline's, has half the variance of a gain.
 
-    Every run, the baseline's too, has half the variance of a gain.
+    Returns:
+        Gains (boards, recipes and the baseline, seeds), their variance of examples, and the seed-by-example
+        interaction.
     """
     languages = len(truth.own)
     runs = np.sqrt(truth.of_mean / 2) * rng.normal(size=(boards, recipes + 1, seeds))
@@ -348,11 +349,11 @@ def _markdown(rows: Sequence[Sequence[object]], head: Sequence[str]) -> str:
 
 
 RANKED = 200
-"""Boards of a checkpoint whose sets of ranks are computed."""
+"""Number of boards per checkpoint whose sets of ranks are computed."""
 
 
 def best_of_many(given: argparse.Namespace) -> None:
-    """Print how good the best of many recipes without any effect looks."""
+    """Print the apparent gain of the best of many recipes without any effect."""
     setting = read_settings(given.results, None)[0]
     rows = []
     cases = [(recipes, seeds) for recipes in (5, 10, 20, 50) for seeds in (3, 5)]
@@ -386,7 +387,7 @@ SUBSETS = 20
 
 
 def held_out(given: argparse.Namespace) -> None:
-    """Print how often an interval from some seeds holds the mean gain of the other seeds of the same comparison."""
+    """Print how often an interval from some seeds covers the mean gain of the other seeds of the same comparison."""
     comparisons = read_held_out(given.scores)
     rng = np.random.default_rng(given.seed)
     tallies: dict[tuple[str, str, int], Tally] = defaultdict(Tally)
@@ -446,7 +447,7 @@ def predict_seeds(comparison: Gains, size: str, n: int, prior: Prior, rng: np.ra
     """Predict the mean gain of the other seeds from every `n` seeds, for sets of languages.
 
     Returns:
-        Whether each interval holds the mean, and its width.
+        Whether each interval covers the mean, and its width.
     """
     seeds, languages = comparison.gains.shape
     if size == "1":
@@ -472,7 +473,7 @@ def predict_seeds(comparison: Gains, size: str, n: int, prior: Prior, rng: np.ra
 
 
 def binomial(rate: float, number: int) -> tuple[float, float]:
-    """Return the Clopper-Pearson interval of a rate that was seen in so many independent observations."""
+    """Return the Clopper-Pearson interval of a rate in a number of independent observations."""
     interval = stats.binomtest(round(rate * number), number).proportion_ci(method="exact")
     return float(interval.low), float(interval.high)
 
@@ -481,11 +482,11 @@ def binomial(rate: float, number: int) -> tuple[float, float]:
 
 
 Scored = Mapping[str, tuple[Task, Mapping[str, PairedCounts]]]
-"""Task -> its record, and for each target language what every seed of a recipe earned (the recipe against itself)."""
+"""Task -> its spec, and for each target language the counts of every seed of a recipe, paired with itself."""
 
 
 def read_scored(folder: Path) -> tuple[System, Scored]:
-    """Read the tasks of a result that are fine-tuned for."""
+    """Read the fine-tuned tasks of a result."""
     system, scored = System.read(folder), {}
     for task in (task for task in system.result.tasks if task.finetunes):
         counts, _ = pair_counts(task, system, system)
@@ -494,7 +495,7 @@ def read_scored(folder: Path) -> tuple[System, Scored]:
     return system, scored
 
 
-def against(counts: PairedCounts, ours: Sequence[int], theirs: Sequence[int]) -> PairedCounts:
+def pair_seeds(counts: PairedCounts, ours: Sequence[int], theirs: Sequence[int]) -> PairedCounts:
     """Pair some seeds of a recipe with others."""
     earned, possible = (np.stack([of[0, list(ours)], of[0, list(theirs)]]) for of in (counts.earned, counts.possible))
     return PairedCounts(counts.examples, earned, possible)
@@ -505,17 +506,17 @@ class Null:
     """A comparison of a recipe with itself."""
 
     holds_zero: bool | None
-    """Whether the interval of the mean gain (over tasks of the mean over targets) does; None: there is no interval."""
+    """Whether the interval of the mean gain (over tasks and target languages) contains 0; None: no interval."""
     width: float
     called: int | None
-    """Languages found to be helped or harmed; None: no verdicts with one seed."""
+    """Number of languages with a verdict helped or harmed; None: no verdicts with one seed."""
 
 
-def moderated(scored: Scored, ours: Sequence[int], theirs: Sequence[int], reported: bool, prior: Prior) -> Null:
+def compare_moderated(scored: Scored, ours: Sequence[int], theirs: Sequence[int], reported: bool, prior: Prior) -> Null:
     """Compare two groups of seeds as the package does."""
     means, singles = {}, []
     for name, (task, targets) in scored.items():
-        counts = {code: against(each, ours, theirs) for code, each in targets.items()}
+        counts = {code: pair_seeds(each, ours, theirs) for code, each in targets.items()}
         measured = TaskGains(task, counts, {}, reported, prior.of(name, task.metric), True, list(counts))
         means[name] = measured.mean(dict.fromkeys(counts, 1 / len(counts)))
         singles += [measured.estimate_language(code) for code in counts]
@@ -526,10 +527,10 @@ def moderated(scored: Scored, ours: Sequence[int], theirs: Sequence[int], report
     return Null(low <= 0 <= high if mean else None, high - low, number)
 
 
-def bootstrapped(
+def compare_bootstrapped(
     scored: Scored, ours: Sequence[int], theirs: Sequence[int], reported: bool, rng: np.random.Generator
 ) -> Null:
-    """Compare as version 1 did: percentile bootstrap over seeds and examples, Holm's correction for each task."""
+    """Compare as scoring version 1 did: percentile bootstrap over seeds and examples, Holm's correction per task."""
     seeds, resamples = len(ours), 2 * RESAMPLES
     if reported and seeds == 1:
         return Null(None, np.nan, None)
@@ -538,7 +539,7 @@ def bootstrapped(
     for _, targets in scored.values():
         draws: dict[tuple[int, ...], Floats] = {}
         gains = []
-        for counts in (against(each, ours, theirs) for each in targets.values()):
+        for counts in (pair_seeds(each, ours, theirs) for each in targets.values()):
             examples = len(counts.examples)
             if counts.examples not in draws:
                 draws[counts.examples] = rng.multinomial(examples, [1 / examples] * examples, size=resamples) * 1.0
@@ -554,7 +555,7 @@ def bootstrapped(
 
 
 def nulls(given: argparse.Namespace) -> None:
-    """Print how disjoint groups of the seeds of one recipe compare with one another."""
+    """Print comparisons of disjoint groups of seeds of one recipe."""
     system, scored = read_scored(given.folder)
     number, reported = len(system.result.seeds), bool(system.result.reported)
     rng = np.random.default_rng(given.seed)
@@ -566,10 +567,12 @@ def nulls(given: argparse.Namespace) -> None:
             order = rng.permutation(number)
             groups = order[half : half + 2 * seeds * pairs].reshape(pairs, 2, seeds).tolist()
             unpaired = fit_unpaired(scored, order[:half])
-            found["new, prior of the other half"] += [moderated(scored, *pair, reported, unpaired) for pair in groups]
-            found["new, shipped prior"] += [moderated(scored, *pair, reported, given.prior) for pair in groups]
+            found["new, prior of the other half"] += [
+                compare_moderated(scored, *pair, reported, unpaired) for pair in groups
+            ]
+            found["new, shipped prior"] += [compare_moderated(scored, *pair, reported, given.prior) for pair in groups]
             if split < OLD_SPLITS:
-                found["version 1"] += [bootstrapped(scored, *pair, reported, rng) for pair in groups]
+                found["version 1"] += [compare_bootstrapped(scored, *pair, reported, rng) for pair in groups]
         rows += [[seeds, name, len(each), *_rates(each, 2 * pairs)] for name, each in found.items()]
     print(f"### {number} seeds of {given.folder.name}: groups against one another, {size_of(scored)} languages\n")
     head = ["seeds in a group", "method", "comparisons", "interval holds 0", "width", "any language called", "called"]
@@ -591,7 +594,7 @@ def fit_unpaired(scored: Scored, seeds: NDArray[np.intp]) -> Prior:
     ours, theirs = seeds[: len(seeds) // 2].tolist(), seeds[len(seeds) // 2 : len(seeds) // 2 * 2].tolist()
     tasks = {}
     for name, (task, targets) in scored.items():
-        gains = np.array([against(counts, ours, theirs).gains for counts in targets.values()]).T
+        gains = np.array([pair_seeds(counts, ours, theirs).gains for counts in targets.values()]).T
         tasks[name] = fit([Gains(task.metric, name, gains)], UNPAIRED_DF)
     return Prior(version="unpaired", created=date.today(), sources=[], metrics={}, tasks=tasks)
 
@@ -618,7 +621,7 @@ def _rates(found: Sequence[Null], independent: int) -> list[str]:
 
 
 def same_recipe(given: argparse.Namespace) -> None:
-    """Print how the seeds of every stored result compare with one another."""
+    """Print comparisons of the seeds of every stored result with each other."""
     found: dict[tuple[str, int, str], list[Null]] = defaultdict(list)
     sizes: dict[tuple[str, int, str], list[int]] = defaultdict(list)
     rng = np.random.default_rng(given.seed)
@@ -629,8 +632,8 @@ def same_recipe(given: argparse.Namespace) -> None:
         for seeds in range(1, number // 2 + 1):
             pairs = combinations(combinations(range(number), seeds), 2)
             disjoint = [(ours, theirs) for ours, theirs in pairs if not set(ours) & set(theirs)]
-            new = [moderated(scored, *groups, reported, given.prior) for groups in disjoint]
-            old = [bootstrapped(scored, *groups, reported, rng) for groups in disjoint]
+            new = [compare_moderated(scored, *groups, reported, given.prior) for groups in disjoint]
+            old = [compare_bootstrapped(scored, *groups, reported, rng) for groups in disjoint]
             for name, nulls_of in (("new", new), ("version 1", old)):
                 found[suite, seeds, name] += nulls_of
                 sizes[suite, seeds, name].append(size_of(scored))

@@ -1,9 +1,9 @@
-"""What `evaluate --dry-run` predicts, beside what the run then takes.
+"""Compare the costs that `evaluate --dry-run` predicts with those of the run.
 
-Each argument holds the options of one evaluation. It is predicted and run with a store of its own that is empty at
-first, one right after the other; then their time, peak memory and room on the disk are compared, in all and by kind of
-stage. The processors' share says whether the machine was free for the run: with one thread it is then near 1. Where it
-is not, --processor-time compares the time that processors computed for the stages, in prediction and run alike.
+Each argument holds the options of one evaluation. It is predicted and then run with a new store. Time, peak memory and
+disk space are compared in total and by stage type. The processors' share shows whether the machine was idle during the
+run: with one thread it is then near 1. If it was not, --processor-time compares processor time instead of wall-clock
+time, in prediction and run alike.
 
     OMP_NUM_THREADS=1 python benchmarks/estimate_accuracy.py "--seed 31" \
         "--suite pos-lite --seed 31 --checkpoint ./encoder --data-root ./hub --language sw --language th"
@@ -39,7 +39,7 @@ def computed():
 
 time.perf_counter = computed
 """
-"""Python imports it when it starts, as `sitecustomize`."""
+"""Imported by Python at start-up as `sitecustomize`."""
 
 
 class Costs(NamedTuple):
@@ -48,20 +48,22 @@ class Costs(NamedTuple):
     disk_bytes: int
 
 
-class Ran(NamedTuple):
-    """A process and what it printed."""
+class FinishedProcess(NamedTuple):
+    """Output and cost of a process."""
 
     out: str
     seconds: float
     processors: float
-    """How many it had, on average."""
+    """Average number of processors in use."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("evaluations", nargs="+", help="options of `evaluate`, in one argument each")
-    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk that the stores are to be on")
-    parser.add_argument("--processor-time", action="store_true", help="compare it instead of the wall's")
+    parser.add_argument("--folder", type=Path, default=Path(), help="folder for temporary stores")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="compare processor time instead of wall-clock time"
+    )
     options = parser.parse_args()
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     rows = []
@@ -76,7 +78,7 @@ def main() -> None:
 
 
 def compare(arguments: list[str], folder: Path, processor_time: bool) -> list[str]:
-    """One row of the table, the run's processors, and the table by kind."""
+    """Return one row of the table, the run's processors, and the table by stage type."""
     where = ["--store", str(folder / "store"), "--output", str(folder / "output")]
     environment = dict(os.environ)
     if processor_time:
@@ -86,8 +88,8 @@ def compare(arguments: list[str], folder: Path, processor_time: bool) -> list[st
     ran = run([*arguments, *where], environment)
     content = json.loads(told.out)
     measured = stored_costs(folder / "store")
-    by_kind = [
-        [row["kind"], *beside(of_row(row), measured[row["kind"]])]
+    by_stage_type = [
+        [row["kind"], *format_costs(row_costs(row), measured[row["kind"]])]
         for row in content["estimate"]
         if row["kind"] in measured
     ]
@@ -97,16 +99,16 @@ def compare(arguments: list[str], folder: Path, processor_time: bool) -> list[st
         sum(cost.disk_bytes for cost in measured.values()),
     )
     table = tabulate(
-        by_kind,
+        by_stage_type,
         ["stage", "time", "took", "ratio", "memory", "took", "ratio", "disk", "took", "ratio"],
         tablefmt="github",
         disable_numparse=True,
     )
-    row = [f"{told.seconds:.0f} s", *beside(of_row(content["total"]), whole)]
+    row = [f"{told.seconds:.0f} s", *format_costs(row_costs(content["total"]), whole)]
     return [*row, f"{ran.processors:.2f}", table]
 
 
-def run(arguments: list[str], environment: dict[str, str]) -> Ran:
+def run(arguments: list[str], environment: dict[str, str]) -> FinishedProcess:
     before, began = getrusage(RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-m", "xrealign_bench", "evaluate", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -114,11 +116,11 @@ def run(arguments: list[str], environment: dict[str, str]) -> Ran:
         sys.exit(f"{shlex.join(command)} ended with status {done.returncode}")
     seconds, after = time.perf_counter() - began, getrusage(RUSAGE_CHILDREN)
     computed = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Ran(done.stdout, seconds, computed / seconds)
+    return FinishedProcess(done.stdout, seconds, computed / seconds)
 
 
 def stored_costs(root: Path) -> dict[str, Costs]:
-    """Kind -> what its stages took."""
+    """Return stage type -> costs of its stages."""
     costs: dict[str, Costs] = {}
     for entry in Store(root).entries():
         manifest, so_far = entry.manifest, costs.get(entry.manifest.kind, Costs(0.0, 0, 0))
@@ -130,14 +132,14 @@ def stored_costs(root: Path) -> dict[str, Costs]:
     return costs
 
 
-def of_row(row: dict[str, Any]) -> Costs:
+def row_costs(row: dict[str, Any]) -> Costs:
     return Costs(row["seconds"] or 0.0, row["memory_bytes"] or 0, row["disk_bytes"] or 0)
 
 
-def beside(told: Costs, took: Costs) -> list[str]:
-    """Predicted, measured and their ratio: time, memory, disk."""
+def format_costs(predicted: Costs, measured: Costs) -> list[str]:
+    """Return predicted, measured and their ratio for time, memory and disk."""
     cells = []
-    for one, other, scale, unit in zip(told, took, (1, 1e6, 1e6), ("s", "MB", "MB"), strict=True):
+    for one, other, scale, unit in zip(predicted, measured, (1, 1e6, 1e6), ("s", "MB", "MB"), strict=True):
         cells += [f"{one / scale:.1f} {unit}", f"{other / scale:.1f} {unit}", f"{one / other:.2f}" if other else ""]
     return cells
 

@@ -1,9 +1,9 @@
-"""A whole comparison, 4 recipes x 2 tasks x 2 seeds: the harness's pipeline beside `plain.py`, on one machine.
+"""Compare the harness's pipeline with `plain.py` on 4 recipes x 2 tasks x 2 seeds, on one machine.
 
 The plain side realigns again for every task, as the code released with AlignFreeze does, and keeps its models in
-memory. The harness's side is `evaluate`'s own plan, with everything that it writes into its store. Both do the same
-steps on the same batches from the same weights, without dropout, each in a process of its own, one after the other,
-several times; medians are shown. Reading, tokenising and aligning are done before and not counted.
+memory. The harness's side is the plan of `evaluate`, including everything that it writes to its store. Both run the
+same steps on the same batches from the same weights, without dropout, each in a separate process, one after the
+other, several times. Printed are medians. Reading, tokenising and aligning happen beforehand and are not counted.
 
     python benchmarks/grid_against_plain.py --checkpoint ./encoder --data-root ./hub --steps 6
 """
@@ -46,7 +46,7 @@ from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.specs import Suite, find_spec
 from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
-RECIPES = ("alignfreeze-full", "alignfreeze-front", "alignfreeze-back")  # and fine-tuning only, which is always there
+RECIPES = ("alignfreeze-full", "alignfreeze-front", "alignfreeze-back")  # fine-tuning only is always included
 TASKS, SEEDS = ("ud-masakhapos-lite", "uner-lite"), (31, 42)
 SIDES = ("plain", "harness")
 RATE = 1e-5
@@ -54,7 +54,7 @@ DATA = ("tokenise", "align", "encode")
 
 
 def without_dropout(checkpoint: Path, folder: Path) -> Path:
-    """The checkpoint with no dropout in its configuration: then both sides compute the same numbers."""
+    """Copy the checkpoint with dropout disabled in its configuration, so that both sides compute the same numbers."""
     copy = folder / "checkpoint"
     copy.mkdir()
     for path in checkpoint.iterdir():
@@ -66,13 +66,13 @@ def without_dropout(checkpoint: Path, folder: Path) -> Path:
     return copy
 
 
-def write_suite(asked: argparse.Namespace, folder: Path) -> Path:
-    """The shipped suite with fewer steps, languages and tasks."""
+def write_suite(options: argparse.Namespace, folder: Path) -> Path:
+    """Write the shipped suite with fewer steps, languages and tasks."""
     suite = find_spec("xrealign-lite", Suite).model_dump(mode="json", exclude_unset=True)
     suite["name"] = "grid"
     suite["tasks"], suite["seeds"] = list(TASKS), list(SEEDS)
-    suite["target_languages"], suite["test_examples"] = sorted(asked.languages), asked.sentences
-    suite["finetuning"] |= {"steps": asked.steps, "learning_rate": {"default": RATE}, "lr_schedule": "constant"}
+    suite["target_languages"], suite["test_examples"] = sorted(options.languages), options.sentences
+    suite["finetuning"] |= {"steps": options.steps, "learning_rate": {"default": RATE}, "lr_schedule": "constant"}
     suite["finetuning"]["warmup"] = 0.0
     del suite["finetuning_by_task"]
     path = folder / "grid.yaml"
@@ -90,7 +90,7 @@ def plan_of(folder: Path, data_root: Path) -> Plan:
 
 
 class PlainGrid:
-    """The grid, cell by cell; nothing is shared but the tokenised data."""
+    """The grid, cell by cell. Only the tokenised data are shared."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
@@ -154,8 +154,8 @@ class PlainGrid:
         return found
 
 
-def harness(plan: Plan, store: Store) -> dict[str, Any]:
-    """`evaluate`'s plan, serially; then what its stages left, under the names of the plain side."""
+def run_harness(plan: Plan, store: Store) -> dict[str, Any]:
+    """Run the plan of `evaluate` serially. Returns the stages' outputs under the names of the plain side."""
     outcome = run_serially(plan, store, sources_of(plan.request, "cpu"), lambda event: None)
     assert not outcome.failed, outcome.failed
     found = {}
@@ -172,13 +172,13 @@ def harness(plan: Plan, store: Store) -> dict[str, Any]:
 
 def measure_one(side: str, plan: Plan, store: Store) -> dict[str, Any]:
     before = time.perf_counter()
-    values = PlainGrid(plan, store).run() if side == "plain" else harness(plan, store)
+    values = PlainGrid(plan, store).run() if side == "plain" else run_harness(plan, store)
     seconds = time.perf_counter() - before
     return {"seconds": seconds, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "values": values}
 
 
-def apart(first: dict[str, Any], second: dict[str, Any]) -> tuple[float, int, int]:
-    """The largest difference of a loss; how many labels differ, and of how many."""
+def compare_outputs(first: dict[str, Any], second: dict[str, Any]) -> tuple[float, int, int]:
+    """Return the largest difference of a loss, the number of labels that differ, and the number of labels."""
     assert first.keys() == second.keys(), first.keys() ^ second.keys()
     losses, wrong, labels = 0.0, 0, 0
     for name, values in first.items():
@@ -190,35 +190,35 @@ def apart(first: dict[str, Any], second: dict[str, Any]) -> tuple[float, int, in
     return losses, wrong, labels
 
 
-def arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6, help="of each realignment and fine-tuning")
     parser.add_argument("--languages", nargs="+", default=["de", "ar", "zh", "yo"])
-    parser.add_argument("--sentences", type=int, default=32, help="tested a task and language")
+    parser.add_argument("--sentences", type=int, default=32, help="test sentences per task and language")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--one", nargs=3, metavar=("SIDE", "FOLDER", "STORE"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
-    asked = arguments()
-    if asked.one:
-        side, folder, store = asked.one
-        print(json.dumps(measure_one(side, plan_of(Path(folder), asked.data_root), Store(Path(store)))))
+    options = parse_options()
+    if options.one:
+        side, folder, store = options.one
+        print(json.dumps(measure_one(side, plan_of(Path(folder), options.data_root), Store(Path(store)))))
         return
     with TemporaryDirectory(dir=".") as name:
         folder = Path(name).resolve()
-        without_dropout(asked.checkpoint, folder)
-        write_suite(asked, folder)
-        plan = plan_of(folder, asked.data_root)
+        without_dropout(options.checkpoint, folder)
+        write_suite(options, folder)
+        plan = plan_of(folder, options.data_root)
         data = {ref: stage for ref, stage in plan.stages.items() if ref.kind in DATA}
         with Progress(len(data)) as progress:
             sources = sources_of(plan.request, "cpu")
             run_serially(Plan(plan.request, data), Store(folder / "data"), sources, progress)
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-        for number in range(asked.repeat):
+        for number in range(options.repeat):
             for side in SIDES:
                 store = shutil.copytree(folder / "data", folder / f"{side}-{number}")
                 command = [sys.executable, *sys.argv, "--one", side, str(folder), str(store)]
@@ -226,11 +226,11 @@ def main() -> None:
                 runs[side].append(json.loads(out.stdout))
                 shutil.rmtree(store)
                 print(f"{side}: {runs[side][-1]['seconds']:.0f} s", file=sys.stderr)
-        trained = {kind: sum(ref.kind == kind for ref in plan.stages) for kind in ("realign", "finetune", "predict")}
+        trained = {name: sum(ref.kind == name for ref in plan.stages) for name in ("realign", "finetune", "predict")}
     seconds = {side: statistics.median(run["seconds"] for run in runs[side]) for side in SIDES}
-    losses, wrong, labels = apart(*(runs[side][0]["values"] for side in SIDES))
-    print(f"{torch.get_num_threads()} threads; {asked.steps} steps each; the harness's stages: {trained}")
-    print(f"losses at most {losses:.1e} apart; {wrong} of {labels} labels differ")
+    losses, wrong, labels = compare_outputs(*(runs[side][0]["values"] for side in SIDES))
+    print(f"{torch.get_num_threads()} threads; {options.steps} steps each; the harness's stages: {trained}")
+    print(f"losses differ by at most {losses:.1e}; {wrong} of {labels} labels differ")
     rows = [
         [side, f"{seconds[side]:.0f}", f"{max(run['bytes'] for run in runs[side]) / 2**30:.2f}",
          f"{seconds['plain'] / seconds[side]:.2f}x", ", ".join(f"{run['seconds']:.0f}" for run in runs[side])]

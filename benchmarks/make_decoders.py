@@ -1,7 +1,7 @@
-"""Make three small decoders (Llama, BLOOM, XGLM), each with a tokenizer of its family's kind, pre-trained for minutes.
+"""Pre-train three small decoders (Llama, BLOOM, XGLM), each with a tokenizer of its family, for a few minutes.
 
-They are for measuring what the harness does with decoders on a machine that has no trained ones: too small and too
-little trained to say anything about decoders. Text: NTREX in all languages, from a data root.
+They serve to benchmark the harness with decoders on a machine without pre-trained ones. They are too small and too
+little trained for any conclusion about decoders. The text is NTREX in all languages, from a data root.
 
     python benchmarks/make_decoders.py --data-root ./hub --output ./decoders --steps 400
 """
@@ -66,7 +66,7 @@ def read_texts(data_root: Path) -> list[str]:
 
 def train_tokenizer(family: str, texts: list[str]) -> PreTrainedTokenizerFast:
     special = ["<pad>", "<s>", "</s>", "<unk>"]
-    if family == "bloom":  # bytes, and nothing in front of a text
+    if family == "bloom":  # byte-level BPE, no special token at the start
         backend = Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         backend.decoder = decoders.ByteLevel()
@@ -74,7 +74,7 @@ def train_tokenizer(family: str, texts: list[str]) -> PreTrainedTokenizerFast:
         trainer: Any = trainers.BpeTrainer(
             vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet, show_progress=False
         )
-    elif family == "llama":  # pairs of characters, bytes for rare ones, and <s> in front
+    elif family == "llama":  # BPE with byte fallback, <s> at the start
         backend = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
         backend.pre_tokenizer = pre_tokenizers.Metaspace()
         backend.decoder = decoders.Metaspace()
@@ -82,7 +82,7 @@ def train_tokenizer(family: str, texts: list[str]) -> PreTrainedTokenizerFast:
         trainer = trainers.BpeTrainer(
             vocab_size=VOCABULARY, special_tokens=[*special, *rare], limit_alphabet=3000, show_progress=False
         )
-    else:  # sentencepiece's unigram, and </s> in front
+    else:  # SentencePiece unigram, </s> at the start
         backend = Tokenizer(models.Unigram())
         backend.normalizer = normalizers.NFKC()
         backend.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -101,7 +101,7 @@ def train_tokenizer(family: str, texts: list[str]) -> PreTrainedTokenizerFast:
 
 
 def pretrain(model: Any, tokenizer: PreTrainedTokenizerFast, texts: list[str], steps: int, family: str) -> None:
-    """Next-token prediction on random texts, cut off at TOKENS."""
+    """Train next-token prediction on random texts, truncated to TOKENS."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     random = torch.Generator().manual_seed(0)

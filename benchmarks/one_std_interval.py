@@ -1,11 +1,11 @@
-"""How good is the interval of AlignFreeze's one-std counts? Its published example, and simulated studies.
+"""Evaluate the interval of AlignFreeze's one-std counts on its published example and in simulated studies.
 
     python benchmarks/one_std_interval.py leaderboard/results
 
 Each simulated study draws its seeds from normal distributions that have the published means and deviations of XLM-R's
-part-of-speech tagging (fine-tuning only, and front-freezing with a share of its gains). Half of the seeds' variance is
-common to all languages, or none of it. Printed is how often an interval holds the count that fresh seeds give on
-average: drawn seeds as they are, drawn seeds moved apart (as comparisons have it), the range over leaving out a seed.
+part-of-speech tagging (fine-tuning only, and front-freezing with a share of its gains). Either half or none of the
+seeds' variance is common to all languages. Printed is how often an interval contains the mean count of fresh seeds, for
+three methods: bootstrap of seeds, bootstrap with scaled deviations (as in comparisons), leave-one-seed-out range.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STUDIES, FRESH, RESAMPLES = 500, 2000, 500
 
 
 def scores(folder: Path) -> Floats:
-    """(languages, seeds), without the source language."""
+    """Return scores (languages, seeds), without the source language."""
     result = read_result(folder)
     cells = {(s.language, s.seed): s.metrics["accuracy"] for s in result.scores if s.task == TASK}
     codes = sorted({code for code, _ in cells} - {result.suite.source_language})
@@ -37,7 +37,7 @@ def scores(folder: Path) -> Floats:
 
 
 def helped(ours: Floats, theirs: Floats, std: Floats) -> Floats:
-    """Over the first axis, the languages."""
+    """Count helped languages over the first axis."""
     return np.asarray((improved_by_one_std(ours, theirs, std) == 1).sum(axis=0))
 
 
@@ -108,7 +108,7 @@ def main(results: str) -> None:
     for seeds, share, common in itertools.product((2, 3, 5), (1.0, 0.5, 0.0), (0.0, 0.5)):
         truth = np.mean([measured(*study(ours, theirs, share, common, seeds, rng)) for _ in range(FRESH)])
         found = [intervals(*study(ours, theirs, share, common, seeds, rng), rng) for _ in range(STUDIES)]
-        # A mean of 16.2 languages is held by an interval that begins or ends at 16.
+        # A mean of 16.2 languages is in an interval that begins or ends at 16.
         held = [
             np.mean([each[name][0] <= np.ceil(truth) and np.floor(truth) <= each[name][1] for each in found])
             for name in found[0]

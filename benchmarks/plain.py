@@ -1,8 +1,8 @@
-"""Realignment, fine-tuning and prediction written the textbook way: what the harness is measured against.
+"""Textbook implementation of realignment, fine-tuning and prediction, as a baseline for the harness's speed.
 
-Everything is padded to the full length, both sides of a batch are encoded one after the other, words are looked up in
-Python loops, the optimiser is torch's default, and predictions are made with gradients on, in the order of the data.
-Losses and predictions are the harness's: same batches, same objective (AlignFreeze), same first weights.
+All batches are padded to the full length, both sides of a pair are encoded one after the other, words are looked up in
+Python loops, the optimiser is torch's default, and prediction runs with gradients, in the order of the data. Losses and
+predictions equal the harness's: same batches, same objective (AlignFreeze), same initial weights.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from xrealign_bench.realignment.pairs import EncodedPair
 TEMPERATURE = 0.1
 
 
-def padded(windows: Sequence[Window], length: int, pad_id: int) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, (batch, length)."""
+def pad(windows: Sequence[Window], length: int, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Pad windows. Returns token ids and attention mask, (batch, length)."""
     ids = torch.tensor([w.input_ids + [pad_id] * (length - len(w.input_ids)) for w in windows])
     mask = torch.tensor([[1] * len(w.input_ids) + [0] * (length - len(w.input_ids)) for w in windows])
     return ids, mask
@@ -37,7 +37,10 @@ def realign(
     pad_id: int,
     rate: float,
 ) -> list[float]:
-    """Word-contrastive realignment of all weights; the loss of each step."""
+    """Realign all weights with the word-contrastive loss. Returns the loss of each step.
+
+    Seven parameters: the settings are plain numbers, so that this file needs nothing of the harness.
+    """
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=rate)
     encoder.train()
     losses = []
@@ -46,7 +49,7 @@ def realign(
         vectors: list[Tensor] = []
         place: dict[tuple[int, int, int], int] = {}
         for side, windows in enumerate(sides):
-            ids, mask = padded(windows, length, pad_id)
+            ids, mask = pad(windows, length, pad_id)
             hidden = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer + 1]
             for row, window in enumerate(windows):
                 for word, start in enumerate(window.starts):
@@ -72,13 +75,13 @@ def realign(
 def finetune(
     model: Any, batches: Iterable[list[tuple[Window, list[int]]]], *, length: int, pad_id: int, rates: Sequence[float]
 ) -> list[float]:
-    """Fine-tuning of a tagger; the loss of each step. A label of -100 is of no word that counts."""
+    """Fine-tune a tagger. Words with label -100 are ignored. Returns the loss of each step."""
     optimiser = torch.optim.Adam(model.parameters(), lr=rates[0])
     model.train()
     losses = []
     for batch, rate in zip(batches, rates, strict=True):
         optimiser.param_groups[0]["lr"] = rate
-        ids, mask = padded([window for window, _ in batch], length, pad_id)
+        ids, mask = pad([window for window, _ in batch], length, pad_id)
         labels = torch.full(ids.shape, -100)
         for row, (window, own) in enumerate(batch):
             for start, label in zip(window.starts, own, strict=True):
@@ -94,12 +97,12 @@ def finetune(
 
 
 def tag(model: Any, windows: Sequence[Window], *, length: int, pad_id: int, batch_size: int = 32) -> list[list[int]]:
-    """The label of each word of each window."""
+    """Predict the label of each word of each window."""
     model.eval()
     found = []
     for begin in range(0, len(windows), batch_size):
         batch = windows[begin : begin + batch_size]
-        ids, mask = padded(batch, length, pad_id)
+        ids, mask = pad(batch, length, pad_id)
         logits = model.classifier(model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state)
         for row, window in enumerate(batch):
             found.append([int(logits[row, start].argmax()) for start in window.starts])

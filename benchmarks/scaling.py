@@ -1,10 +1,10 @@
-"""How costs grow: with what is compared, with the results on a board, with the pairs of a corpus.
+"""Measure how costs grow with the size of a comparison, of a board and of a corpus.
 
-    python benchmarks/scaling.py sharing    an evaluation against its recipes, tasks, seeds and languages
-    python benchmarks/scaling.py board      `leaderboard build` against 10 to 10,000 results
-    python benchmarks/scaling.py corpus     memory of each kind of stage against 1,000 to 1,000,000 pairs
+    python benchmarks/scaling.py sharing    an evaluation by its recipes, tasks, seeds and languages
+    python benchmarks/scaling.py board      `leaderboard build` by 10 to 10,000 results
+    python benchmarks/scaling.py corpus     memory of each stage type by 1,000 to 1,000,000 pairs
 
-Each prints a table. All is made from the embedded checkpoint and data, and from the results beside this folder.
+Each prints a table. They use the embedded checkpoint and data, and the results in this repository.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     sharing_parser = commands.add_parser("sharing")
-    sharing_parser.add_argument("--steps", type=int, default=50, help="of each training")
+    sharing_parser.add_argument("--steps", type=int, default=50, help="steps of each training")
     sharing_parser.set_defaults(run=sharing)
     board_parser = commands.add_parser("board")
     board_parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000, 10_000])
     board_parser.set_defaults(run=board)
     corpus_parser = commands.add_parser("corpus")
     corpus_parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
-    corpus_parser.add_argument("--pairs", type=int, help="the corpus's limit: so many are read at most")
+    corpus_parser.add_argument("--pairs", type=int, help="largest number of pairs to read from the corpus")
     corpus_parser.set_defaults(run=corpus)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="scaling-") as folder:
@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def sharing(options: argparse.Namespace, folder: Path) -> None:
-    """Everything is run once, in one store; what a part of it costs is then the sum of the stages of its plan."""
-    # Not above: a child's highest memory begins with its parent's.
+    """Run everything once in one store. The cost of a part is then the sum over the stages of its plan."""
+    # Imported here because the peak memory of a child process starts at its parent's.
     from xrealign_bench.evaluate import Options, prepare
 
     task, suite = find_spec("cldr-phrases", Task), find_spec("demo", Suite)
@@ -91,7 +91,7 @@ def cost(plan: Plan, seconds: dict[str, float]) -> float:
 
 
 def cost_unshared(plan: Plan, seconds: dict[str, float]) -> float:
-    """Of every recipe, task and seed by itself, each with a baseline of its own."""
+    """Return the cost of evaluating every recipe, task and seed separately, each with its own baseline."""
     total = 0.0
     baseline, *others = plan.runs
     for run in others:
@@ -104,11 +104,11 @@ def cost_unshared(plan: Plan, seconds: dict[str, float]) -> float:
 
 
 ROWS = 100
-"""Results of one checkpoint on a board."""
+"""Number of results per checkpoint on a board."""
 
 
 def board(options: argparse.Namespace, folder: Path) -> None:
-    """Copies of the demo's results, under other names: `ROWS` a checkpoint, since ranks compare every two of them."""
+    """Build boards of copies of the demo's results, `ROWS` per checkpoint, since ranks compare all pairs of rows."""
     originals = sorted(path.parent for path in (ROOT / "leaderboard/results/demo-1.0").rglob("result.json"))
     baseline = next(path for path in originals if path.name == "finetune-only")
     others = [path for path in originals if path != baseline and (path / "comparison.json").is_file()]
@@ -136,7 +136,7 @@ def copy_result(source: Path, target: Path, name: str | None, checkpoint: str) -
 
 
 def corpus(options: argparse.Namespace, folder: Path) -> None:
-    """Sentences of made-up words; what is measured stands in the store's manifests."""
+    """Measure peak memory on sentences of made-up words. It is recorded in the store's manifests."""
     rows = []
     for size in options.sizes:
         root = folder / str(size)
@@ -157,12 +157,12 @@ def corpus(options: argparse.Namespace, folder: Path) -> None:
             entry.manifest.kind: (entry.manifest.peak_memory_bytes or 0) / 1e6
             for entry in Store(root / "store").entries()
         }
-        rows.append([size, *(peak[kind] for kind in ("align", "encode", "realign"))])
+        rows.append([size, *(peak[name] for name in ("align", "encode", "realign"))])
         show(rows[-1:], ["pairs", "MB in align", "MB in encode", "MB in realign"])
 
 
 def write_pairs(path: Path, size: int) -> None:
-    """Of 20 words on average, out of 20,000."""
+    """Write pairs of sentences with 20 words on average, from a vocabulary of 20,000."""
     path.parent.mkdir(parents=True)
     rng = random.Random(0)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 10))) for _ in range(20_000)]
@@ -188,7 +188,7 @@ def evaluate(*arguments: object) -> None:
 
 
 def run(*arguments: object) -> tuple[float, int]:
-    """Seconds and highest memory (bytes) of a command."""
+    """Run a command. Returns seconds and peak memory (bytes)."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "xrealign_bench", *map(str, arguments)], stdout=subprocess.DEVNULL

@@ -1,9 +1,9 @@
-"""A comparison of 20 checkpoints x 30 recipes x 5 seeds x 6 tasks x 100 languages on a cluster, before it is run.
+"""Simulate a comparison of 20 checkpoints x 30 recipes x 5 seeds x 6 tasks x 100 languages on a cluster.
 
-The plan of one checkpoint is real: laid out by the harness from specs and tiny data files, measured while it is, and
-repeated for the others. What the harness itself costs (a stage's share of planning, storing, looking and Ray) is
-measured here. How long stages compute is assumed, as printed; a simulation then gives each stage a GPU or a core in
-the order of the plan, as the executor does.
+The plan of one checkpoint is real: the harness makes it from specs and tiny data files, and it is repeated for the
+other checkpoints. The harness's own costs per stage (planning, storing, looking up, Ray) are measured. The computing
+time of stages is assumed, as printed. The simulation gives each stage a GPU or a core in the order of the plan, as the
+executor does.
 
     python benchmarks/simulate_cluster.py --gpus 8 64 256
 """
@@ -37,60 +37,77 @@ from xrealign_bench.specs import Suite, find_spec
 
 GB = 1e9
 
-# What is assumed: XLM-R-base in bf16 on one A100.
+# Assumptions: XLM-R-base in bf16 on one A100.
 BLOCK_PARAMETERS = 85.6e6
 WEIGHTS_BYTES = 4 * 278.0e6
 FLOPS = 0.2 * 312e12
-"""A fifth of an A100's dense bf16 peak: batches of short sentences."""
+"""A fifth of an A100's dense bf16 peak, for batches of short sentences."""
 STEP_FLOOR = 0.04
-"""Seconds that a training step takes however small its batch, for kernels to start and the optimiser to pass over all
-weights."""
+"""Minimum seconds per training step, for kernel launches and the optimiser's pass over all weights."""
 INODES = 5
-"""Of an entry: its folder, two files, the manifest, the lock."""
+"""Inodes per entry: its folder, two files, the manifest, the lock."""
 EXTRA = ("lb", "gl", "sq", "mk", "be")
-"""Languages, to make a hundred."""
+"""Languages that complete a hundred."""
 START = 15.0
-"""Seconds for a process to import its libraries and open the GPU: a GPU's worker is a new process each time."""
+"""Seconds for a process to import its libraries and open the GPU. Each GPU job starts a new process."""
 READ = 1 * GB
-"""Bytes a second of a shared file system, to load and to store a model."""
+"""Bytes per second of a shared file system, for loading and storing a model."""
 PAIR_TOKENS = 2 * 30
 CPU_SECONDS: Mapping[str, float] = {"tokenise": 1.0, "align": 120.0, "encode": 5.0}
 CORES_A_GPU = 12
 
 
 @dataclass(frozen=True)
-class Kind:
+class TaskShape:
     """A task of the comparison."""
 
     name: str
     columns: Mapping[str, Any]
-    kind: str
+    task_type: str
     tokens: int
-    """Sub-words of an example."""
+    """Sub-words per example."""
     examples: int
-    """Test examples of a language."""
+    """Test examples per language."""
     more: Mapping[str, Any]
 
 
 WORDS = {"words": "tokens", "labels": "tags"}
 LABELS = {"labels": ["a", "b", "c"]}
 TASKS = (
-    Kind("pos", WORDS, "token_classification", 30, 1000, LABELS),
-    Kind("entities", WORDS, "token_classification", 30, 1000, {"labels": ["O", "B-X", "I-X"], "metric": "entity_f1"}),
-    Kind("inference", {"text": "a", "text_pair": "b", "label": "y"}, "sequence_classification", 50, 5010, LABELS),
-    Kind("topics", {"text": "a", "label": "y"}, "sequence_classification", 40, 204, LABELS),
-    Kind(
+    TaskShape("pos", WORDS, "token_classification", 30, 1000, LABELS),
+    TaskShape(
+        "entities", WORDS, "token_classification", 30, 1000,
+        {"labels": ["O", "B-X", "I-X"], "metric": "entity_f1"},
+    ),
+    TaskShape("inference", {"text": "a", "text_pair": "b", "label": "y"}, "sequence_classification", 50, 5010, LABELS),
+    TaskShape("topics", {"text": "a", "label": "y"}, "sequence_classification", 40, 204, LABELS),
+    TaskShape(
         "questions", {"question": "q", "context": "c", "answers": "a"}, "question_answering", 300, 1190,
         {"metric": "f1"},
     ),
-    Kind("retrieval", {}, "retrieval", 2 * 40, 997, {"text_language": "en"}),
+    TaskShape("retrieval", {}, "retrieval", 2 * 40, 997, {"text_language": "en"}),
 )  # fmt: skip
 TASK = {task.name: task for task in TASKS}
 
 
 def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) -> Options:
-    """A suite as the headline one but for its tasks, with a file of a row for each language and task."""
+    """Write a suite like the headline one with other tasks, and a data file of two rows per language and task."""
     root = folder / "data"
+    write_tasks(folder, root, languages)
+    write_corpus(folder, root, languages)
+    write_suite(folder, languages, seeds)
+    asked = []
+    for number in range(recipes - 1):  # fine-tuning only is one of them
+        recipe = {
+            "name": f"recipe-{number}", "title": "one of many", "method": "word_contrastive",
+            "objective": {"temperature": 0.05 + 0.01 * number},
+        }  # fmt: skip
+        write_yaml(folder / f"recipe-{number}.yaml", recipe)
+        asked.append(str(folder / f"recipe-{number}.yaml"))
+    return Options(suite=str(folder / "suite.yaml"), recipes=asked, data_root=root, device="cpu", offline=True)
+
+
+def write_tasks(folder: Path, root: Path, languages: list[str]) -> None:
     for task in TASKS:
         columns: dict[str, Any] = dict(task.columns)
         configs = {code: code for code in ["en", *languages]}
@@ -104,11 +121,14 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
                 texts = {"a": [f"{code} {split}", "text"], "b": ["more", "text"], "y": ["a", "b"]}
                 pq.write_table(pa.table(texts | {"row": [task.name, task.name]}), path)
         spec = {
-            "name": task.name, "title": task.name, "licence": "CC0", "kind": task.task_type,
+            "name": task.name, "title": task.name, "licence": "CC0", "task_type": task.task_type,
             "source": {"kind": "hub", "dataset": f"bench/{task.name}"}, "configs": configs, "columns": columns,
             **task.more,
         }  # fmt: skip
         write_yaml(folder / f"{task.name}.yaml", spec)
+
+
+def write_corpus(folder: Path, root: Path, languages: list[str]) -> None:
     pairs = root / "bench" / "pairs" / "default" / "train.parquet"
     pairs.parent.mkdir(parents=True)
     pq.write_table(pa.table({"row": ["pairs"]}), pairs)
@@ -117,6 +137,9 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
         "columns": {code: code for code in ["en", *languages]},
     }  # fmt: skip
     write_yaml(folder / "pairs.yaml", corpus)
+
+
+def write_suite(folder: Path, languages: list[str], seeds: int) -> None:
     headline = find_spec("xrealign", Suite).finetuning.model_dump()
     suite = {
         "name": "comparison", "version": "1.0", "title": "comparison", "source_language": "en",
@@ -130,26 +153,17 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
         "bands": {"cuts": [0.487670, 0.546253]},
     }  # fmt: skip
     write_yaml(folder / "suite.yaml", suite)
-    asked = []
-    for number in range(recipes - 1):  # fine-tuning only is one of them
-        recipe = {
-            "name": f"recipe-{number}", "title": "one of many", "method": "word_contrastive",
-            "objective": {"temperature": 0.05 + 0.01 * number},
-        }  # fmt: skip
-        write_yaml(folder / f"recipe-{number}.yaml", recipe)
-        asked.append(str(folder / f"recipe-{number}.yaml"))
-    return Options(suite=str(folder / "suite.yaml"), recipes=asked, data_root=root, device="cpu", offline=True)
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(yaml.safe_dump(dict(content), allow_unicode=True))
 
 
-# How long a stage takes.
+# Computing time of a stage.
 
 
 def seconds(stage: Stage) -> float:
-    """Of computing, without starting a process or loading a model."""
+    """Return the computing time, without starting a process or loading a model."""
     settings = stage.settings
     if stage.kind in CPU_SECONDS:
         return CPU_SECONDS[stage.kind]
@@ -167,7 +181,7 @@ def training(steps: int, tokens: int) -> float:
 
 
 def overhead(stage: Stage) -> float:
-    """Of a job that computes on a GPU: its process, and its model read and written."""
+    """Return the overhead of a GPU job: starting its process, and reading and writing its model."""
     return START + WEIGHTS_BYTES / READ * (1 if stage.kind == "predict" else 2)
 
 
@@ -179,10 +193,11 @@ class Job:
     seconds: float
     on_gpu: bool
     needs: set[int]
+    """Indices of jobs that must be done first."""
 
 
 def lay_out(plan: Plan, a_stage: float, together: int) -> list[Job]:
-    """The executor's jobs of a plan, each with what the harness adds to its stages."""
+    """Return the executor's jobs of a plan, including the harness's overhead per stage."""
     refs = [list(each) for each in jobs_of(plan, plan.stages, together)]
     job_of = {ref: number for number, each in enumerate(refs) for ref in each}
     jobs = []
@@ -196,9 +211,10 @@ def lay_out(plan: Plan, a_stage: float, together: int) -> list[Job]:
 
 
 def simulate(jobs: list[Job], gpus: int, cores: int, a_job: float) -> tuple[float, float]:
-    """Seconds until all is done, and the share of them that a GPU is busy; a driver hands out a job in `a_job`.
+    """Run jobs in the order of the plan as they become ready. The driver needs `a_job` seconds to hand one out.
 
-    Ready jobs are taken in the order of the plan.
+    Returns:
+        Seconds until all jobs are done, and the share of that time that a GPU is busy.
     """
     users: dict[int, list[int]] = defaultdict(list)
     missing = [len(job.needs) for job in jobs]
@@ -230,24 +246,24 @@ def simulate(jobs: list[Job], gpus: int, cores: int, a_job: float) -> tuple[floa
 
 
 def critical_path(jobs: list[Job]) -> float:
-    """Seconds with as many machines as one likes."""
+    """Return the seconds needed with an unlimited number of machines."""
     ends: list[float] = []
-    for job in jobs:  # needs come before
+    for job in jobs:  # dependencies come first
         ends.append(job.seconds + max((ends[need] for need in job.needs), default=0.0))
     return max(ends)
 
 
 def repeated(jobs: list[Job], times: int) -> list[Job]:
-    """Those of other checkpoints beside each other: nothing is shared between them."""
+    """Repeat the jobs for other checkpoints, which share nothing."""
     size = len(jobs)
     return [Job(j.seconds, j.on_gpu, {n + r * size for n in j.needs}) for r in range(times) for j in jobs]
 
 
-# What the harness costs.
+# Costs of the harness.
 
 
 def memory() -> float:
-    """Bytes that this process holds now."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -259,7 +275,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 @dataclass(frozen=True)
 class StoreCosts:
-    """Seconds an entry."""
+    """Seconds per entry."""
 
     produce: float
     has: float
@@ -268,7 +284,7 @@ class StoreCosts:
 
 
 def store_costs(root: Path, stages: Iterable[Stage]) -> StoreCosts:
-    """Of entries as predictions leave them: two small files, with what their key was made of."""
+    """Measure entries like those of predictions: two small files and the spec of their key."""
     store = Store(root)
     stages = list(stages)
 
@@ -291,29 +307,29 @@ class RayCosts:
 
     stages: int
     serial: float
-    """A stage, by the serial executor."""
+    """Per stage, with the serial executor."""
     on_ray: float
-    """A stage, between the first that is done and the last."""
+    """Per stage, between the first and the last that is done."""
     driver: float
-    """A stage, of the driver's own CPU time."""
+    """Per stage, CPU time of the driver."""
     start: float
-    """Until the first is done: the cluster, and a worker with its libraries."""
+    """Until the first stage is done: starting the cluster and a worker with its libraries."""
 
 
 def ray_costs(plan: Plan, folder: Path) -> RayCosts:
-    """Of the smallest stages there are: texts of two rows, tokenised."""
+    """Measure the smallest possible stages: tokenising texts of two rows."""
     small = {ref: stage for ref, stage in plan.stages.items() if ref.kind == "tokenise" and small_task(stage)}
     some, sources = Plan(plan.request, small), sources_of(plan.request, "cpu")
     run_serially(Plan(plan.request, dict(list(small.items())[:3])), Store(folder / "warm"), sources, lambda event: None)
     _, serial = timed(lambda: run_serially(some, Store(folder / "serial"), sources, lambda event: None))
     ended: list[tuple[float, float]] = []
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if event.what == "done":
             ended.append((time.perf_counter(), time.process_time()))
 
     started = time.perf_counter()
-    run_on_ray(some, Store(folder / "ray"), sources, hear)
+    run_on_ray(some, Store(folder / "ray"), sources, on_event)
     (first, first_cpu), (last, last_cpu) = ended[0], ended[-1]
     n = len(small)
     return RayCosts(n, serial / n, (last - first) / (n - 1), (last_cpu - first_cpu) / (n - 1), first - started)
@@ -331,7 +347,7 @@ def main() -> None:
     for name, default in (("checkpoints", 20), ("recipes", 30), ("seeds", 5), ("languages", 100)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--gpus", type=int, nargs="+", default=[8, 64, 256])
-    parser.add_argument("--predictions-bytes", type=int, default=3000, help="Of an entry's files, as stores have them.")
+    parser.add_argument("--predictions-bytes", type=int, default=3000, help="Bytes of an entry's files.")
     parser.add_argument("--without-ray", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -341,60 +357,69 @@ def main() -> None:
 def report(given: argparse.Namespace, folder: Path) -> None:
     languages = [code for code in find_spec("xrealign", Suite).target_languages if code != "en"]
     languages = [*languages, *(code for code in EXTRA if code not in languages)][: given.languages]
-    options = write_specs(folder, languages, given.recipes, given.seeds)
-    held = memory()
-    plan, planning = timed(lambda: prepare(options))
-    held = memory() - held
-    n = len(plan.stages)
-    kinds = Counter(ref.kind for ref in plan.stages)
-    print(f"one checkpoint: {n:,} stages, {', '.join(f'{count:,} {kind}' for kind, count in kinds.items())}")
-    print(f"planned in {planning:.1f} s ({1e6 * planning / n:.0f} us a stage), {held / GB:.2f} GB held by the plan")
-
+    plan = report_plan(write_specs(folder, languages, given.recipes, given.seeds))
     predictions = [stage for ref, stage in plan.stages.items() if ref.kind == "predict"][:500]
     store = store_costs(folder / "store", predictions)
     print(
-        f"an entry of the store on this disk: produced in {1e3 * store.produce:.1f} ms, looked at in "
-        f"{1e3 * store.has:.2f} ms, opened with its checksums in {1e3 * store.open:.2f} ms; looking at all of one "
-        f"checkpoint's: {store.has * n:.0f} s"
+        f"store entry on this disk: produced in {1e3 * store.produce:.1f} ms, looked up in {1e3 * store.has:.2f} ms, "
+        f"opened with its checksums in {1e3 * store.open:.2f} ms; looking up all of one checkpoint: "
+        f"{store.has * len(plan.stages):.0f} s"
     )
-    driver = 0.005
-    if not given.without_ray:
-        ray = ray_costs(plan, folder)
-        driver = ray.driver
-        print(
-            f"{ray.stages} stages that do next to nothing: serially {1e3 * ray.serial:.1f} ms each; on Ray, "
-            f"{os.cpu_count()} cores, {1e3 * ray.on_ray:.1f} ms each, {1e3 * ray.driver:.1f} ms of them the driver's "
-            f"CPU time, after {ray.start:.0f} s until the first is done"
-        )
-
+    driver = 0.005 if given.without_ray else report_ray(ray_costs(plan, folder))
     print()
+    report_jobs(plan, store)
+    report_clusters(given, plan, lay_out(plan, store.produce, TOGETHER), driver)
+    report_disk(given, plan)
+
+
+def report_plan(options: Options) -> Plan:
+    before = memory()
+    plan, planning = timed(lambda: prepare(options))
+    held, n = memory() - before, len(plan.stages)
+    counts = Counter(ref.kind for ref in plan.stages)
+    print(f"one checkpoint: {n:,} stages, {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
+    print(f"planned in {planning:.1f} s ({1e6 * planning / n:.0f} us per stage), the plan takes {held / GB:.2f} GB")
+    return plan
+
+
+def report_ray(ray: RayCosts) -> float:
+    """Print Ray's costs. Returns the driver's seconds per stage."""
+    print(
+        f"{ray.stages} nearly empty stages: {1e3 * ray.serial:.1f} ms each serially; on Ray with {os.cpu_count()} "
+        f"cores {1e3 * ray.on_ray:.1f} ms each, of which {1e3 * ray.driver:.1f} ms are the driver's CPU time, after "
+        f"{ray.start:.0f} s until the first is done"
+    )
+    return ray.driver
+
+
+def report_jobs(plan: Plan, store: StoreCosts) -> None:
     for together in (1, 32, TOGETHER):
         on_gpus = [job.seconds for job in lay_out(plan, store.produce, together) if job.on_gpu]
         print(
-            f"GPU hours of one checkpoint, up to {together} predictions a job: {sum(on_gpus) / 3600:.0f}, in "
+            f"GPU hours of one checkpoint, up to {together} predictions per job: {sum(on_gpus) / 3600:.0f}, in "
             f"{len(on_gpus):,} jobs that take {START * len(on_gpus) / 3600:.0f} h to start"
         )
-    grouped = lay_out(plan, store.produce, TOGETHER)
-    by_kind: Counter[str] = Counter()
+    computing: Counter[str] = Counter()
     for stage in plan.stages.values():
-        by_kind[stage.kind] += seconds(stage) * ("numerics" in stage.settings)
-    print(f"  of them computing: {', '.join(f'{k} {v / 3600:.1f}' for k, v in by_kind.items() if v)}")
-    print(f"critical path: {critical_path(grouped) / 3600:.2f} h")
-    every = repeated(grouped, given.checkpoints)
-    whole = sum(job.seconds for job in every if job.on_gpu) / 3600
+        computing[stage.kind] += seconds(stage) * ("numerics" in stage.settings)
+    print(f"  of which computing: {', '.join(f'{name} {v / 3600:.1f}' for name, v in computing.items() if v)}")
+    print(f"critical path: {critical_path(lay_out(plan, store.produce, TOGETHER)) / 3600:.2f} h")
+
+
+def report_clusters(given: argparse.Namespace, plan: Plan, jobs: list[Job], driver: float) -> None:
+    every, stages = repeated(jobs, given.checkpoints), len(plan.stages) * given.checkpoints
+    hours = sum(job.seconds for job in every if job.on_gpu) / 3600
     rows = []
     for gpus in given.gpus:
         end, busy = simulate(every, gpus, gpus * CORES_A_GPU, driver)
-        rows.append([gpus, end / 3600, end / 86400, 100 * busy, n * given.checkpoints / end, len(every) / end])
-    print(
-        f"\n{given.checkpoints} checkpoints: {n * given.checkpoints:,} stages in {len(every):,} jobs, {whole:,.0f} GPU "
-        "hours"
-    )
-    print(tabulate(rows, ["GPUs", "hours", "days", "GPUs busy %", "entries a s", "jobs a s"], floatfmt=".1f"))
+        rows.append([gpus, end / 3600, end / 86400, 100 * busy, stages / end, len(every) / end])
+    print(f"\n{given.checkpoints} checkpoints: {stages:,} stages in {len(every):,} jobs, {hours:,.0f} GPU hours")
+    print(tabulate(rows, ["GPUs", "hours", "days", "GPUs busy %", "entries/s", "jobs/s"], floatfmt=".1f"))
 
-    models = kinds["realign"] + kinds["finetune"]
-    entries = n * given.checkpoints
-    small = (n - models) * given.predictions_bytes
+
+def report_disk(given: argparse.Namespace, plan: Plan) -> None:
+    n, models = len(plan.stages), sum(ref.kind in ("realign", "finetune") for ref in plan.stages)
+    entries, small = n * given.checkpoints, (n - models) * given.predictions_bytes
     print(
         f"\nstore: {models * WEIGHTS_BYTES * given.checkpoints / 1e12:.1f} TB of weights "
         f"({models * given.checkpoints:,} models), {small * given.checkpoints / GB:.1f} GB of everything else; "

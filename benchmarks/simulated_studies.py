@@ -23,10 +23,10 @@ Bools = NDArray[np.bool_]
 
 SEEDS = (1, 2, 3, 5, 10)
 CHECKED = 20
-"""Studies of each row that the package computes too."""
+"""Number of studies per row that the package computes too."""
 RESAMPLES = 1000
 CELLS = 1 << 23
-"""How many simulated examples (x languages x seeds x studies) are in memory at once."""
+"""Number of simulated examples (x languages x seeds x studies) in memory at once."""
 POINT = 0.01
 NO_PRIOR = Variance(value=0, df=0)
 FAMILIES = (15, 5, 3, 2, 2, 2, 2, 1, 1, 1)
@@ -47,13 +47,13 @@ class Variances:
         return Variance(value=float(self.value[index]), df=self.df)
 
     def plus(self, value: Floats) -> Variances:
-        """Add what is known, such as the seed-by-example interaction to a prior."""
+        """Add a known variance, such as the seed-by-example interaction, to a prior."""
         return Variances(self.value + value, self.df)
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """What `scoring.inference.Estimate` holds, for many means."""
+    """`scoring.inference.Estimate` for many means."""
 
     mean: Floats
     variance: Floats
@@ -70,7 +70,7 @@ class Estimates:
 
 
 def estimate_all(by_seed: Floats, prior: Variances, examples: Variances | None) -> Estimates:
-    """Do what `scoring.inference.estimate` does, for means (..., seeds). NaN if nothing tells the variance."""
+    """Compute `scoring.inference.estimate` for means (..., seeds). NaN if the variance is unknown."""
     seeds = by_seed.shape[-1]
     mean, df = by_seed.mean(axis=-1), np.float64(prior.df + seeds - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -85,7 +85,7 @@ def estimate_all(by_seed: Floats, prior: Variances, examples: Variances | None) 
 
 
 def examples_of(table: Floats) -> tuple[Variances, Floats]:
-    """Do what `variance_of_examples` does, for gains by example (..., seeds, examples) of equal weight."""
+    """Compute `variance_of_examples` for gains by example (..., seeds, examples) of equal weight."""
     seeds, examples = table.shape[-2:]
     influence = (table - table.mean(axis=-1, keepdims=True)) / examples
     over_seeds, unbiased = influence.mean(axis=-2, keepdims=True), examples / (examples - 1)
@@ -96,8 +96,8 @@ def examples_of(table: Floats) -> tuple[Variances, Floats]:
     return Variances(np.maximum(0.0, value - interaction / seeds), examples - 1), interaction
 
 
-def called(p_values: Floats) -> Bools:
-    """Do what Holm's correction over the last axis does at `LEVEL`: what is significant. NaN never is."""
+def significant(p_values: Floats) -> Bools:
+    """Return what is significant at `LEVEL` after Holm's correction over the last axis. NaN never is."""
     tests = p_values.shape[-1]
     order = np.argsort(p_values, axis=-1)
     steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(tests, 0, -1)
@@ -118,7 +118,7 @@ class Truth:
     metric: str
     common: float
     own: Floats
-    """Of each language."""
+    """Own variance of each language."""
 
     @property
     def of_mean(self) -> float:
@@ -126,7 +126,7 @@ class Truth:
         return float(self.common + self.own.mean() / len(self.own))
 
     def expect_mean(self, prior: Prior | None) -> Variances:
-        """Return the prior of the mean over languages. `prior` None: nothing is expected, as for a plain t."""
+        """Return the prior of the mean over languages. `prior` None: no prior, as for a plain t."""
         known, languages = prior and prior.of(self.task, self.metric), len(self.own)
         found = known.expect([1 / languages] * languages) if known else NO_PRIOR
         return Variances(np.array(found.value), found.df)
@@ -135,7 +135,7 @@ class Truth:
         """Return the raised priors of single languages, for gains (studies, languages, seeds): see `raise_for`.
 
         Args:
-            interaction: of each language with its examples, (studies, languages).
+            interaction: seed-by-example interaction of each language, (studies, languages).
         """
         known, df = prior and prior.of(self.task, self.metric), gains.shape[2] - 1
         found = known.expect([1.0]) if known else NO_PRIOR
@@ -148,32 +148,32 @@ class Truth:
 
 @dataclass(frozen=True)
 class Setting:
-    """What kind of studies is simulated."""
+    """The kind of studies to simulate."""
 
     name: str
     checkpoints: Sequence[Sequence[Truth]]
-    """The tasks of each; a study is about one of them, drawn at random."""
+    """The tasks of each checkpoint. A study uses one checkpoint, drawn at random."""
     examples: int = 0
     """Test examples, the same in all languages; 0: none are simulated."""
     error: float = 0.0
     """Standard deviation of a language's gain by the choice of examples, if none are simulated."""
     share: float = 0.5
-    """Of the variance between examples that all languages have in common."""
+    """Share of the variance between examples that all languages have in common."""
     std: float = 0.3
-    """Between examples."""
+    """Standard deviation between examples."""
     interaction: float = 0.3
     """Standard deviation between the seeds of one example."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How the truth differs from what the prior was fitted to."""
+    """How the truth differs from the data that the prior was fitted to."""
 
     name: str
     factor: float = 1.0
-    """Of the variances."""
+    """Factor of the variances."""
     tails: int = 0
-    """Degrees of freedom of the t distribution that seeds' effects have; 0: a normal distribution."""
+    """Degrees of freedom of the t distribution of seeds' effects; 0: a normal distribution."""
     collapse: float = 0.0
     """Share of the seeds that lose 10 points in all languages."""
 
@@ -201,7 +201,7 @@ SCENARIOS = (
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SimulatedTask:
     """The errors of measured gains in one task of many studies."""
 
     truth: Truth
@@ -214,7 +214,7 @@ class Drawn:
     mean: Variances | None = None
     """Variance of examples of the mean over languages, (studies,)."""
     language_interaction: Floats | float = 0.0
-    """Of seeds with examples, (studies, languages)."""
+    """Seed-by-example interaction, (studies, languages)."""
     mean_interaction: Floats | float = 0.0
     """(studies,)."""
 
@@ -238,7 +238,7 @@ def _pool(task: str, recipes: Sequence[Gains]) -> Truth:
 
 
 def read_settings(results: Path, scores: Path | None) -> list[Setting]:
-    """Make the four settings; without a file of `scores`, say so and leave the demo-like one out."""
+    """Make the four settings. Without a file of `scores`, print a note and skip the demo-like setting."""
     by_study = truths(read_reported(results))
     by_checkpoint: dict[str, dict[str, Truth]] = defaultdict(dict)
     for study, truth in by_study.items():
@@ -249,14 +249,14 @@ def read_settings(results: Path, scores: Path | None) -> list[Setting]:
     if scores is not None and scores.exists():
         settings.insert(1, demo_like(list(truths(read_scores(scores)).values())))
     else:
-        print(f"The demo-like setting is left out: there is no file {scores}.\n")
+        print(f"The demo-like setting is skipped, because there is no file {scores}.\n")
     return [*settings, Setting("reported only", [list(tasks.values()) for tasks in by_checkpoint.values()])]
 
 
 def demo_like(found: Sequence[Truth]) -> Setting:
-    """The embedded suite: 200 examples with the errors of its full realignment's gain (`variance_of_examples`).
+    """Return a setting like the embedded suite: 200 examples with the errors of its full realignment's gain.
 
-    The measured variance between seeds holds the seed-by-example interaction, which is drawn apart here.
+    The measured variance between seeds includes the seed-by-example interaction, which is drawn separately here.
     """
     setting = Setting("demo-like", [], examples=200, share=0.25, std=0.09, interaction=0.18)
     held = setting.interaction**2 / setting.examples
@@ -266,8 +266,8 @@ def demo_like(found: Sequence[Truth]) -> Setting:
 
 def draw_studies(
     setting: Setting, scenario: Scenario, seeds: int, studies: int, rng: np.random.Generator
-) -> Iterator[list[Drawn]]:
-    """Draw studies, in parts that share a checkpoint and fit in memory: for each part its tasks."""
+) -> Iterator[list[SimulatedTask]]:
+    """Draw studies in parts that share a checkpoint and fit in memory. Yields the tasks of each part."""
     of_checkpoint = np.bincount(
         rng.integers(len(setting.checkpoints), size=studies), minlength=len(setting.checkpoints)
     )
@@ -281,7 +281,7 @@ def draw_studies(
 
 def _draw_task(
     setting: Setting, truth: Truth, scenario: Scenario, seeds: int, studies: int, rng: np.random.Generator
-) -> Drawn:
+) -> SimulatedTask:
     languages = len(truth.own)
     shape = studies, languages, seeds
     common = scenario.effects((studies, 1, seeds), rng) * np.sqrt(truth.common)
@@ -294,10 +294,10 @@ def _draw_task(
         table += of_all * rng.normal(size=(studies, 1, 1, setting.examples))
         gains += table.mean(axis=-1)
         (languages_own, of_languages), (mean_own, of_mean) = examples_of(table), examples_of(table.mean(axis=1))
-        return Drawn(truth, gains, table, languages_own, mean_own, of_languages, of_mean)
+        return SimulatedTask(truth, gains, table, languages_own, mean_own, of_languages, of_mean)
     if not setting.error:
-        return Drawn(truth, gains)
+        return SimulatedTask(truth, gains)
     gains += setting.error * rng.normal(size=(studies, languages, 1))
     of_language = Variances(np.full((studies, languages), setting.error**2), 999)
     of_mean = Variances(np.full(studies, setting.error**2 / languages), 999 * languages)
-    return Drawn(truth, gains, None, of_language, of_mean)
+    return SimulatedTask(truth, gains, None, of_language, of_mean)

@@ -1,4 +1,4 @@
-"""What bfloat16 and torch.compile do for a training step of 32 texts of 48 tokens on this CPU, in processor seconds.
+"""Measure a training step of 32 texts of 48 tokens with bfloat16 and torch.compile on this CPU, in processor seconds.
 
 python benchmarks/step_settings.py --checkpoint ./encoder --compile
 """
@@ -21,7 +21,7 @@ TEXTS, TOKENS, ROWS, SIZE = 32, 48, 25_000, 2048
 
 
 def seconds(work: Callable[[], Any], times: int = 5) -> float:
-    """Of processor time, the least of some times."""
+    """Return the lowest processor time of several runs."""
     taken = []
     for _ in range(times):
         before = time.process_time()
@@ -52,14 +52,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--compile", action="store_true", help="takes minutes")
-    asked = parser.parse_args()
-    encoder: Any = load_encoder(resolve_checkpoint(asked.checkpoint, None, True, False, False), seed=0).train()
+    options = parser.parse_args()
+    encoder: Any = load_encoder(resolve_checkpoint(options.checkpoint, None, True, False, False), seed=0).train()
     ids = torch.randint(5, ROWS, (TEXTS, TOKENS))
     operations = 6 * TEXTS * TOKENS * encoder.num_parameters(exclude_embeddings=True)
     seconds_of_product, rows = product(torch.float32), []
     peak = 2 * SIZE**3 / seconds_of_product
     with only_rows_of(encoder, ids.tolist()):
-        forwards = {"as it is": encoder} | ({"compiled": torch.compile(encoder)} if asked.compile else {})
+        forwards = {"as it is": encoder} | ({"compiled": torch.compile(encoder)} if options.compile else {})
         for name, forward in forwards.items():
             for dtype, low in (("float32", False), ("bfloat16", True)):
                 run, before = step(encoder, forward, ids, low), time.perf_counter()

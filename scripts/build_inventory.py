@@ -1,13 +1,13 @@
 """Write ``xrealign_bench/languages/inventory.csv`` from its sources.
 
-Run it in an environment of its own (``pip install qwanqwa==1.2.1 lang2vec==1.1.2 babel==2.18.0 numpy``):
+Run it in a separate environment (``pip install qwanqwa==1.2.1 lang2vec==1.1.2 babel==2.18.0 numpy``):
 
     python scripts/build_inventory.py --joshi joshi_taxonomy.csv --out xrealign_bench/languages/inventory.csv
 
 ``--joshi`` is the taxonomy of Joshi et al. (2020, "The State and Fate of Linguistic Diversity and Inclusion
 in the NLP World") as a CSV with the columns ``iso639_3,joshi_class,name``.
 
-The table is frozen: whoever changes a row raises INVENTORY_VERSION in
+The table is frozen: after changing a row, increment INVENTORY_VERSION in
 ``xrealign_bench/languages/inventory.py``.
 """
 
@@ -25,10 +25,10 @@ import numpy as np
 from babel import Locale
 from qq import Database, IdType  # the import name of qwanqwa
 
-# One language per entry: code[=iso639_3][:alias,alias...]. The code is ISO 639-1 where it exists, else
-# ISO 639-3. "=iso639_3" names the individual language that stands for a macrolanguage, whose own code becomes
-# an alias; without it the ISO 639-3 code is the code's own. The aliases here are further macrolanguage codes,
-# codes that ISO has retired, and the codes by which data sets call the same language.
+# One language per entry: code[=iso639_3][:alias,alias...]. The code is ISO 639-1 if there is one, else
+# ISO 639-3. "=iso639_3" names the individual language that represents a macrolanguage, whose own code becomes
+# an alias; without it the ISO 639-3 code of the entry's code is used. The aliases are further macrolanguage codes,
+# codes that ISO has retired, and the codes that data sets use for the same language.
 LANGUAGES = """
 ab ace acm acq aeb af am an ang apc:ajp ar=arb arn arq ars ary arz as ast awa ay=ayr az=azj azb
 ba ban bar bbj be bem bew bg bgc bho bi bjn blo bm bn bo bpy br brx bs bug bzd
@@ -68,7 +68,7 @@ class Collective:
     glottocode: str
     family: str
     branch: str
-    varieties: tuple[str, ...]  # the best described of these in URIEL stands in for typology
+    varieties: tuple[str, ...]  # the one with most features in URIEL gives the typology
 
 
 COLLECTIVES = {  # both from AmericasNLI
@@ -82,7 +82,7 @@ COLLECTIVES = {  # both from AmericasNLI
     "oto": Collective("Otomi", "otom1300", "Otomanguean", "Western Otomanguean", ("ote", "otm", "otq")),
 }
 
-# qwanqwa gives these several scripts, or another than the data sets use. Taken: the script of Universal
+# qwanqwa has several scripts for these languages, or another than the data sets use. Instead: the script of Universal
 # Dependencies, FLORES, NTREX or CLDR's default locale, in this order.
 SCRIPTS = {
     "ang": "Latn", "apc": "Arab", "az": "Latn", "cu": "Cyrl", "dyu": "Latn", "grc": "Grek", "kk": "Cyrl",
@@ -107,9 +107,10 @@ JOSHI_ROWS = {
     "ps": "pst",  # the row "pashto" carries the code pst
 }
 
-# Classes that differ from the taxonomy's CSV, and None for a published class that does not describe the amount of
-# data: the language is then unclassified and in no resource tier. Sources and figures: languages/README.md, "Classes:
-# decisions". A class is never changed because another one seems more plausible.
+# Classes that differ from the taxonomy's CSV. None: the published class does not describe the amount of data, so the
+# language is unclassified and in no resource tier. Sources and figures: languages/README.md, "Classes:
+# decisions". Plausibility alone is no reason to
+# change a class.
 #
 # The CSV has 2,298 rows, the published list 2,485: rows without a code were lost. Classes 3, 4 and 5 are complete.
 JOSHI_OVERRIDES: dict[str, int | None] = {
@@ -127,16 +128,16 @@ JOSHI_OVERRIDES: dict[str, int | None] = {
     "no": None,
 }
 
-# The 104 Wikipedias of multilingual BERT (google-research/bert, multilingual.md). Chinese is there twice, in
-# two scripts; Serbo-Croatian (sh) is no language of this table. So 102 codes stand here.
+# The 104 Wikipedias of multilingual BERT (google-research/bert, multilingual.md). Chinese is listed twice, in
+# two scripts; Serbo-Croatian (sh) is not in this table. So these are 102 codes.
 MBERT = """
 af sq ar an hy ast az ba eu bar be bn bpy bs br bg my ca ceb ce zh cv hr cs da nl en et fi fr gl ka de el gu
 ht he hi hu is io id ga it ja jv kn kk ky ko la lv lt lmo nds lb mk mg ms ml mr min ne new no nn oc fa pms
 pl pt pa ro ru sco sr scn sk sl azb es su sw sv tl tg ta tt te tr uk ur uz vi vo war cy fy pnb yo th mn
 """
 
-# The 100 corpora of XLM-R (Conneau et al. 2020, appendix): 93 languages, as Chinese is there in two scripts,
-# and bn hi my ta te ur a second time, romanised or in the Zawgyi encoding.
+# The 100 corpora of XLM-R (Conneau et al. 2020, appendix): 93 languages, as Chinese is listed in two
+# scripts, and bn hi my ta te ur a second time, romanised or in the Zawgyi encoding.
 XLMR = """
 af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fr fy ga gd gl gu ha he hi hr hu hy id
 is it ja jv ka kk km kn ko kmr ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps pt ro ru sa sd si
@@ -147,7 +148,7 @@ NAMES = {"cjk": "Chokwe", "kbp": "Kabiyè", "shp": "Shipibo-Konibo", "ia": "Inte
 
 
 @dataclass(frozen=True)
-class Row:
+class InventoryRow:
     """One line of inventory.csv, in the order of its columns."""
 
     code: str
@@ -167,7 +168,7 @@ class Row:
 
 
 class Uriel:
-    """Which codes URIEL has, and how much of it was observed rather than predicted."""
+    """The codes of URIEL, with the number of features that were observed rather than predicted."""
 
     def __init__(self) -> None:
         data = resources.files("lang2vec") / "data"
@@ -179,21 +180,21 @@ class Uriel:
             self.groups = dict(zip(arrays["langs"].tolist(), groups.tolist(), strict=True))
 
     def features(self, codes: Sequence[str]) -> str:
-        """The code with the most observed features: the facts often stand under the macrolanguage alone."""
+        """Return the code with the most observed features, which is often the macrolanguage's."""
         known = [code for code in codes if code in self.observed]
         return max(known, key=self.observed.__getitem__, default="")
 
     def family(self, code: str, preferred: Sequence[str]) -> str:
-        """The first code with a genealogy. URIEL gives isolates none, which is no gap."""
+        """Return the first code with a genealogy. Isolates have none in URIEL, except Basque here."""
         return next((uriel for uriel in preferred if self.groups.get(uriel)), "eus" if code == "eu" else "")
 
     def geography(self, preferred: Sequence[str]) -> str:
-        """The first code that URIEL has: the individual language has a place of its own."""
+        """Return the first code that URIEL has, preferably the individual language's."""
         return next((uriel for uriel in preferred if uriel in self.observed), "")
 
 
 class Sources:
-    """Everything the table is made from."""
+    """The sources of the table."""
 
     def __init__(self, joshi: Path) -> None:
         self.qwanqwa = Database.load()
@@ -231,10 +232,10 @@ def seen_by(code: str) -> str:
     return " ".join(name for name, codes in checkpoints.items() if code in codes)
 
 
-def collective_row(code: str, sources: Sources) -> Row:
+def collective_row(code: str, sources: Sources) -> InventoryRow:
     group = COLLECTIVES[code]
     uriel = sources.uriel.features(group.varieties)
-    return Row(
+    return InventoryRow(
         code=code,
         iso639_3="",
         glottocode=group.glottocode,
@@ -253,7 +254,7 @@ def collective_row(code: str, sources: Sources) -> Row:
 
 
 def lineage(code: str, languoid: Any) -> tuple[str, str]:
-    """Top-level family and the first branch worth naming, after Glottolog."""
+    """Return the top-level family and the first informative branch, after Glottolog."""
     if code in FAMILIES:
         return FAMILIES[code]
     if code == "eu":
@@ -272,7 +273,7 @@ def script(code: str, languoid: Any) -> str:
     return str(only.iso_15924)
 
 
-def row(code: str, individual: str, listed: Sequence[str], sources: Sources) -> Row:
+def row(code: str, individual: str, listed: Sequence[str], sources: Sources) -> InventoryRow:
     own = sources.languoid(code)
     languoid = sources.languoid(individual) if individual else own
     iso = str(languoid.iso_639_3)
@@ -280,7 +281,7 @@ def row(code: str, individual: str, listed: Sequence[str], sources: Sources) -> 
     codes = [iso, str(own.iso_639_3), *(alias for alias in listed if len(alias) == 3)]
     family, branch = lineage(code, languoid)
     features = sources.uriel.features(codes)
-    return Row(
+    return InventoryRow(
         code=code,
         iso639_3=iso,
         glottocode=languoid.glottocode or own.glottocode,
@@ -293,19 +294,19 @@ def row(code: str, individual: str, listed: Sequence[str], sources: Sources) -> 
         seen_by=seen_by(code),
         aliases=" ".join(aliases),
         uriel_features=features,
-        # URIEL places neither written standard of Norwegian in a family, only Norwegian itself
+        # URIEL has a family for Norwegian, but not for its two written standards
         uriel_family=sources.uriel.family(code, [*codes, "nor"] if code == "nn" else codes),
         uriel_geography=sources.uriel.geography([iso, features]),
     )
 
 
-def check(rows: Sequence[Row]) -> None:
-    """Refuse a table in which a code means two languages or a checkpoint's list names an unknown one."""
+def check(rows: Sequence[InventoryRow]) -> None:
+    """Check that no code means two languages, and that checkpoints' lists have only known languages."""
     names = [name for each in rows for name in (each.code, *each.aliases.split())]
-    doubles = sorted({name for name in names if names.count(name) > 1})
-    strangers = sorted({*MBERT.split(), *XLMR.split()} - {each.code for each in rows})
-    if doubles or strangers:
-        raise SystemExit(f"codes used twice: {doubles}; checkpoint languages not in the table: {strangers}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    missing = sorted({*MBERT.split(), *XLMR.split()} - {each.code for each in rows})
+    if repeated or missing:
+        raise SystemExit(f"codes used twice: {repeated}; checkpoint languages not in the table: {missing}")
 
 
 def main() -> None:
@@ -320,7 +321,7 @@ def main() -> None:
     ]
     check(rows)
     with arguments.out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, [field.name for field in fields(InventoryRow)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(each) for each in sorted(rows, key=lambda each: each.code))
 

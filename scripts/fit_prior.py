@@ -4,12 +4,12 @@
         --scores benchmarks/demo-seeds.csv --out xrealign_bench/scoring/prior.json
 
 Metrics are fitted on AlignFreeze's 435 published rows, where a study is a checkpoint and a task. A table of scores with
-many seeds (scripts/scores_by_seed.py) gives its task a prior of its own. The comparisons of a study share a baseline,
-so they weigh as one together.
+many seeds (scripts/scores_by_seed.py) gives a task-specific prior. The comparisons of a study share a baseline, so
+together they have the weight of one.
 
-The variance of a gain over k seeds is taken as s^2 ~ v F(k - 1, d) (Smyth, 2004). v and d are those of the highest
-weighted likelihood: once for single languages, and once, with v = common + own / L, for means over 5, 10 and all
-languages. d is bounded: of a metric by `METRIC_DF`, of a task of its own by the number of comparisons.
+The variance of a gain over k seeds is modelled as s^2 ~ v F(k - 1, d) (Smyth, 2004). v and d maximise the weighted
+likelihood: once for single languages, and once, with v = common + own / L, for means over 5, 10 and all languages. d is
+bounded: for a metric by `METRIC_DF`, for a task-specific prior by the number of comparisons.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from xrealign_bench.results.storage import find_results, read_result, write_text
 from xrealign_bench.scoring.prior import Prior, SeedPrior
 
 SIZES = (5, 10)
-"""Languages that a mean is taken over, beside all of them."""
+"""Numbers of languages in a mean, besides all of them."""
 DRAWS = 20
-"""Sets of languages of each size and comparison."""
+"""Random sets of languages per size and comparison."""
 LARGEST_DF = 50.0
 METRIC_DF = 3.0
-"""At most so many degrees of freedom for a metric. All its runs come from one laboratory, whose studies are alike:
-those of others vary more (docs/statistics.md, "Studies that the prior has not seen")."""
+"""Upper bound for a metric's degrees of freedom. All its runs come from one laboratory, whose studies are similar.
+Those of others vary more (docs/statistics.md, "Studies that the prior has not seen")."""
 VERSION = "1"
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Unit:
     """One observed variance of a gain between seeds."""
 
     study: str
-    """Units of a study weigh as one together."""
+    """All units of a study together have the weight of one."""
     languages: int
     variance: float
     df: int
@@ -81,20 +81,22 @@ def main() -> None:
         version=VERSION,
         created=date.today(),
         sources=sources,
-        metrics={name: fit(table, METRIC_DF) for name, table in grouped(comparisons, "metric").items()},
-        tasks={name: fit(each_apart(table), float(len(table))) for name, table in grouped(own, "study").items()},
+        metrics={name: fit(table, METRIC_DF) for name, table in group_by(comparisons, "metric").items()},
+        tasks={
+            name: fit(as_separate_studies(table), float(len(table))) for name, table in group_by(own, "study").items()
+        },
     )
     write_text(given.out, prior.model_dump_json(indent=1) + "\n")
     for name, fitted in (prior.metrics | prior.tasks).items():
         print(name, fitted)
 
 
-def each_apart(comparisons: Sequence[Gains]) -> list[Gains]:
-    """Let every comparison weigh alone, as if it were a study of its own."""
+def as_separate_studies(comparisons: Sequence[Gains]) -> list[Gains]:
+    """Give every comparison the weight of one, as if it were a separate study."""
     return [replace(each, study=str(number)) for number, each in enumerate(comparisons)]
 
 
-def grouped(comparisons: Sequence[Gains], by: str) -> dict[str, list[Gains]]:
+def group_by(comparisons: Sequence[Gains], by: str) -> dict[str, list[Gains]]:
     groups: dict[str, list[Gains]] = defaultdict(list)
     for each in comparisons:
         groups[getattr(each, by)].append(each)
@@ -110,9 +112,9 @@ def fit(comparisons: Sequence[Gains], largest_df: float) -> SeedPrior:
         for each in comparisons
         for variance in each.gains.var(axis=0, ddof=1)
     ]
-    language, language_df = highest_likelihood(single, 2, lambda v, _n: v[0])
-    means = [unit for each in comparisons for unit in of_means(each, rng)]
-    common, own, df = highest_likelihood(means, 3, lambda v, n: v[0] + v[1] / n)
+    language, language_df = maximise_likelihood(single, 2, lambda v, _n: v[0])
+    means = [unit for each in comparisons for unit in vary_means(each, rng)]
+    common, own, df = maximise_likelihood(means, 3, lambda v, n: v[0] + v[1] / n)
     return SeedPrior(
         common=round(common, 9),
         own=round(own, 9),
@@ -124,8 +126,8 @@ def fit(comparisons: Sequence[Gains], largest_df: float) -> SeedPrior:
     )
 
 
-def of_means(comparison: Gains, rng: np.random.Generator) -> list[Unit]:
-    """Variances of means over random sets of languages."""
+def vary_means(comparison: Gains, rng: np.random.Generator) -> list[Unit]:
+    """Return the variances of means over random sets of languages."""
     seeds, languages = comparison.gains.shape
     sets = [rng.choice(languages, size, replace=False) for size in SIZES if size < languages for _ in range(DRAWS)]
     sets += [np.arange(languages)] * DRAWS
@@ -135,8 +137,8 @@ def of_means(comparison: Gains, rng: np.random.Generator) -> list[Unit]:
     ]
 
 
-def highest_likelihood(units: Sequence[Unit], parameters: int, scale) -> list[float]:  # type: ignore[no-untyped-def]
-    """Scales and degrees of freedom of the highest likelihood; every study has the same weight."""
+def maximise_likelihood(units: Sequence[Unit], parameters: int, scale) -> list[float]:  # type: ignore[no-untyped-def]
+    """Return the scales and degrees of freedom that maximise the likelihood. Every study has the same weight."""
     of_study = Counter(unit.study for unit in units)
     weight = np.array([1 / of_study[unit.study] for unit in units])
     variance, df, size = (np.array([getattr(u, name) for u in units]) for name in ("variance", "df", "languages"))
@@ -157,7 +159,7 @@ def highest_likelihood(units: Sequence[Unit], parameters: int, scale) -> list[fl
 
 
 def read_reported(root: Path) -> list[Gains]:
-    """The gains of every reported recipe over the baseline with the same tasks and seeds."""
+    """Read the gains of every reported recipe over the baseline with the same tasks and seeds."""
     results = [read_result(folder) for folder in find_results(root)]
     tables = {(r.checkpoint.id, task.name, r.recipe.name): scores_of(r, task.name) for r in results for task in r.tasks}
     metrics = {task.name: task.metric for r in results for task in r.tasks}
@@ -169,7 +171,7 @@ def read_reported(root: Path) -> list[Gains]:
 
 
 def scores_of(result: Result, task: str) -> Floats:
-    """(seeds, target languages) of a task."""
+    """Return a task's scores, (seeds, target languages)."""
     metric = next(each.metric for each in result.tasks if each.name == task)
     by_cell = {(s.seed, s.language): s.metrics[metric] for s in result.scores if s.task == task}
     codes = sorted({language for _, language in by_cell} - {result.suite.source_language})
@@ -177,8 +179,10 @@ def scores_of(result: Result, task: str) -> Floats:
 
 
 def read_scores(path: Path) -> list[Gains]:
-    """The gains in a table with columns study (a task), metric, recipe, seed, language, value; one recipe is the
-    baseline."""
+    """Read the gains in a table with columns study (a task), metric, recipe, seed, language, value.
+
+    One recipe is the baseline.
+    """
     cells: dict[tuple[str, str], dict[str, dict[tuple[int, str], float]]] = defaultdict(lambda: defaultdict(dict))
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

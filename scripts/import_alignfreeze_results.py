@@ -1,8 +1,8 @@
-"""Make results of the figures that AlignFreeze published: one row a seed, method, task and checkpoint.
+"""Convert AlignFreeze's published figures to results: one row per seed, method, task and checkpoint.
 
 The CSV files are those of the authors' repository (posos-tech/multilingual-alignment-and-transfer,
-scripts/2025_naacl/results; MIT, (c) 2024 Posos), one a checkpoint and task: CHECKPOINT__opus100__TASK.csv. The results
-are marked as reported; the leaderboard is built afterwards.
+scripts/2025_naacl/results; MIT, (c) 2024 Posos), one per checkpoint and task: CHECKPOINT__opus100__TASK.csv. The
+results are marked as reported. Build the leaderboard afterwards.
 
     python scripts/import_alignfreeze_results.py CSV_FOLDER --results leaderboard/results
     xrealign-bench leaderboard build leaderboard/results
@@ -33,7 +33,7 @@ CITATION = (
     "parts of speech alone."
 )
 CREATED = datetime(2025, 4, 29, tzinfo=UTC)
-"""The conference's first day."""
+"""First day of the conference."""
 CHECKPOINTS = {
     "bert-base-multilingual-cased": ("google-bert/bert-base-multilingual-cased", "bert"),
     "distilbert-base-multilingual-cased": ("distilbert/distilbert-base-multilingual-cased", "distilbert"),
@@ -41,7 +41,7 @@ CHECKPOINTS = {
 }
 TASKS = {"udpos": "udpos-alignfreeze", "wikiann": "wikiann-alignfreeze", "xnli": "xnli", "xquad": "xquad"}
 COLUMNS = {"accuracy": "accuracy", "entity_f1": "f1", "f1": "f1"}
-"""Our metric -> the end of a column's name."""
+"""Our metric -> suffix of the column's name."""
 ALIGNERS = {"dico": "lexicon", "fastalign": "fast-align", "awesome": "awesome-align"}
 METHODS = {
     "before": "alignfreeze-full-as-run",
@@ -51,11 +51,11 @@ METHODS = {
     "during_partial_freeze_front": "joint-full",
     "during_partial_freeze_back": "joint-full",
 }
-"""A method's name without its aligner -> the recipe that it is nearest to."""
+"""Method without its aligner -> the most similar shipped recipe."""
 JOINT_FREEZING = {"during_partial_freeze_front": "lower_half", "during_partial_freeze_back": "upper_half"}
 
 Rows = dict[str, list[dict[str, str]]]
-"""Task -> its rows, one a seed."""
+"""Task -> its rows, one per seed."""
 
 
 def main() -> None:
@@ -67,11 +67,13 @@ def main() -> None:
     for checkpoint in CHECKPOINTS:
         methods = read_methods(given.folder, checkpoint)
         name = CHECKPOINTS[checkpoint][0].replace("/", "--")
-        place = given.results / f"{SUITE}-1.0" / f"{name}--published"  # no evaluation's place
+        place = given.results / f"{SUITE}-1.0" / f"{name}--published"  # a folder that no evaluation writes to
         baselines = {}
-        for tasks in sorted({tuple(rows) for rows in methods.values()}, key=len):  # of parts of speech, then of all
-            of_tasks = {task: methods["baseline"][task] for task in tasks}
-            baselines[tasks] = write(place, find_spec(BASELINE, Recipe), checkpoint, of_tasks)
+        for tasks in sorted(
+            {tuple(rows) for rows in methods.values()}, key=len
+        ):  # part-of-speech tagging only, then all tasks
+            rows_by_task = {task: methods["baseline"][task] for task in tasks}
+            baselines[tasks] = write(place, find_spec(BASELINE, Recipe), checkpoint, rows_by_task)
             count += 1
         for method, rows in methods.items():
             if method != "baseline":
@@ -86,7 +88,7 @@ def read_methods(folder: Path, checkpoint: str) -> dict[str, Rows]:
     for task in TASKS:
         with (folder / f"{checkpoint}__opus100__{task}.csv").open(newline="") as file:
             for row in csv.DictReader(file):
-                method = row["method"].replace("_last_6_", "_last_half_")  # the same, of XLM-R's twelve blocks
+                method = row["method"].replace("_last_6_", "_last_half_")  # the name for XLM-R, which has twelve blocks
                 methods.setdefault(method, {}).setdefault(task, []).append(row)
     return methods
 
@@ -113,7 +115,7 @@ def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
     asked = [task for task in all_tasks if task.name in {TASKS[name] for name in rows}]
     corpora = {name: find_spec(name, Corpus) for name in suite.parallel.corpora}
     part = "" if len(asked) == len(all_tasks) else f"--task-{'_'.join(task.name for task in asked)}"
-    name, kind = CHECKPOINTS[checkpoint]
+    name, model_type = CHECKPOINTS[checkpoint]
     result = Result(
         harness_version=__version__,
         created=CREATED,
@@ -125,7 +127,7 @@ def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:
         recipe=recipe,
         recipe_digest=digest(recipe),
         checkpoint=CheckpointRecord(
-            id=name, revision=None, model_type=kind, architecture=f"{kind}, base size", parameters=None,
+            id=name, revision=None, model_type=model_type, architecture=f"{model_type}, base size", parameters=None,
             config_sha256="", weights_sha256="", tokenizer_sha256="",
         ),
         seeds=suite.seeds,

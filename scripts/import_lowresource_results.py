@@ -1,12 +1,12 @@
-"""Make results of what is known of the low-resource study's own summaries: means over four seeds, and no scores.
+"""Convert the known summaries of the low-resource study to results: means over four seeds, without scores.
 
     python scripts/import_lowresource_results.py CSV_FOLDER --results leaderboard/results
     xrealign-bench leaderboard build leaderboard/results
 
 CSV_FOLDER has the transcribed figures, in percent: averages.csv (model, task, exp, avg, std_ddof1) and
-per_language.csv (model, task, exp, lang, group, mean, std). One result a checkpoint and experiment. The averages can't
-be computed again, so they stand apart from all that the board computes. Where the means of all languages of an average
-are known, their mean is held against it, and what differs is printed.
+per_language.csv (model, task, exp, lang, group, mean, std). Writes one result per checkpoint and experiment. The
+averages can't be computed again, so boards show them separately. If the means of all languages of an average are known,
+their mean is compared with it, and differences are printed.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ CITATION = (
     "joshi35-9 names nine languages where others name ten."
 )
 CREATED = datetime(2025, 12, 20, tzinfo=UTC)
-"""The conference's first day."""
+"""First day of the conference."""
 CHECKPOINTS = {
     "XLM-R": ("FacebookAI/xlm-roberta-base", "xlm-roberta"),
     "mBERT": ("google-bert/bert-base-multilingual-cased", "bert"),
 }
 STEPS = 24_544
-"""Of realignment (section 4 of the paper)."""
+"""Realignment steps (section 4 of the paper)."""
 SUBSETS = {"xt_afri": "lowresource-65", "xt_only": "lowresource-xtreme-r-47", "afri_only": "lowresource-african-21"}
-"""Experiment -> published list of languages, where its name does not say which."""
+"""Experiment -> published list of languages, for experiments whose name does not contain it."""
 AMERICASNLI = ("aym", "bzd", "cni", "gn", "hch", "nah", "oto", "quy", "shp", "tar")
 AVERAGES = {
     "udpos": "PoS (UDPOS, MasakhaPOS)",
@@ -61,9 +61,9 @@ AVERAGES = {
     "americasnli": "AmericasNLI",
     "xquad": "XQuAD",
 }
-"""Task -> what its averages are over."""
+"""Task -> name of the test sets in its averages."""
 TEST_SETS = {"udpos": ("UDPOS", "MasakhaPOS"), "wikiann": ("WikiANN", "MasakhaNER 2"), "xnli": ("XNLI", "AfriXNLI")}
-"""Task -> its test sets of languages with codes of two letters, and of three."""
+"""Task -> its test sets: for languages with two-letter codes, and with three-letter codes."""
 OTHER_TEST_SETS = {"ind": "IndoNLI", "mya": "myXNLI", **dict.fromkeys(AMERICASNLI, "AmericasNLI")}
 SOURCE = "en(same)"
 TARGETS_ALONE = {
@@ -72,7 +72,7 @@ TARGETS_ALONE = {
     ("XLM-R", "xnli", "baseline"): (57.80, 0.10),
     ("XLM-R", "xnli", "xt_afri"): (58.66, None),
 }
-"""Averages without English, and their std: known beside those of averages.csv."""
+"""Averages without English and their std, which are not in averages.csv."""
 
 Key = tuple[str, str, str]
 """Model, task and experiment."""
@@ -90,8 +90,8 @@ def main() -> None:
         means = [mean for task in AVERAGES for mean in means_of((model, task, experiment), averages, languages)]
         write(given.results, model, recipe_of(experiment), means)
     print(f"{len(runs)} results in {given.results / f'{SUITE}-1.0'}")
-    held, differing = contradictions(averages, languages)
-    print(f"{held} averages held against the means of their languages, {len(differing)} differ")
+    compared, differing = contradictions(averages, languages)
+    print(f"{compared} averages compared with the means of their languages, {len(differing)} differ")
     print("".join(f"  {line}\n" for line in differing), end="")
 
 
@@ -104,7 +104,7 @@ def read(path: Path) -> Rows:
 
 
 def means_of(key: Key, averages: Rows, languages: Rows) -> Iterator[ReportedMean]:
-    """The averages of one task first, then the languages."""
+    """Yield the averages of one task, then the means of its languages."""
     _, task, _ = key
     targets = targets_of(task, languages)
     with_source = targets if targets is None or task not in TEST_SETS else [*targets, "en"]
@@ -124,13 +124,13 @@ def reported(
     std: str | float | None,
     ddof: Literal[1] | None = None,
 ) -> ReportedMean:
-    """From percent to 0..1."""
+    """Make a reported mean from percentages."""
     share = None if std in ("", None) else round(float(std) / 100, 6)
     return ReportedMean(test_set=test_set, languages=languages, mean=round(float(mean) / 100, 6), std=share, ddof=ddof)
 
 
 def targets_of(task: str, languages: Rows) -> list[str] | None:
-    """The target languages that a task's averages are over; null: not known."""
+    """Return the target languages in a task's averages; None: not known."""
     if task == "americasnli":
         return [code_of(name) for name in AMERICASNLI]
     known = languages.get(("XLM-R", task, "xt_afri"))
@@ -147,11 +147,14 @@ def code_of(language: str) -> str:
 
 
 def contradictions(averages: Rows, languages: Rows) -> tuple[int, list[str]]:
-    """How many averages could be held against the means of their languages, and a line for each that differs.
+    """Compare averages with the means of their languages.
 
-    Both are rounded to two decimals, so they may be 0.01 apart.
+    Both are rounded to two decimals, so a difference of 0.01 is accepted.
+
+    Returns:
+        The number of compared averages, and a line for each that differs.
     """
-    held, differing = 0, []
+    compared, differing = 0, []
     for key, rows in languages.items():
         averaged = {row["lang"] for row in languages["XLM-R", key[1], "xt_afri"]}
         values = {row["lang"]: float(row["mean"]) for row in rows if row["lang"] in averaged}
@@ -160,14 +163,14 @@ def contradictions(averages: Rows, languages: Rows) -> tuple[int, list[str]]:
         given += [(TARGETS_ALONE[key][0], alone)] if key in TARGETS_ALONE else []
         for average, over in given:
             mean = fsum(over) / len(over)
-            held += 1
+            compared += 1
             if abs(mean - average) > 0.01:
                 differing.append(f"{' '.join(key)}: {average} is given, {len(over)} languages have {mean:.2f}")
-    return held, differing
+    return compared, differing
 
 
 def recipe_of(experiment: str) -> Recipe:
-    """What was realigned: sentences as the code ran, of the experiment's languages."""
+    """Return the recipe of an experiment: sentences realigned as the code ran, in the experiment's languages."""
     if experiment == "baseline":
         return find_spec(BASELINE, Recipe)
     name, languages = languages_of(experiment)
@@ -185,9 +188,9 @@ def recipe_of(experiment: str) -> Recipe:
 
 
 def languages_of(experiment: str) -> tuple[str, dict[str, Any]]:
-    """An experiment's name here, and its languages as a recipe names them."""
-    kind, _, n = experiment.rpartition("_")
-    if kind == "random":  # which were drawn is not known
+    """Return an experiment's name in recipes, and its languages as a recipe's `languages`."""
+    group, _, n = experiment.rpartition("_")
+    if group == "random":  # the drawn languages are not known
         return f"random-{n}", {"select": "random", "n": int(n)}
     name = SUBSETS.get(experiment, experiment.removeprefix("abla_most_")).replace("_", "-")
     found = [
@@ -199,7 +202,7 @@ def languages_of(experiment: str) -> tuple[str, dict[str, Any]]:
 
 @cache
 def shipped_suite() -> tuple[Suite, str]:
-    """The suite and its digest."""
+    """Return the suite and its digest."""
     suite = find_spec(SUITE, Suite)
     tasks = [find_spec(name, Task) for name in suite.tasks]
     corpora = {name: find_spec(name, Corpus) for name in suite.parallel.corpora}
@@ -208,7 +211,7 @@ def shipped_suite() -> tuple[Suite, str]:
 
 def write(results: Path, model: str, recipe: Recipe, means: list[ReportedMean]) -> None:
     suite, suite_digest = shipped_suite()
-    name, kind = CHECKPOINTS[model]
+    name, model_type = CHECKPOINTS[model]
     codes = dict.fromkeys(mean.languages[0] for mean in means if mean.languages and len(mean.languages) == 1)
     result = Result(
         harness_version=__version__,
@@ -221,7 +224,7 @@ def write(results: Path, model: str, recipe: Recipe, means: list[ReportedMean]) 
         recipe=recipe,
         recipe_digest=digest(recipe),
         checkpoint=CheckpointRecord(
-            id=name, revision=None, model_type=kind, architecture=f"{kind}, base size", parameters=None,
+            id=name, revision=None, model_type=model_type, architecture=f"{model_type}, base size", parameters=None,
             config_sha256="", weights_sha256="", tokenizer_sha256="",
         ),
         seeds=suite.seeds,
@@ -235,7 +238,9 @@ def write(results: Path, model: str, recipe: Recipe, means: list[ReportedMean]) 
         predictions=[],
         stages=[],
     )  # fmt: skip
-    folder = results / suite.id / f"{name.replace('/', '--')}--published" / recipe.name  # no evaluation's place
+    folder = (
+        results / suite.id / f"{name.replace('/', '--')}--published" / recipe.name
+    )  # a folder that no evaluation writes to
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
 

@@ -1,10 +1,9 @@
-"""Make the small checkpoint of the embedded demo: a tokenizer and a BERT pre-trained with masked words.
+"""Pre-train the embedded demo checkpoint: a tokenizer and a BERT with whole-word masking.
 
-The text is `xrealign_bench.demo.phrases.pretraining_lines` in every language, drawn anew in every round, so
-no line is a translation of its neighbour and hardly any is seen twice. The learning rate follows the share of
-the budget that is spent, so that it is zero when the time (or the number of steps) is up. Run again with the
-same `--work` folder after an interruption, and it goes on from the last snapshot; with a larger budget, and a
-finished run is trained further.
+The text is `xrealign_bench.demo.phrases.pretraining_lines` in every language, drawn again in every round, so lines are
+not translations of each other and are hardly ever repeated. The learning rate follows the spent share of the budget and
+is zero at its end. After an interruption, run the command again with the same `--work` folder to resume from the last
+snapshot. With a larger budget, a finished run is trained further.
 
     python scripts/pretrain_demo_checkpoint.py --minutes 65 --threads 1
 """
@@ -42,12 +41,12 @@ SPECIAL = {
 PAD, UNK, CLS, SEP, MASK = range(5)
 CHECKPOINT = Path(__file__).resolve().parent.parent / "xrealign_bench" / "demo" / "checkpoint"
 WATCHED = ("en", "de", "fi", "ru", "ar", "hi", "zh", "th", "sw", "am")
-HELD_OUT_SEED = 1_000_000  # no round comes this far
+HELD_OUT_SEED = 1_000_000  # larger than the seed of any round
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the result, apart from the clock."""
+    """Hyper-parameters of tokenizer and pre-training."""
 
     seed: int
     vocabulary: int
@@ -62,20 +61,20 @@ class Settings:
 
 
 @dataclass
-class State:
-    """Where a run stands."""
+class PretrainingState:
+    """Progress of a run."""
 
     steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
     round: int = 0
     batch: int = 0
-    budgets: list[str] = field(default_factory=list)  # those that were used up, as options of this script
+    budgets: list[str] = field(default_factory=list)  # finished budgets, as options of this script
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Tokenised lines: all token ids in one row, the first token of every line, and where words begin."""
+class TokenisedLines:
+    """Tokenised lines: concatenated token ids, the bounds of each line, and which tokens begin a word."""
 
     ids: np.ndarray
     starts: np.ndarray  # True at the first token of a word
@@ -120,14 +119,14 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=65.0, help="wall-clock budget")
-    budget.add_argument("--steps", type=int, help="budget in steps instead, which gives the same weights every time")
+    budget.add_argument("--steps", type=int, help="budget in steps instead of minutes, for reproducible weights")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vocabulary", type=int, default=12_000)
     parser.add_argument("--lines-per-language", type=int, default=1500, help="lines drawn in each round")
     parser.add_argument("--batch-lines", type=int, default=96)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="where the finished checkpoint goes")
+    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder of the finished checkpoint")
     parser.add_argument("--work", type=Path, default=Path("build/demo-checkpoint"), help="snapshots of this run")
     parser.add_argument("--snapshot-minutes", type=float, default=4.0)
     parser.add_argument("--early-export", action="store_true", help="export the first snapshot as well")
@@ -161,47 +160,49 @@ def load_or_train_tokenizer(path: Path, settings: Settings) -> Tokenizer:
     return tokenizer
 
 
-def tokenised(tokenizer: Tokenizer, lines: list[str]) -> Lines:
+def tokenise(tokenizer: Tokenizer, lines: list[str]) -> TokenisedLines:
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
-    for first in range(0, len(lines), 2000):  # an encoding weighs kilobytes: keep few of them
+    for first in range(0, len(lines), 2000):  # an encoding takes kilobytes, so keep few of them
         for encoding in tokenizer.encode_batch(lines[first : first + 2000]):
             word = np.array([-1 if at is None else at for at in encoding.word_ids])
             ids.append(np.array(encoding.ids, dtype=np.int64))
             starts.append((word != np.concatenate([[-2], word[:-1]])) & (word >= 0))
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
-    return Lines(np.concatenate(ids), np.concatenate(starts), bounds)
+    return TokenisedLines(np.concatenate(ids), np.concatenate(starts), bounds)
 
 
 # --- batches ------------------------------------------------------------------------------------------------
 
 
-def draw_round(tokenizer: Tokenizer, settings: Settings, number: int) -> Lines:
-    """Fresh lines of all languages."""
+def draw_round(tokenizer: Tokenizer, settings: Settings, number: int) -> TokenisedLines:
+    """Draw and tokenise new lines in all languages."""
     seed = settings.seed + 1 + number
     lines = [line for language in LANGUAGES for line in pretraining_lines(language, settings.lines_per_language, seed)]
-    return tokenised(tokenizer, lines)
+    return tokenise(tokenizer, lines)
 
 
-def batches(lines: Lines, settings: Settings, chance: np.random.Generator) -> list[np.ndarray]:
-    """Batches of lines of about one length, in random order."""
-    order = chance.permutation(len(lines))
+def batches(lines: TokenisedLines, settings: Settings, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return batches of lines of similar length, in random order."""
+    order = rng.permutation(len(lines))
     lengths = lines.lengths()
     size = settings.batch_lines
     made = []
     for pool in np.array_split(order, max(1, len(order) // (size * 50))):
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         made += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [made[at] for at in chance.permutation(len(made))]
+    return [made[at] for at in rng.permutation(len(made))]
 
 
 def masked_batch(
-    lines: Lines, rows: np.ndarray, settings: Settings, vocabulary: int, chance: np.random.Generator
+    lines: TokenisedLines, rows: np.ndarray, settings: Settings, vocabulary: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Token ids with masked words, the attention mask, the positions to predict, and what stood there.
+    """Mask whole words, at least one per line.
 
-    Whole words are masked, at least one a line; of the chosen tokens 80 % become [MASK], 10 % another token,
-    10 % stay.
+    Of the chosen tokens 80 % become [MASK], 10 % another token, and 10 % stay.
+
+    Returns:
+        Masked token ids, attention mask, positions to predict (flattened), and the original ids at these positions.
     """
     lengths = lines.lengths()[rows]
     width = int(lengths.max())
@@ -210,17 +211,17 @@ def masked_batch(
     flat = np.where(real, lines.bounds[rows][:, None] + column, 0)
     ids = np.where(real, lines.ids[flat], PAD)
     starts = lines.starts[flat] & real
-    words = np.cumsum(starts, axis=1)  # 1 ... n; the special tokens are told by `inside`
+    words = np.cumsum(starts, axis=1)  # 1 ... n; `inside` excludes special tokens
     inside = real & (ids != CLS) & (ids != SEP)
     count = words.max(axis=1)
-    draws = chance.random((len(rows), int(count.max()) + 1))
+    draws = rng.random((len(rows), int(count.max()) + 1))
     picked = draws < settings.masked
-    picked[np.arange(len(rows)), chance.integers(1, np.maximum(count, 1) + 1)] = True
+    picked[np.arange(len(rows)), rng.integers(1, np.maximum(count, 1) + 1)] = True
     chosen = picked[np.arange(len(rows))[:, None], words] & inside
-    fate = chance.random(ids.shape)
+    fate = rng.random(ids.shape)
     masked = np.where(chosen & (fate < 0.8), MASK, ids)
     swapped = chosen & (fate >= 0.8) & (fate < 0.9)
-    masked = np.where(swapped, chance.integers(len(SPECIAL), vocabulary, ids.shape), masked)
+    masked = np.where(swapped, rng.integers(len(SPECIAL), vocabulary, ids.shape), masked)
     return (
         torch.from_numpy(masked),
         torch.from_numpy(real.astype(np.int64)),
@@ -252,14 +253,14 @@ def parameter_groups(model: BertForMaskedLM, settings: Settings) -> list[dict[st
 
 
 def masked_loss(model: BertForMaskedLM, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """The loss at the masked positions; the scores are computed nowhere else, which saves most time."""
+    """Return the loss at the masked positions. Logits are computed only there, which saves most of the time."""
     ids, attention, positions, targets = batch
     hidden = model.bert(input_ids=ids, attention_mask=attention).last_hidden_state
     return F.cross_entropy(model.cls(hidden.flatten(0, 1)[positions]), targets)
 
 
 def rate(progress: float, settings: Settings) -> float:
-    """Linear warm-up, then a cosine down to zero at the end of the budget."""
+    """Return the learning rate: linear warm-up, then cosine decay to zero at the end of the budget."""
     if progress < settings.warmup:
         return settings.learning_rate * progress / settings.warmup
     done = (progress - settings.warmup) / (1 - settings.warmup)
@@ -268,9 +269,9 @@ def rate(progress: float, settings: Settings) -> float:
 
 def train(
     model: BertForMaskedLM, optimizer: torch.optim.Optimizer, tokenizer: Tokenizer, settings: Settings,
-    state: State, options: argparse.Namespace,
+    state: PretrainingState, options: argparse.Namespace,
 ) -> None:  # fmt: skip
-    watched = {language: tokenised(tokenizer, pretraining_lines(language, 400, HELD_OUT_SEED)) for language in WATCHED}
+    watched = {language: tokenise(tokenizer, pretraining_lines(language, 400, HELD_OUT_SEED)) for language in WATCHED}
     vocabulary = tokenizer.get_vocab_size()
     clock = time.monotonic() - state.seconds
     saved, early, recent = state.seconds, options.early_export and state.steps == 0, 0.0
@@ -310,30 +311,34 @@ def train(
 
 
 def stream(
-    tokenizer: Tokenizer, settings: Settings, state: State, vocabulary: int
+    tokenizer: Tokenizer, settings: Settings, state: PretrainingState, vocabulary: int
 ) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Batches from where `state` stands, round after round."""
+    """Yield batches, starting at the round and batch of `state`."""
     while True:
         lines = draw_round(tokenizer, settings, state.round)
         made = batches(lines, settings, np.random.default_rng([settings.seed, state.round]))
         while state.batch < len(made):
-            chance = np.random.default_rng([settings.seed, state.round, state.batch])
+            rng = np.random.default_rng([settings.seed, state.round, state.batch])
             state.batch += 1
-            yield masked_batch(lines, made[state.batch - 1], settings, vocabulary, chance)
+            yield masked_batch(lines, made[state.batch - 1], settings, vocabulary, rng)
         state.round, state.batch = state.round + 1, 0
 
 
 @torch.no_grad()
 def report(
-    model: BertForMaskedLM, watched: dict[str, Lines], settings: Settings, vocabulary: int, state: State
+    model: BertForMaskedLM,
+    watched: dict[str, TokenisedLines],
+    settings: Settings,
+    vocabulary: int,
+    state: PretrainingState,
 ) -> None:
-    """Print the loss on lines that are never trained on, masked alike every time."""
+    """Print the loss on held-out lines, with the same masking every time."""
     model.eval()
     losses = {}
     for language, lines in watched.items():
-        chance = np.random.default_rng(0)
+        rng = np.random.default_rng(0)
         losses[language] = masked_loss(
-            model, masked_batch(lines, np.arange(len(lines)), settings, vocabulary, chance)
+            model, masked_batch(lines, np.arange(len(lines)), settings, vocabulary, rng)
         ).item()
     model.train()
     shown = "  ".join(f"{language} {loss:.2f}" for language, loss in losses.items())
@@ -344,31 +349,33 @@ def report(
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def save_snapshot(work: Path, model: BertForMaskedLM, optimizer: torch.optim.Optimizer, state: State) -> None:
+def save_snapshot(
+    work: Path, model: BertForMaskedLM, optimizer: torch.optim.Optimizer, state: PretrainingState
+) -> None:
     saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": asdict(state)}
     torch.save(saved, work / "snapshot.part")
     os.replace(work / "snapshot.part", work / "snapshot.pt")
 
 
-def load_snapshot(work: Path, model: BertForMaskedLM, optimizer: torch.optim.Optimizer) -> State:
+def load_snapshot(work: Path, model: BertForMaskedLM, optimizer: torch.optim.Optimizer) -> PretrainingState:
     if not (work / "snapshot.pt").exists():
-        return State()
+        return PretrainingState()
     saved = torch.load(work / "snapshot.pt", weights_only=True)
     model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
-    return State(**saved["state"])
+    return PretrainingState(**saved["state"])
 
 
 def export(
-    model: BertForMaskedLM, tokenizer: Tokenizer, settings: Settings, state: State,
+    model: BertForMaskedLM, tokenizer: Tokenizer, settings: Settings, state: PretrainingState,
     options: argparse.Namespace, final: bool,
 ) -> None:  # fmt: skip
-    """Write encoder, tokenizer, card and licence to a new folder and put it in the place of the old one."""
+    """Write encoder, tokenizer, model card and licence to a new folder, then replace the old one by it."""
     part = options.out.with_name(options.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     encoder = BertForMaskedLM(model.config)
     encoder.load_state_dict(model.state_dict())
-    # The usual dropout, for whoever trains it further; pre-training never saw a line twice and needed none.
+    # The usual dropout for fine-tuning. Pre-training needs none, since lines are hardly ever repeated.
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = 0.1
     encoder.bert.half().save_pretrained(part)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **SPECIAL)
@@ -387,7 +394,7 @@ def export(
     print(f"\nwrote {options.out}", flush=True)
 
 
-def model_card(settings: Settings, state: State, options: argparse.Namespace, final: bool) -> str:
+def model_card(settings: Settings, state: PretrainingState, options: argparse.Namespace, final: bool) -> str:
     commands = "\n".join(
         f"    python scripts/pretrain_demo_checkpoint.py {budget} --threads {options.threads} --seed {settings.seed}"
         for budget in state.budgets
@@ -406,9 +413,9 @@ download. A model this small neither reproduces nor refutes any paper's result.
 
 **Data.** Phrases and names in {len(LANGUAGES)} languages, generated from Unicode CLDR through
 babel {babel.__version__} by `xrealign_bench.demo.phrases.pretraining_lines`
-(generator fingerprint `{fingerprint()}`): one language a line, no translation pairs. The names
-that the demo suite holds out from fine-tuning and realignment occur here, as they do in the pre-training text
-of any encoder.
+(generator fingerprint `{fingerprint()}`): one language per line, no translation pairs. The names
+that the demo suite holds out from fine-tuning and realignment do occur here, as they would in the pre-training
+text of any encoder.
 
 **Training.** Masked words (whole words, {settings.masked:.0%}) with AdamW, {settings.batch_lines} lines
 a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero over the budget of each command:
@@ -417,8 +424,8 @@ a batch, peak learning rate {settings.learning_rate:g}, cosine decay to zero ove
 
 {commands}
 
-With `--minutes` the number of steps depends on the machine's speed; steps in place of minutes repeat about the
-same run (the learning rate then follows the steps and not the clock). All settings:
+With `--minutes` the number of steps depends on the machine's speed. `--steps` gives about the same run on any
+machine, as the learning rate then follows the steps. All settings:
 
     {json.dumps(asdict(settings))}
 

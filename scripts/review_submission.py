@@ -1,10 +1,10 @@
-"""Review what a pull request brings: print what is wrong with it, or how the boards change, as Markdown.
+"""Review a pull request's submission: print its problems, or how the boards change, as Markdown.
 
     python scripts/review_submission.py SUBMITTED
 
-SUBMITTED has `submissions/` and `leaderboard/results/` as the pull request leaves them. What differs from those of the
-checkout that this script lies in is checked as by `xrealign-bench submit`; it is parsed, and nothing of it is run. Exit
-status 2 if something is wrong.
+SUBMITTED has `submissions/` and `leaderboard/results/` as in the pull request. Files that differ from this script's
+checkout are checked as by `xrealign-bench submit`; they are parsed and never executed. The exit status is 2 if
+something is wrong.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from xrealign_bench.leaderboard.assembly import make_boards, read_results
 from xrealign_bench.leaderboard.board import Board, BoardRow
 from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, rank_set, spread
 from xrealign_bench.leaderboard.markdown import escape
+from xrealign_bench.results.manifest import LINK
 from xrealign_bench.results.result import BASELINE
 from xrealign_bench.submit.checks import check_submission
 from xrealign_bench.submit.problems import Problems
@@ -36,7 +37,7 @@ RECIPES, RESULTS = Path("submissions"), Path("leaderboard", "results")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("submitted", type=Path)
-    parser.add_argument("--published", type=Path, default=ROOT, help="The checkout that it is compared with.")
+    parser.add_argument("--published", type=Path, default=ROOT, help="The checkout to compare with.")
     given = parser.parse_args()
     try:
         print(review(given.submitted, given.published))
@@ -47,14 +48,14 @@ def main() -> None:
 
 
 def review(submitted: Path, published: Path) -> str:
-    """Check what changed, and lay the boards' old and new rows side by side.
+    """Check what changed. Returns the boards' old and new rows side by side.
 
     Raises:
-        UserError: everything that is wrong, one line each.
+        UserError: something is wrong (one line per problem).
     """
     problems = Problems()
     places = [submitted / path for path in (RECIPES, RESULTS.parent, RESULTS)]
-    if not problems.add(f"{path}: is a link" for path in places if path.is_symlink()):
+    if not problems.add(f"{path}: {LINK}" for path in places if path.is_symlink()):
         raise UserError(str(problems))
     files = changed(submitted / RECIPES, published / RECIPES, "*.yaml", problems)
     folders = {path.parent for path in changed(submitted / RESULTS, published / RESULTS, "*/*/*/*", problems)}
@@ -70,13 +71,13 @@ def review(submitted: Path, published: Path) -> str:
 
 
 def changed(submitted: Path, published: Path, shape: str, problems: Problems) -> list[Path]:
-    """Files that are new or other than the published ones, and published ones that are gone, below two folders."""
+    """Return the files below two folders that were added, changed or removed; other paths are problems."""
     paths = {path.relative_to(submitted) for path in submitted.rglob("*") if path.is_symlink() or path.is_file()}
     gone = {path.relative_to(published) for path in published.rglob("*") if path.is_file()} - paths
     found = sorted(gone | {path for path in paths if differs(submitted / path, published / path)})
     depth = len(Path(shape).parts)
     right = [path for path in found if len(path.parts) == depth and path.match(shape)]
-    problems.add(f"{submitted / path}: does not belong there" for path in found if path not in right)
+    problems.add(f"{submitted / path}: does not belong there; remove it" for path in found if path not in right)
     return right
 
 
@@ -85,10 +86,10 @@ def differs(path: Path, published: Path) -> bool:
 
 
 def check_recipe(name: str, folders: set[Path], submitted: Path, board: Path) -> None:
-    """Check a recipe with those of its results that changed; all of them where none did, as its file must have then.
+    """Check a recipe with its changed results, or with all of its results if only its file changed.
 
     Raises:
-        UserError: what is wrong.
+        UserError: something is wrong.
     """
     results = submitted / RESULTS
     its = sorted(path.relative_to(results) for path in results.glob("*/*/*") if path.name == name)
@@ -105,7 +106,7 @@ def check_recipe(name: str, folders: set[Path], submitted: Path, board: Path) ->
 
 
 def rows(suite: str, submitted: Path, published: Path) -> Iterator[str]:
-    """A table for each checkpoint whose rows on a suite's board change."""
+    """Yield a table for each checkpoint whose rows on a suite's board change."""
     old, new = (by_checkpoint(suite, root / RESULTS) for root in (published, submitted))
     for checkpoint in sorted(old.keys() | new.keys()):
         before, after = old.get(checkpoint, {}), new.get(checkpoint, {})
@@ -121,7 +122,7 @@ def rows(suite: str, submitted: Path, published: Path) -> Iterator[str]:
 
 
 def by_checkpoint(suite: str, results: Path) -> dict[str, dict[str, BoardRow]]:
-    """Checkpoint -> name -> row, in the board's order."""
+    """Return checkpoint -> name -> row, in the board's order."""
     if not (results / suite).is_dir():
         return {}
     boards: list[Board] = make_boards(read_results(results / suite), results)

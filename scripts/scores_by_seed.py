@@ -1,8 +1,8 @@
-"""Write the scores of stored results as a table that `fit_prior.py` reads: one line a task, recipe, seed and language.
+"""Write the scores of stored results as a table for `fit_prior.py`: one line per task, recipe, seed and language.
 
     python scripts/scores_by_seed.py OUTPUT/results/demo-1.1 OUTPUT/results/demo-seeds-1.0 > benchmarks/demo-seeds.csv
 
-A seed that several results of a recipe have is written once. Percent are not used: values are in 0..1, six decimals.
+If several results of a recipe have the same seed, it is written once. Values are in 0..1, with six decimals.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = ("study", "metric", "recipe", "seed", "language", "value")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+")
-    parser.add_argument("--recipe", action="append", help="Only this recipe; may be repeated.")
+    parser.add_argument("--recipe", action="append", help="Only this recipe. Can be repeated.")
     given = parser.parse_args()
     rows: dict[tuple[str, str, str, int, str], str] = {}
     for folder in (folder for root in given.results for folder in find_results(root)):

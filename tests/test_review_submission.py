@@ -99,7 +99,9 @@ def test_a_linked_folder_is_not_followed(
 ) -> None:
     shutil.rmtree(submitted / "submissions")
     (submitted / "submissions").symlink_to("/etc")
-    assert review(submitted, monkeypatch, capsys, status=2)[2:] == ["    submissions: is a link"]
+    assert review(submitted, monkeypatch, capsys, status=2)[2:] == [
+        "    submissions: is a symbolic link. Replace it by the file or folder that it points to"
+    ]
 
 
 def test_nothing_of_a_pull_request_reaches_a_shell_and_no_token_can_write_but_comments() -> None:

@@ -3,7 +3,7 @@
 Each resample draws seeds and test examples with replacement. Both systems get the same draws, since they were trained
 with the same seeds and read the same examples. The design is crossed: one draw of examples serves all seeds, because
 every seed was scored on the same test set. Languages with the same example numbers share a draw: in a parallel test
-set example 7 is the same sentence in all of them, so their errors go together.
+set example 7 is the same sentence in all of them, so their errors are correlated.
 
 The rule compares with the standard deviation over seeds. Of k drawn seeds some are repeated, so their deviation shrinks
 by sqrt((k-1)/k) and the rule would be met too often. Deviations from the seeds' mean are therefore scaled by

@@ -80,18 +80,7 @@ def compare(
         seed=seed,
         gains={name: mean.gain() for name, mean in _over_tasks(result, measured).items()},
         one_std=one_std[None],
-        tasks=[
-            TaskComparison(
-                task=each.task.name,
-                metric=each.task.metric,
-                gains={name: mean.gain() for name, mean in each.means.items()},
-                languages=changes[each.task.name],
-                further=_further_language(each, result),
-                one_std=one_std[each.task.name],
-                not_compared=each.missing,
-            )
-            for each in measured
-        ],
+        tasks=[_compare_task(each, result, changes[each.task.name], one_std[each.task.name]) for each in measured],
     )
 
 
@@ -221,6 +210,20 @@ def _measure(task: Task, systems: tuple[System, System], prior: Prior) -> TaskGa
     xr = measured.mean(score) if score else MeanGain(0, reason="the task has no target language")
     measured.means.update({"xr": xr, **{name: measured.mean(each) for name, each in weights.items()}})
     return measured
+
+
+def _compare_task(
+    measured: TaskGains, result: Result, changes: list[LanguageChange], one_std: OneStd | None
+) -> TaskComparison:
+    return TaskComparison(
+        task=measured.task.name,
+        metric=measured.task.metric,
+        gains={name: mean.gain() for name, mean in measured.means.items()},
+        languages=changes,
+        further=_further_language(measured, result),
+        one_std=one_std,
+        not_compared=measured.missing,
+    )
 
 
 def _over_tasks(result: Result, measured: Sequence[TaskGains]) -> dict[str, MeanGain]:

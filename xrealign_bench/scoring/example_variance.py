@@ -32,8 +32,8 @@ class PairedCounts:
     earned: Floats
     """(2, seeds, examples): ours, then the baseline's; for accuracy the number of correct words."""
     possible: Floats
-    """(2, seeds, examples): for accuracy the number of scored words. It may depend on the system: for F1 it includes the
-    entities that the system predicts."""
+    """(2, seeds, examples): for accuracy the number of scored words. It may depend on the system: for F1 it includes
+    the entities that the system predicts."""
 
     @cached_property
     def gains(self) -> Floats:

@@ -4,9 +4,9 @@ The model, for one seed s of k and a weighted mean over languages (docs/statisti
 
     gain_s = true gain + effect of the test examples + effect of the seed_s
 
-- The variance between seeds is estimated from the k gains and shrunk towards a prior (empirical Bayes; Smyth, Statistical
-  Applications in Genetics and Molecular Biology 3, 2004): (d0 v0 + (k - 1) s^2) / (d0 + k - 1), with d0 + k - 1 degrees
-  of freedom. It includes the seed-by-example interaction.
+- The variance between seeds is estimated from the k gains and shrunk towards a prior (empirical Bayes; Smyth,
+  Statistical Applications in Genetics and Molecular Biology 3, 2004): (d0 v0 + (k - 1) s^2) / (d0 + k - 1), with
+  d0 + k - 1 degrees of freedom. It includes the seed-by-example interaction.
 - The examples' variance is `scoring.example_variance.variance_of_examples`, without that interaction.
 - Quantiles are those of the t distribution with Satterthwaite's degrees of freedom for the sum of the two.
 """

@@ -1,8 +1,8 @@
 """Simultaneous sets of ranks (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91, 2024).
 
-All pairs of rows of a table are compared by the paired test of `scoring.inference`, and all tests are corrected together
-by Holm's method. A row's set of ranks excludes what the corrected tests rule out. With 95 % probability all sets contain
-the true ranks simultaneously.
+All pairs of rows of a table are compared by the paired test of `scoring.inference`, and all tests are corrected
+together by Holm's method. A row's set of ranks excludes what the corrected tests rule out. With 95 % probability all
+sets contain the true ranks simultaneously.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def rank_sets(rows: int, told_apart: Sequence[tuple[int, int]]) -> list[tuple[in
 def difference(one: Gain, other: Gain) -> Estimate | None:
     """Estimate how much higher the first gain is, from the differences per seed.
 
-    The variances due to examples are added up. Both include the baseline's part, so this is an upper bound of the paired
-    variance, unless two recipes err in opposite directions on the same examples.
+    The variances due to examples are added up. Both include the baseline's part, so this is an upper bound of the
+    paired variance, unless two recipes err in opposite directions on the same examples.
     """
     by_seed = [mine - theirs for mine, theirs in zip(one.by_seed, other.by_seed, strict=True)]
     examples = [gain.examples for gain in (one, other) if gain.examples is not None]
