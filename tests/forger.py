@@ -1,4 +1,4 @@
-"""What a careful forger does to a result: whatever follows from what was changed is computed again and sealed."""
+"""Forge results carefully: recompute and seal everything that follows from a change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Change = Callable[[pa.Table], pa.Table]
 
 
 def predict(folder: Path, change: Change) -> None:
-    """Change the predictions of a result's first task; digest, scores and manifest are those of the new ones."""
+    """Change the predictions of a result's first task, and recompute digest, scores and manifest."""
     result = read_result(folder)
     task, record = result.tasks[0], result.predictions[0]
     table = read_predictions(folder, record, task)
@@ -42,11 +42,11 @@ def predict(folder: Path, change: Change) -> None:
 
 
 def compare_again(folder: Path, baseline: Path, resamples: int = RESAMPLES, seed: int = 0) -> None:
-    """Write the comparison that the forged predictions give."""
+    """Recompute and write the comparison of forged predictions."""
     write_comparison(folder, compare(folder, baseline, resamples, seed))
 
 
-def replaced(table: pa.Table, name: str, values: list[object]) -> pa.Table:
-    """A table with other values in one column."""
+def replace_column(table: pa.Table, name: str, values: list[object]) -> pa.Table:
+    """Replace the values of one column."""
     place = table.schema.get_field_index(name)
     return table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))

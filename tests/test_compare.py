@@ -47,7 +47,7 @@ def test_the_other_way_round_gains_are_losses(finished: Finished, tmp_path: Path
 
 
 def test_a_further_language_is_shown_on_request(finished: Finished) -> None:
-    """The three targets are of three families, the fewest that tell how families differ."""
+    """The three target languages are of three families, the minimum for the variance between families."""
     world = finished[0]
     stored = read_comparison(world.result(FRONT))
     assert stored is not None

@@ -1,4 +1,4 @@
-"""What happens to results on a board. Truth: what was done to them, and the rules that the board states."""
+"""Histories of published results. Truth: the actions in the tests, and the rules that the board states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECIPE = "alignfreeze-front"
 
 @pytest.fixture
 def results(finished: Finished, tmp_path: Path) -> Path:
-    """A copy of the baseline's result and the recipe's."""
+    """Copy the results of the baseline and the recipe."""
     for name in ("finetune-only", RECIPE):
         shutil.copytree(finished[0].result(name), tmp_path / "results" / name)
     return tmp_path / "results"
@@ -124,7 +124,7 @@ def test_what_is_no_correction_is_refused(results: Path, by: str, reason: str, t
 
 
 def test_a_damaged_result_is_not_sealed_by_what_is_noted_of_it(results: Path) -> None:
-    """Writing a history writes the manifest anew, which must not take damage for the result."""
+    """Writing a history rewrites the manifest, which must not hide damage."""
     path = next((results / RECIPE).glob("*.parquet"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

@@ -1,4 +1,4 @@
-"""What CI says of a pull request. Truth: the demo board without one of its rows, which the pull request brings."""
+"""Review of pull requests in CI. Truth: the demo board without one of its rows, which the pull request adds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def script() -> ModuleType:
 
 @pytest.fixture
 def submitted(tmp_path: Path) -> Path:
-    """A published repository without the recipe, and beside it what a pull request with the recipe leaves."""
+    """Make a published repository without the recipe, and the files of a pull request with it."""
     for side, names in (("published", ["finetune-only"]), ("submitted", ["finetune-only", RECIPE])):
         for name in names:
             (tmp_path / side / "submissions").mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def test_nothing_of_a_pull_request_reaches_a_shell_and_no_token_can_write_but_co
 
 @pytest.mark.parametrize("number", ["7", ""])
 def test_the_comment_is_plain_text_whatever_the_artifact_holds(tmp_path: Path, number: str) -> None:
-    """Run as on the runner's shell, with a `gh` that notes what it is given."""
+    """Run the step in the runner's shell, with a fake `gh` that records its arguments."""
     workflow = yaml.safe_load((WORKFLOWS / "submission-comment.yml").read_text())
     run = workflow["jobs"]["comment"]["steps"][-1]["run"]
     (tmp_path / "review").mkdir()

@@ -1,4 +1,4 @@
-"""Submissions. Truth: the shipped results of the demo suite, and what is spoilt in them."""
+"""Submissions. Truth: the shipped results of the demo suite, and changes to them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ FILE = shipped_folder(Recipe) / f"{RECIPE}.yaml"
 
 
 RESCORED: dict[tuple[tuple[str, str], ...], int] = {}
-"""Names and digests of a result's files -> what rescoring them found."""
+"""Names and digests of a result's files -> number of rescored scores."""
 
 
 @pytest.fixture(autouse=True)
 def rescored_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bytes have the same scores: those that were found good are not scored in every test again."""
+    """Cache rescoring by content, since most tests use the same files."""
 
     def remembered(folder: Path) -> int:
         check_folder(folder)
@@ -53,7 +53,7 @@ def rescored_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def copy(name: str, place: Path) -> Path:
-    """A shipped result of the demo suite, without its history, which is the board's."""
+    """A shipped result of the demo suite, without its history, which belongs to the board."""
     shutil.copytree(SHIPPED / name, place / name, ignore=shutil.ignore_patterns("history.json"))
     seal(place / name)
     return place / name
@@ -68,13 +68,13 @@ def results(tmp_path: Path) -> Path:
 
 
 def submit(results: Path, file: Path = FILE, *more: object) -> Any:
-    """Without a board: where these tests run there is one."""
+    """Submit without a board, although these tests run in a folder with one."""
     nowhere = results.parent / "no-board"
     return command("submit", file, "--results", results, "--output", results.parent / "out", "--board", nowhere, *more)
 
 
 def test_what_is_good_is_laid_out_as_the_repository_is(tmp_path: Path) -> None:
-    """Without a result on fresh seeds, which is named, and without those of other recipes."""
+    """A result on fresh seeds is left out and named; results of other recipes are ignored."""
     recipe, fresh = "alignfreeze-full", "alignfreeze-full--seed1001-1002-1003-1004-1005"
     for name in (recipe, BASELINE, fresh, RECIPE):
         copy(name, tmp_path / "results" / DEMO.id / "xrealign-mini")
@@ -155,7 +155,7 @@ def test_published_figures_are_none_of_ours(tmp_path: Path) -> None:
 
 
 class Hub(ThreadingHTTPServer):
-    """As much of the Hub as a pull request with files needs; notes what it is sent."""
+    """A fake of the Hub API for pull requests that records its calls."""
 
     daemon_threads = True
 

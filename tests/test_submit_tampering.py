@@ -1,5 +1,5 @@
-"""Submissions that someone has tampered with. Truth: the shipped baseline of the demo suite, which passes as it is,
-with one thing spoilt in it; and files that an attacker's code would have left behind."""
+"""Submissions that were tampered with. Truth: the shipped baseline of the demo suite, which passes unchanged, with one
+thing changed; and files that an attacker's code would have left behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.forger import compare_again, predict, replaced
+from tests.forger import compare_again, predict, replace_column
 from tests.small import command, forge, seal_bytes
 from tests.test_submit import DEMO, FILE, RECIPE, SHIPPED, copy, rescored_once  # noqa: F401
 from xrealign_bench.errors import UserError
@@ -45,9 +45,10 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The baseline's result, to be submitted by itself: it is computed again but compared with nothing.
+    """Copy the baseline's result, to be submitted by itself: it is rescored, but has no comparison.
 
-    Without its history, which is the board's and no part of what is submitted."""
+    Its history is left out, because it belongs to the board and not to a submission.
+    """
     return copy(BASELINE, tmp_path / "results" / DEMO.id / "xrealign-mini")
 
 
@@ -58,7 +59,7 @@ def pair(folder: Path) -> tuple[Path, Path]:
 
 
 def refused(folder: Path, file: Path = BASELINE_FILE, board: Path | None = None) -> list[str]:
-    """What is told, a line each; nothing is written anywhere."""
+    """Submit a folder that must be refused. Returns the lines of the error; nothing may be written."""
     top = folder.parents[3]
     before = sorted(top.rglob("*"))
     with pytest.raises(UserError) as caught:
@@ -81,13 +82,13 @@ def told(lines: list[str], *sentences: str) -> bool:
 
 
 def edit(folder: Path, changes: Callable[[Any], object]) -> list[str]:
-    """What is told of a result that was edited and sealed again."""
+    """Edit a result and rewrite its manifest. Returns the lines of the error."""
     forge(folder / "result.json", changes)
     return refused(folder)
 
 
 def swap_predictions(folder: Path, table: pa.Table) -> None:
-    """Write another table of predictions, and what the result and the manifest say of the file; scores stay."""
+    """Write other predictions and update their digest in the result and the manifest, but not the scores."""
     pq.write_table(table, folder / PREDICTIONS)
     record_predictions(folder, rows=table.num_rows)
 
@@ -101,7 +102,7 @@ def other_first_label(table: pa.Table) -> pa.Table:
     rows = table["predicted"].to_pylist()
     at = next(n for n, scored in enumerate(table["scored"].to_pylist()) if scored[0])
     rows[at][0] = (rows[at][0] + 1) % 12
-    return replaced(table, "predicted", rows)
+    return replace_column(table, "predicted", rows)
 
 
 def test_a_changed_score(folder: Path) -> None:
@@ -203,7 +204,7 @@ def test_html_in_a_name(folder: Path) -> None:
 
 
 def test_html_in_the_command_as_it_was_typed(folder: Path) -> None:
-    """Any text may be typed; what is submitted has no HTML in it."""
+    """A command may hold any text, but a submission must not hold HTML."""
     lines = edit(folder, lambda content: content.update(command=f"xrealign-bench {MARKUP}"))
     assert len(lines) == 1 and told(lines, "command: has HTML in it")
 
@@ -235,7 +236,7 @@ def test_nan(folder: Path) -> None:
 
 @pytest.mark.parametrize("seeds", [DEMO.seeds[:-1], [*DEMO.seeds, 99]])
 def test_a_wrong_list_of_seeds(folder: Path, seeds: list[int]) -> None:
-    """Such as the best of them: the board's means are over the list."""
+    """Submitters may not choose their best seeds, because the board averages over all of them."""
     said, right = (", ".join(map(str, each)) for each in (seeds, DEMO.seeds))
     lines = edit(folder, lambda content: content.update(seeds=seeds))
     assert len(lines) == 1 and told(lines, f"its seeds are {said}, those of {DEMO.id} {right}; evaluate these")
@@ -256,7 +257,7 @@ def test_all_of_it_is_told_at_once(folder: Path) -> None:
 
 
 class Attack:
-    """What a pickle of it runs when it is loaded."""
+    """Object whose pickle runs code when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -332,7 +333,7 @@ def test_a_copy_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_json_of_the_shipped_result_is_what_is_spoilt_here(folder: Path) -> None:
-    """Unspoilt it is accepted, so whatever the tests above are told comes of what they changed."""
+    """The unchanged result is accepted, so the errors in the tests above are due to their changes."""
     check_submission(BASELINE_FILE, folder.parents[2])
     assert json.loads((folder / "result.json").read_text())["recipe"]["name"] == BASELINE
 
@@ -379,7 +380,7 @@ def test_predictions_that_are_not_of_the_suites_data(pair: tuple[Path, Path]) ->
 
 @pytest.mark.parametrize(("resamples", "seed"), [(130, 0), (1000, 7)])
 def test_a_bootstrap_of_ones_own_choice(pair: tuple[Path, Path], resamples: int, seed: int) -> None:
-    """Whoever chooses the draw chooses the interval."""
+    """Submitters may not choose the draw, because it determines the interval."""
     compare_again(*pair, resamples, seed)
     lines = refused(pair[0], FILE)
     said = f"comparison.json: has {resamples:,} resamples with seed {seed}, and not {RESAMPLES:,} with 0"
@@ -418,7 +419,7 @@ STRANGE: dict[str, tuple[Callable[[Any], object], str]] = {
 
 
 def test_a_recipes_title_that_a_spreadsheet_computes(folder: Path) -> None:
-    """In the recipe's file and in the result, whose digest of the recipe is the forged one's."""
+    """The title is in the recipe's file and in the result, whose recipe digest matches it."""
     content = yaml.safe_load(BASELINE_FILE.read_text()) | {"title": FORMULA, "citation": "a paper", "name": "mine"}
     file = folder.parents[3] / "mine.yaml"
     file.write_text(yaml.safe_dump(content))
@@ -452,13 +453,13 @@ def test_json_that_others_would_read_otherwise(folder: Path, old: str, new: str,
 
 
 def test_weights_that_are_not_the_embedded_checkpoints(folder: Path) -> None:
-    """The folder's name would go with them."""
+    """The folder's name would match the forged weights."""
     lines = edit(folder, lambda content: content["checkpoint"].update(weights_sha256="1" * 64))
     assert len(lines) == 1 and told(lines, "its weights_sha256 is not that of the embedded checkpoint xrealign-mini")
 
 
 def board_of(folder: Path, change: Callable[[Result], Result] = lambda result: result) -> Path:
-    """A board beside the submission that has its result, changed; without predictions, which are not looked at."""
+    """Make a board that has the submitted result, changed. Predictions are left out, because they are not read."""
     board, result = folder.parents[3] / "board", change(read_result(folder))
     place = board / "/".join(folder.parts[-3:])
     place.mkdir(parents=True)
@@ -469,7 +470,7 @@ def board_of(folder: Path, change: Callable[[Result], Result] = lambda result: r
 
 
 def test_another_baseline_than_the_published_one(folder: Path) -> None:
-    """One in which a word is told wrongly, so that gains over it are larger."""
+    """A baseline with one more wrong word makes gains larger."""
     board = board_of(folder)
     check_submission(BASELINE_FILE, folder.parents[2], board)
     predict(folder, other_first_label)
@@ -479,7 +480,7 @@ def test_another_baseline_than_the_published_one(folder: Path) -> None:
 
 
 def test_other_predictions_for_a_published_row(pair: tuple[Path, Path]) -> None:
-    """Better ones, with everything that follows from them computed again."""
+    """The predictions are better, and all figures are recomputed from them."""
     folder, baseline = pair
     board = board_of(folder)
     predict(folder, other_first_label)
@@ -498,7 +499,7 @@ def test_another_recipe_under_a_published_name(folder: Path) -> None:
 
 
 def test_another_checkpoint_of_the_same_commit(folder: Path) -> None:
-    """The board's has the same id and revision, and other weights."""
+    """The board's checkpoint has the same id and revision, but other weights."""
 
     def at_a_commit(result: Result, **more: str) -> Result:
         checkpoint = result.checkpoint.model_copy(update={"revision": "main", **more})
@@ -511,7 +512,7 @@ def test_another_checkpoint_of_the_same_commit(folder: Path) -> None:
 
 
 def test_a_history_that_is_not_the_boards(folder: Path) -> None:
-    """A verification that nobody made; the board's own history is accepted, and comes with its result."""
+    """A forged verification is refused; the board's own history is accepted."""
     event = HistoryEvent(
         what="rerun", on=date(2026, 1, 2), evidence=digest_evidence(read_result(folder)), seed=31,
         largest_difference=0.0, same_compute_settings=True,

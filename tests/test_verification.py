@@ -1,4 +1,4 @@
-"""Results once more. Truth: the result that is done again, and one that was tampered with."""
+"""Reruns of results. Truth: the stored result, and one that was tampered with."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_baseline_is_computed_again_too(finished: Finished, tmp_path: Path) ->
 
 
 def test_a_score_that_is_not_computed_again_is_found(finished: Finished, copied: Path) -> None:
-    """Not within the tolerance either, where the numeric settings are the same."""
+    """With the same compute settings, the tolerance does not apply."""
 
     def better(content: Any) -> None:
         score = next(s for s in content["scores"] if (s["language"], s["seed"]) == ("sw", 3))

@@ -1,4 +1,4 @@
-"""Manifests. Truth: bytes, sizes and digests as they lie on the disk, and damage that is done to them here."""
+"""Manifests. Truth: bytes, sizes and digests on disk, and damage done to them here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = ("comparison.json", "history.json", "predictions-tags.parquet", "result.
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recipes' results and their baseline's, compared; one has a history. Only to be copied."""
+    """Results of two recipes and their baseline, with comparisons; one has a history. Copy them before changing any."""
     root = tmp_path_factory.mktemp("whole") / "results"
     words = {"full": [1, 1, 0, 1], "half": [1, 0, 0, 1], "finetune-only": [0, 1, 0, 0]}
     for recipe, right in words.items():
@@ -97,7 +97,7 @@ def zero(path: Path) -> None:
 
 
 def link(path: Path) -> None:
-    """To a file with the same bytes."""
+    """Replace a file by a link to a file with the same bytes."""
     path.rename(path.parents[3] / "elsewhere")
     path.symlink_to(path.parents[3] / "elsewhere")
 
@@ -218,7 +218,7 @@ def test_a_manifest_that_can_not_be_read_is_told(folder: Path, spoil: Callable[[
 
 
 def test_predictions_are_those_that_the_result_names(folder: Path) -> None:
-    """Also if whoever changed or removed them sealed the folder anew."""
+    """This holds even if the manifest was rewritten after the change."""
     path = next(folder.glob("predictions-*.parquet"))
     path.write_bytes(path.read_bytes()[:-1])
     seal(folder)

@@ -47,7 +47,7 @@ def old(name: str) -> dict[str, Any]:
 
 
 def laid(folder: Path, name: str, change: Callable[[dict[str, Any]], object] = lambda content: None) -> Path:
-    """An old file where results lie, changed, with a manifest."""
+    """Put an old file, changed, into a result folder with a manifest."""
     content = old(name)
     change(content)
     kind = name.partition("-")[0]
@@ -87,7 +87,7 @@ def test_an_old_history_says_what_it_said(tmp_path: Path) -> None:
 
 
 def test_a_results_evidence_is_what_its_comparison_of_then_says(tmp_path: Path) -> None:
-    """The digest follows from nothing that was cut from the files, so it is that of comparison-2.json beside it."""
+    """The digest does not depend on what was removed from the files, so it equals that in comparison-2.json."""
     assert digest_evidence(read_result(laid(tmp_path, "result-1"))) == old("comparison-2")["result_digest"]
 
 
@@ -127,7 +127,7 @@ def test_an_old_comparisons_intervals_and_verdicts_are_dropped(tmp_path: Path, n
 
 
 def test_counts_by_the_one_std_rule_are_counted_or_kept(tmp_path: Path) -> None:
-    """Version 1 had none: they are counted from its languages, without an interval. Version 2 had them."""
+    """Version 1 had no counts: they are computed from its languages, without an interval. Version 2 had them."""
     first = read_comparison(laid(tmp_path, "comparison-1"))
     assert first is not None and first.one_std is not None
     # By hand from the file: ar, hi, ja and zh are helped in the first task; ar and bg harmed in the second.

@@ -35,7 +35,7 @@ def test_a_protocol_that_differs_has_another_digest(changed: dict[str, dict[str,
 
 
 def test_a_corpus_is_the_same_at_every_commit() -> None:
-    """An evaluation that realigns nothing does not look it up, and stands on the same board."""
+    """An evaluation without realignment does not look up the commit, and belongs on the same board."""
     assert digest(source=HubData(dataset="org/pairs", revision="f" * 40).model_dump()) == digest()
 
 

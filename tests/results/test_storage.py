@@ -1,4 +1,4 @@
-"""Truth: what was written is what is read, and what the docstrings promise about bad files."""
+"""Storage of results. Truth: reading returns what was written, and bad files are refused as documented."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_unknown_schema_version_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
-    """By a reader that has checked the digest, and by what would write a manifest of it."""
+    """Both the reader, after checking the digest, and the writer of manifests refuse it."""
     path = write_result(tmp_path, make_result(SCORES))
     seal_bytes(path, b'{\n "suite": ,\n}')
     with pytest.raises(UserError, match=r"result\.json:2: is not JSON"):

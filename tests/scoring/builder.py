@@ -1,4 +1,4 @@
-"""Small results made by hand, and predictions that give exactly their scores."""
+"""Builders of small results, with predictions that give exactly their scores."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LANGUAGES = (
 
 
 def made_up(number: int) -> str:
-    """A code of the range that ISO 639 leaves to private use: qaa, qab, ..."""
+    """Return a code from the private-use range of ISO 639: qaa, qab, ..."""
     return f"q{chr(97 + number // 26)}{chr(97 + number % 26)}"
 
 
@@ -67,7 +67,7 @@ TIERED = tuple(
     for tier in ("high", "medium", "low")
     for number, letter in enumerate("abcde", start=1)
 )
-"""Five languages a tier (hqa to hqe, mqa to mqe, lqa to lqe), so that each tier counts."""
+"""Five languages per tier (hqa to hqe, mqa to mqe, lqa to lqe), so that each tier counts."""
 
 
 def make_suite(
@@ -116,7 +116,7 @@ def make_result(
     seeds: Sequence[int] = (1, 2),
     **fields: Any,
 ) -> Result:
-    """A result with the accuracies given by (task, language, seed); None: nothing to count."""
+    """Make a result from accuracies by (task, language, seed); None: there is nothing to score."""
     suite = suite or make_suite(languages, seeds=seeds)
     if tasks is None:
         tasks = [make_task(name, ["en", *suite.target_languages]) for name in suite.tasks]
@@ -166,12 +166,12 @@ def make_result(
 def flat(
     by_language: Mapping[str, float | None], seeds: Sequence[int] = (1, 2), task: str = "tags"
 ) -> dict[tuple[str, str, int], float | None]:
-    """The same accuracy for every seed."""
+    """Give every seed the same accuracy."""
     return {(task, language, seed): value for language, value in by_language.items() for seed in seeds}
 
 
 def write_system(folder: Path, right: Mapping[tuple[str, str, int], Sequence[Sequence[int]]], **fields: Any) -> Result:
-    """Write a result folder whose predictions have these words right (1) and wrong (0), and whose scores say so.
+    """Write a result folder with predictions that are right (1) or wrong (0) as given, and the matching scores.
 
     Every word's gold label is 1 and counts; each example ends with a word that doesn't count and is wrong.
     """
@@ -211,7 +211,7 @@ def write_system(folder: Path, right: Mapping[tuple[str, str, int], Sequence[Seq
 
 
 def coin_flips(rng: np.random.Generator, chance: float, examples: int, words: int = 4) -> list[list[int]]:
-    """Examples whose words are right with that chance, each for itself."""
+    """Draw examples whose words are independently right with the given probability."""
     flips: list[list[int]] = (rng.random((examples, words)) < chance).astype(int).tolist()
     return flips
 
@@ -237,7 +237,7 @@ def realignment(seed: int) -> RealignmentRecord:
 
 
 def make_gain(low: float, high: float, seeds: int = 2, languages: int = 4) -> Gain:
-    """A gain with this interval and the same value with each seed.
+    """Make a gain with this interval and the same value for each seed.
 
     Its prior has so many degrees of freedom that the interval is a normal one: the mean ± 1.96 standard errors, the
     variance of one seed being the number of seeds times the squared standard error.
@@ -254,7 +254,7 @@ def make_comparison(
     changes: Sequence[LanguageChange] = (),
     **fields: Any,
 ) -> Comparison:
-    """A comparison of one task, as the present code would date and sign it."""
+    """Make a comparison of one task with the current versions and digests."""
     task = TaskComparison(task="tags", metric="accuracy", gains=dict(gains), languages=list(changes), one_std=None)
     return Comparison(
         **{

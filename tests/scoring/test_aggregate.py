@@ -11,7 +11,7 @@ from xrealign_bench.scoring.aggregate import TIERS, summarise
 
 BY_LANGUAGE = {"en": 1.0, "de": 0.8, "fr": 0.6, "th": 0.5, "sw": 0.2}
 FIVE_A_TIER = [Lang(f"{tier[0]}q{letter}", tier) for tier in TIERS for letter in "abcde"]
-"""Five languages of each tier: just enough for a tier to enter a score."""
+"""Five languages of each tier: just enough for a tier to count."""
 
 
 def _by_tier(high: float, medium: float, low: float) -> dict[str, float | None]:

@@ -43,7 +43,7 @@ def _pair(root: Path, **fields: Any) -> tuple[Path, Path]:
 
 
 def _reported(task: str) -> dict[str, list[dict[str, float]]]:
-    """Method -> one {language: accuracy} a seed."""
+    """Return method -> one {language: accuracy} per seed."""
     path = REPORTED / f"xlm-roberta-base__opus100__{task}.csv"
     if not path.exists():
         pytest.skip(f"the reported results are not here: {path}")
@@ -341,7 +341,7 @@ def test_gains_over_tasks_are_means_of_the_tasks(tmp_path: Path) -> None:
 
 
 def _reported_study(folder: Path, gains: np.ndarray) -> Comparison:
-    """Compare two reported results whose gains are these (seeds, languages)."""
+    """Compare two reported results with these gains, (seeds, languages)."""
     seeds, codes = list(range(len(gains))), [made_up(number) for number in range(gains.shape[1])]
     languages = [Lang(code, "high") for code in codes]
     suite, tasks = make_suite(languages, seeds=seeds), [make_task(codes=["en", *codes])]

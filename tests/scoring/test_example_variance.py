@@ -7,7 +7,7 @@ from xrealign_bench.scoring.example_variance import PairedCounts, variance_of_ex
 
 
 def _paired(ours: np.ndarray, theirs: np.ndarray, first: int = 0) -> PairedCounts:
-    """Right (1) or wrong (0) per seed and example, one word each."""
+    """Make counts from right (1) or wrong (0) per seed and example, one word each."""
     earned = np.stack([ours, theirs]).astype(np.float64)
     return PairedCounts(tuple(range(first, first + ours.shape[1])), earned, np.ones_like(earned))
 
@@ -47,7 +47,7 @@ def test_a_ratio_has_the_variance_of_the_jackknife() -> None:
 
 
 def test_the_interaction_of_seeds_and_examples_is_not_counted_twice() -> None:
-    """Drawn anew for each of many studies: the estimate's mean is the variance of the examples' own effect."""
+    """Over many simulated studies, the mean estimate is the variance of the examples' own effect."""
     rng = np.random.default_rng(2)
     own, interaction, seeds, examples = 0.3, 0.5, 3, 50
     found = []

@@ -36,7 +36,7 @@ def test_pairs_that_are_told_apart_name_the_better_one_first() -> None:
 
 
 def test_there_are_no_chains() -> None:
-    """A and B, and B and C, are not told apart; A and C are: C can't be first, whatever lies between them."""
+    """A and B, and B and C, do not differ significantly; A and C do. So C can't be first."""
     gains = [_gain([0.024] * 3), _gain([0.012] * 3), _gain([0.0] * 3)]
     assert _sets(gains) == [(1, 2), (1, 3), (2, 3)]
 
