@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import plain
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile
@@ -33,7 +35,7 @@ from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.training import shuffled
-from xrealign_bench.models.windows import Window, windows_of
+from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_rows
 from xrealign_bench.pipeline.plan import Plan
@@ -97,15 +99,15 @@ class Inputs:
         ref = next(ref for ref, stage in self.plan.stages.items() if stage.label.startswith(label))
         return self.store.read(ref.kind, ref.key).folder
 
-    def tables(self, label: str) -> dict[str, Any]:
-        return {name: read_rows(self.folder(label) / f"{name}.parquet") for name in ("windows", "sentences")}
+    def tables(self, label: str) -> dict[str, pa.Table]:
+        return {name: pq.read_table(self.folder(label) / f"{name}.parquet") for name in ("windows", "sentences")}
 
     def pairs(self) -> dict[str, EncodedPairs]:
         read = {}
         for language in self.plan.runs[-1].align:
             folder = self.folder(f"encode pairs {language}")
-            source, target = (windows_of(read_rows(folder / f"{side}.parquet")) for side in ("source", "target"))
-            read[language] = pair_up(source, target, read_rows(folder / "links.parquet")["links"])
+            sides = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
+            read[language] = pair_up(*map(list, sides), read_rows(folder / "links.parquet")["links"])
         return read
 
 
@@ -134,10 +136,10 @@ def realign_harness(inputs: Inputs) -> Callable[[], list[float]]:
     return lambda: run().losses
 
 
-def windows_with_labels(tables: dict[str, Any]) -> list[tuple[Window, list[int]]]:
+def windows_with_labels(tables: dict[str, pa.Table]) -> list[tuple[Window, list[int]]]:
     """Return the windows of training data that have a label, with their labels."""
-    labels = tables["sentences"]["labels"]
-    data = [(w, labels[w.sentence][w.first_word : w.first_word + len(w.starts)]) for w in windows_of(tables["windows"])]
+    labels, windows = tables["sentences"]["labels"].to_pylist(), Windows(tables["windows"], Window)
+    data = [(w, labels[w.sentence][w.first_word : w.first_word + len(w.starts)]) for w in windows]
     return [(window, own) for window, own in data if any(label != -100 for label in own)]
 
 
@@ -156,7 +158,7 @@ def finetune_harness(inputs: Inputs) -> Callable[[], list[float]]:
 def full_harness(inputs: Inputs) -> Callable[[], list[float]]:
     """Fine-tune with dropout on full batches: concatenated sentences, cut into pieces of equal length."""
     tables = inputs.tables("tokenise udpos-lite en train")
-    ids = list(chain.from_iterable(tables["windows"]["input_ids"]))
+    ids = list(chain.from_iterable(tables["windows"]["input_ids"].to_pylist()))
     texts = [ids[begin : begin + FULL_TOKENS] for begin in range(0, len(ids) - FULL_TOKENS, FULL_TOKENS)]
     numbers, nothing_special = range(len(texts)), [0] * len(texts)
     ends = [list(range(1, FULL_TOKENS + 1))] * len(texts)
@@ -168,10 +170,11 @@ def full_harness(inputs: Inputs) -> Callable[[], list[float]]:
     labels = len(inputs.plan.request.tasks[0].labels)
     sentences = {"labels": [[number % labels for number in own] for own in texts]}
     encoder = load_encoder(inputs.plan.request.checkpoint, seed=SEED)
-    return trained(inputs, TokenClassifier(encoder, labels), {"windows": windows, "sentences": sentences})
+    tables = {"windows": pa.table(windows, schema=Window.SCHEMA), "sentences": pa.table(sentences)}
+    return trained(inputs, TokenClassifier(encoder, labels), tables)
 
 
-def trained(inputs: Inputs, model: TokenClassifier, tables: dict[str, Any]) -> Callable[[], list[float]]:
+def trained(inputs: Inputs, model: TokenClassifier, tables: dict[str, pa.Table]) -> Callable[[], list[float]]:
     same = {"steps": inputs.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
     finetuning = inputs.plan.request.suite.finetuning.model_copy(update=same)
     run = partial(
@@ -180,7 +183,7 @@ def trained(inputs: Inputs, model: TokenClassifier, tables: dict[str, Any]) -> C
     return lambda: run().losses
 
 
-def tests(inputs: Inputs) -> Iterator[dict[str, Any]]:
+def tests(inputs: Inputs) -> Iterator[dict[str, pa.Table]]:
     for language in inputs.plan.request.languages:
         yield inputs.tables(f"tokenise udpos-lite {language} test")
 
@@ -189,7 +192,9 @@ def predict_plain(inputs: Inputs) -> Callable[[], list[float]]:
     model, tables, pad_id = inputs.model(), list(tests(inputs)), inputs.pad_id
 
     def run() -> list[float]:
-        found = [plain.tag(model, windows_of(t["windows"]), length=inputs.length, pad_id=pad_id) for t in tables]
+        found = [
+            plain.tag(model, list(Windows(t["windows"], Window)), length=inputs.length, pad_id=pad_id) for t in tables
+        ]
         return [float(label) for of_language in found for window in of_language for label in window]
 
     return run
@@ -201,7 +206,11 @@ def predict_harness(inputs: Inputs) -> Callable[[], list[float]]:
     def run() -> list[float]:
         found = [
             token_classification.tag(
-                model, pad_id, windows_of(t["windows"]), [len(g) for g in t["sentences"]["labels"]], device=CPU
+                model,
+                pad_id,
+                list(Windows(t["windows"], Window)),
+                [len(g) for g in t["sentences"]["labels"]],
+                device=CPU,
             )
             for t in tables
         ]
@@ -260,7 +269,7 @@ def useful_flops(inputs: Inputs, phase: str) -> float:
         chosen = [pairs[c].pairs[n] for b in draw_batches("round_robin", sizes, 16, inputs.steps, SEED) for c, n in b]
         tokens = sum(len(pair.source.input_ids) + len(pair.target.input_ids) for pair in chosen)
     elif phase == "finetune":
-        windows = windows_of(inputs.tables("tokenise udpos-lite en train")["windows"])
+        windows = list(Windows(inputs.tables("tokenise udpos-lite en train")["windows"], Window))
         batches = shuffled(len(windows), inputs.plan.request.suite.finetuning.batch_size, inputs.steps, SEED)
         tokens = sum(len(windows[n].input_ids) for batch in batches for n in batch)
     else:

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import plain
+import pyarrow.parquet as pq
 import torch
 import yaml
 from against_plain import windows_with_labels
@@ -34,7 +35,7 @@ from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import freeze
 from xrealign_bench.models.load import load_encoder, load_tokenizer
 from xrealign_bench.models.training import shuffled
-from xrealign_bench.models.windows import windows_of
+from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_json, read_rows
 from xrealign_bench.pipeline.plan import Plan, Run
@@ -108,8 +109,8 @@ class PlainGrid:
         read = {}
         for language, ref in self.plan.stages[run.realign[task, seed]].inputs.items():
             folder = self.folder(ref)
-            sides = (windows_of(read_rows(folder / f"{side}.parquet")) for side in ("source", "target"))
-            read[language] = pair_up(*sides, read_rows(folder / "links.parquet")["links"])
+            sides = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
+            read[language] = pair_up(*map(list, sides), read_rows(folder / "links.parquet")["links"])
         return read
 
     def realign(self, encoder: Any, run: Run, task: str, seed: int) -> list[float]:
@@ -131,7 +132,7 @@ class PlainGrid:
         name = f"{run.recipe.name} {task} {seed}"
         found = {f"realign {name}": self.realign(encoder, run, task, seed)} if run.recipe.realigns else {}
         train = self.folder(self.plan.train[task])
-        tables = {table: read_rows(train / f"{table}.parquet") for table in ("windows", "sentences")}
+        tables = {table: pq.read_table(train / f"{table}.parquet") for table in ("windows", "sentences")}
         data = windows_with_labels(tables)
         seed_everything(seed)
         labels = next(own.labels for own in self.plan.request.tasks if own.name == task)
@@ -140,7 +141,8 @@ class PlainGrid:
         found[f"finetune {name}"] = plain.finetune(model, batches, rates=[RATE] * steps, **self.settings)
         for tested, language in self.plan.test:
             if tested == task:
-                windows = windows_of(read_rows(self.folder(self.plan.test[tested, language]) / "windows.parquet"))
+                table = pq.read_table(self.folder(self.plan.test[tested, language]) / "windows.parquet")
+                windows = list(Windows(table, Window))
                 tagged = plain.tag(model, windows, **self.settings)
                 found[f"predict {name} {language}"] = [label for window in tagged for label in window]
         return found

@@ -90,9 +90,8 @@ def small_batches() -> Trained:
             module.p = 0.0
     assert kind.train is not None
     finetuning = Finetuning(steps=4, batch_size=2, max_length=40, learning_rate={"default": 1e-3})
-    rows = {name: content.to_pydict() for name, content in tables.items()}
     given = {"seed": 1, "device": CPU, "progress": lambda done, total, note: None, "joint": None}
-    log = kind.train(model, tokenizer.pad_token_id, rows, finetuning, **given)
+    log = kind.train(model, tokenizer.pad_token_id, tables, finetuning, **given)
     return Trained(log.losses, model.state_dict(), log.batch_parts, log.tokens)
 
 

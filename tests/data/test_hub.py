@@ -17,7 +17,8 @@ from tests.data.hub_server import COMMIT, served
 SCRIPT = """
 import json, sys
 from tests.data.hub_folder import make_task
-from xrealign_bench.data import DataLocation, load_words, locate_task
+from xrealign_bench.data import DataLocation, locate_task
+from xrealign_bench.tasks.token_classification.data import load
 from xrealign_bench.errors import UserError
 
 for step in json.load(sys.stdin):
@@ -27,7 +28,7 @@ for step in json.load(sys.stdin):
         located = locate_task(*arguments)
         out = {"revision": located.revision, "fingerprint": located.fingerprint, "place": str(located)}
         if step["read"]:
-            out["words"] = load_words(*arguments).words
+            out["words"] = load(*arguments).words
     except UserError as error:
         out = {"error": str(error)}
     print(json.dumps(out))

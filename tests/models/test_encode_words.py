@@ -122,7 +122,7 @@ def test_the_first_sub_word_of_a_word_is_found_in_every_script(
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = random_sentences(3, 50)
     whole = encode_words(tokenizer, sentences, 16)
-    monkeypatch.setattr("xrealign_bench.models.encode_words._BATCH", 7)
+    monkeypatch.setattr("xrealign_bench.models.encode_words.TEXTS_PER_BATCH", 7)
     assert encode_words(tokenizer, sentences, 16) == whole
 
 

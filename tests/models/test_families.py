@@ -157,20 +157,19 @@ def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
 ) -> None:
     kind, task, tokenizer = TASK_TYPES[name], TASKS[name], load_tokenizer(checkpoint)
     tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
-    rows = {table: content.to_pydict() for table, content in tables.items()}
     model = kind.new_model(load_encoder(checkpoint, seed=0), task)
     if kind.train is not None:
         before = copied(model)
         finetuning = Finetuning(steps=2, batch_size=2, max_length=40, learning_rate={"default": 1e-2})
-        log = kind.train(model, tokenizer.pad_token_id, rows, finetuning, seed=1, device=CPU, progress=quiet)
+        log = kind.train(model, tokenizer.pad_token_id, tables, finetuning, seed=1, device=CPU, progress=quiet)
         assert len(log.losses) == 2
         assert not torch.equal(model.state_dict()["classifier.weight"], before["classifier.weight"])
-    predicted = kind.predict(model, tokenizer.pad_token_id, rows, task, device=CPU)
+    predicted = kind.predict(model, tokenizer.pad_token_id, tables, task, device=CPU)
     assert predicted["example"].to_pylist() == ROWS
     save_weights(model, tmp_path / "model.safetensors")
     again = kind.new_model(load_encoder(checkpoint, initialisation="random", seed=5), task).eval()
     load_weights(again, tmp_path / "model.safetensors")
-    assert kind.predict(again, tokenizer.pad_token_id, rows, task, device=CPU).equals(predicted)
+    assert kind.predict(again, tokenizer.pad_token_id, tables, task, device=CPU).equals(predicted)
 
 
 @pytest.mark.parametrize("head", [TokenClassifier, SequenceClassifier, SpanClassifier])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -27,12 +28,14 @@ from xrealign_bench.models.encode_words import encode_words
 from xrealign_bench.models.finite import check_finite_outputs, check_finite_training
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.windows import windows_table
 from xrealign_bench.specs import Adapter, Spans, Task
 from xrealign_bench.tasks.question_answering import model as question_answering
-from xrealign_bench.tasks.question_answering.encoding import encode_questions, span_windows_table, tokenise
+from xrealign_bench.tasks.question_answering.encoding import SpanWindow, encode_questions, tokenise
 from xrealign_bench.tasks.question_answering.model import SpanClassifier
 from xrealign_bench.tasks.registry import TASK_TYPES
 from xrealign_bench.tasks.retrieval import model as retrieval
+from xrealign_bench.tasks.retrieval.encoding import encode_sentences
 from xrealign_bench.tasks.sequence_classification import model as sequence_classification
 from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier
 from xrealign_bench.tasks.token_classification.model import TokenClassifier, tag
@@ -165,7 +168,7 @@ def classify(encoder: Any, tokenizer: Any) -> object:
     ids = [tokenizer(text)["input_ids"] for text in TEXTS]
     examples = {"example": [0, 1], "input_ids": ids, "token_type_ids": [None] * 2, "label": [0, 1]}
     model = SequenceClassifier(encoder, 2)
-    return sequence_classification.predict(model, 0, {"examples": examples}, PAIRS, device=CPU)
+    return sequence_classification.predict(model, 0, {"examples": pa.table(examples)}, PAIRS, device=CPU)
 
 
 def tag_words(encoder: Any, tokenizer: Any) -> object:
@@ -177,16 +180,18 @@ def find_answers(encoder: Any, tokenizer: Any) -> object:
     contexts = tokenise(tokenizer, TEXTS)
     windows, _ = encode_questions(tokenizer, TEXTS, contexts, [(0, 2), (0, 6)], max_length=48, doc_stride=4)
     tables = {
-        "windows": span_windows_table(windows).to_pydict(),
-        "questions": {"context": [0, 1]},
-        "contexts": {"text": TEXTS, "begins": [c.begins for c in contexts], "ends": [c.ends for c in contexts]},
+        "windows": windows_table(windows, SpanWindow),
+        "questions": pa.table({"context": [0, 1]}),
+        "contexts": pa.table(
+            {"text": TEXTS, "begins": [c.begins for c in contexts], "ends": [c.ends for c in contexts]}
+        ),
     }
     return question_answering.answer(SpanClassifier(encoder), 0, tables, Spans(), device=CPU)
 
 
 def find_translations(encoder: Any, tokenizer: Any) -> object:
-    side = retrieval.windows_table(retrieval.encode_sentences(tokenizer, TEXTS, 32)).to_pydict()
-    tables = {"pairs": {"example": [0, 1]}, "sources": side, "targets": side}
+    side = windows_table(encode_sentences(tokenizer, TEXTS, 32))
+    tables = {"pairs": pa.table({"example": [0, 1]}), "sources": side, "targets": side}
     return retrieval.predict(retrieval.new_model(encoder, PAIRS), 0, tables, PAIRS, device=CPU)
 
 
@@ -215,13 +220,12 @@ def test_what_is_compared_is_finite(checkpoints: dict[str, Checkpoint], what: st
 def test_likelihoods_are_finite(checkpoints: dict[str, Checkpoint], name: Any) -> None:
     checkpoint = checkpoints["llama"]
     tables, _ = TASK_TYPES[name].encode(TASKS[name], DATA[name], load_tokenizer(checkpoint), 48)
-    rows = {table: content.to_pydict() for table, content in tables.items()}
     model = add_output_layer(checkpoint, load_encoder(checkpoint, seed=0), random=False, seed=0)
-    TASK_TYPES[name].predict(model, 0, rows, TASKS[name], device=CPU)
+    TASK_TYPES[name].predict(model, 0, tables, TASKS[name], device=CPU)
     with torch.no_grad():  # the blocks of a Llama normalise what overflows
         model.whole.lm_head.weight.fill_(torch.finfo(torch.float32).max)
     with pytest.raises(UserError, match=r"the likelihoods of texts that the model computes in float32 are not all"):
-        TASK_TYPES[name].predict(model, 0, rows, TASKS[name], device=CPU)
+        TASK_TYPES[name].predict(model, 0, tables, TASKS[name], device=CPU)
 
 
 @pytest.mark.parametrize(("precision", "remedy"), [("float16", "bf16 or fp32"), ("bfloat16", "fp32")])

@@ -72,9 +72,8 @@ def test_prompts_and_plain_text_are_predicted_whatever_the_batches(decoder: Chec
     model = add_output_layer(decoder, load_encoder(decoder, seed=0), random=False, seed=0)
     for name, task in TASKS.items():
         tables, _ = TASK_TYPES[name].encode(task, DATA[name], tokenizer, 48)
-        rows = {table: content.to_pydict() for table, content in tables.items()}
         found = [
-            TASK_TYPES[name].predict(model, tokenizer.pad_token_id, rows, task, device=CPU, tokens_per_batch=size)
+            TASK_TYPES[name].predict(model, tokenizer.pad_token_id, tables, task, device=CPU, tokens_per_batch=size)
             for size in (1, 300)
         ]
         assert found[0]["example"].to_pylist() == [0, 1, 2]

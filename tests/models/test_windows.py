@@ -13,14 +13,14 @@ from xrealign_bench.models.windows import Window, Windows, collate, windows_tabl
 
 def test_windows_as_columns_are_the_windows(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
     windows = encode_words(tokenizers["unigram"], random_sentences(5, 30), 16)
-    columns = Windows(windows_table(windows))
-    assert list(columns) == windows
+    columns = Windows(windows_table(windows), Window)
+    assert list(columns) == [columns[number] for number in range(len(columns))] == windows
     assert (columns[3:9:2], columns[-1]) == (windows[3:9:2], windows[-1])
-    assert list(Windows(windows_table(windows).slice(4, 7))) == windows[4:11]
+    assert list(Windows(windows_table(windows).slice(4, 7), Window)) == windows[4:11]
     for beyond in (len(windows), -len(windows) - 1):
         with pytest.raises(IndexError):
             columns[beyond]
-    assert list(Windows(windows_table([]))) == []
+    assert list(Windows(windows_table([]), Window)) == []
 
 
 def test_collate_by_hand() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ def finetune(encoder: nn.Module, joint: JointRealignment | None, steps: int = 3)
     classifier = TokenClassifier(encoder, 2)
     windows = [replace(pair.source, sentence=n) for n, pair in enumerate(cipher_pairs(1, 16, seed=5).pairs)]
     labels = [[place % 2 for place in range(len(w.starts))] for w in windows]
-    tables = {"windows": windows_table(windows).to_pydict(), "sentences": {"labels": labels}}
+    tables = {"windows": windows_table(windows), "sentences": pa.table({"labels": labels})}
     finetuning = Finetuning(steps=steps, batch_size=4, learning_rate={"default": 1e-3}, warmup=0)
     log = train(
         classifier, PAD, tables, finetuning,

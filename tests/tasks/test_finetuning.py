@@ -22,7 +22,6 @@ def test_every_kind_of_task_is_learnt_alike_with_little_memory(name: Any) -> Non
     kind, task, checkpoint = TASK_TYPES[name], TASKS[name], resolve_checkpoint(EMBEDDED)
     tokenizer = load_tokenizer(checkpoint)
     tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
-    rows = {table: content.to_pydict() for table, content in tables.items()}
     finetuning = Finetuning(steps=4, batch_size=3, max_length=40, learning_rate={"default": 1e-3})
     logs = []
     for texts in (100, 1):
@@ -37,7 +36,7 @@ def test_every_kind_of_task_is_learnt_alike_with_little_memory(name: Any) -> Non
             kind.train(
                 model,
                 tokenizer.pad_token_id,
-                rows,
+                tables,
                 finetuning,
                 seed=1,
                 device=CPU,

@@ -6,7 +6,6 @@ from math import log
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -21,7 +20,9 @@ from xrealign_bench.specs import Task
 from xrealign_bench.tasks.labelled_texts import TextData
 from xrealign_bench.tasks.language_modelling import model as language_modelling
 from xrealign_bench.tasks.language_modelling.data import PlainTextData
+from xrealign_bench.tasks.language_modelling.encoding import encode as encode_plain
 from xrealign_bench.tasks.prompted_classification import model as prompted_classification
+from xrealign_bench.tasks.prompted_classification.encoding import encode as encode_prompts
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
@@ -75,9 +76,8 @@ def model(**likely: tuple[str, float]) -> LanguageModel:
 def plain_predictions(texts: list[str], tokenizer: Any, language_model: LanguageModel, max_length: int = 16) -> Any:
     task = Task.model_validate(PLAIN)
     data = PlainTextData("en", list(range(len(texts))), texts, {}, PLACE)
-    tables, altered = language_modelling.encode(task, data, tokenizer, max_length)
-    rows = {name: table.to_pydict() for name, table in tables.items()}
-    return language_modelling.predict(language_model, 0, rows, task, device=CPU, tokens_per_batch=7), altered
+    tables, altered = encode_plain(task, data, tokenizer, max_length)
+    return language_modelling.predict(language_model, 0, tables, task, device=CPU, tokens_per_batch=7), altered
 
 
 def test_bits_bytes_and_tokens_are_counted(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -113,10 +113,9 @@ def test_what_the_likelihood_is_not_of_is_counted(tokenizer: PreTrainedTokenizer
 
 
 def prompted(task: Task, data: TextData, tokenizer: Any, language_model: Any, max_length: int = 16) -> Any:
-    tables, altered = prompted_classification.encode(task, data, tokenizer, max_length)
-    rows = {name: table.to_pydict() for name, table in tables.items()}
-    predicted = prompted_classification.predict(language_model, 0, rows, task, device=CPU, tokens_per_batch=9)
-    return predicted, rows["candidates"], altered
+    tables, altered = encode_prompts(task, data, tokenizer, max_length)
+    predicted = prompted_classification.predict(language_model, 0, tables, task, device=CPU, tokens_per_batch=9)
+    return predicted, tables["candidates"].to_pydict(), altered
 
 
 def test_the_likeliest_label_is_predicted_and_of_equal_ones_the_first(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -201,12 +200,3 @@ def test_labels_that_the_tokenizer_does_not_tell_apart_are_refused(
 def test_a_prompt_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Task.model_validate(TOPIC | change)
-
-
-def test_predictions_hold_what_their_scoring_names() -> None:
-    for kind, schema in (
-        ("language_modelling", language_modelling._PREDICTIONS),
-        ("prompted_classification", prompted_classification._PREDICTIONS),
-    ):
-        assert isinstance(schema, pa.Schema)
-        assert tuple(schema.names) == ("example", *TASK_TYPES[kind].metric.columns)

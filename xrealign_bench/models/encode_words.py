@@ -1,21 +1,26 @@
-"""From words to sub-words and back: windows of token ids that know where each word lies, and pooling over words."""
+"""Encode sentences of words as windows of sub-words in which the position of each word is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.tokenizer import room_for_text, run_tokenizer
+from xrealign_bench.models.tokenizer import TEXTS_PER_BATCH, room_for_text, run_tokenizer
 from xrealign_bench.models.windows import Window
 
-_BATCH = 1024
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
 _WORD_MARKERS = "▁Ġ"
-"""What sentencepiece and byte-level vocabularies write for the space in front of a word: not text."""
+"""Characters for the space in front of a word in SentencePiece and byte-level vocabularies: they are not text."""
 
 
 def encode_words(
@@ -23,32 +28,143 @@ def encode_words(
 ) -> list[Window]:
     """Tokenise sentences that are already split into words.
 
-    Each word is tokenised by itself and stands in exactly one window, in order. A sentence that does not fit is read
-    in several windows, each filled with whole words; a sentence without words has no window.
+    Each word is tokenised by itself and belongs to exactly one window, in order. A sentence that does not fit is split
+    into several windows, each filled with whole words. A sentence without words has no window.
 
     Args:
-        tokenizer: as `load_tokenizer` gives it.
-        sentences: their words.
-        max_length: sub-words of a window, special ones included.
-        first_sentence: the number of the first one.
+        tokenizer: from `load_tokenizer`.
+        sentences: the words of each sentence.
+        max_length: sub-words of a window, special tokens included.
+        first_sentence: number of the first sentence.
 
     Raises:
         UserError: `max_length` is too small for one sub-word or larger than the model takes.
     """
-    prefix, suffix = _special_ids(tokenizer)
-    room = room_for_text(tokenizer, max_length, len(prefix) + len(suffix))
+    special = _special_ids(tokenizer)
+    room = room_for_text(tokenizer, max_length, sum(map(len, special)))
     space = _space(tokenizer)
-    marker = _markers(tokenizer)
     windows: list[Window] = []
-    for begin in range(0, len(sentences), _BATCH):
-        batch = [[space + word for word in words] for words in sentences[begin : begin + _BATCH]]
-        windows += _encode_batch(tokenizer, batch, first_sentence + begin, room, marker, prefix, suffix)
+    for begin in range(0, len(sentences), TEXTS_PER_BATCH):
+        batch = [[space + word for word in words] for words in sentences[begin : begin + TEXTS_PER_BATCH]]
+        if any(batch):
+            words = _shorten(_tokenise_words(tokenizer, batch), room)
+            windows += _cut(words, batch, room, special, first_sentence + begin)
     return windows
 
 
+# The sub-words of a batch of sentences are one flat array, and so are its words. For the sentences "A tall ▁tree" and
+# "Oh", a room of 3 sub-words and the vocabulary of XLM-R:
+#
+#   sub-words  ids    ▁A  ▁  ta  ll  ▁tree  ▁Oh
+#              owner  0   1  1   1   2      3       number of the word in the batch
+#   words      begin  0   1          4      5       first sub-word
+#              text   0   2          4      5       first sub-word that is more than a word marker
+#              end    1   4          5      6
+#   windows           |A| |tall|     |tree| |Oh|    as many whole words as fit into the room
+#
+# 1. `_tokenise_words` makes `ids` and `owner`. A word without a token gets the unknown token.
+# 2. `_shorten` finds `begin`, `text` and `end`. A word longer than the room keeps the first sub-words of its text.
+# 3. `_cut` fills windows with the words of each sentence.
+
+
+@dataclass(frozen=True)
+class _SubWords:
+    ids: Ints
+    owner: Ints
+    dropped: Bools
+    """(words,): the tokenizer returns no token for the word."""
+    marker: Bools
+    """(sub-words,): a word marker and nothing else."""
+
+
+@dataclass(frozen=True)
+class _Words:
+    ids: list[int]
+    text: Ints
+    begin: Ints
+    end: Ints
+    dropped: Bools
+    long: Bools
+    """(words,): longer than the room, and shortened."""
+
+
+def _tokenise_words(tokenizer: PreTrainedTokenizerFast, sentences: list[list[str]]) -> _SubWords:
+    total = sum(map(len, sentences))
+    options: dict[str, Any] = {"is_split_into_words": True, "add_special_tokens": False, "truncation": False}
+    options |= {"return_attention_mask": False, "return_token_type_ids": False}
+    all_ids, all_owners, first_word = [], [], 0
+    for words, encoding in zip(sentences, run_tokenizer(tokenizer, sentences, **options), strict=True):
+        all_ids.append(np.array(encoding.ids, dtype=np.int64))
+        all_owners.append(np.array(encoding.word_ids, dtype=np.int64) + first_word)
+        first_word += len(words)
+    ids, owner = np.concatenate(all_ids), np.concatenate(all_owners)
+    dropped = np.bincount(owner, minlength=total) == 0
+    if dropped.any():
+        if tokenizer.unk_token_id is None:
+            raise UserError(
+                "the tokenizer gives no token for some words and has no unknown token; use another checkpoint"
+            )
+        numbers = np.flatnonzero(dropped)
+        places = np.searchsorted(owner, numbers)
+        ids, owner = np.insert(ids, places, tokenizer.unk_token_id), np.insert(owner, places, numbers)
+    return _SubWords(ids, owner, dropped, _markers(tokenizer)[ids])
+
+
+def _shorten(sub_words: _SubWords, room: int) -> _Words:
+    ids, owner = sub_words.ids, sub_words.owner
+    size = np.bincount(owner, minlength=len(sub_words.dropped))
+    begin = np.cumsum(size) - size
+    position = np.arange(len(ids))
+    text = np.minimum.reduceat(np.where(sub_words.marker, len(ids), position), begin)
+    text = np.where(text == len(ids), begin, text)  # the word is a marker and nothing else
+    long = size > room
+    if long.any():
+        kept_from = np.where(long, text, begin)
+        kept_to = np.minimum(begin + size, kept_from + room)
+        kept = (position >= kept_from[owner]) & (position < kept_to[owner])
+        text_in_word = text - kept_from
+        ids = ids[kept]
+        size = kept_to - kept_from
+        begin = np.cumsum(size) - size
+        text = begin + text_in_word
+    return _Words(ids.tolist(), text, begin, begin + size, sub_words.dropped, long)
+
+
+def _cut(
+    words: _Words, sentences: list[list[str]], room: int, special: tuple[list[int], list[int]], first_sentence: int
+) -> list[Window]:
+    prefix, suffix = special
+    first_word = np.cumsum([0, *map(len, sentences)]).tolist()
+    windows = []
+    for sentence, (low, high) in enumerate(pairwise(first_word), first_sentence):
+        for left, right in _fill(words, low, high, room):
+            begin, end = int(words.begin[left]), int(words.end[right - 1])
+            offset = begin - len(prefix)
+            windows.append(
+                Window(
+                    sentence=sentence,
+                    first_word=left - low,
+                    input_ids=[*prefix, *words.ids[begin:end], *suffix],
+                    starts=(words.text[left:right] - offset).tolist(),
+                    ends=(words.end[left:right] - offset).tolist(),
+                    without_token=int(words.dropped[left:right].sum()),
+                    shortened=int(words.long[left:right].sum()),
+                )
+            )
+    return windows
+
+
+def _fill(words: _Words, low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of words that cover words low up to high, each with as many as fit into the room."""
+    while low < high:
+        after = low + int(np.searchsorted(words.end[low:high], words.begin[low] + room, side="right"))
+        yield low, after
+        low = after
+
+
 @lru_cache(maxsize=4)
-def _markers(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """For each token id whether it is a marker of a word's beginning and nothing else."""
+def _markers(tokenizer: PreTrainedTokenizerFast) -> Bools:
+    """Return, for each token id, whether it is a word marker and nothing else."""
     vocabulary = tokenizer.get_vocab()
     markers = np.zeros(max(vocabulary.values()) + 1, dtype=bool)
     markers[[number for token, number in vocabulary.items() if not token.strip(_WORD_MARKERS)]] = True
@@ -57,11 +173,11 @@ def _markers(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _space(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What a word given by itself must begin with to become the sub-words that it is in running text.
+    """Return the prefix with which a single word is tokenised as it is in running text.
 
-    Many vocabularies know the first sub-word of a word by the space in front of it. Some tokenizers add that to a
-    word by themselves, others (those of byte-level vocabularies, and Gemma's) do not. Their own `add_prefix_space` is
-    no help: with a splitting rule of their own, as newer ones have, it puts the space in front of every piece.
+    Many vocabularies mark the first sub-word of a word by the space in front of it. Some tokenizers add that space to a
+    single word; others (byte-level ones, and Gemma's) do not. Their `add_prefix_space` does not help: with a custom
+    pre-tokenizer, as newer ones have, it puts the space in front of every piece.
     """
     first, running = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "a a"))
     for space in ("", " "):
@@ -73,7 +189,7 @@ def _space(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts in front of and behind a sentence, learnt from one that holds only the padding token."""
+    """Return the special tokens before and after a sentence, learnt from one that is only the padding token."""
     probe = tokenizer([tokenizer.pad_token], is_split_into_words=True, add_special_tokens=True)
     ids, words = probe["input_ids"], probe.word_ids(0)
     given = [position for position, word in enumerate(words) if word is not None]
@@ -82,87 +198,3 @@ def _special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[in
             f"the tokenizer gives nothing for its own padding token {tokenizer.pad_token!r}; it can't be used"
         )
     return list(ids[: given[0]]), list(ids[given[-1] + 1 :])
-
-
-def _encode_batch(
-    tokenizer: PreTrainedTokenizerFast,
-    sentences: list[list[str]],
-    number: int,
-    room: int,
-    marker: np.ndarray,
-    prefix: list[int],
-    suffix: list[int],
-) -> list[Window]:
-    """Windows of some sentences, the first of which has this number; all sub-words of the batch are one flat array."""
-    words_of = np.array([len(words) for words in sentences])
-    first_word = np.concatenate([[0], np.cumsum(words_of)])
-    total = int(first_word[-1])
-    if total == 0:
-        return []
-    encodings = run_tokenizer(
-        tokenizer,
-        sentences,
-        is_split_into_words=True,
-        add_special_tokens=False,
-        truncation=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    ids = np.array(list(chain.from_iterable(e.ids for e in encodings)), dtype=np.int64)
-    word = np.array(list(chain.from_iterable(e.word_ids for e in encodings)), dtype=np.int64)
-    owner = np.repeat(first_word[:-1], [len(e.ids) for e in encodings]) + word
-
-    dropped = np.bincount(owner, minlength=total) == 0
-    if dropped.any():
-        if tokenizer.unk_token_id is None:
-            raise UserError(
-                "the tokenizer gives no token for some words and has no unknown token; use another checkpoint"
-            )
-        numbers = np.flatnonzero(dropped)
-        place = np.searchsorted(owner, numbers)
-        ids = np.insert(ids, place, tokenizer.unk_token_id)
-        owner = np.insert(owner, place, numbers)
-
-    size = np.bincount(owner, minlength=total)
-    begin = np.cumsum(size) - size
-    position = np.arange(len(ids))
-    text = np.minimum.reduceat(np.where(marker[ids], len(ids), position), begin)
-    text = np.where(text == len(ids), begin, text)  # a word that is nothing but the marker
-
-    long = size > room
-    if long.any():
-        kept_from = np.where(long, text, begin)
-        kept_to = np.minimum(begin + size, kept_from + room)
-        kept = (position >= kept_from[owner]) & (position < kept_to[owner])
-        text = text - kept_from  # counted in the word, for the moment
-        ids, owner = ids[kept], owner[kept]
-        size = kept_to - kept_from
-        begin = np.cumsum(size) - size
-        text = text + begin
-
-    end = begin + size
-    flat: list[int] = ids.tolist()
-    windows = []
-    for sentence, (low, high) in enumerate(zip(first_word[:-1].tolist(), first_word[1:].tolist(), strict=True)):
-        for left, right in _cut(begin, end, low, high, room):
-            offset = int(begin[left]) - len(prefix)
-            windows.append(
-                Window(
-                    sentence=number + sentence,
-                    first_word=left - low,
-                    input_ids=[*prefix, *flat[begin[left] : end[right - 1]], *suffix],
-                    starts=(text[left:right] - offset).tolist(),
-                    ends=(end[left:right] - offset).tolist(),
-                    without_token=int(dropped[left:right].sum()),
-                    shortened=int(long[left:right].sum()),
-                )
-            )
-    return windows
-
-
-def _cut(begin: np.ndarray, end: np.ndarray, low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
-    """Ranges of words, each as many as fit into the room, that make up words low up to high."""
-    while low < high:
-        after = low + int(np.searchsorted(end[low:high], begin[low] + room, side="right"))
-        yield low, after
-        low = after

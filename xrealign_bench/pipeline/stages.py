@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import nn
@@ -42,8 +43,8 @@ from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weight
 from xrealign_bench.models.precision import checkpoint_gradients, compute_in
 from xrealign_bench.models.quantised import quantised_loading
 from xrealign_bench.models.training import Progress, TrainingLog
-from xrealign_bench.models.windows import Windows, windows_table
-from xrealign_bench.pipeline.files import PAIRS, read_rows, rows_in_parts, table_in_parts, write_json, write_table
+from xrealign_bench.models.windows import Window, Windows, windows_table
+from xrealign_bench.pipeline.files import PAIRS, rows_in_parts, table_in_parts, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.realignment.before import realign
@@ -303,7 +304,8 @@ def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sourc
     write_table(out / "predictions.parquet", predictions)
     score = TASK_TYPES[task.task_type].metric.score(task, predictions.to_pydict())
     write_json(out / "score.json", {"examples": len(predictions), **score})
-    tokens = sum(len(ids) for rows in tables.values() for ids in rows.get("input_ids", ()))
+    read = [table["input_ids"] for table in tables.values() if "input_ids" in table.column_names]
+    tokens = sum(len(pc.list_flatten(ids)) for ids in read)
     return {"tokens": tokens, "flops": 2.0 * tokens * _block_parameters(model.encoder)}
 
 
@@ -405,13 +407,13 @@ def _data_record(
     }
 
 
-def _read_tables(folder: Path) -> dict[str, dict[str, list[Any]]]:
+def _read_tables(folder: Path) -> dict[str, pa.Table]:
     """The tables that a `tokenise` left, by name."""
-    return {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet"))}
+    return {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def _read_pairs(folder: Path) -> EncodedPairs:
-    sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet")) for side in ("source", "target"))
+    sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
     links = (row for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
     return pair_up(sources, targets, links)
 

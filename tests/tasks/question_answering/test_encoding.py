@@ -11,14 +11,12 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import LINES, SPECIAL
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.windows import Windows, windows_table
 from xrealign_bench.tasks.question_answering.encoding import (
     SpanWindow,
-    Subwords,
+    SubWords,
     collate_spans,
     encode_questions,
-    holds_answer,
-    span_windows_of,
-    span_windows_table,
     tokenise,
 )
 
@@ -48,7 +46,7 @@ def encode(
     span: tuple[int, int] = (0, 1),
     question: str = QUESTION,
     **settings: int,
-) -> tuple[list[SpanWindow], Subwords, dict[str, int]]:
+) -> tuple[list[SpanWindow], SubWords, dict[str, int]]:
     [context] = tokenise(tokenizer, [text])
     limits = {"max_length": 64, "doc_stride": 16} | settings
     windows, altered = encode_questions(tokenizer, [question], [context], [span], **limits)
@@ -128,7 +126,7 @@ def test_the_answer_comes_back_from_the_training_positions(tokenizer: PreTrained
         begin = text.index(answer)
         end = begin + len(answer)
         windows, context, altered = encode(tokenizer, text, (begin, end), max_length=48)
-        holding = [w for w in windows if holds_answer(w)]
+        holding = [w for w in windows if w.holds_answer]
         assert ("in_no_window" in altered) == (not holding)
         for window in windows:
             inside = range(window.first, window.first + window.size)
@@ -137,7 +135,7 @@ def test_the_answer_comes_back_from_the_training_positions(tokenizer: PreTrained
                 and context.begins[i] < context.ends[i]
             ]  # fmt: skip
             whole = touching[0] in inside and touching[-1] in inside
-            assert holds_answer(window) == whole
+            assert window.holds_answer == whole
             if not whole:
                 assert (window.answer_start, window.answer_end) == (0, 0)
                 continue
@@ -176,7 +174,7 @@ def test_words_keep_their_first_letter_where_a_space_is_put_in_front_of_each(fir
 
 
 def test_an_answer_inside_a_sub_word_is_that_sub_word() -> None:
-    context = Subwords([7, 8, 9], [0, 5, 6], [5, 5, 9])
+    context = SubWords([7, 8, 9], [0, 5, 6], [5, 5, 9])
     assert context.covering(1, 3) == (0, 0)
     assert context.covering(4, 7) == (0, 2)
     assert context.covering(5, 6) is None  # a space, and a sub-word of nothing else
@@ -192,13 +190,13 @@ def test_long_questions_are_read_to_half_of_a_window(tokenizer: PreTrainedTokeni
 
 def test_an_answer_longer_than_a_window_is_counted(tokenizer: PreTrainedTokenizerFast) -> None:
     windows, _, altered = encode(tokenizer, CONTEXT, (0, len(CONTEXT)), max_length=32)
-    assert altered["in_no_window"] == 1 and not any(map(holds_answer, windows))
+    assert altered["in_no_window"] == 1 and not any(window.holds_answer for window in windows)
 
 
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [CONTEXT[:n] for n in range(1, 30)]
     whole = tokenise(tokenizer, texts)
-    monkeypatch.setattr("xrealign_bench.tasks.question_answering.encoding._BATCH", 7)
+    monkeypatch.setattr("xrealign_bench.models.tokenizer.TEXTS_PER_BATCH", 7)
     assert tokenise(tokenizer, texts) == whole
 
 
@@ -210,7 +208,7 @@ def test_lengths_that_cannot_be(tokenizer: PreTrainedTokenizerFast, max_length: 
 
 def test_windows_survive_their_table(tokenizer: PreTrainedTokenizerFast) -> None:
     windows, _, _ = encode(tokenizer, CONTEXT, (3, 9), max_length=30)
-    assert span_windows_of(span_windows_table(windows).to_pydict()) == windows
+    assert list(Windows(windows_table(windows, SpanWindow), SpanWindow)) == windows
 
 
 def test_collate_by_hand() -> None:
@@ -219,5 +217,5 @@ def test_collate_by_hand() -> None:
     batch = collate_spans([short, long], pad_id=5)
     assert batch.input_ids.tolist() == [[2, 3, 9, 3, 5], [2, 7, 3, 8, 3]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
-    assert batch.token_types.tolist() == [[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
-    assert {t.dtype for t in (batch.input_ids, batch.attention_mask, batch.token_types)} == {torch.long}
+    assert batch.token_type_ids.tolist() == [[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
+    assert {t.dtype for t in (batch.input_ids, batch.attention_mask, batch.token_type_ids)} == {torch.long}

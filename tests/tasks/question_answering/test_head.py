@@ -30,7 +30,7 @@ def windows_of(checkpoint: Checkpoint) -> tuple[list[SpanWindow], int]:
 def logits_of(model: SpanClassifier, windows: list[SpanWindow], pad: int) -> list[torch.Tensor]:
     batch = collate_spans(windows, pad)
     with torch.no_grad():
-        logits = model(batch.input_ids, batch.attention_mask, batch.token_types)
+        logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     return [row[: len(w.input_ids)] for row, w in zip(logits, windows, strict=True)]
 
 
@@ -78,7 +78,7 @@ def test_an_encoder_with_one_type_is_told_none(make_checkpoint: Callable[..., Pa
 def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
     model = SpanClassifier(load_encoder(checkpoint, seed=0)).train()
     batch = collate_spans(*windows_of(checkpoint))
-    logits = model(batch.input_ids, batch.attention_mask, batch.token_types)
+    logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     torch.nn.functional.cross_entropy(logits, torch.zeros(2, 2, dtype=torch.long)).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 

@@ -18,9 +18,10 @@ from tests.realignment.toy import copy_of
 from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.training import FinetuningLog
+from xrealign_bench.models.windows import Windows, windows_table
 from xrealign_bench.specs import Finetuning, Spans, Task, find_spec
 from xrealign_bench.tasks.question_answering.data import QuestionData
-from xrealign_bench.tasks.question_answering.encoding import SpanWindow, encode, span_windows_of, span_windows_table
+from xrealign_bench.tasks.question_answering.encoding import SpanWindow, encode
 from xrealign_bench.tasks.question_answering.metric import hashed_tokens
 from xrealign_bench.tasks.question_answering.model import SpanClassifier, answer, best_span, new_model, predict, train
 from xrealign_bench.tasks.registry import TASK_TYPES
@@ -28,7 +29,7 @@ from xrealign_bench.tasks.registry import TASK_TYPES
 CPU = torch.device("cpu")
 PLACE = LocatedSplit("here", None, "train", None, "0", ())
 WORDS = ["Montag", "euros", "Cent", "März", "twelve", "fifty", "paid", "und", "kostet", "March"]
-Tables = dict[str, dict[str, list[Any]]]
+Tables = dict[str, pa.Table]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def task(**spans: Any) -> Task:
 
 def tables_of(data: QuestionData, tokenizer: PreTrainedTokenizerFast, max_length: int = 32) -> Tables:
     tables, _ = encode(task(), data, tokenizer, max_length)
-    return {name: table.to_pydict() for name, table in tables.items()}
+    return tables
 
 
 def classifier(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.1) -> SpanClassifier:
@@ -105,7 +106,7 @@ def test_the_loss_is_the_mean_over_starts_and_ends(tokenizer: PreTrainedTokenize
     """Windows without the answer are trained towards their first token; padding is none of the choices."""
     model = classifier(tokenizer, dropout=0.0)
     tables = tables_of(questions(6, seed=3), tokenizer)
-    windows = span_windows_of(tables["windows"])
+    windows = list(Windows(tables["windows"], SpanWindow))
     losses = []
     for window in windows:  # each by itself, without any padding
         ids = torch.tensor([window.input_ids])
@@ -127,7 +128,7 @@ def test_training_data_without_a_whole_answer_are_refused(tokenizer: PreTrainedT
     tables, altered = encode(task(), long, tokenizer, 32)
     assert altered == {"in_no_window": 1}
     with pytest.raises(UserError, match="no window of the training data holds a whole answer"):
-        fit(classifier(tokenizer), {name: table.to_pydict() for name, table in tables.items()})
+        fit(classifier(tokenizer), tables)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -230,9 +231,11 @@ def test_the_best_of_all_windows_of_a_question_counts() -> None:
     ]
     scripts = {11: [(9, 9), (3, 3), (0, 0)], 12: [(9, 9), (0, 0), (4, 4)], 13: [(9, 9), (-5, -5)]}
     tables = {
-        "windows": span_windows_table(made).to_pydict(),
-        "questions": {"example": [4, 9], "language": ["th", "th"], "context": [0, 0], "gold": [[[1]], [[2], [3]]]},
-        "contexts": {"text": [text], "begins": [begins], "ends": [ends]},
+        "windows": windows_table(made, SpanWindow),
+        "questions": pa.table(
+            {"example": [4, 9], "language": ["th", "th"], "context": [0, 0], "gold": [[[1]], [[2], [3]]]}
+        ),
+        "contexts": pa.table({"text": [text], "begins": [begins], "ends": [ends]}),
     }
     model: Any = Scripted(scripts)
     assert answer(model, 0, tables, Spans(), device=CPU) == ["🐈‍⬛!", "Thai"]

@@ -19,7 +19,7 @@ from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
 from xrealign_bench.models.load import load_tokenizer
-from xrealign_bench.models.windows import Window, windows_of, windows_table
+from xrealign_bench.models.windows import Window, Windows, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.retrieval import model as retrieval
 from xrealign_bench.tasks.retrieval.data import TranslationData
@@ -94,18 +94,15 @@ class Table(nn.Module):
         )
 
 
-def windows(*sentences: list[int]) -> dict[str, list[Any]]:
-    """Rows as they come from the store; each sentence between two special tokens."""
-    table = windows_table(
-        [Window(number, 0, [1, *ids, 2], [1], [1 + len(ids)]) for number, ids in enumerate(sentences)]
-    )
-    return table.to_pydict()
+def windows(*sentences: list[int]) -> pa.Table:
+    """Return the table of sentences, each between two special tokens."""
+    return windows_table([Window(number, 0, [1, *ids, 2], [1], [1 + len(ids)]) for number, ids in enumerate(sentences)])
 
 
-def paired(sources: dict[str, list[Any]], targets: dict[str, list[Any]], first: int = 0) -> dict[str, Any]:
+def paired(sources: pa.Table, targets: pa.Table, first: int = 0) -> dict[str, pa.Table]:
     """The tables of pairs that stand one below the other in the data, from row `first` on."""
-    rows = list(range(first, first + len(sources["sentence"])))
-    return {"pairs": {"example": rows}, "sources": sources, "targets": targets}
+    rows = list(range(first, first + len(sources)))
+    return {"pairs": pa.table({"example": rows}), "sources": sources, "targets": targets}
 
 
 def found(table: pa.Table) -> tuple[list[int], list[int]]:
@@ -120,11 +117,11 @@ def test_predictions_of_both_directions_by_hand() -> None:
     tables = paired(windows([3], [4], [4, 3]), windows([3, 3], [5], [5]))
     # Source 1 (90) and 2 (45) find 60 degrees, the first of two; target 1 and 2 (60) find 45 rather than 90.
     assert found(predict(model, PAD, tables, TASK, device=CPU)) == ([0, 1, 1], [0, 2, 2])
-    lower = predict(model, PAD, tables | {"pairs": {"example": [4, 6, 9]}}, TASK, device=CPU)
+    lower = predict(model, PAD, tables | {"pairs": pa.table({"example": [4, 6, 9]})}, TASK, device=CPU)
     assert list(lower.to_pydict().values()) == [[4, 6, 9], [4, 6, 6], [4, 9, 9]]
 
 
-def batches(seed: int, count: int = 40) -> dict[str, dict[str, list[Any]]]:
+def batches(seed: int, count: int = 40) -> dict[str, pa.Table]:
     generator = random.Random(seed)
     sides = [
         [[FIRST + generator.randrange(WORDS) for _ in range(generator.randint(1, 9))] for _ in range(count)]
@@ -199,7 +196,7 @@ def test_what_is_cut_off_or_has_no_token_is_counted() -> None:
     data = TranslationData("de", [0, 1, 2], ["Monday", "~", long], ["Montag", long, long], {}, NOWHERE)
     tables, altered = encode(TASK, data, tokenizer, 16)
     assert altered == {"without_token": 1, "truncated": 3}
-    sources = windows_of(tables["sources"].to_pydict())
+    sources = Windows(tables["sources"], Window)
     assert [window.sentence for window in sources] == [0, 1, 2]
     assert sources[1].input_ids[1:-1] == [tokenizer.unk_token_id]
     assert (sources[1].starts, sources[1].ends) == ([1], [2])

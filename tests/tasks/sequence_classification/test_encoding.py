@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.models.conftest import train_tokenizer
 from xrealign_bench.errors import UserError
-from xrealign_bench.tasks.sequence_classification.encoding import collate_texts, encode_texts
+from xrealign_bench.models.windows import collate_tokens
+from xrealign_bench.tasks.sequence_classification.encoding import encode_texts
 
 WORDS = ["Montag", "17.", "März", "euros", "fifty", "понедельник", "मार्च", "星期一", "வியாழன்", "zz"]
 
@@ -95,7 +96,7 @@ def encoded_one(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
     texts, pairs = random_texts(3, 20), random_texts(4, 20)
     whole = encode_texts(tokenizer, texts, pairs, 16)
-    monkeypatch.setattr("xrealign_bench.tasks.sequence_classification.encoding._BATCH", 7)
+    monkeypatch.setattr("xrealign_bench.models.tokenizer.TEXTS_PER_BATCH", 7)
     assert encode_texts(tokenizer, texts, pairs, 16) == whole
 
 
@@ -131,9 +132,9 @@ def test_a_line_break_sets_texts_apart_where_the_tokenizer_puts_nothing() -> Non
 
 
 def test_collate_by_hand() -> None:
-    batch = collate_texts([[2, 7, 8, 3], [2, 9]], [[0, 0, 1, 1], [0, 1]], pad_id=5)
+    batch = collate_tokens([[2, 7, 8, 3], [2, 9]], 5, [[0, 0, 1, 1], [0, 1]])
     assert batch.input_ids.tolist() == [[2, 7, 8, 3], [2, 9, 5, 5]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert batch.token_type_ids is not None and batch.token_type_ids.tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
     assert {t.dtype for t in (batch.input_ids, batch.attention_mask, batch.token_type_ids)} == {torch.long}
-    assert collate_texts([[2, 7]], None, pad_id=5).token_type_ids is None
+    assert collate_tokens([[2, 7]], pad_id=5).token_type_ids is None

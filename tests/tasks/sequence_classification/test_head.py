@@ -8,8 +8,9 @@ import torch
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.windows import collate_tokens
 from xrealign_bench.tasks.heads import token_types
-from xrealign_bench.tasks.sequence_classification.encoding import collate_texts, encode_texts
+from xrealign_bench.tasks.sequence_classification.encoding import encode_texts
 from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier
 
 TEXTS = ["Montag 17. März", "zwölf Euro und fünfzig Cent 2003年", "понедельник"]
@@ -23,7 +24,7 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     model = SequenceClassifier(load_encoder(checkpoint, seed=0), 3).eval()
     ids = encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids
     types = [[int(place > row.index(row[-1])) for place in range(len(row))] for row in ids]
-    batch = collate_texts(ids, types, tokenizer.pad_token_id)
+    batch = collate_tokens(ids, tokenizer.pad_token_id, types)
     with torch.no_grad():
         together = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         alone = [
@@ -60,7 +61,7 @@ def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> No
 def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     model = SequenceClassifier(load_encoder(checkpoint, seed=0), 3).train()
-    batch = collate_texts(encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids, None, tokenizer.pad_token_id)
+    batch = collate_tokens(encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids, tokenizer.pad_token_id)
     logits = model(batch.input_ids, batch.attention_mask, None)
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from torch.nn import functional
@@ -37,7 +38,7 @@ TASK = Task.model_validate(
     }
 )
 LABELS = 3
-Tables = dict[str, dict[str, list[Any]]]
+Tables = dict[str, pa.Table]
 
 
 def data(count: int, seed: int, typed: bool = False) -> Tables:
@@ -52,7 +53,7 @@ def data(count: int, seed: int, typed: bool = False) -> Tables:
         types.append([int(typed and 2 * place > len(rows[-1])) for place in range(len(rows[-1]))])
         labels.append(label)
     columns = {"input_ids": rows, "token_type_ids": types if typed else [None] * count, "label": labels}
-    return {"examples": {"example": list(range(count)), **columns}}
+    return {"examples": pa.table({"example": list(range(count)), **columns})}
 
 
 def classifier(dropout: float = 0.1) -> SequenceClassifier:
@@ -80,7 +81,7 @@ def test_a_task_that_a_word_gives_away_is_learnt() -> None:
     assert table.column_names == ["example", "gold", "predicted"]
     assert [str(column.type) for column in table.columns] == ["int32", "int16", "int16"]
     assert table["example"].to_pylist() == list(range(60))
-    assert table["gold"].to_pylist() == test["examples"]["label"]
+    assert table["gold"].equals(test["examples"]["label"].cast(pa.int16()))
     right = sum(g == p for g, p in zip(table["gold"].to_pylist(), table["predicted"].to_pylist(), strict=True))
     assert right > 0.95 * 60
     assert len(log.losses) == 120
@@ -119,27 +120,29 @@ def test_the_loss_is_the_mean_over_examples(typed: bool) -> None:
     model = classifier(dropout=0.0)
     tables = data(6, seed=3, typed=typed)
     losses = []
-    for _, ids, types, label in zip(*tables["examples"].values(), strict=True):  # each by itself, without any padding
+    for _, ids, types, label in zip(
+        *tables["examples"].to_pydict().values(), strict=True
+    ):  # each by itself, without any padding
         own = torch.tensor([types]) if typed else None
         with torch.no_grad():
             logits = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), own)
         losses.append(functional.cross_entropy(logits, torch.tensor([label])))
     log = fit(model, tables, steps=1, batch_size=6)
     assert log.losses[0] == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
-    assert log.tokens == sum(len(ids) for ids in tables["examples"]["input_ids"])
+    assert log.tokens == sum(len(ids) for ids in tables["examples"]["input_ids"].to_pylist())
 
 
 def test_every_epoch_reads_every_example_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = data(10, seed=0)
-    rows = tables["examples"]["input_ids"]
+    rows = tables["examples"]["input_ids"].to_pylist()
     read: list[list[int]] = []
-    collate = sequence_classification.collate_texts
+    collate = sequence_classification.collate_tokens
 
-    def noting(ids: list[list[int]], types: None, pad_id: int) -> Any:
-        read.append([next(n for n, row in enumerate(rows) if row is own) for own in ids])
-        return collate(ids, types, pad_id)
+    def noting(ids: list[list[int]], pad_id: int, types: None) -> Any:
+        read.append([rows.index(own) for own in ids])
+        return collate(ids, pad_id, types)
 
-    monkeypatch.setattr(sequence_classification, "collate_texts", noting)
+    monkeypatch.setattr(sequence_classification, "collate_tokens", noting)
     fit(classifier(), tables, steps=7, batch_size=4)
     assert [len(batch) for batch in read] == [4, 4, 2, 4, 4, 2, 4]
     epochs = [list(chain(*read[:3])), list(chain(*read[3:6]))]
@@ -154,7 +157,7 @@ def test_predictions_do_not_depend_on_batches_or_order(tokens_per_batch: int) ->
     tables = data(40, seed=2)
     expected = predicted(model, tables)
     order = random.Random(0).sample(range(40), 40)
-    shuffled = {"examples": {name: [column[n] for n in order] for name, column in tables["examples"].items()}}
+    shuffled = {"examples": tables["examples"].take(order)}
     assert predicted(model, shuffled, tokens_per_batch=tokens_per_batch) == [expected[n] for n in order]
     assert len(set(expected)) > 1
 

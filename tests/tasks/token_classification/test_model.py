@@ -6,6 +6,7 @@ import random
 from itertools import chain
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def fit(
 ) -> FinetuningLog:
     finetuning = Finetuning(steps=steps, batch_size=given.pop("batch_size", 16), learning_rate={"default": rate})
     given = {"seed": 1, "progress": lambda done, total, note: None, **given}
-    tables = {"windows": windows_table(windows).to_pydict(), "sentences": {"labels": labels}}
+    tables = {"windows": windows_table(windows), "sentences": pa.table({"labels": labels})}
     return train(model, PAD, tables, finetuning, device=CPU, **given)
 
 

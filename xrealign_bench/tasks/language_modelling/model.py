@@ -1,14 +1,13 @@
-"""How well a decoder predicts plain text, as it is; nothing is fine-tuned.
+"""Measure how well a decoder predicts plain text; nothing is fine-tuned.
 
-Read next to the same text in other languages: what is compared is the text's likelihood by its bytes, since tokens are
-shorter in some languages than in others.
+Results are compared between languages on the same text, and by likelihood per byte, because tokens are shorter in some
+languages than in others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,27 +29,27 @@ def new_model(body: nn.Module, task: Task) -> nn.Module:
 def predict(
     model: LanguageModel,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     task: Task,
     *,
     device: torch.device,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> pa.Table:
-    """Of every text the bits that it takes to say it, its bytes and its tokens.
+    """Compute, for every text, the bits needed to encode it, its bytes and its tokens.
 
     Args:
-        model: as `add_output_layer` gives it.
+        model: from `add_output_layer`.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: unused here; other kinds need it.
+        tables: test data, from `encode`.
+        task: not used; part of the interface.
         device: where to compute.
-        tokens_per_batch: of a batch at most, padding included.
+        tokens_per_batch: maximum tokens in a batch, padding included.
     """
-    windows = tables["windows"]
+    windows = tables["windows"].to_pydict()
     ids, starts = windows["input_ids"], windows["start"]
     bits = -log_likelihoods(model, pad_id, ids, starts, device=device, tokens_per_batch=tokens_per_batch) / log(2)
     tokens = [len(row) - start for row, start in zip(ids, starts, strict=True)]
-    examples, first = np.unique(windows["example"], return_index=True)  # a text's windows stand together
+    examples, first = np.unique(windows["example"], return_index=True)  # the windows of a text are consecutive
     sums = {
         name: np.add.reduceat(np.asarray(values), first)
         for name, values in {"bits": bits, "bytes": windows["bytes"], "tokens": tokens}.items()

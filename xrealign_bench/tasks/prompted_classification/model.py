@@ -1,14 +1,14 @@
-"""Classify texts by which label a decoder finds likeliest in a prompt, as it is; nothing is fine-tuned.
+"""Classify texts by the label that a decoder finds likeliest in a prompt; nothing is fine-tuned.
 
-The prompt is filled in with what stands for each label (its verbaliser) in turn. The label is predicted whose text has
-the highest log-likelihood, summed over its tokens; so the verbaliser may stand at the end or between two texts, as in
-XGLM's prompts (Lin et al., EMNLP 2022). The tokens that all of them begin with are left out: they are equally likely.
+The prompt is filled in with the text of each label (its verbaliser) in turn. The predicted label is the one whose
+prompt has the highest log-likelihood, summed over its tokens, so the verbaliser may stand at the end or between two
+texts, as in XGLM's prompts (Lin et al., EMNLP 2022). Tokens that all prompts begin with are left out: they are equally
+likely.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -30,28 +30,28 @@ def new_model(body: nn.Module, task: Task) -> nn.Module:
 def predict(
     model: LanguageModel,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     task: Task,
     *,
     device: torch.device,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> pa.Table:
-    """The likeliest label of every text, of equally likely ones the first, beside the right one.
+    """Predict the likeliest label of every text; ties go to the first label.
 
     Args:
-        model: as `add_output_layer` gives it.
+        model: from `add_output_layer`.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: its number of labels is read.
+        tables: test data, from `encode`.
+        task: the task, for its number of labels.
         device: where to compute.
-        tokens_per_batch: of a batch at most, padding included.
+        tokens_per_batch: maximum tokens in a batch, padding included.
     """
-    rows, step = tables["candidates"], len(task.labels)
+    rows, labels = tables["candidates"].to_pydict(), len(task.labels)
     ids, starts = rows["input_ids"], rows["start"]
     sums = log_likelihoods(model, pad_id, ids, starts, device=device, tokens_per_batch=tokens_per_batch)
     columns = {
-        "example": rows["example"][::step],
-        "gold": rows["gold"][::step],
-        "predicted": np.argmax(sums.reshape(-1, step), axis=1),
+        "example": rows["example"][::labels],
+        "gold": rows["gold"][::labels],
+        "predicted": np.argmax(sums.reshape(-1, labels), axis=1),
     }
     return pa.table(columns, schema=METRIC.schema)

@@ -1,10 +1,9 @@
-"""Find answers in contexts: fine-tune a classifier of starts and ends in the source language, predict in any."""
+"""Fine-tune a classifier of starts and ends on answers in the source language, and find answers in any language."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,51 +16,45 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+from xrealign_bench.models.windows import TokenBatch, Windows
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
 from xrealign_bench.tasks.heads import EncoderHead
-from xrealign_bench.tasks.question_answering.encoding import (
-    SpanBatch,
-    SpanWindow,
-    collate_spans,
-    holds_answer,
-    span_windows_of,
-)
+from xrealign_bench.tasks.question_answering.encoding import SpanWindow, collate_spans
 from xrealign_bench.tasks.question_answering.metric import METRIC, hashed_tokens
+
+Logits = NDArray[np.float32]
 
 
 class SpanClassifier(EncoderHead):
-    """Dropout and a linear layer on every sub-word: how well the answer begins, and how well it ends there.
+    """A head that scores every sub-word as the start and as the end of the answer.
 
     Args:
-        encoder: as `load_encoder` gives it.
-        dropout: as in `TokenClassifier`; the layer starts as there, too.
+        encoder: from `load_encoder`.
+        dropout: as in `EncoderHead`.
     """
 
     def __init__(self, encoder: nn.Module, dropout: float | None = None) -> None:
         super().__init__(encoder, 2, dropout)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Logits (batch, tokens, 2) of start and end.
+        """Return the logits (batch, tokens, 2) of start and end.
 
         Raises:
-            UserError: more tokens or more token types than the model has.
+            UserError: there are more tokens or more token types than the model has.
         """
-        hidden = self.encode(input_ids, attention_mask, token_type_ids)
-        return self.classify(hidden)
-
-
-Logits = NDArray[np.float32]
+        return self.classify(self.encode(input_ids, attention_mask, token_type_ids))
 
 
 def new_model(encoder: nn.Module, task: Task) -> SpanClassifier:
     return SpanClassifier(encoder)
 
 
+# The arguments are those of `tasks.registry.Train`, which all task types share.
 def train(
     model: SpanClassifier,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     finetuning: Finetuning,
     *,
     seed: int,
@@ -69,35 +62,36 @@ def train(
     progress: Progress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
-    """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy of starts and ends.
+    """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy of starts and ends.
 
-    A window that does not hold the answer is trained towards its first token, as in BERT's own fine-tuning on SQuAD
-    (Devlin et al., 2019): so the logits of a question's windows can be compared with one another.
+    For a window without the answer the target is its first token, as in BERT's fine-tuning on SQuAD (Devlin et al.,
+    2019), so that logits can be compared between the windows of a question.
 
     Args:
-        model: a fresh one, its encoder realigned or not.
+        model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
-        tables: of the training data, from `encode`.
-        finetuning: steps, batch size (in windows) and the schedule of the learning rate, of which `default` is taken.
-        seed: of the order of windows and of dropout.
+        tables: training data, from `encode`.
+        finetuning: settings; the batch size counts windows, and the learning rate is `default`.
+        seed: seed of the order of windows and of dropout.
         device: where to compute.
-        progress: told after each step.
-        joint: a second loss, of realignment, beside that of the task.
+        progress: called after each step.
+        joint: a realignment loss added in each step.
 
     Raises:
-        UserError: no window holds an answer.
+        UserError: no window contains an answer.
         TrainingError: the loss is not a finite number.
     """
-    windows = span_windows_of(tables["windows"])
-    if not any(holds_answer(window) for window in windows):
+    windows = list(Windows(tables["windows"], SpanWindow))
+    if not any(window.holds_answer for window in windows):
         raise UserError(
             "no window of the training data holds a whole answer, so there is nothing to fine-tune on; "
             "give other data or a larger max_length"
         )
 
-    def read(chosen: list[int]) -> Batch:
-        batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
-        gold = torch.tensor([[windows[i].answer_start, windows[i].answer_end] for i in chosen], device=device)
+    def read(numbers: list[int]) -> Batch:
+        chosen = [windows[number] for number in numbers]
+        batch = collate_spans(chosen, pad_id).to(device)
+        gold = torch.tensor([[window.answer_start, window.answer_end] for window in chosen], device=device)
         return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
     texts = [window.input_ids for window in windows]
@@ -105,20 +99,15 @@ def train(
 
 
 def predict(
-    model: SpanClassifier,
-    pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
-    task: Task,
-    *,
-    device: torch.device,
+    model: SpanClassifier, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
 ) -> pa.Table:
-    """The answer to every question, beside the right ones, as hashes of their normalised tokens.
+    """Predict the answer to every question. Predicted and gold answers are hashes of their normalised tokens.
 
     Args:
-        model: a trained one.
+        model: a fine-tuned model.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: says how answers are searched for and compared.
+        tables: test data, from `encode`.
+        task: the task, for its `spans`.
         device: where to compute.
     """
     questions = tables["questions"]
@@ -128,7 +117,7 @@ def predict(
         "gold": questions["gold"],
         "predicted": [
             hashed_tokens(text, task.spans.normalisation, language)
-            for text, language in zip(texts, questions["language"], strict=True)
+            for text, language in zip(texts, questions["language"].to_pylist(), strict=True)
         ],
     }
     return pa.table(columns, schema=METRIC.schema)
@@ -137,54 +126,54 @@ def predict(
 def answer(
     model: SpanClassifier,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     spans: Spans,
     *,
     device: torch.device,
     tokens_per_batch: int = 4096,
 ) -> list[str]:
-    """The answer to every question, cut out of its context; empty where no window has a legal one.
+    """Return the answer to every question as text of its context, or "" if no window has an allowed one.
 
     Args:
-        model: a trained one.
+        model: a fine-tuned model.
         pad_id: the tokenizer's padding token.
         tables: from `encode`.
-        spans: how answers are searched for.
+        spans: limits of the search.
         device: where to compute.
-        tokens_per_batch: sub-words of a batch at most, padding included.
+        tokens_per_batch: maximum sub-words in a batch, padding included.
 
     Raises:
         UserError: a logit is not finite.
     """
-    questions, contexts = tables["questions"], tables["contexts"]
-    windows = span_windows_of(tables["windows"])
-    best = [(-np.inf, 0, 0)] * len(questions["context"])
+    contexts = {name: tables["contexts"][name].to_pylist() for name in ("text", "begins", "ends")}
+    context_of = tables["questions"]["context"].to_pylist()
+    windows = list(Windows(tables["windows"], SpanWindow))
+    best = [(-np.inf, 0, 0)] * len(context_of)
     for window, logits in zip(windows, _logits(model, windows, pad_id, device, tokens_per_batch), strict=True):
-        context = questions["context"][window.question]
-        begins, ends = (contexts[side][context] for side in ("begins", "ends"))
-        found = best_span(window, logits, begins, ends, spans)
+        context = context_of[window.question]
+        found = best_span(window, logits, contexts["begins"][context], contexts["ends"][context], spans)
         if found is not None and found[0] > best[window.question][0]:
             best[window.question] = found
-    own = (contexts["text"][number] for number in questions["context"])
-    return [text[begin:end] for text, (_, begin, end) in zip(own, best, strict=True)]
+    return [contexts["text"][context][begin:end] for context, (_, begin, end) in zip(context_of, best, strict=True)]
 
 
 def best_span(
     window: SpanWindow, logits: Logits, begins: Sequence[int], ends: Sequence[int], spans: Spans
 ) -> tuple[float, int, int] | None:
-    """The best answer in one window: the highest sum of a start's and an end's logit.
+    """Return the answer of one window with the highest sum of a start's and an end's logit.
 
-    Of the sub-words of the context that carry text, the `n_best` starts are tried with the `n_best` ends that are not
-    before them and make no longer an answer than `max_answer_length`. Of equal sums the earlier one counts.
+    Candidates are the sub-words of the context that carry text: the `n_best` starts, each with those of the `n_best`
+    ends that make an answer of 1 to `max_answer_length` sub-words. Of equal sums, the earlier answer wins.
 
     Args:
-        window: a question and a stretch of its context.
-        logits: (tokens, 2) of its start and end.
+        window: a question and a part of its context.
+        logits: (tokens, 2), of start and end.
         begins, ends: characters of all sub-words of the context.
-        spans: the limits.
+        spans: limits of the search.
 
     Returns:
-        The sum, and from and up to which character of the context the answer stands; None: no pair is legal.
+        The sum, the first character of the answer in the context, and the one after its last; None if no pair is
+        allowed.
     """
     legal = [i for i in range(window.size) if begins[window.first + i] < ends[window.first + i]]
     places = np.array(legal, dtype=np.int64)
@@ -201,9 +190,9 @@ def best_span(
     return -total, begins[window.first + start], ends[window.first + stop]
 
 
-def _loss(model: SpanClassifier, batch: SpanBatch, gold: Tensor) -> Tensor:
-    """Mean cross-entropy of starts and ends over the tokens of each window; gold is (batch, 2)."""
-    logits = model(batch.input_ids, batch.attention_mask, batch.token_types)
+def _loss(model: SpanClassifier, batch: TokenBatch, gold: Tensor) -> Tensor:
+    """Return the mean cross-entropy of starts and ends over the tokens of each window; gold is (batch, 2)."""
+    logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     logits = logits.masked_fill(batch.attention_mask.unsqueeze(-1) == 0, -torch.inf)
     return functional.cross_entropy(logits, gold)
 
@@ -211,14 +200,14 @@ def _loss(model: SpanClassifier, batch: SpanBatch, gold: Tensor) -> Tensor:
 def _logits(
     model: SpanClassifier, windows: Sequence[SpanWindow], pad_id: int, device: torch.device, tokens_per_batch: int
 ) -> list[Logits]:
-    """(tokens, 2) of each window."""
+    """Return the logits (tokens, 2) of each window."""
     out: list[Logits] = [np.empty((0, 2), dtype=np.float32)] * len(windows)
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(w.input_ids) for w in windows], tokens_per_batch):
-            batch = collate_spans([windows[i] for i in chosen], pad_id).to(device)
-            logits = model(batch.input_ids, batch.attention_mask, batch.token_types).float().cpu().numpy()
-            for i, row in zip(chosen, logits, strict=True):
-                out[i] = row[: len(windows[i].input_ids)]
-                check_finite_outputs(out[i], "logits of answers", model)
+        for chosen in by_length([len(window.input_ids) for window in windows], tokens_per_batch):
+            batch = collate_spans([windows[number] for number in chosen], pad_id).to(device)
+            logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).float().cpu().numpy()
+            for number, row in zip(chosen, logits, strict=True):
+                out[number] = row[: len(windows[number].input_ids)]
+                check_finite_outputs(out[number], "logits of answers", model)
     return out

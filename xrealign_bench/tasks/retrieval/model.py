@@ -1,8 +1,8 @@
-"""Find a sentence's translation by the vectors of the encoder as it is; nothing is fine-tuned.
+"""Find a sentence's translation by the encoder's vectors; nothing is fine-tuned.
 
-A sentence's vector is the mean over its tokens, without the special ones, of the output of one block (`task.layer`).
-The nearest sentence of the other side, by cosine, is taken as the translation, in both directions; of equally near ones
-the first. Sentences of the same tokens have the same vector to the last bit, whatever stands in their batches.
+A sentence's vector is the mean of one block's output (`task.layer`) over its tokens, without special tokens. In both
+directions, the nearest sentence of the other side, by cosine, is predicted as the translation; ties go to the first.
+Sentences with the same tokens get the same vector to the last bit, whatever else is in their batches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.pooling import pool_words
-from xrealign_bench.models.windows import Window, collate, windows_of
+from xrealign_bench.models.windows import Window, Windows, collate
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.retrieval.metric import METRIC
 
@@ -32,10 +32,10 @@ train = None
 
 
 class SentenceEncoder(nn.Module):
-    """One vector a sentence, from the output of one block of the encoder, which stays as it is.
+    """One vector per sentence, from the output of one block of the unchanged encoder.
 
     Args:
-        encoder: as `load_encoder` gives it.
+        encoder: from `load_encoder`.
         layer: the block, as in `models.blocks.resolve_layer`.
     """
 
@@ -45,7 +45,7 @@ class SentenceEncoder(nn.Module):
         self.layer = layer
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-        """(batch, dim): the mean over tokens `starts` up to, not including, `ends`, both (batch, 1)."""
+        """Return the means (batch, dim) over tokens `starts` up to, not including, `ends`, both (batch, 1)."""
         hidden = block_output(self.encoder, self.layer, input_ids, attention_mask)
         return pool_words(hidden, starts, ends, "mean")[:, 0]
 
@@ -57,41 +57,41 @@ def new_model(encoder: nn.Module, task: Task) -> SentenceEncoder:
 def predict(
     model: SentenceEncoder,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     task: Task,
     *,
     device: torch.device,
     tokens_per_batch: int = 4096,
 ) -> pa.Table:
-    """Of each pair the one whose target its source finds among all, and the one whose source its target finds.
+    """Predict, for each pair, the pair whose target its source finds and the pair whose source its target finds.
 
     Args:
         model: from `new_model`.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: unused here; other kinds need it.
+        tables: test data, from `encode`.
+        task: not used; part of the interface.
         device: where to compute.
-        tokens_per_batch: sub-words of a batch at most, padding included.
+        tokens_per_batch: maximum sub-words in a batch, padding included.
 
     Raises:
         UserError: a sentence's vector is not finite.
-        ValueError: the two sides are not equally many.
+        ValueError: there are more sentences on one side than on the other.
     """
-    sides = [windows_of(tables[name]) for name in ("sources", "targets")]
+    sides = [list(Windows(tables[name], Window)) for name in ("sources", "targets")]
     if len(sides[0]) != len(sides[1]):
         raise ValueError(f"{len(sides[0])} sources and {len(sides[1])} targets are no pairs")
-    rows = np.array(tables["pairs"]["example"])
+    rows = tables["pairs"]["example"].to_numpy()
     sources, targets = (_distinct_vectors(model, pad_id, side, device, tokens_per_batch) for side in sides)
     columns = {
         "example": rows,
-        "forward": rows[targets.first[nearest(sources.vectors, targets.vectors)][sources.number]],
-        "backward": rows[sources.first[nearest(targets.vectors, sources.vectors)][targets.number]],
+        "forward": rows[_find(sources, targets)],
+        "backward": rows[_find(targets, sources)],
     }
     return pa.table(columns, schema=METRIC.schema)
 
 
 def nearest(queries: NDArray[np.float64], candidates: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The candidate with the highest cosine to each query; of equal ones the first.
+    """Return the candidate with the highest cosine to each query; ties go to the first.
 
     A vector of zeros has the cosine 0 to all.
 
@@ -111,34 +111,40 @@ def nearest(queries: NDArray[np.float64], candidates: NDArray[np.float64]) -> ND
 
 
 @dataclass(frozen=True)
-class _Distinct:
-    """Sentences of one side; those of the same tokens are one."""
+class _DistinctSentences:
+    """The distinct sentences of one side: sentences with the same tokens are one."""
 
     vectors: NDArray[np.float64]
-    """(distinct, dim), in the order of their first sentences."""
+    """(distinct, dim), in the order in which they first occur."""
     first: NDArray[np.int64]
-    """(distinct,), their first sentences."""
+    """(distinct,): the sentence in which each occurs first."""
     number: NDArray[np.int64]
-    """(sentences,), which of the distinct ones each is."""
+    """(sentences,): the distinct sentence of each."""
+
+
+def _find(queries: _DistinctSentences, candidates: _DistinctSentences) -> NDArray[np.int64]:
+    """Return the sentence of the other side that each sentence finds: (sentences,)."""
+    found = nearest(queries.vectors, candidates.vectors)
+    return candidates.first[found][queries.number]
 
 
 def _distinct_vectors(
     model: SentenceEncoder, pad_id: int, windows: Sequence[Window], device: torch.device, tokens_per_batch: int
-) -> _Distinct:
+) -> _DistinctSentences:
     numbers: dict[tuple[int, ...], int] = {}
     number = [numbers.setdefault(tuple(window.input_ids), len(numbers)) for window in windows]
     _, first = np.unique(number, return_index=True)
+    distinct = [windows[sentence] for sentence in first]
+    vectors: list[NDArray[np.float64]] = [np.empty(0)] * len(distinct)
     model.to(device).eval()
-    vectors: dict[int, NDArray[np.float64]] = {}
     with torch.inference_mode():
-        for chosen in by_length([len(windows[index].input_ids) for index in first], tokens_per_batch):
-            batch = [windows[first[place]] for place in chosen]
-            padded = collate(batch, pad_id).to(device)
-            rows = model(padded.input_ids, padded.attention_mask, padded.starts, padded.ends)
+        for chosen in by_length([len(window.input_ids) for window in distinct], tokens_per_batch):
+            batch = collate([distinct[place] for place in chosen], pad_id).to(device)
+            rows = model(batch.input_ids, batch.attention_mask, batch.starts, batch.ends)
             check_finite_outputs(rows, "vectors of sentences", model)
-            for window, row in zip(batch, rows.cpu().numpy().astype(np.float64), strict=True):
-                vectors[window.sentence] = row
-    return _Distinct(np.stack([vectors[index] for index in first.tolist()]), first, np.array(number))
+            for place, row in zip(chosen, rows.cpu().numpy().astype(np.float64), strict=True):
+                vectors[place] = row
+    return _DistinctSentences(np.stack(vectors), first, np.array(number))
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,10 +1,10 @@
-"""Classify texts and pairs of texts: fine-tune a classifier in the source language, predict in any."""
+"""Fine-tune a classifier of texts or pairs of texts in the source language, and classify in any language."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,43 +17,41 @@ from xrealign_bench.models.family import TEXT_POOLING, family_of
 from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+from xrealign_bench.models.windows import TokenBatch, collate_tokens
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
 from xrealign_bench.tasks.heads import EncoderHead
-from xrealign_bench.tasks.sequence_classification.encoding import TextBatch, collate_texts
 from xrealign_bench.tasks.sequence_classification.metric import METRIC
 
 
 class SequenceClassifier(EncoderHead):
-    """Dropout and a linear layer on the vector of a text (`models.family.TEXT_POOLING`).
+    """A head that classifies the vector of a text (`models.family.TEXT_POOLING`).
 
-    Of an encoder that is the first token, which the tokenizer puts in front of a text (`[CLS]`, `<s>`): it stands for
-    no word and is the one that BERT, XLM-R and their kin were fine-tuned with for classification. A pooler of the
-    model's own does not come between: some have none, XLM-R's was never trained, and `load_encoder` leaves it out, so
-    that recipes differ in the encoder alone.
+    For encoders that is the first token, which the tokenizer puts in front of a text (`[CLS]`, `<s>`): BERT, XLM-R and
+    similar models are fine-tuned with it for classification. The model's own pooler is not used: some models have none,
+    XLM-R's was never trained, and `load_encoder` leaves it out, so that recipes differ in the encoder alone.
 
     Args:
-        encoder: as `load_encoder` gives it.
-        n_labels: outputs a text.
-        dropout: as in `TokenClassifier`; the layer starts as there, too.
+        encoder: from `load_encoder`.
+        n_labels: outputs per text.
+        dropout: as in `EncoderHead`.
     """
 
     def __init__(self, encoder: nn.Module, n_labels: int, dropout: float | None = None) -> None:
         super().__init__(encoder, n_labels, dropout)
-        config: Any = encoder.config
-        self.pooling = TEXT_POOLING[family_of(config.to_dict()) or "encoder"]
+        self.pooling = TEXT_POOLING[family_of(encoder.config.to_dict()) or "encoder"]  # type: ignore[operator, union-attr]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Logits (batch, labels) of texts (batch, tokens) that are padded on the right.
+        """Return the logits (batch, labels) of texts (batch, tokens) that are padded on the right.
 
         Raises:
-            UserError: more tokens or more token types than the model has.
+            UserError: there are more tokens or more token types than the model has.
         """
         hidden = self.encode(input_ids, attention_mask, token_type_ids)
         return self.classify(self._pool(hidden, attention_mask))
 
     def _pool(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """(batch, dim)"""
+        """Return the vectors (batch, dim) of the texts."""
         if self.pooling == "first_token":
             return hidden[:, 0]
         lengths = attention_mask.sum(1)
@@ -66,10 +64,29 @@ def new_model(encoder: nn.Module, task: Task) -> SequenceClassifier:
     return SequenceClassifier(encoder, len(task.labels))
 
 
+@dataclass(frozen=True)
+class _Examples:
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]] | None
+    pad_id: int
+
+    @classmethod
+    def of(cls, table: pa.Table, pad_id: int) -> _Examples:
+        types = table["token_type_ids"]
+        return cls(table["input_ids"].to_pylist(), None if types.null_count else types.to_pylist(), pad_id)
+
+    def collate(self, numbers: list[int]) -> TokenBatch:
+        ids, types = [self.input_ids[number] for number in numbers], None
+        if self.token_type_ids is not None:
+            types = [self.token_type_ids[number] for number in numbers]
+        return collate_tokens(ids, self.pad_id, types)
+
+
+# The arguments are those of `tasks.registry.Train`, which all task types share.
 def train(
     model: SequenceClassifier,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     finetuning: Finetuning,
     *,
     seed: int,
@@ -77,82 +94,77 @@ def train(
     progress: Progress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
-    """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy over a batch's examples.
+    """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's examples.
 
     Args:
-        model: a fresh one, its encoder realigned or not.
+        model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
-        tables: of the training data, from `encode`.
-        finetuning: steps, batch size and the schedule of the learning rate, of which `default` is taken.
-        seed: of the order of examples and of dropout.
+        tables: training data, from `encode`.
+        finetuning: settings; the learning rate is `default`.
+        seed: seed of the order of examples and of dropout.
         device: where to compute.
-        progress: told after each step.
-        joint: a second loss, of realignment, beside that of the task.
+        progress: called after each step.
+        joint: a realignment loss added in each step.
 
     Raises:
-        UserError: the model reads a text by its first token, and the tokenizer puts none of its own there.
+        UserError: the model classifies a text by its first token, and the tokenizer adds no special token there.
         TrainingError: the loss is not a finite number.
     """
-    examples = tables["examples"]
-    if model.pooling == "first_token" and len({ids[0] for ids in examples["input_ids"]}) > 1:
+    examples, labels = _Examples.of(tables["examples"], pad_id), tables["examples"]["label"].to_pylist()
+    texts = examples.input_ids
+    if model.pooling == "first_token" and len({ids[0] for ids in texts}) > 1:
         raise UserError(
             "the tokenizer puts no token of its own in front of a text, which is what a text is classified by; use "
             "another checkpoint"
         )
 
-    def read(chosen: list[int]) -> Batch:
-        batch = _batch(examples, chosen, pad_id).to(device)
-        gold = torch.tensor([examples["label"][number] for number in chosen], device=device)
-        return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
+    def read(numbers: list[int]) -> Batch:
+        batch = examples.collate(numbers).to(device)
+        gold = torch.tensor([labels[number] for number in numbers], device=device)
+        return Batch(int(batch.attention_mask.sum()), len(numbers), partial(_loss, model, batch, gold))
 
-    texts = examples["input_ids"]
     return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
 
 
 def predict(
     model: SequenceClassifier,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     task: Task,
     *,
     device: torch.device,
     tokens_per_batch: int = 4096,
 ) -> pa.Table:
-    """The label number of every example, beside the right one.
+    """Predict the label number of every example.
 
     Args:
-        model: a trained one.
+        model: a fine-tuned model.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: unused here; other kinds need it.
+        tables: test data, from `encode`.
+        task: not used; part of the interface.
         device: where to compute.
-        tokens_per_batch: sub-words of a batch at most, padding included.
+        tokens_per_batch: maximum sub-words in a batch, padding included.
 
     Raises:
         UserError: a logit is not finite.
     """
-    examples = tables["examples"]
-    gold = examples["label"]
-    predicted = np.zeros(len(gold), dtype=np.int16)
+    table = tables["examples"]
+    examples = _Examples.of(table, pad_id)
+    predicted = np.zeros(len(table), dtype=np.int16)
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(ids) for ids in examples["input_ids"]], tokens_per_batch):
-            logits = _logits(model, _batch(examples, chosen, pad_id).to(device))
+        for chosen in by_length([len(ids) for ids in examples.input_ids], tokens_per_batch):
+            logits = _logits(model, examples.collate(chosen).to(device))
             check_finite_outputs(logits, "logits of labels", model)
             predicted[chosen] = logits.argmax(-1).cpu().numpy()
-    columns = {"example": examples["example"], "gold": gold, "predicted": predicted}
+    columns = {"example": table["example"], "gold": table["label"], "predicted": predicted}
     return pa.table(columns, schema=METRIC.schema)
 
 
-def _batch(examples: Mapping[str, Sequence[Any]], chosen: Sequence[int], pad_id: int) -> TextBatch:
-    ids, types = ([examples[column][number] for number in chosen] for column in ("input_ids", "token_type_ids"))
-    return collate_texts(ids, None if types[0] is None else types, pad_id)
-
-
-def _logits(model: SequenceClassifier, batch: TextBatch) -> Tensor:
+def _logits(model: SequenceClassifier, batch: TokenBatch) -> Tensor:
     logits: Tensor = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     return logits
 
 
-def _loss(model: SequenceClassifier, batch: TextBatch, gold: Tensor) -> Tensor:
+def _loss(model: SequenceClassifier, batch: TokenBatch, gold: Tensor) -> Tensor:
     return functional.cross_entropy(_logits(model, batch), gold)

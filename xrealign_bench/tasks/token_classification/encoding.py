@@ -9,7 +9,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.models.encode_words import encode_words
-from xrealign_bench.models.windows import altered, windows_table
+from xrealign_bench.models.windows import Window, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.token_classification.data import WordData
 from xrealign_bench.tasks.token_classification.metric import gold_of
@@ -37,3 +37,12 @@ def encode(
         "groups": data.groups or [None] * len(data.words),
     }
     return {"windows": windows_table(windows), "sentences": pa.table(sentences, schema=_SENTENCES)}, altered(windows)
+
+
+def altered(windows: Sequence[Window]) -> dict[str, int]:
+    """Return how many words the model does not read unchanged, by reason."""
+    counts = {
+        "without_token": sum(window.without_token for window in windows),
+        "shortened": sum(window.shortened for window in windows),
+    }
+    return {name: count for name, count in counts.items() if count}

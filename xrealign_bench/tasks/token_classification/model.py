@@ -1,10 +1,9 @@
-"""Tag words: fine-tune a classifier in the source language, predict in any."""
+"""Fine-tune a tagger of words in the source language, and tag words in any language."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,7 @@ from xrealign_bench.models.finite import check_finite_outputs
 from xrealign_bench.models.length_bucketing import by_length
 from xrealign_bench.models.pooling import pool_words
 from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
-from xrealign_bench.models.windows import Window, WindowBatch, collate, windows_of
+from xrealign_bench.models.windows import Window, WindowBatch, Windows, collate, pad
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
 from xrealign_bench.tasks.heads import EncoderHead
@@ -26,21 +25,12 @@ from xrealign_bench.tasks.token_classification.metric import METRIC
 
 
 class TokenClassifier(EncoderHead):
-    """Dropout and a linear layer on the first sub-word of each word.
-
-    The layer starts from normal numbers of the model's own `initializer_range` (bias zero), drawn from torch's
-    generator: call `seed_everything` first.
-
-    Args:
-        encoder: as `load_encoder` gives it.
-        n_labels: outputs a word.
-        dropout: share; None: the encoder's own setting for classifiers, else for hidden states, else 0.1.
-    """
+    """A head that classifies the first sub-word of each word."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, starts: Tensor) -> Tensor:
-        """Logits (batch, words, labels) of the words that begin at `starts` (batch, words).
+        """Return the logits (batch, words, labels) of the words that begin at `starts` (batch, words).
 
-        Where starts is -1 there is no word and the logits mean nothing.
+        If `starts` is -1 there is no word, and the logits are meaningless.
         """
         hidden = self.encode(input_ids, attention_mask)
         return self.classify(pool_words(hidden, starts, starts, "first_subword"))
@@ -50,10 +40,11 @@ def new_model(encoder: nn.Module, task: Task) -> TokenClassifier:
     return TokenClassifier(encoder, len(task.labels))
 
 
+# The arguments are those of `tasks.registry.Train`, which all task types share.
 def train(
     model: TokenClassifier,
     pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    tables: Mapping[str, pa.Table],
     finetuning: Finetuning,
     *,
     seed: int,
@@ -61,34 +52,35 @@ def train(
     progress: Progress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
-    """Fine-tune all parameters in place; dropout is on. The loss is the mean cross-entropy over a batch's words.
+    """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's words.
 
     Args:
-        model: a fresh one, its encoder realigned or not.
+        model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
-        tables: of the training data, from `encode`; windows without a labelled word are left out.
-        finetuning: steps, batch size (in windows) and the schedule of the learning rate, of which `default` is taken.
-        seed: of the order of windows and of dropout.
+        tables: training data, from `encode`; windows without a labelled word are left out.
+        finetuning: settings; the batch size counts windows, and the learning rate is `default`.
+        seed: seed of the order of windows and of dropout.
         device: where to compute.
-        progress: told after each step.
-        joint: a second loss on the encoder, added in each step.
+        progress: called after each step.
+        joint: a realignment loss added in each step.
 
     Raises:
         UserError: no word has a label.
         TrainingError: the loss is not a finite number.
     """
-    labels = tables["sentences"]["labels"]
-    labelled = [(w, _labels_of(w, labels)) for w in windows_of(tables["windows"])]
-    labelled = [(w, own) for w, own in labelled if any(label != NOT_LABELLED for label in own)]
+    labels = tables["sentences"]["labels"].to_pylist()
+    labelled = [(window, _labels_of(window, labels)) for window in Windows(tables["windows"], Window)]
+    labelled = [(window, own) for window, own in labelled if any(label != NOT_LABELLED for label in own)]
     if not labelled:
         raise UserError(
             "the training data have no word with a label, so there is nothing to fine-tune on; give other data"
         )
 
-    def read(chosen: list[int]) -> Batch:
-        batch = collate([labelled[i][0] for i in chosen], pad_id).to(device)
-        gold = _padded([labelled[i][1] for i in chosen], batch.starts.shape[1])
-        labelled_words = int((gold != NOT_LABELLED).sum())  # before a GPU would be waited for
+    def read(numbers: list[int]) -> Batch:
+        windows, gold_labels = zip(*(labelled[number] for number in numbers), strict=True)
+        batch = collate(windows, pad_id).to(device)
+        gold = pad(gold_labels, NOT_LABELLED)
+        labelled_words = int((gold != NOT_LABELLED).sum())  # on the CPU: a GPU would have to be waited for
         return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold.to(device)))
 
     texts = [window.input_ids for window, _ in labelled]
@@ -96,28 +88,24 @@ def train(
 
 
 def predict(
-    model: TokenClassifier,
-    pad_id: int,
-    tables: Mapping[str, Mapping[str, Sequence[Any]]],
-    task: Task,
-    *,
-    device: torch.device,
+    model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
 ) -> pa.Table:
-    """The label number of every word, beside the right one.
+    """Predict the label number of every word.
 
     Args:
-        model: a trained one.
+        model: a fine-tuned model.
         pad_id: the tokenizer's padding token.
-        tables: of the test data, from `encode`.
-        task: unused here; other kinds need it.
+        tables: test data, from `encode`.
+        task: not used; part of the interface.
         device: where to compute.
     """
     sentences = tables["sentences"]
-    gold = sentences["labels"]
+    words = [len(labels) for labels in sentences["labels"].to_pylist()]
+    windows = list(Windows(tables["windows"], Window))
     columns = {
         "example": sentences["example"],
-        "gold": gold,
-        "predicted": tag(model, pad_id, windows_of(tables["windows"]), [len(g) for g in gold], device=device),
+        "gold": sentences["labels"],
+        "predicted": tag(model, pad_id, windows, words, device=device),
         "scored": sentences["scored"],
         "group": sentences["groups"],
     }
@@ -133,18 +121,15 @@ def tag(
     device: torch.device,
     tokens_per_batch: int = 4096,
 ) -> list[list[int]]:
-    """The label number of every word.
+    """Return the predicted label number of every word, sentence by sentence.
 
     Args:
-        classifier: a trained one.
+        classifier: a fine-tuned model.
         pad_id: the tokenizer's padding token.
-        windows: those of all sentences.
-        words: how many each sentence has.
+        windows: the windows of all sentences.
+        words: number of words of each sentence.
         device: where to compute.
-        tokens_per_batch: sub-words of a batch at most, padding included.
-
-    Returns:
-        As many labels a sentence as it has words.
+        tokens_per_batch: maximum sub-words in a batch, padding included.
 
     Raises:
         UserError: a logit is not finite.
@@ -154,7 +139,7 @@ def tag(
     covered = 0
     classifier.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(w.input_ids) for w in windows], tokens_per_batch):
+        for chosen in by_length([len(window.input_ids) for window in windows], tokens_per_batch):
             batch = [windows[number] for number in chosen]
             padded = collate(batch, pad_id).to(device)
             logits = classifier(padded.input_ids, padded.attention_mask, padded.starts)
@@ -170,17 +155,10 @@ def tag(
 
 
 def _loss(classifier: TokenClassifier, batch: WindowBatch, gold: Tensor) -> Tensor:
-    """Mean cross-entropy over the batch's labelled words; gold is (batch, words)."""
+    """Return the mean cross-entropy over the batch's labelled words; gold is (batch, words)."""
     logits = classifier(batch.input_ids, batch.attention_mask, batch.starts)
     return functional.cross_entropy(logits.flatten(0, 1), gold.flatten(), ignore_index=NOT_LABELLED)
 
 
 def _labels_of(window: Window, labels: Sequence[Sequence[int]]) -> list[int]:
     return list(labels[window.sentence][window.first_word : window.first_word + len(window.starts)])
-
-
-def _padded(rows: Sequence[Sequence[int]], width: int) -> Tensor:
-    out = torch.full((len(rows), width), NOT_LABELLED)
-    for line, row in zip(out, rows, strict=True):
-        line[: len(row)] = torch.tensor(row)
-    return out
