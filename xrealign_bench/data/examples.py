@@ -1,4 +1,4 @@
-"""What the kinds of tasks share: where a task's data lie, how many are read, and what their labels are called."""
+"""Locate the data of a task, and read the examples that it takes from them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
 
 
 CHOSEN_EXAMPLES = "evenly spread"
-"""Which examples are read where not all of them are: part of the key of what was read."""
+"""How examples are chosen if not all are read. Part of the key of stages that read them."""
 
 Split = Literal["train", "test"]
 
 
 def locate_task(task: Task, language: str, split: Split, location: DataLocation) -> LocatedSplit:
-    """Find the data of a task in one language; no row is read.
+    """Locate the data of a task in one language without reading any row.
 
     Raises:
-        UserError: the task has no data in that language, or they are not there.
+        UserError: the task has no data in that language, or they are missing.
     """
     if language not in task.languages:
         raise unknown(f"language of the task '{task.name}':", language, task.languages)
@@ -34,16 +34,16 @@ def locate_task(task: Task, language: str, split: Split, location: DataLocation)
 
 
 def examples_to_read(task: Task, split: Split, limit: int | None) -> int | None:
-    """At most so many; None: all."""
+    """Return the maximum number of examples to read, or None for all."""
     allowed = task.train_examples if split == "train" else task.test_examples
     return min((n for n in (limit, allowed) if n is not None), default=None)
 
 
 def count_examples(task: Task, language: str, split: Split, limit: int | None, location: DataLocation) -> int:
-    """How many examples of a task are read, before rules drop any; no row is read.
+    """Return how many examples of a task are read, before any are dropped, without reading a row.
 
     Raises:
-        UserError: the data are not there, or have no end.
+        UserError: the data are missing or infinite.
     """
     wanted = examples_to_read(task, split, limit)
     if not isinstance(task.part(language).source, HubData):
@@ -57,10 +57,10 @@ def count_examples(task: Task, language: str, split: Split, limit: int | None, l
 def read_examples(
     task: Task, split: Split, limit: int | None, located: LocatedSplit, columns: Sequence[str], offline: bool
 ) -> Rows:
-    """Read these columns of a task's examples.
+    """Read some columns of a task's examples.
 
     Raises:
-        UserError: a file that can't be read, or a column that does not exist.
+        UserError: a file can't be read, or a column does not exist.
     """
 
     def choose(there: int) -> list[int]:
@@ -71,10 +71,10 @@ def read_examples(
 
 
 def spread_rows(there: int, wanted: int | None) -> list[int]:
-    """So many row numbers out of `there` (None: all), evenly spread.
+    """Return `wanted` row numbers below `there`, evenly spread, or all if `wanted` is None.
 
-    Not the first ones: many data sets are sorted, and the first of sorted topics are of one topic. The same in all
-    languages of a parallel data set.
+    The first rows would not do: many data sets are sorted, so that they could all be about one topic. The rows are the
+    same in all languages of a parallel data set.
     """
     if wanted is None or wanted >= there:
         return list(range(there))
@@ -82,10 +82,10 @@ def spread_rows(there: int, wanted: int | None) -> list[int]:
 
 
 def check_strings(features: Mapping[str, Any], column: str, located: LocatedSplit) -> None:
-    """Refuse a column that holds anything but one string a row.
+    """Check that a column has one string per row.
 
     Raises:
-        UserError: it does.
+        UserError: it has another type.
     """
     if getattr(features[column], "dtype", None) not in STRINGS:
         raise UserError(

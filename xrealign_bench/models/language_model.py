@@ -1,4 +1,4 @@
-"""The language model of a decoder: its blocks as they are or realigned, below the checkpoint's own output layer."""
+"""Language models: a decoder's blocks, realigned or not, followed by the output layer of its checkpoint."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xrealign_bench.models.tied import set_parameter, tied_parameters
 
 
 class LanguageModel(nn.Module):
-    """What a decoder expects to come next.
+    """A decoder's blocks followed by its checkpoint's output layer.
 
     Args:
-        whole: transformers' class with the output layer.
-        encoder: the blocks in it.
+        whole: the model class of transformers with the output layer.
+        encoder: the blocks inside it.
     """
 
     def __init__(self, whole: nn.Module, encoder: nn.Module) -> None:
@@ -32,7 +32,7 @@ class LanguageModel(nn.Module):
         self.encoder = encoder
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Log-likelihoods (batch, tokens - 1), in nats, of every token but the first, given those before it."""
+        """Return the log-likelihood, in nats, of every token but the first, given those before: (batch, tokens - 1)."""
         check_length(self.encoder, input_ids)
         logits = self.whole(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits[:, :-1]
         return -functional.cross_entropy(logits.float().transpose(1, 2), input_ids[:, 1:], reduction="none")
@@ -46,20 +46,20 @@ def add_output_layer(
     seed: int,
     quantisation: Mapping[str, Any] = {},
 ) -> LanguageModel:
-    """Put a decoder's blocks under the output layer of its checkpoint.
+    """Put a decoder's blocks below the output layer of its checkpoint.
 
-    If that is the table of input embeddings in the weights as loaded (tied), it is the encoder's own, realigned or not.
+    If the loaded output layer is tied to the input embeddings, it becomes the encoder's own, realigned or not.
 
     Args:
-        checkpoint: what `resolve_checkpoint` found; a decoder.
-        encoder: as `load_encoder` gives it for this checkpoint.
-        random: draw the layer with the seed instead, as `load_encoder` does for the blocks.
-        seed: of that.
-        quantisation: as `load_encoder` was given it; the layer itself is never quantised.
+        checkpoint: a decoder, from `resolve_checkpoint`.
+        encoder: the checkpoint's encoder, from `load_encoder`.
+        random: initialise the layer at random, as `load_encoder` does for the blocks.
+        seed: seed of the initialisation.
+        quantisation: the argument given to `load_encoder`; the layer itself is never quantised.
 
     Raises:
-        UserError: the checkpoint lacks the layer, transformers knows no language model of this kind, or its tokens see
-            those that come after them.
+        UserError: the checkpoint has no output layer, transformers has no language model of its type, or its tokens
+            attend to later ones.
     """
     base = adapter_base(checkpoint)
     models: Any = AutoModelForCausalLM
@@ -97,11 +97,12 @@ def add_output_layer(
 
 
 def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
-    """Tell whether the prediction behind the first token depends on the tokens that come next.
+    """Return whether the prediction after the first token depends on later tokens.
 
     Args:
-        tolerance: difference of logits, in their standard deviations, that rounding may make: weights of few bits are
-            rounded by what else is read with them.
+        model: a language model.
+        tolerance: largest difference of logits due to rounding, in their standard deviations: with quantised weights
+            rounding depends on the other tokens of the batch.
     """
     ids = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0]], device=next(model.encoder.parameters()).device)
     with torch.no_grad():
@@ -110,7 +111,7 @@ def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
 
 
 def _put_adapter(checkpoint: Checkpoint, base: AdapterBase, whole: Any) -> None:
-    """Put the checkpoint's adapter on its language model, if it was trained on one: it may be for the output layer."""
+    """Add the checkpoint's adapter to its language model if it was trained on one: it may adapt the output layer."""
     if type(whole) is base.model_class:
         put_adapter(checkpoint, base, whole, whole.base_model)
     elif base.vocabulary is not None:
@@ -122,9 +123,9 @@ def _put_adapter(checkpoint: Checkpoint, base: AdapterBase, whole: Any) -> None:
 
 
 def _replace_blocks(whole: Any, encoder: nn.Module) -> None:
-    """Put the encoder in the place of a language model's blocks; what was tied to these is tied to it.
+    """Replace the blocks of a language model by the encoder, and tie to it what was tied to them.
 
-    Whether it was is seen by the weights: a configuration may say otherwise than the file that was loaded.
+    Tied parameters are found in the weights: a configuration may differ from the file that was loaded.
     """
     inside = f"{whole.base_model_prefix}."
     tied = tied_parameters(whole)

@@ -1,4 +1,4 @@
-"""Pooling: one vector a word or a sentence from the vectors of its sub-words."""
+"""Pool the vectors of sub-words to one vector per word or sentence."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["first_subword", "mean"]) -> Tensor:
-    """One vector a word: that of its first sub-word (AlignFreeze, section 3.1), or the mean of all of them.
+    """Pool to one vector per word: its first sub-word (AlignFreeze, section 3.1), or the mean of its sub-words.
 
     Args:
         hidden: (batch, tokens, dim).
-        starts: (batch, words), -1 where there is no word; there the result is zero.
+        starts: (batch, words), -1 where there is no word; the result is zero there.
         ends: (batch, words), exclusive.
-        pooling: which of the two.
+        pooling: `first_subword` or `mean`.
 
     Returns:
-        (batch, words, dim), in hidden's type; the mean is taken in float32.
+        (batch, words, dim), in the type of `hidden`; the mean is computed in float32.
 
     >>> hidden = torch.tensor([[[9.0], [1.0], [2.0], [4.0], [9.0]]])
     >>> starts, ends = torch.tensor([[1, 2, -1]]), torch.tensor([[2, 4, -1]])
@@ -32,27 +32,26 @@ def pool_words(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["f
         return hidden.gather(1, index) * (starts >= 0).unsqueeze(-1)
     position = torch.arange(hidden.shape[1], device=hidden.device)
     inside = ((position >= starts.unsqueeze(-1)) & (position < ends.unsqueeze(-1))).float()
-    # A product with the membership matrix, not a difference of running sums: those lose digits late in a sentence.
+    # A product with the membership matrix: differences of cumulative sums would lose digits late in a sentence.
     mean = inside @ hidden.float() / inside.sum(-1, keepdim=True).clamp(min=1)
     return mean.to(hidden.dtype)
 
 
 def pool_sentences(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: Literal["mean", "as_run"]) -> Tensor:
-    """One vector a sentence (Nguyen et al. 2025, "Rethinking what Matters").
+    """Pool to one vector per sentence (Nguyen et al. 2025, "Rethinking what Matters").
 
-    `mean` averages the sub-words of all words of the window: special tokens, padding and markers of a word's beginning
-    that stand alone are left out. `as_run` averages, of a sentence of n words, the first n positions, whatever is
-    there: the special token in front, then the sub-words of the first words, as the paper's released code ran (which
-    has deleted lone markers before).
+    `mean` averages the sub-words of all words of the window, without special tokens, padding and word markers that are
+    tokens of their own. `as_run` averages the first n positions of a sentence of n words: the special token in front,
+    then the sub-words of the first words. That is what the paper's released code did (after deleting lone markers).
 
     Args:
         hidden: (batch, tokens, dim).
-        starts: (batch, words), -1 where there is no word; each row has at least one.
+        starts: (batch, words), -1 where there is no word; each row has at least one word.
         ends: (batch, words), exclusive.
-        pooling: which of the two.
+        pooling: `mean` or `as_run`.
 
     Returns:
-        (batch, dim), in hidden's type; the mean is taken in float32.
+        (batch, dim), in the type of `hidden`; the mean is computed in float32.
 
     >>> hidden = torch.tensor([[[9.0], [1.0], [2.0], [6.0], [9.0]]])
     >>> starts, ends = torch.tensor([[1, 2, -1]]), torch.tensor([[2, 4, -1]])

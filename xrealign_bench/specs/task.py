@@ -104,22 +104,22 @@ class Columns(Spec):
 
     words: DataName | None = None
     labels: DataName | None = None
-    """A label a word."""
+    """One label per word."""
     groups: DataName | None = None
-    """A group name a word; scores are then also given by group."""
+    """One group name per word; scores are then also reported by group."""
     text: DataName | None = None
-    """The sentence, or the first of two; of a retrieval task the one in the source language."""
+    """The sentence, or the first of two. In retrieval: the sentence in the source language."""
     text_pair: DataName | NamesByLanguage | None = None
-    """The second sentence; of a retrieval task its translation, by language where each has a column of its own."""
+    """The second sentence. In retrieval: the translation, by language if each has its own column."""
     label: DataName | None = None
-    """One label an example."""
+    """One label per example."""
     question: DataName | None = None
     context: DataName | None = None
     answers: DataName | None = None
     """SQuAD's: lists `text` and `answer_start` (characters of the context)."""
 
     def for_language(self, language: str) -> Columns:
-        """The columns with the one that a language's translations have to themselves."""
+        """Return the columns for one language, with `text_pair` as a single name."""
         if not isinstance(self.text_pair, dict):
             return self
         return self.model_copy(update={"text_pair": self.text_pair[language]})
@@ -137,16 +137,16 @@ class Part(Spec):
 
 
 class Spans(Spec):
-    """How answers are searched for in long contexts (SQuAD; the usual settings of BERT's fine-tuning)."""
+    """How answers are searched for in long contexts. Defaults are those of BERT's fine-tuning on SQuAD."""
 
     doc_stride: Annotated[int, Field(gt=0, le=10**6)] = 128
-    """Sub-words that two windows of a context share; never more than half of the room for it."""
+    """Sub-words shared by consecutive windows of a context; at most half of the room for it."""
     max_answer_length: Annotated[int, Field(gt=0, le=10**4)] = 30
-    """Sub-words."""
+    """Maximum length of an answer in sub-words."""
     n_best: Annotated[int, Field(gt=0, le=1000)] = 20
-    """Starts and ends that are tried with one another."""
+    """Number of starts and of ends that are combined."""
     normalisation: Literal["squad", "mlqa"] = "squad"
-    """How answers are compared: see `tasks.question_answering.metric`."""
+    """How answers are normalised and compared: see `tasks.question_answering.metric`."""
 
 
 class Task(Spec):
@@ -167,28 +167,28 @@ class Task(Spec):
     labels: Labels = []
     """In the order of the model's outputs; checked against the data's own label names."""
     label_map: LabelMap = {}
-    """The data's label -> the task's, for those that are called otherwise."""
+    """The data's label -> the task's label, where the names differ."""
     scored_words: Literal["all", "lexical"] = "all"
-    """`lexical`: only words with a letter and without a digit count in the score."""
+    """`lexical`: only words with a letter and without a digit are scored."""
     unscored_labels: Labels = []
-    """Words with these labels never count in the score."""
+    """Words with these labels are never scored."""
     spans: Spans = Spans()
     """Question answering only."""
     text_language: LanguageCode | None = None
-    """Retrieval only, and needed there: the language of `columns.text`, which a suite's source language must be."""
+    """Retrieval only, and required there: the language of `columns.text`. It must be the suite's source language."""
     layer: Literal["last", "penultimate"] | BlockNumber = "last"
-    """Retrieval only: whose output is averaged to a sentence's vector."""
+    """Retrieval only: the block whose output is averaged to a sentence's vector."""
     skip_examples: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Retrieval only: the first so many test examples are not read; a corpus of the same text may realign on them."""
+    """Retrieval only: number of test examples to skip at the beginning, so that a corpus can realign on them."""
     prompt: ModelText = ""
-    """Prompted classification only, and needed there: the text whose likelihood is compared between labels. `{text}`,
-    `{text_pair}` and `{label}` are filled in."""
+    """Prompted classification only, and required there: the text whose likelihood is compared between labels, with
+    `{text}`, `{text_pair}` and `{label}` to fill in."""
     verbalisers: Annotated[dict[DataName, Verbaliser], Field(max_length=1000)] = {}
-    """Prompted classification only, and needed there: label -> what is written for it."""
+    """Prompted classification only, and required there: label -> its text in the prompt."""
     metric: Metric = "accuracy"
     """The metric shown in tables; results also contain the other metrics of the task type."""
     train_examples: Examples | None = None
-    """At most so many examples, evenly spread over the data; null: all."""
+    """Maximum number of examples, evenly spread over the data; null: all."""
     test_examples: Examples | None = None
     """Likewise."""
 
@@ -224,7 +224,7 @@ class Task(Spec):
         return self.traits.tests_source
 
     def part(self, language: str) -> Part:
-        """Where a language's data come from: its config alone, with columns filled in.
+        """Return where a language's data come from: its config alone, with columns filled in.
 
         Raises:
             KeyError: the task does not have the language.

@@ -1,4 +1,4 @@
-"""Batches of examples to fine-tune on, in random order."""
+"""The fine-tuning loop that task types share: batches of examples in random order."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ class Batch:
     """Examples to fine-tune on, and their loss."""
 
     tokens: int
-    """Sub-words that the model reads, padding not counted."""
+    """Number of sub-words, without padding."""
     counted: int
-    """What the loss is the mean of, such as the words that have a label."""
+    """Number of items that the loss is the mean over, such as labelled words."""
     loss: Callable[[], Tensor]
-    """Computes it, with a graph."""
+    """Compute the loss, with a graph."""
 
 
+# The keyword arguments are those of `tasks.registry.Train`, which all task types share.
 def finetune(
     model: Any,
     texts: Sequence[Sequence[int]],
@@ -44,18 +45,18 @@ def finetune(
     progress: Progress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
-    """Fine-tune all parameters of a task's model in place; dropout is on.
+    """Fine-tune all parameters of a task's model in place, with dropout.
 
     Args:
-        model: a fresh one, its `encoder` realigned or not.
-        texts: the sub-words of each example (of words: of each window).
+        model: a new model; its `encoder` may be realigned.
+        texts: the sub-words of each example (in word tagging: of each window).
         pad_id: the tokenizer's padding token.
-        read: numbers of some examples -> a batch of them.
-        finetuning: steps, batch size and the schedule of the learning rate, of which `default` is taken.
-        seed: of the examples' order and of dropout.
+        read: return the batch of the examples with these numbers.
+        finetuning: steps, batch size and learning-rate schedule; the learning rate is `default`.
+        seed: seed of the order of examples and of dropout.
         device: where to compute.
-        progress: told after each step.
-        joint: a second loss, of realignment, beside that of the task.
+        progress: called after each step.
+        joint: a realignment loss added in each step.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -90,7 +91,7 @@ def finetune(
 
 
 def _in_parts(read: Callable[[list[int]], Batch], chosen: list[int], whole: Batch, parts: int) -> Iterator[Tensor]:
-    """The mean loss of a batch, of each part its own mean by its share of what counts."""
+    """Yield the loss of each part of a batch, weighted by its share of the items that the loss is the mean over."""
     if parts == 1:
         yield whole.loss()
         return

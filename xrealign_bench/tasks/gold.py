@@ -1,4 +1,4 @@
-"""Gold labels as digests: those of test data, and those that predictions carry. Nothing here needs torch."""
+"""Digests of gold labels, from test data and from the columns of predictions. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gold:
-    """The test examples of a task in one language."""
+    """Number and digest of the gold labels of a task in one language."""
 
     examples: int
     sha256: str
-    """Of the rows' numbers and their gold, in the order of the rows, as canonical JSON."""
+    """SHA-256 of the row numbers and gold labels as canonical JSON, in the order of the rows."""
 
 
 def read_gold(task: Task, language: str, location: DataLocation) -> Gold:
@@ -35,15 +35,15 @@ def read_gold(task: Task, language: str, location: DataLocation) -> Gold:
 
 
 def predicted_gold(task: Task, cell: pa.Table) -> Gold:
-    """Return the gold that the predictions of one language and seed carry."""
+    """Return the gold in the predictions of one language and seed."""
     names = ("example", *TASK_TYPES[task.task_type].metric.from_data)
     return _gold(task, {name: cell[name].to_pylist() for name in names})
 
 
 def known_gold(task: Task, language: str, lock: Lock | None) -> Gold | None:
-    """Return the gold that a result must have, or None if nobody has read these data for the suite's lock.
+    """Return the gold that a result must have, or None if it is not recorded in the suite's lock.
 
-    Embedded data are part of the package, so theirs is computed.
+    For embedded data, which are part of the package, it is computed.
     """
     if isinstance(task.part(language).source, EmbeddedData):
         return _embedded_gold(task, language)

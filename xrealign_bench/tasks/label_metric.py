@@ -1,4 +1,4 @@
-"""Classes of texts: an `evaluate` metric that works without the network, and the scores of one language."""
+"""Accuracy and macro F1 of label numbers, as an `evaluate` metric that needs no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xrealign_bench.tasks.metrics import TaskMetric, compute
 
 
 class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy and macro F1 over texts, from a label number each; constructed like `WordTagging`.
+    """Accuracy and macro F1 over texts, from one label number each.
 
     >>> metric = TextClassification(keep_in_memory=True)
     >>> metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
@@ -35,18 +35,18 @@ class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has
 
 
 def gold_of(task: Task, data: TextData) -> dict[str, Sequence[Any]]:
-    """Text by text: the row in the data, and the label's number."""
+    """Return, for each text, its row in the data and its label number."""
     return {"example": data.rows, "gold": data.labels}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """All metrics of a language's predictions; every example counts.
+    """Score a language's predictions. Every example counts.
 
     Returns:
         `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
 
     Raises:
-        ValueError: labels and predictions are not equally many.
+        ValueError: there are more labels than predictions, or fewer.
     """
     gold, predicted = columns["gold"], columns["predicted"]
     if len(gold) != len(predicted):
@@ -60,26 +60,26 @@ def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By example: whether its class is right, and one. Both are (rows,)."""
+    """Return, for each example, whether its class is right, and 1."""
     gold, predicted = (table[column].to_numpy() for column in ("gold", "predicted"))
     return (gold == predicted).astype(np.float64), np.ones(len(gold))
 
 
 def accuracy(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
-    """Share of words whose label is right; None without words. Both arguments are (words,)."""
+    """Return the share of correct labels, or None without labels. Both arguments are (labels,)."""
     return float(np.mean(gold == predicted)) if len(gold) else None
 
 
 def macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:
-    """Mean F1 of the labels that occur in `gold`, each weighing the same; None without words.
+    """Return the unweighted mean F1 of the labels that occur in `gold`, or None without labels.
 
-    A label's F1 is 2 x right / (in gold + predicted). A label that is predicted and nowhere in gold has none: such a
-    prediction only lowers the recall of the label that it should have been. This is scikit-learn's
+    A label's F1 is 2 x correct / (in gold + predicted). A label that is predicted but not in gold has no F1: predicting
+    it only lowers the recall of the correct label. This is scikit-learn's
     `f1_score(gold, predicted, labels=np.unique(gold), average="macro")`.
 
     Args:
-        gold: (words,), label numbers from 0.
-        predicted: (words,), likewise.
+        gold: (labels,), label numbers from 0.
+        predicted: (labels,), likewise.
     """
     if not len(gold):
         return None

@@ -1,36 +1,35 @@
-"""The texts of a classification task in one language: single ones, or pairs."""
+"""Read the texts, or pairs of texts, of a classification task in one language."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
 from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
-from xrealign_bench.tasks.labels import MEND_LABEL, NOT_LABELLED, label_numbers
+from xrealign_bench.tasks.labels import NOT_LABELLED, label_numbers, refuse_label
 
 _UNLABELLED = (None, -1)
-"""What stands for a missing label in ClassLabel columns: null, and the -1 of test sets whose labels are kept secret."""
+"""Missing labels in ClassLabel columns: null, and the -1 of test sets whose labels are kept secret."""
 
 
 @dataclass(frozen=True)
 class TextData:
-    """Labelled texts of one language, column by column."""
+    """Labelled texts of one language, as columns."""
 
     language: str
     rows: list[int]
-    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    """Rows in the data. Translations of one example have the same row in all languages, even if rows are dropped."""
     text: list[str]
     text_pair: list[str] | None
-    """The second text of each example, where the task has pairs."""
+    """The second text of each example, if the task has pairs."""
     labels: list[int]
     """Positions in the task's list of labels."""
     dropped: dict[str, int]
-    """Rule -> how many examples it dropped: `empty` (a text that is nothing but space), `unlabelled`."""
+    """Rule -> number of examples dropped: `empty` (a text is only white space), `unlabelled`."""
     located: LocatedSplit
 
     def __len__(self) -> int:
@@ -38,13 +37,18 @@ class TextData:
 
 
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> TextData:
-    """Read the examples of a classification task in one language, and check them.
+    """Read and check the examples of a classification task in one language.
 
     Args:
-        limit: read at most so many examples, even where the task allows more.
+        task: the task.
+        language: code of the language.
+        split: training or test data.
+        location: where data sets are.
+        limit: maximum number of examples, if lower than the task's own.
 
     Raises:
-        UserError: no such language, no data, a text that is null, labels that the task does not list, or nothing left.
+        UserError: the language or its data are missing, a text is null, a label is not in the task's list, or no
+            example is left.
     """
     located = locate_task(task, language, split, location)
     part = task.part(language)
@@ -57,47 +61,30 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
     for column in sides:
         check_strings(data.features, column, located)
     numbers = label_numbers(data.features[label], label, task, part.label_map, located)
-    read = data.columns
-    return _checked(task, language, located, data.numbers, {side: read[side] for side in sides}, read[label], numbers)
-
-
-def _checked(
-    task: Task,
-    language: str,
-    located: LocatedSplit,
-    rows: Sequence[int],
-    sides: Mapping[str, Sequence[str | None]],
-    names: Sequence[Any],
-    numbers: Mapping[Any, int],
-) -> TextData:
     dropped: Counter[str] = Counter()
-    kept: list[int] = []
+    rows: list[int] = []
     texts: list[list[str]] = []
     labels: list[int] = []
-    for row, name, *read in zip(rows, names, *sides.values(), strict=True):
+    for row, name, *example in zip(data.numbers, *(data.columns[column] for column in (label, *sides)), strict=True):
         where = f"{located}, row {row}"
-        null = [column for column, text in zip(sides, read, strict=True) if text is None]
-        if null:
-            raise UserError(f"{where}: '{null[0]}' is null; mend the data")
+        for column, text in zip(sides, example, strict=True):
+            if text is None:
+                raise UserError(f"{where}: '{column}' is null; mend the data")
         if name not in numbers and name not in _UNLABELLED:
-            raise UserError(
-                f"{where}: the label {name!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
-                f"{MEND_LABEL}"
-            )
+            refuse_label(where, name, task)
         number = numbers.get(name, NOT_LABELLED)
-        given = [str(text) for text in read]
         if number == NOT_LABELLED:
             dropped["unlabelled"] += 1
-        elif not all(text.strip() for text in given):
+        elif not all(text.strip() for text in example):
             dropped["empty"] += 1
         else:
-            kept.append(row)
-            texts.append(given)
+            rows.append(row)
+            texts.append(example)
             labels.append(number)
     if not texts:
         raise UserError(f"{located}: has no text with a label{_say(dropped)}; there is nothing to train on or to score")
     text, *pair = (list(side) for side in zip(*texts, strict=True))
-    return TextData(language, kept, text, pair[0] if pair else None, labels, dict(dropped), located)
+    return TextData(language, rows, text, pair[0] if pair else None, labels, dict(dropped), located)
 
 
 def _say(dropped: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS
 from xrealign_bench.data.sources import LocatedSplit
@@ -12,33 +12,40 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
 NOT_LABELLED = -100
-"""Label of a word that neither trains nor counts."""
+"""Label number of words that are neither trained on nor scored."""
 
 
 _NUMBER = re.compile("-?[0-9]+")
 
 
 UNSPECIFIED = "_"
-"""CoNLL-U's mark of a value that is not given, a label of the Hub's Universal Dependencies: such words stay
-in the sentence and are not labelled."""
+"""CoNLL-U's mark of an unspecified value, a label in the Hub's Universal Dependencies. Such words stay in the sentence
+without a label."""
 
 
-MEND_LABEL = "add it to 'labels', map it in 'label_map', or mend the data"
+def refuse_label(where: str, label: Any, task: Task) -> NoReturn:
+    """Raise the error for a label of the data that the task does not list."""
+    raise UserError(
+        f"{where}: the label {label!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
+        "add it to 'labels', map it in 'label_map', or mend the data"
+    )
 
 
 def label_numbers(
     labels: Any, column: str, task: Task, label_map: Mapping[str, str], located: LocatedSplit
 ) -> dict[Any, int]:
-    """The data's label values -> positions in the task's list.
+    """Map the data's label values to positions in the task's list.
 
     Args:
-        labels: the column's type: a ClassLabel; or strings, or whole numbers that `label_map` names, whose values are
-            then checked row by row.
-        column: its name.
-        label_map: the data's label -> the task's, for those that are called otherwise.
+        labels: type of the column: a ClassLabel, strings, or whole numbers that `label_map` names. Strings and numbers
+            have to be checked row by row.
+        column: name of the column.
+        task: the task.
+        label_map: the data's label -> the task's label, where the names differ.
+        located: the data, for error messages.
 
     Raises:
-        UserError: the data and the task know different labels, or nothing says what the values mean.
+        UserError: the data and the task have different labels, or the values have no names.
     """
     names = getattr(labels, "names", None)
     if names is not None:
@@ -57,7 +64,7 @@ def label_numbers(
 def numbers_of_names(
     names: Sequence[str], task: Task, label_map: Mapping[str, str], located: LocatedSplit
 ) -> dict[str, int]:
-    """The data's label names -> positions in the task's list; both must know the same names."""
+    """Map the data's label names to positions in the task's list. Both must have the same labels."""
     known = _known_names(task, label_map)
     foreign = [name for name in names if name not in known]
     reached = {label_map.get(name, name) for name in names}

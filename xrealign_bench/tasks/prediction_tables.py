@@ -1,4 +1,4 @@
-"""Tables of predictions: their columns, read from bytes that nobody has checked yet."""
+"""Read tables of predictions from untrusted bytes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from xrealign_bench.tasks.labels import NOT_LABELLED
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CELL = {"language": pa.string(), "seed": pa.int64(), "example": pa.int32()}
-"""The columns of every table, in front of those of its kind of task."""
+"""The first columns of every table; those of the task type follow."""
 LARGEST_TABLE = 256 * 2**20
 """Bytes in memory."""
 MOST_VALUES = 30_000_000
-"""Of all columns together: twenty times those of the largest shipped table."""
+"""Values in all columns together: twenty times as many as in the largest shipped table."""
 LONGEST_NAME = 80
 _ROWS = 4096
-"""Rows that are read at once, before what is read is measured."""
+"""Rows read at once, before their size is checked."""
 
 
 def read_table(content: bytes, task: Task) -> pa.Table:
     """Read the predictions of a task from the bytes of a Parquet file, and check every value.
 
-    Texts are read as dictionaries, and rows in small parts, so that a small file can't fill the memory.
+    Strings are read as dictionaries, and rows in small parts, so that a small file can't fill the memory.
 
     Returns:
-        A table with exactly the columns of `CELL` and those of the task's kind.
+        A table with exactly the columns of `CELL` and those of the task type.
 
     Raises:
-        ValueError: it has other columns or types, a value out of its range, or more than may be read.
-        pa.ArrowException, OSError: it is no Parquet file, or a damaged one.
+        ValueError: there are other columns or types, a value out of range, or too many values or bytes.
+        pa.ArrowException, OSError: it is not a Parquet file, or it is damaged.
     """
     columns = {**CELL, **TASK_TYPES[task.task_type].metric.columns}
     metadata = pq.read_metadata(pa.BufferReader(content))
@@ -46,7 +46,7 @@ def read_table(content: bytes, task: Task) -> pa.Table:
         raise ValueError(f"has the columns {', '.join(file.schema_arrow.names)[:200]} and not {', '.join(columns)}")
     parts = list(_parts(file))
     read = pa.Table.from_batches(parts, file.schema_arrow if not parts else parts[0].schema)
-    table = pa.table({name: _plain(read[name], kind, name) for name, kind in columns.items()})
+    table = pa.table({name: _cast(read[name], dtype, name) for name, dtype in columns.items()})
     _check_values(table, task)
     return table
 
@@ -67,27 +67,27 @@ def _count_values(column: pa.Array) -> int:
     return len(column)
 
 
-def _plain(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
-    """A column in the type that it must have."""
+def _cast(column: pa.ChunkedArray, dtype: pa.DataType, name: str) -> pa.ChunkedArray:
+    """Cast a column to its type after checking that it has it, or its dictionary form."""
     if name == "group" and pa.types.is_null(column.type):
-        return column.cast(kind)
-    if not column.type.equals(_as_read(kind)) and not column.type.equals(kind):
-        raise ValueError(f"column '{name}' holds {column.type} and not {kind}")
+        return column.cast(dtype)
+    if not column.type.equals(_as_read(dtype)) and not column.type.equals(dtype):
+        raise ValueError(f"column '{name}' holds {column.type} and not {dtype}")
     for chunk in column.chunks:
         words = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
         if pa.types.is_dictionary(words.type):
             longest = pc.max(pc.binary_length(words.dictionary)).as_py() or 0
             if longest > LONGEST_NAME:
                 raise ValueError(f"column '{name}' has a name of {longest:,} bytes, more than {LONGEST_NAME}")
-    return column.cast(kind)
+    return column.cast(dtype)
 
 
-def _as_read(kind: pa.DataType) -> pa.DataType:
-    """The type that dictionaries are read in."""
+def _as_read(dtype: pa.DataType) -> pa.DataType:
+    """Return the type as read, with strings as dictionaries."""
     words = pa.dictionary(pa.int32(), pa.string())
-    if kind.equals(pa.string()):
+    if dtype.equals(pa.string()):
         return words
-    return pa.list_(words) if kind.equals(pa.list_(pa.string())) else kind
+    return pa.list_(words) if dtype.equals(pa.list_(pa.string())) else dtype
 
 
 def _check_values(table: pa.Table, task: Task) -> None:
@@ -109,7 +109,7 @@ def _check_values(table: pa.Table, task: Task) -> None:
 
 
 def _count_nulls(column: pa.ChunkedArray) -> int:
-    """Nulls, those within lists included."""
+    """Count the nulls, including those inside lists."""
     nulls: int = column.null_count
     while pa.types.is_list(column.type):
         column = pc.list_flatten(column)

@@ -1,4 +1,4 @@
-"""The texts of a language modelling task in one language."""
+"""Read the texts of a language-modelling task in one language."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class PlainTextData:
 
     language: str
     rows: list[int]
-    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    """Rows in the data. Translations of one example have the same row in all languages, even if rows are dropped."""
     text: list[str]
     dropped: dict[str, int]
-    """Rule -> how many texts it dropped: `empty` (null, or nothing but space)."""
+    """Rule -> number of texts dropped: `empty` (null, or only white space)."""
     located: LocatedSplit
 
     def __len__(self) -> int:
@@ -27,13 +27,17 @@ class PlainTextData:
 
 
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> PlainTextData:
-    """Read the texts of a task in one language.
+    """Read and check the texts of a task in one language.
 
     Args:
-        limit: read at most so many, even where the task allows more.
+        task: the task.
+        language: code of the language.
+        split: training or test data.
+        location: where data sets are.
+        limit: maximum number of examples, if lower than the task's own.
 
     Raises:
-        UserError: no such language, no data, a column that is absent or no text, or no text left.
+        UserError: the language or its data are missing, the column is missing or not text, or no text is left.
     """
     located = locate_task(task, language, split, location)
     part = task.part(language)

@@ -1,4 +1,4 @@
-"""How likely plain text is: an `evaluate` metric that works without the network, and the scores of one language."""
+"""Likelihood of plain text, as an `evaluate` metric that needs no network."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BITS_PER_BYTE = 8
 
 
 class TextLikelihood(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Bits a byte, perplexity a token, and compression: the share of a text's 8 bits a byte that the model saves.
+    """Bits per byte, perplexity per token, and compression: the share of a text's 8 bits per byte that the model saves.
 
-    `predictions` are the bits that the model takes to say each text, `references` its bytes, `tokens` its tokens.
-    Compression is 1 - (bits a byte) / 8: higher is better, as in the other tasks, and below 0 the model is worse than
-    none. Perplexity is not to be compared between tokenizers.
+    `predictions` are the bits that the model needs for each text, `references` its bytes, `tokens` its tokens.
+    Compression is 1 - (bits per byte) / 8. Higher is better, as in the other tasks; below 0 the model needs more bits
+    than the plain text has. Perplexities can't be compared between tokenizers.
 
     >>> metric = TextLikelihood(keep_in_memory=True)
     >>> metric.compute(predictions=[6.0, 10.0], references=[3, 5], tokens=[2, 2])
@@ -48,12 +48,12 @@ class TextLikelihood(evaluate.Metric):  # type: ignore[misc]  # evaluate has no 
 
 
 def gold_of(task: Task, data: PlainTextData) -> dict[str, Sequence[Any]]:
-    """Text by text: the row in the data, and the size of the text in bytes of UTF-8."""
+    """Return, for each text, its row in the data and its size in bytes of UTF-8."""
     return {"example": data.rows, "bytes": [len(text.encode()) for text in data.text]}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The metrics of `TextLikelihood` of a language's texts; every text counts."""
+    """Score a language's predictions with `TextLikelihood`. Every text counts."""
     metrics = compute(
         TextLikelihood, predictions=columns["bits"], references=columns["bytes"], tokens=columns["tokens"]
     )
@@ -61,7 +61,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By text: the bits that the model saves, and those that there are. Both are (rows,)."""
+    """Return, for each text, the bits that the model saves, and the bits of the text."""
     bits, size = (table[column].to_numpy().astype(np.float64) for column in ("bits", "bytes"))
     return _BITS_PER_BYTE * size - bits, _BITS_PER_BYTE * size
 

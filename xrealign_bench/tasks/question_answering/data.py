@@ -1,9 +1,9 @@
-"""The questions of an extractive question-answering task in one language, each with its passage and right answers."""
+"""Read the questions of an extractive question-answering task in one language, with contexts and gold answers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +13,22 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
 Answer = tuple[str, int]
-"""Text, and the character of the context at which it begins."""
+"""Text of the answer, and its first character in the context."""
 
 
 @dataclass(frozen=True)
 class QuestionData:
-    """Questions of one language, column by column."""
+    """Questions of one language, as columns."""
 
     language: str
     rows: list[int]
-    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    """Rows in the data. Translations of one example have the same row in all languages, even if rows are dropped."""
     questions: list[str]
     contexts: list[str]
     answers: list[list[Answer]]
-    """At least one a question; each stands in the context where it says."""
+    """At least one per question; each is in the context at its position."""
     dropped: dict[str, int]
-    """Rule -> how many questions it dropped."""
+    """Rule -> number of questions dropped."""
     located: LocatedSplit
 
     def __len__(self) -> int:
@@ -36,17 +36,22 @@ class QuestionData:
 
 
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> QuestionData:
-    """Read the questions of a task in one language, and check them.
+    """Read and check the questions of a task in one language.
 
-    A question without an answer (SQuAD 2.0 has such) is dropped and counted: SQuAD 1.1's metric knows none. An answer
-    that does not stand in the context at its `answer_start` is refused: a place guessed at would train on another span.
+    Questions without an answer, as in SQuAD 2.0, are dropped and counted: SQuAD 1.1's metric has no score for them. An
+    answer that is not in the context at its `answer_start` is an error, because guessing another position could train
+    on another span.
 
     Args:
-        limit: read at most so many examples, even where the task allows more.
+        task: the task.
+        language: code of the language.
+        split: training or test data.
+        location: where data sets are.
+        limit: maximum number of examples, if lower than the task's own.
 
     Raises:
-        UserError: no such language, no data, columns of another type, an empty text, a misplaced answer, or nothing
-            left.
+        UserError: the language or its data are missing, a column has another type, a text is empty, an answer is
+            misplaced, or no question is left.
     """
     located = locate_task(task, language, split, location)
     part = task.part(language)
@@ -58,7 +63,22 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
     for name in names[:2]:
         check_strings(data.features, name, located)
     _check_answers(data.features[names[2]], names[2], located)
-    return _checked(language, located, data.numbers, *(data.columns[name] for name in names))
+    dropped: Counter[str] = Counter()
+    kept = QuestionData(language, [], [], [], [], {}, located)
+    for row, question, context, given in zip(data.numbers, *(data.columns[name] for name in names), strict=True):
+        where = f"{located}, row {row}"
+        answers = _answers(where, question, context, given)
+        if not answers:
+            dropped["no answer"] += 1
+            continue
+        kept.rows.append(row)
+        kept.questions.append(question)
+        kept.contexts.append(context)
+        kept.answers.append(answers)
+    if not kept.rows:
+        raise UserError(f"{located}: has no question with an answer; there is nothing to train on or to score")
+    kept.dropped.update(dropped)
+    return kept
 
 
 def _check_answers(feature: Any, column: str, located: LocatedSplit) -> None:
@@ -71,37 +91,20 @@ def _check_answers(feature: Any, column: str, located: LocatedSplit) -> None:
             )
 
 
-def _checked(
-    language: str,
-    located: LocatedSplit,
-    rows: Sequence[int],
-    questions: list[str | None],
-    contexts: list[str | None],
-    answers: list[Mapping[str, list[Any] | None] | None],
-) -> QuestionData:
-    dropped: Counter[str] = Counter()
-    kept = QuestionData(language, [], [], [], [], {}, located)
-    for row, question, context, given in zip(rows, questions, contexts, answers, strict=True):
-        where = f"{located}, row {row}"
-        for what, text in (("question", question), ("context", context)):
-            if not (text or "").strip():
-                raise UserError(f"{where}: the {what} is {'null' if text is None else 'empty'}; mend the data")
-        texts, starts = ((given or {}).get(field) or [] for field in ("text", "answer_start"))
-        if len(texts) != len(starts):
-            raise UserError(f"{where}: {len(texts)} answers and {len(starts)} places in the context; mend the data")
-        if not texts:
-            dropped["no answer"] += 1
-            continue
-        for text, start in zip(texts, starts, strict=True):
-            _check_place(where, str(context), text, start)
-        kept.rows.append(row)
-        kept.questions.append(str(question))
-        kept.contexts.append(str(context))
-        kept.answers.append(list(zip(texts, starts, strict=True)))
-    if not kept.rows:
-        raise UserError(f"{located}: has no question with an answer; there is nothing to train on or to score")
-    kept.dropped.update(dropped)
-    return kept
+def _answers(
+    where: str, question: str | None, context: str | None, given: Mapping[str, list[Any] | None] | None
+) -> list[Answer]:
+    """Check one example, and return its answers."""
+    for name, text in (("question", question), ("context", context)):
+        if not (text or "").strip():
+            raise UserError(f"{where}: the {name} is {'null' if text is None else 'empty'}; mend the data")
+    texts, starts = ((given or {}).get(field) or [] for field in ("text", "answer_start"))
+    if len(texts) != len(starts):
+        raise UserError(f"{where}: {len(texts)} answers and {len(starts)} places in the context; mend the data")
+    answers = list(zip(texts, starts, strict=True))
+    for text, start in answers:
+        _check_place(where, str(context), text, start)
+    return answers
 
 
 def _check_place(where: str, context: str, text: str | None, start: int | None) -> None:

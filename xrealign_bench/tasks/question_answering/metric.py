@@ -1,23 +1,21 @@
-"""Extractive question answering: SQuAD's F1 and exact match, from answers of which only hashes are kept.
+"""SQuAD's F1 and exact match of extracted answers, computed from hashes of their tokens.
 
-Two rules say when answers are alike (`spans.normalisation` of a task):
+`spans.normalisation` of a task selects how answers are normalised before they are compared:
 
-- `squad`: the official `evaluate-v1.1.py` of SQuAD (Rajpurkar et al., 2016), in every language alike: lower case,
-  without ASCII punctuation and without the words a, an, the, split at white space. It is what XQuAD's authors use for
-  all their languages (README of google-deepmind/xquad), XTREME for XQuAD and TyDiQA (its evaluate.py), and so the
-  published figures. In languages without spaces (Chinese, Thai) a token is then a whole stretch of text, and F1 is
-  hardly softer than exact match.
-- `mlqa`: the official `mlqa_evaluation_v1.py` of MLQA (Lewis et al., 2020), which has rules for its seven languages and
-  for no others: all punctuation of Unicode goes, each language has its own articles, and in Chinese every character of
-  U+4E00 to U+9FA5 is a token of its own.
+- `squad`: the official `evaluate-v1.1.py` of SQuAD (Rajpurkar et al., 2016), for all languages alike: lower case, no
+  ASCII punctuation, no words a, an, the, split at white space. XQuAD's authors use it for all their languages (README
+  of google-deepmind/xquad) and XTREME for XQuAD and TyDiQA (its evaluate.py), and so do published results. In languages
+  without spaces (Chinese, Thai) a token is a whole piece of text, so F1 is hardly higher than exact match.
+- `mlqa`: the official `mlqa_evaluation_v1.py` of MLQA (Lewis et al., 2020), which has rules for its seven languages
+  only: all punctuation of Unicode is removed, each language has its own articles, and in Chinese every character from
+  U+4E00 to U+9FA5 is a token.
 
-Predictions hold no text but hashes of the normalised tokens, and nothing is lost by that: both rules join tokens with
-a single space, and no token has white space in it or is empty, so splitting the joined text gives the tokens back; two
-normalised texts are equal exactly if their sequences of tokens are. F1 counts equal tokens and needs no more either.
-Two tokens out of a million share a hash of 64 bits with a chance of 3 in 10^8.
+Predictions contain hashes of the normalised tokens and no text. The metrics need no more: both rules join tokens with a
+single space, and tokens are never empty and contain no white space, so normalised texts are equal exactly if their
+tokens are; F1 counts equal tokens. The chance that two of a million tokens share a hash of 64 bits is 3 in 10^8.
 
-The code released with AlignFreeze computed another F1 wherever precision and recall together are below 1, and an exact
-match of texts that were not normalised: its figures for question answering are not these.
+The code released with AlignFreeze computes another F1 where precision and recall sum to less than 1, and an exact match
+of texts that are not normalised, so its results for question answering are not comparable.
 """
 
 from __future__ import annotations
@@ -60,9 +58,9 @@ _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
 class AnswerOverlap(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """SQuAD's F1 and exact match, each the mean over questions of the best of the right answers, from hashed tokens.
+    """SQuAD's F1 and exact match, each the mean over questions of the best gold answer's, from hashed tokens.
 
-    Constructed rather than fetched by `evaluate.load`, and by `in_memory.compute` no file is written for the data.
+    Constructed rather than fetched with `evaluate.load`; with `tasks.metrics.compute` no file is written for the data.
 
     >>> metric = AnswerOverlap(keep_in_memory=True)
     >>> metric.compute(predictions=[[1, 2], [3]], references=[[[1], [1, 2, 4, 5]], [[3]]])
@@ -85,12 +83,12 @@ class AnswerOverlap(evaluate.Metric):  # type: ignore[misc]  # evaluate has no t
 
 
 def normalised_tokens(text: str, rule: Rule, language: str) -> list[str]:
-    """The tokens of an answer that count when it is compared.
+    """Return the tokens of an answer that are compared.
 
     Args:
-        text: as it stands in the context.
-        rule: whose script, see above.
-        language: its code; `squad` has the same rule for all.
+        text: the answer as it is in the context.
+        rule: the rule of the module docstring.
+        language: code of the language; `squad` has one rule for all.
 
     Raises:
         UserError: MLQA has no rule for the language.
@@ -115,7 +113,7 @@ def normalised_tokens(text: str, rule: Rule, language: str) -> list[str]:
 
 
 def hashed_tokens(text: str, rule: Rule, language: str) -> list[int]:
-    """`normalised_tokens` as numbers: BLAKE2b of 8 bytes of each token's UTF-8, read as a signed integer."""
+    """Hash the `normalised_tokens`: 8 bytes of BLAKE2b of each token's UTF-8, as a signed integer."""
     return [
         int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "big", signed=True)
         for token in normalised_tokens(text, rule, language)
@@ -123,8 +121,9 @@ def hashed_tokens(text: str, rule: Rule, language: str) -> list[int]:
 
 
 def f1(found: Sequence[int], gold: Sequence[int]) -> float:
-    """Harmonic mean of precision and recall over two bags of tokens; without a token in common 0, even if both are
-    empty, as the official script has it.
+    """Return the harmonic mean of precision and recall over two bags of tokens.
+
+    It is 0 without a common token, even if both are empty, as in the official script.
 
     >>> f1([1, 1, 2], [1, 3])
     0.4
@@ -134,12 +133,12 @@ def f1(found: Sequence[int], gold: Sequence[int]) -> float:
 
 
 def best_f1(found: Sequence[int], gold: Sequence[Sequence[int]]) -> float:
-    """F1 with the right answer that it is highest with."""
+    """Return the highest F1 with any gold answer."""
     return max(f1(found, answer) for answer in gold)
 
 
 def gold_of(task: Task, data: QuestionData) -> dict[str, Sequence[Any]]:
-    """Question by question: the row in the data, and its right answers as hashes."""
+    """Return, for each question, its row in the data and its gold answers as hashes."""
     rule = task.spans.normalisation
     return {
         "example": data.rows,
@@ -148,7 +147,7 @@ def gold_of(task: Task, data: QuestionData) -> dict[str, Sequence[Any]]:
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The metrics of a language's predictions; every question counts.
+    """Score a language's predictions. Every question counts.
 
     Returns:
         `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
@@ -162,7 +161,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By question: its F1, and 1. Both are (rows,)."""
+    """Return, for each question, its F1, and 1."""
     pairs = zip(table["predicted"].to_pylist(), table["gold"].to_pylist(), strict=True)
     return np.array([best_f1(found, gold) for found, gold in pairs], dtype=np.float64), np.ones(len(table))
 
@@ -174,7 +173,7 @@ def _deleted(characters: str) -> Mapping[int, None]:
 
 @cache
 def _unicode_punctuation() -> str:
-    """MLQA's: Unicode's categories P*, and the signs among ASCII's punctuation."""
+    """Return MLQA's punctuation: Unicode's categories P*, and all of ASCII's punctuation."""
     every = map(chr, range(sys.maxunicode))
     return string.punctuation + "".join(c for c in every if unicodedata.category(c).startswith("P"))
 

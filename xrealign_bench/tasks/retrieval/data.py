@@ -1,4 +1,4 @@
-"""The sentence pairs of a retrieval task in one language."""
+"""Read the sentence pairs of a retrieval task in one language."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xrealign_bench.specs import Task
 
 @dataclass(frozen=True)
 class TranslationData:
-    """Sentences of the source language and of one other; the same position holds a sentence and its translation."""
+    """Sentences of the source language, and their translations into one language at the same positions."""
 
     language: str
     rows: list[int]
-    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    """Rows in the data. Translations of one example have the same row in all languages, even if rows are dropped."""
     text: list[str]
     """In the source language."""
     text_pair: list[str]
     """In `language`."""
     dropped: dict[str, int]
-    """Rule -> how many pairs it dropped."""
+    """Rule -> number of pairs dropped: `empty`, `duplicate`."""
     located: LocatedSplit
 
     def __len__(self) -> int:
@@ -33,16 +33,20 @@ class TranslationData:
 
 
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> TranslationData:
-    """Read the pairs of a task in one language, behind those that it skips.
+    """Read and check the pairs of a task in one language, after those that the task skips.
 
-    A pair with an empty side is dropped, and one with a side that an earlier pair has already: no vector can tell
-    which of two equal sentences is meant. Both rules are counted (`empty`, `duplicate`).
+    Pairs with an empty side are dropped, and pairs one of whose sides is already in an earlier pair: vectors can't tell
+    equal sentences apart. Both are counted (`empty`, `duplicate`).
 
     Args:
-        limit: read at most so many pairs, even where the task allows more.
+        task: the task.
+        language: code of the language.
+        split: training or test data.
+        location: where data sets are.
+        limit: maximum number of pairs, if lower than the task's own.
 
     Raises:
-        UserError: no such language, no data, a column that is absent or no text, or no pair left.
+        UserError: the language or its data are missing, a column is missing or not text, or no pair is left.
     """
     located = locate_task(task, language, split, location)
     part = task.part(language)
@@ -68,7 +72,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
 
 
 def _distinct(*sides: Sequence[str | None]) -> tuple[list[int], dict[str, int]]:
-    """The places of the pairs to keep, and how many each rule dropped."""
+    """Return the positions of the pairs to keep, and how many pairs each rule dropped."""
     seen: list[set[str]] = [set() for _ in sides]
     kept: list[int] = []
     dropped: Counter[str] = Counter()

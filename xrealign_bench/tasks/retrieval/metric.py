@@ -1,4 +1,4 @@
-"""Sentence retrieval: an `evaluate` metric that works without the network, and the scores of a language."""
+"""Accuracy of sentence retrieval, as an `evaluate` metric that needs no network."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NUMBER = datasets.Value("int64")
 
 
 class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy of finding translations, from the sources' to the targets' side, back, and the mean of both.
+    """Accuracy of finding translations: from source to target, from target to source, and the mean of both.
 
-    `references` are the pairs' numbers, `forward` the targets that the sources found, `backward` the reverse.
+    `references` are the numbers of the pairs, `forward` the targets found by the sources, `backward` the reverse.
 
     >>> metric = PairRetrieval(keep_in_memory=True)
     >>> metric.compute(forward=[0, 0], backward=[0, 1], references=[0, 1])
@@ -40,12 +40,12 @@ class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no t
 
 
 def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
-    """Pair by pair: the row in the data, which is what is to be found."""
+    """Return, for each pair, its row in the data: the row is the gold answer."""
     return {"example": data.rows}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The metrics of `PairRetrieval` of a language's predictions; every pair counts."""
+    """Score a language's predictions with `PairRetrieval`. Every pair counts."""
     metrics = compute(
         PairRetrieval, forward=columns["forward"], backward=columns["backward"], references=columns["example"]
     )
@@ -53,7 +53,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By pair: the share of the two directions that is right, and 1. Both are (rows,)."""
+    """Return, for each pair, the share of correct directions, and 1."""
     pair, forward, backward = (table[column].to_numpy() for column in ("example", "forward", "backward"))
     right = ((forward == pair).astype(np.float64) + (backward == pair)) / 2
     return right, np.ones(len(right))

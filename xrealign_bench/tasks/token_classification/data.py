@@ -1,4 +1,4 @@
-"""The sentences of a word-tagging task in one language."""
+"""Read the sentences of a word-tagging task in one language."""
 
 from __future__ import annotations
 
@@ -12,71 +12,83 @@ from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
-from xrealign_bench.tasks.labels import MEND_LABEL, NOT_LABELLED, UNSPECIFIED, label_numbers, numbers_of_names
+from xrealign_bench.tasks.labels import NOT_LABELLED, UNSPECIFIED, label_numbers, numbers_of_names, refuse_label
 
 
 @dataclass(frozen=True)
 class WordData:
-    """Sentences of one language, column by column."""
+    """Sentences of one language, as columns."""
 
     language: str
     rows: list[int]
-    """Row in the data: the same example has the same in all languages of a parallel data set, dropped rows or not."""
+    """Rows in the data. Translations of one example have the same row in all languages, even if rows are dropped."""
     words: list[list[str]]
     labels: list[list[int]]
-    """Positions in the task's list of labels; NOT_LABELLED: none."""
+    """Positions in the task's list of labels; NOT_LABELLED if the word has no label."""
     groups: list[list[str]] | None
-    """A group name a word, where the task has groups."""
+    """The group of each word, if the task has groups."""
     dropped: dict[str, int]
-    """Rule -> how many sentences it dropped: `empty`, `without_forms` (every word is `_`, as in treebanks whose texts
-    are not free)."""
+    """Rule -> number of sentences dropped: `empty`, `without_forms` (every word is `_`, as in treebanks whose texts are
+    not free)."""
     located: LocatedSplit
     repaired: dict[str, int] = field(default_factory=dict)
-    """Rule -> how many labels it changed: `i_without_b` (see `_begin_entities`)."""
+    """Rule -> number of labels changed: `i_without_b` (see `_repair_iob2`)."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
+@dataclass(frozen=True)
+class _Sentences:
+    """Sentences as they are in the data."""
+
+    rows: Sequence[int]
+    words: list[list[str]]
+    labels: list[list[Any]]
+    groups: list[list[str]] | None
+
+
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> WordData:
-    """Read the sentences of a task in one language, and check them.
+    """Read and check the sentences of a task in one language.
 
     Entity labels that break IOB2 are repaired and counted; sentences without words are dropped and counted.
 
     Args:
-        limit: read at most so many examples, even where the task allows more.
+        task: the task.
+        language: code of the language.
+        split: training or test data.
+        location: where data sets are.
+        limit: maximum number of examples, if lower than the task's own.
 
     Raises:
-        UserError: no such language, no data, labels that the task does not list, words and labels of unequal
-            number, or nothing left.
+        UserError: the language or its data are missing, a label is not in the task's list, a sentence has a different
+            number of words and labels, or no sentence is left.
     """
     located = locate_task(task, language, split, location)
     part = task.part(language)
-    groups: list[list[str]] | None
+    numbers: Mapping[Any, int]
     if isinstance(part.source, EmbeddedData):
-        words, names, groups = _generate(task, located, split, examples_to_read(task, split, limit))
-        rows: Sequence[int] = range(len(words))
-        numbers: Mapping[Any, int] = numbers_of_names(phrases.TAGS, task, part.label_map, located)
+        sentences = _generate(task, located, split, examples_to_read(task, split, limit))
+        numbers = numbers_of_names(phrases.TAGS, task, part.label_map, located)
     else:
         columns = part.columns or task.columns
-        read_columns = [c for c in (columns.words, columns.labels, columns.groups) if c]
-        data = read_examples(task, split, limit, located, read_columns, location.offline)
-        _check_words(data.features, str(columns.words), located)
-        labels = _item_type(data.features, str(columns.labels), located)
-        numbers = label_numbers(labels, str(columns.labels), task, part.label_map, located)
-        rows, read = data.numbers, data.columns
-        words, names = read[str(columns.words)], read[str(columns.labels)]
-        groups = read[columns.groups] if columns.groups else None
-    return _checked(task, language, located, rows, words, names, groups, numbers)
+        words, labels = str(columns.words), str(columns.labels)
+        names = [name for name in (words, labels, columns.groups) if name]
+        data = read_examples(task, split, limit, located, names, location.offline)
+        _check_words(data.features, words, located)
+        numbers = label_numbers(_item_type(data.features, labels, located), labels, task, part.label_map, located)
+        groups = data.columns[columns.groups] if columns.groups else None
+        sentences = _Sentences(data.numbers, data.columns[words], data.columns[labels], groups)
+    return _checked(task, language, located, sentences, numbers)
 
 
-def _generate(
-    task: Task, located: LocatedSplit, split: Split, size: int | None
-) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+def _generate(task: Task, located: LocatedSplit, split: Split, size: int | None) -> _Sentences:
     if size is None:
         raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
     rows = phrases.task_rows(str(located.config), split, size)
-    return [row.words for row in rows], [row.labels for row in rows], [row.groups for row in rows]
+    return _Sentences(
+        range(len(rows)), [row.words for row in rows], [row.labels for row in rows], [row.groups for row in rows]
+    )
 
 
 def _check_words(features: Mapping[str, Any], column: str, located: LocatedSplit) -> None:
@@ -95,44 +107,29 @@ def _item_type(features: Mapping[str, Any], column: str, located: LocatedSplit) 
 
 
 def _checked(
-    task: Task,
-    language: str,
-    located: LocatedSplit,
-    rows: Sequence[int],
-    words: list[list[str]],
-    names: list[list[Any]],
-    groups: list[list[str]] | None,
-    numbers: Mapping[Any, int],
+    task: Task, language: str, located: LocatedSplit, sentences: _Sentences, numbers: Mapping[Any, int]
 ) -> WordData:
     dropped: Counter[str] = Counter()
     kept: list[int] = []
     labels: list[list[int]] = []
     repaired = 0
     begins = _begins(task)
-    for place, sentence in enumerate(words):
-        where = f"{located}, row {rows[place]}"
-        if not sentence:
+    groups = sentences.groups
+    for place, words in enumerate(sentences.words):
+        if not words:
             dropped["empty"] += 1
             continue
-        if all(word == UNSPECIFIED for word in sentence):
+        if all(word == UNSPECIFIED for word in words):
             dropped["without_forms"] += 1
             continue
-        if None in sentence:
-            raise UserError(f"{where}: a word is null; mend the data")
-        for what, entries in (("labels", names[place]), ("groups", groups[place] if groups else sentence)):
-            if len(entries or []) != len(sentence):
-                raise UserError(f"{where}: {len(sentence)} words and {len(entries or [])} {what}; mend the data")
-        if groups and None in groups[place]:
-            raise UserError(f"{where}: a group is null; mend the data")
-        strange = [name for name in names[place] if name not in numbers]
-        if strange:
-            raise UserError(
-                f"{where}: the label {strange[0]!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
-                f"{MEND_LABEL}"
-            )
+        where = f"{located}, row {sentences.rows[place]}"
+        _check_sentence(where, words, sentences.labels[place], groups[place] if groups else None)
+        for label in sentences.labels[place]:
+            if label not in numbers:
+                refuse_label(where, label, task)
         kept.append(place)
-        labels.append([numbers[name] for name in names[place]])
-        repaired += _begin_entities(labels[-1], begins)
+        labels.append([numbers[label] for label in sentences.labels[place]])
+        repaired += _repair_iob2(labels[-1], begins)
     if not kept and dropped["without_forms"]:
         raise UserError(
             f"{located}: every word is '{UNSPECIFIED}', so it was published without its texts; merge them in as its "
@@ -142,8 +139,8 @@ def _checked(
         raise UserError(f"{located}: has no sentence with a word; there is nothing to train on or to score")
     return WordData(
         language=language,
-        rows=[rows[place] for place in kept],
-        words=[words[place] for place in kept],
+        rows=[sentences.rows[place] for place in kept],
+        words=[sentences.words[place] for place in kept],
         labels=labels,
         groups=[groups[place] for place in kept] if groups else None,
         dropped=dict(dropped),
@@ -152,19 +149,29 @@ def _checked(
     )
 
 
+def _check_sentence(where: str, words: list[str], labels: list[Any] | None, groups: list[str] | None) -> None:
+    if None in words:
+        raise UserError(f"{where}: a word is null; mend the data")
+    for name, entries in (("labels", labels), ("groups", words if groups is None else groups)):
+        if len(entries or []) != len(words):
+            raise UserError(f"{where}: {len(words)} words and {len(entries or [])} {name}; mend the data")
+    if groups and None in groups:
+        raise UserError(f"{where}: a group is null; mend the data")
+
+
 def _begins(task: Task) -> dict[int, int]:
-    """Return the number of B-X for the number of each I-X; nothing if the task is not about entities."""
+    """Return the number of B-X for the number of each I-X; empty if the task is not about entities."""
     if task.metric != "entity_f1":
         return {}
     inside = [name for name in task.labels if name.startswith("I-")]
     return {task.labels.index(name): task.labels.index(f"B-{name[2:]}") for name in inside}
 
 
-def _begin_entities(labels: list[int], begins: Mapping[int, int]) -> int:
-    """Turn each I-X that goes on no entity of type X into B-X, in place, and return how many there were.
+def _repair_iob2(labels: list[int], begins: Mapping[int, int]) -> int:
+    """Turn each I-X that does not continue an entity of type X into B-X, in place, and return how many there were.
 
-    CoNLL's own evaluation reads such labels so. The metric reads IOB2 strictly: without this it would take no entity
-    here for right. Of data in IOB1 or IO, where entities begin with I-X, it makes IOB2.
+    CoNLL's own evaluation reads such labels as the beginning of an entity. The metric reads IOB2 strictly and would not
+    count them as entities. Data in IOB1 or IO, where entities begin with I-X, become IOB2.
     """
     repaired, before = 0, NOT_LABELLED
     for place, label in enumerate(labels):

@@ -27,7 +27,7 @@ _SENTENCES = pa.schema(
 def encode(
     task: Task, data: WordData, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    """`windows`, and `sentences`: row, each word's label number, whether it counts in the score, its group."""
+    """Return `windows`; `sentences` with row, label numbers, scored words and groups; and counts of altered words."""
     windows = encode_words(tokenizer, data.words, max_length)
     gold = gold_of(task, data)
     sentences: dict[str, Sequence[Any]] = {

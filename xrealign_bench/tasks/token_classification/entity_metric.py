@@ -1,10 +1,9 @@
-"""Named entities: an `evaluate` metric on top of seqeval that works without the network, and the scores of a language.
+"""F1 of named entities, as an `evaluate` metric on top of seqeval that needs no network.
 
-Entities are read strictly by IOB2: one begins with B-X and goes on with I-X of the same type; any other I- is ignored.
-An entity is right if its first word, its last word and its type are.
+Entities are read strictly by IOB2: an entity begins with B-X and continues with I-X of the same type; any other I- is
+ignored. An entity is correct if its first word, last word and type are.
 
-A word that does not count (no label, or not scored) is read as O in gold and prediction alike: no entity reaches into
-or over it, so it is neither found nor missed.
+A word that is not scored or has no label is read as O in gold and prediction alike: no entity contains or crosses it.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _SENTENCES = datasets.Sequence(datasets.Value("string"))
 class EntityTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
     """F1, precision and recall of entities over all sentences (micro average), by seqeval: mode strict, scheme IOB2.
 
-    From tags sentence by sentence. Without an entity on either side all three are None; with entities on one side
-    alone they are 0.
+    Arguments are the tags of each sentence. Without entities all three are None; with entities only in gold or only
+    predicted they are 0.
 
     >>> metric = EntityTagging(keep_in_memory=True)
     >>> metric.compute(predictions=[["B-PER", "O", "B-LOC"]], references=[["B-PER", "I-PER", "B-LOC"]])
@@ -58,7 +57,7 @@ class EntityTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no t
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The metrics of `EntityTagging` and the words' accuracy, of a language's predictions."""
+    """Score a language's predictions with `EntityTagging`, and add the accuracy over words."""
     counts = [
         [each and label != NOT_LABELLED for each, label in zip(scored, labels, strict=True)]
         for scored, labels in zip(columns["scored"], columns["gold"], strict=True)
@@ -82,7 +81,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By sentence: twice the entities that are right, and the entities predicted and in gold. Both are (rows,).
+    """Return, for each sentence, twice its correct entities, and its predicted and gold entities together.
 
     The sum of the first over the sum of the second is the micro F1.
     """
@@ -104,9 +103,10 @@ def _tags(task: Task, labels: Sequence[Sequence[int]], counts: Sequence[Sequence
 
 
 def _entities(task: Task, labels: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At each word where an entity begins its type and the word that it ends before, elsewhere -1: (words, 2).
+    """Return the type and the end (exclusive) of the entity that begins at each word, or -1: (words, 2).
 
-    What seqeval finds, for all sentences at once; its own takes a minute for a suite's predictions.
+    The entities are those of seqeval, computed for all sentences at once: seqeval takes a minute for the predictions of
+    a suite.
     """
     names = sorted({label[2:] for label in task.labels})
     type_of = np.array([names.index(label[2:]) for label in task.labels])[labels]
@@ -114,7 +114,7 @@ def _entities(task: Task, labels: NDArray[np.int64], ends: NDArray[np.int64]) ->
     new_sentence = np.zeros(len(labels) + 1, dtype=bool)
     new_sentence[np.concatenate([[0], ends])] = True
     goes_on = (prefix == "I") & (type_of == np.roll(type_of, 1)) & ~new_sentence[:-1]
-    # The next word that does not go on from the one before it; behind the last word there is none.
+    # The next word that does not continue an entity, or the number of words.
     stops = np.append(np.flatnonzero(~goes_on), len(labels))
     end = stops[np.searchsorted(stops, np.arange(len(labels)), side="right")]
     begins = prefix == "B"

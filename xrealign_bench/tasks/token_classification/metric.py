@@ -16,7 +16,7 @@ from xrealign_bench.tasks.token_classification.data import WordData
 
 
 def gold_of(task: Task, data: WordData) -> dict[str, Sequence[Any]]:
-    """Sentence by sentence: the row in the data, and each word's label number and whether it counts in the score."""
+    """Return, for each sentence, its row in the data, its label numbers, and which of its words are scored."""
     unscored = [task.labels.index(label) for label in task.unscored_labels]
     return {
         "example": data.rows,
@@ -31,9 +31,9 @@ def scored_mask(
     rule: Literal["all", "lexical"],
     unscored: Collection[int] = (),
 ) -> list[list[bool]]:
-    """Which words count in the score: those that the rule allows, with a label that is not among `unscored`.
+    """Return which words are scored: those allowed by the rule whose label is not among `unscored`.
 
-    `lexical` words have a letter and no digit, in any script (Unicode categories L and N).
+    `lexical` allows words with a letter and without a digit, in any script (Unicode categories L and N).
 
     >>> scored_mask([["12", "March", ",", "۳"]], [[1, 2, 0, 1]], "lexical")
     [[False, True, False, False]]
@@ -46,8 +46,8 @@ def scored_mask(
 
 
 def _is_lexical(word: str) -> bool:
-    kinds = {unicodedata.category(character)[0] for character in word}
-    return "L" in kinds and "N" not in kinds
+    categories = {unicodedata.category(character)[0] for character in word}
+    return "L" in categories and "N" not in categories
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Word tagging: an `evaluate` metric that works without the network, and the scores of one language."""
+"""Accuracy and macro F1 over words, as an `evaluate` metric that needs no network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SENTENCES = datasets.Sequence(datasets.Value("int64"))
 
 
 class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy and macro F1 over words, from label numbers sentence by sentence; a reference of -100 doesn't count.
+    """Accuracy and macro F1 over words, from label numbers of each sentence. References of -100 are ignored.
 
-    Constructed rather than fetched by `evaluate.load`, and by `in_memory.compute` no file is written for the data.
+    Constructed rather than fetched with `evaluate.load`; with `tasks.metrics.compute` no file is written for the data.
 
     >>> metric = WordTagging(keep_in_memory=True)
     >>> metric.compute(predictions=[[0, 1], [1]], references=[[0, 0], [-100]])
@@ -48,20 +48,20 @@ def score_language(
     scored: Sequence[Sequence[bool]],
     groups: Sequence[Sequence[str]] | None,
 ) -> dict[str, Any]:
-    """All metrics over the words that count, and over each group of them.
+    """Compute all metrics over the scored words, and over each group of them.
 
     Args:
-        gold: label numbers, sentence by sentence.
-        predicted: as many.
-        scored: whether the word counts, see `scored_mask`; one without a label never does.
-        groups: the word's group, where the task has groups.
+        gold: label numbers of each sentence.
+        predicted: predicted label numbers.
+        scored: whether each word is scored, see `scored_mask`; a word without a label never is.
+        groups: the group of each word, if the task has groups.
 
     Returns:
-        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`; where nothing counts the metrics are
-        null and the reason says so.
+        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`. If no word is scored the metrics are
+        None and `reason` says so.
 
     Raises:
-        ValueError: sentences or words are not equally many.
+        ValueError: the arguments differ in their number of sentences or words.
     """
     columns = (gold, predicted, scored) if groups is None else (gold, predicted, scored, groups)
     for sentence in zip(*columns, strict=True):
@@ -71,7 +71,7 @@ def score_language(
             )
     labels, found = (np.array(_flat(side), dtype=np.int64) for side in (gold, predicted))
     counts = np.array(_flat(scored), dtype=bool) & (labels != NOT_LABELLED)
-    # One compute a language, of one long sentence: each costs evaluate ten milliseconds, however little there is.
+    # One call per language, with all words as one sentence: each call takes ten milliseconds.
     references = np.where(counts, labels, NOT_LABELLED)
     return {
         "metrics": compute(WordTagging, predictions=[found], references=[references]),
@@ -82,13 +82,13 @@ def score_language(
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """`score_language` of a language's predictions."""
+    """Score a language's predictions with `score_language`."""
     groups = None if columns["group"][0] is None else columns["group"]
     return score_language(columns["gold"], columns["predicted"], columns["scored"], groups)
 
 
 def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By sentence: its words that count and are right, and its words that count. Both are (rows,)."""
+    """Return, for each sentence, its correct scored words, and its scored words."""
     ends = np.cumsum(pc.list_value_length(table["gold"]).to_numpy())
     gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
     counts = scored & (gold != NOT_LABELLED)
@@ -96,7 +96,7 @@ def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64]
 
 
 def sentence_sums(values: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each stretch of values up to the next end, exclusive: (sentences,)."""
+    """Return the sum of the values of each sentence, given the ends of the sentences: (sentences,)."""
     return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0).astype(np.float64)
 
 
