@@ -4,22 +4,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
 
-.PHONY: demo test check rescore site docs clean
+# Which torch: PyPI's for Linux brings gigabytes of GPU libraries. PyTorch's index, or pip's settings of this machine,
+# have the CPU build.
+TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
+CPU_INDEX := $(if $(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
+PIP := $(BIN)/python -m pip --quiet
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
+# Nothing is compiled on installation: modules are compiled when they are first imported, if Python may keep the result.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check docs rescore site lock clean
 
 # One recipe and its baseline on the embedded suite with one of its five seeds; no network.
-demo: $(INSTALLED)
+demo: $(RUNTIME)
 	$(BIN)/xrealign-bench evaluate --seed 31 --offline --output demo-output
 
-test: $(INSTALLED)
+test: $(DEV)
 	# The models are so small that threads only wait for each other: processes share out the files of tests instead.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-check: $(INSTALLED)
+check: $(DEV) docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/test_layers.py
 	# The boards are what is built from the results.
 	rm -rf build/leaderboard && mkdir -p build && cp -r leaderboard build/leaderboard
@@ -28,27 +39,46 @@ check: $(INSTALLED)
 	$(BIN)/python scripts/check_links.py leaderboard
 
 # Every published figure, computed again from the stored predictions.
-rescore: $(INSTALLED)
+rescore: $(RUNTIME)
 	OMP_NUM_THREADS=1 $(BIN)/xrealign-bench rescore leaderboard/results
 
 # The boards as HTML pages, in site/; open site/index.html.
-site: $(INSTALLED)
+site: $(RUNTIME)
 	$(BIN)/xrealign-bench leaderboard site leaderboard/results --output site
 	$(BIN)/python scripts/check_links.py site
 
 # The documentation as a site, in build/docs; broken links and anchors are errors. Open build/docs/index.html.
-docs: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+docs: $(DEV)
 	# Not --quiet: mkdocs then counts no warnings, and --strict finds nothing.
 	$(BIN)/python -m mkdocs build --strict
 
-# The stamp is touched last, so that an installation that was interrupted is done again.
-$(INSTALLED): pyproject.toml constraints.txt
+# Pin the dependencies of pyproject.toml anew; UPGRADE="torch pyarrow" moves these to their newest versions.
+lock: $(RUNTIME)
+	PATH="$(BIN):$$PATH" $(BIN)/python scripts/lock.py $(UPGRADE)
+
+define INSTALL_TORCH_cpu
+# pip knows where this machine keeps wheels, and uv unpacks them in a third of the time.
+$(PIP) download --no-deps --require-hashes --dest $(VENV)/wheels $(CPU_INDEX) -r requirements/torch-cpu.txt
+$(UV) $(VENV)/wheels/torch-*.whl
+rm -r $(VENV)/wheels
+endef
+INSTALL_TORCH_cuda = $(UV) --require-hashes -r requirements/torch-cuda.txt
+
+# Stamps are touched last, so that an interrupted installation is done again.
+$(RUNTIME): pyproject.toml $(addprefix requirements/,uv.txt torch-cpu.txt torch-cuda.txt runtime.txt source.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "xrealign-bench needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 	    "Choose another one: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev]"
+	$(PIP) install --no-deps --no-compile --require-hashes -r requirements/uv.txt
+	$(INSTALL_TORCH_$(TORCH))
+	$(UV) --require-hashes -r requirements/runtime.txt
+	$(UV) --require-hashes --no-build-isolation -r requirements/source.txt
+	$(UV) --no-build-isolation --editable .
+	touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	$(UV) --require-hashes -r requirements/dev.txt
 	touch $@
 
 clean:

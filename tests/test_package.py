@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,8 +13,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from xrealign_bench import __version__
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = {"xrealign_bench": "xrealign_bench"} | {
@@ -100,9 +100,44 @@ def test_the_command_lists_the_recipes(site: Path) -> None:
         assert path.stem in listed
 
 
-def test_the_citation_names_the_version() -> None:
+def test_the_citation_names_the_newest_release() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == __version__
+    releases = re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert citation["version"] == releases[0]
+
+
+def version_of(package: Path) -> str:
+    """`__version__` of a copy of the package that is not installed."""
+    code = "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]; sys.path.insert(0, sys.argv[1])\n"
+    code += "from xrealign_bench import __version__; print(__version__)"
+    done = subprocess.run([sys.executable, "-c", code, str(package)], cwd=package, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_checkout_has_the_version_of_its_tag(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        settings = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
+        done = subprocess.run(["git", *settings, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    (tmp_path / "xrealign_bench").mkdir()
+    shutil.copy(ROOT / "xrealign_bench" / "__init__.py", tmp_path / "xrealign_bench")
+    assert version_of(tmp_path) == "0+unknown"
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "First")
+    assert version_of(tmp_path) == f"0+g{git('rev-parse', '--short', 'HEAD')}"
+    git("tag", "v0.2.0")
+    git("tag", "notes")  # names no version
+    assert version_of(tmp_path) == "0.2.0"
+    git("commit", "--quiet", "--allow-empty", "--message", "Second")
+    assert version_of(tmp_path) == f"0.2.0.post1+g{git('rev-parse', '--short', 'HEAD')}"
+
+
+def test_the_wheel_knows_its_version(wheel: Path, site: Path) -> None:
+    shown = run(site, "-c", "from xrealign_bench import __version__; print(__version__)").strip()
+    assert wheel.name == f"xrealign_bench-{shown}-py3-none-any.whl"
 
 
 def test_the_installed_command_is_not_misled_by_its_own_folder() -> None:
