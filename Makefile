@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
 # Which torch: PyPI's for Linux brings gigabytes of GPU libraries. PyTorch's index, or pip's settings of this machine,
-# have the CPU build.
+# have the CPU build. make TORCH=cuda, cpu or none chooses.
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 CPU_INDEX := $(if $(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip --quiet
@@ -16,7 +16,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 # Nothing is compiled on installation: modules are compiled when they are first imported, if Python may keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check docs rescore site lock clean
+.PHONY: demo test test-without-torch check docs rescore site lock dist clean
 
 # One recipe and its baseline on the embedded suite with one of its five seeds; no network.
 demo: $(RUNTIME)
@@ -25,6 +25,11 @@ demo: $(RUNTIME)
 test: $(DEV)
 	# The models are so small that threads only wait for each other: processes share out the files of tests instead.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# Specs, languages, scoring and leaderboard need no torch.
+test-without-torch:
+	$(MAKE) TORCH=none VENV=.venv-without-torch .venv-without-torch/.dev
+	.venv-without-torch/bin/python -m pytest -q tests/specs tests/languages tests/scoring tests/leaderboard
 
 check: $(DEV) docs
 	$(BIN)/ruff check .
@@ -56,12 +61,19 @@ docs: $(DEV)
 lock: $(RUNTIME)
 	PATH="$(BIN):$$PATH" $(BIN)/python scripts/lock.py $(UPGRADE)
 
+# A wheel and an sdist in dist/, with the version of the newest tag.
+dist: $(RUNTIME)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/uv tool run twine check --strict dist/*
+
 define INSTALL_TORCH_cpu
 # pip knows where this machine keeps wheels, and uv unpacks them in a third of the time.
 $(PIP) download --no-deps --require-hashes --dest $(VENV)/wheels $(CPU_INDEX) -r requirements/torch-cpu.txt
 $(UV) $(VENV)/wheels/torch-*.whl
 rm -r $(VENV)/wheels
 endef
+INSTALL_TORCH_none :=
 INSTALL_TORCH_cuda = $(UV) --require-hashes -r requirements/torch-cuda.txt
 
 # Stamps are touched last, so that an interrupted installation is done again.
@@ -82,4 +94,4 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-without-torch demo-output site build dist .pytest_cache .mypy_cache .ruff_cache

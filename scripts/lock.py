@@ -9,7 +9,7 @@ packages. Its answer is split by how a package is installed:
 | File | Content | Installed |
 |---|---|---|
 | uv.txt | uv | first, by pip |
-| torch-cpu.txt | torch without GPU libraries: PyTorch's CPU builds for Linux, PyPI's for macOS | without an NVIDIA GPU |
+| torch-cpu.txt | torch without GPU libraries: CPU builds for Linux, PyPI's for macOS | without an NVIDIA GPU |
 | torch-cuda.txt | PyPI's torch for Linux and the GPU libraries that it asks for | with one |
 | runtime.txt | all other dependencies, and what builds this package | always |
 | source.txt | packages without wheels | always, after the packages above, which build them |
@@ -51,9 +51,10 @@ def compile_pins(extras: list[str], constraints: Path) -> Pins:
     """
     command = ["uv", "pip", "compile", "pyproject.toml", "--group", "build", "--universal", "--python-version", "3.11"]
     command += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet", "--constraints", str(constraints)]
-    done = subprocess.run([*command, *(f"--extra={extra}" for extra in extras)], cwd=ROOT, capture_output=True, text=True)
+    command += [f"--extra={extra}" for extra in extras]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{done.stderr}make lock: name the packages to upgrade as UPGRADE=\"torch pyarrow\"")
+        raise SystemExit(f'{done.stderr}make lock: name the packages to upgrade as UPGRADE="torch pyarrow"')
     return read_pins(strip_common_marker(done.stdout))
 
 
@@ -79,7 +80,8 @@ def pin_cpu_builds(torch: str, old: str) -> str:
         print(f"{CPU_INDEX}: {error}; torch-cpu.txt stays as it is", file=sys.stderr)
         return old
     wheel = rf"torch-{re.escape(version)}(?:%2Bcpu)?-cp3(?:11|12|13|14)-[^\"#]*(?:manylinux|macosx)[^\"#]*#sha256=(\w+)"
-    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{h}" for h in sorted(set(re.findall(wheel, text))))])
+    hashes = sorted(set(re.findall(wheel, text)))
+    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{value}" for value in hashes)])
 
 
 def main(upgrade: list[str]) -> None:

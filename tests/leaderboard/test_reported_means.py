@@ -130,6 +130,7 @@ def script() -> ModuleType:
 def test_the_script_writes_the_shipped_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("torch")
     monkeypatch.setattr("sys.argv", ["import", str(FILES), "--results", str(tmp_path)])
     script().main()
     assert "15 averages held against the means of their languages, 0 differ" in capsys.readouterr().out
@@ -217,6 +218,7 @@ def ranking(page: Path) -> list[str]:
 
 
 def test_nothing_can_be_computed_from_them(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     for words in (["verify", "--offline"], ["reproduce"]):
         ran = command(words[0], RESULTS / XLMR / ALL, *words[1:])
         assert ran.status == 2 and "its scores were reported by a publication" in ran.err
