@@ -133,7 +133,7 @@ def test_the_script_writes_the_shipped_bytes(
     pytest.importorskip("torch")
     monkeypatch.setattr("sys.argv", ["import", str(FILES), "--results", str(tmp_path)])
     script().main()
-    assert "15 averages held against the means of their languages, 0 differ" in capsys.readouterr().out
+    assert "15 averages compared with the means of their languages, 0 differ" in capsys.readouterr().out
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
     assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in RESULTS.rglob("*.json")}
 
