@@ -202,7 +202,7 @@ def test_changed_predictions_are_found(finished: Finished, tmp_path: Path) -> No
     pq.write_table(table.set_column(4, "predicted", [found]).cast(table.schema), path)
     ran = command("rescore", path.parent)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"error: {path}: ") and "of manifest.json; " in ran.err
+    assert ran.err.startswith(f"error: {path}: ") and "but manifest.json says " in ran.err
     # The same in the manifest, but not in the result.
     seal(path.parent)
     assert command("rescore", path.parent).err.startswith(f"error: {path}: is not the file that the scores in ")
