@@ -712,7 +712,7 @@ def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -
 
 
 def test_leaderboard_of_nothing(tmp_path: Path) -> None:
-    assert is_bad_input(command("leaderboard", "build", tmp_path), "no result in it")
+    assert is_bad_input(command("leaderboard", "build", tmp_path), "contains no results to show")
     assert is_bad_input(command("leaderboard", "build", tmp_path / "none"), "no such folder")
 
 

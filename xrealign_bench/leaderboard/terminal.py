@@ -89,7 +89,7 @@ FURTHER_COLUMNS: tuple[Column[TaskComparison], ...] = (
 def render_further(comparison: Comparison) -> str:
     """Return the gain to expect in another language, one row a task."""
     table = _render(make_table(FURTHER_COLUMNS, comparison.tasks, "terminal"))
-    return f"Gain to expect in one more language like these, with 95 % interval (families as clusters)\n{table}"
+    return f"Gain to expect in one further language like these, with 95 % interval (families as clusters)\n{table}"
 
 
 def _make_rows(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> list[BoardRow]:
