@@ -54,13 +54,13 @@ def cache_verify(store: Path) -> None:
     Example:
       xrealign-bench cache verify --store /shared/store
     """
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.pipeline.store import Store
 
     damaged = Store(_existing(store)).verify()
     for damage in damaged:
         click.echo(f"damaged: {damage.kind} {damage.key}: {damage.problem}")
-    click.echo(counted(len(damaged), "damaged entry", "damaged entries"))
+    click.echo(pluralise(len(damaged), "damaged entry", "damaged entries"))
     sys.exit(FAILED if damaged else 0)
 
 
@@ -80,9 +80,9 @@ def cache_prune(store: Path, older_than: int | None) -> None:
     """
     from datetime import timedelta
 
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.pipeline.store import Store
 
     removed = Store(_existing(store)).prune(older_than=None if older_than is None else timedelta(days=older_than))
-    entries = counted(len(removed), "entry", "entries")
+    entries = pluralise(len(removed), "entry", "entries")
     click.echo(f"{entries} removed, {sum(entry.size for entry in removed) / 1e6:.1f} MB freed")

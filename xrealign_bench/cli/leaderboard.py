@@ -28,7 +28,7 @@ results_argument = click.argument(
 @contextmanager
 def collect_damaged() -> Iterator[Callable[[UserError], None]]:
     """Collect errors about single results, print them at the end, and exit with status 1 if there are any."""
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
 
     damaged: list[UserError] = []
     try:
@@ -38,7 +38,7 @@ def collect_damaged() -> Iterator[Callable[[UserError], None]]:
             for line in str(error).splitlines():
                 say(f"error: {line}")
     if damaged:
-        say(f"{counted(len(damaged), 'result')} left out")
+        say(f"{pluralise(len(damaged), 'result')} left out")
         sys.exit(FAILED)
 
 
@@ -84,13 +84,13 @@ def leaderboard_site(results: Path, output: Path) -> None:
     Example:
       xrealign-bench leaderboard site xrealign-output/results --output site
     """
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.site.build import build_site
 
     with collect_damaged() as on_damaged:
         pages = build_site(results, output, on_damaged)
         click.echo(pages[0])
-        say(f"{counted(len(pages), 'page')} written; open the first")
+        say(f"{pluralise(len(pages), 'page')} written; open the first")
 
 
 @leaderboard.command("serve")
@@ -149,7 +149,7 @@ def leaderboard_recompare(results: Path) -> None:
     """
     from tabulate import tabulate
 
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.scoring.recompare import recompare
 
     done = recompare(results)
@@ -159,7 +159,7 @@ def leaderboard_recompare(results: Path) -> None:
         counts = [sum(pair) for pair in zip(*((*each.before, *each.after) for each in of_suite), strict=True)]
         rows.append([suite, len(of_suite), *(f"{helped} / {harmed}" for helped, harmed in (counts[:2], counts[2:]))])
     click.echo(tabulate(rows, ["suite", "comparisons", "helped / harmed before", "after"]))
-    say(f"{counted(len(done), 'comparison')} updated; next: xrealign-bench leaderboard build {results}")
+    say(f"{pluralise(len(done), 'comparison')} updated; next: xrealign-bench leaderboard build {results}")
 
 
 @leaderboard.command("withdraw")

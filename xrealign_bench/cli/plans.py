@@ -11,7 +11,7 @@ import click
 from tabulate import tabulate
 
 from xrealign_bench.cli.printing import print_json, say
-from xrealign_bench.leaderboard.formatting import counted
+from xrealign_bench.leaderboard.formatting import pluralise
 
 if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total
@@ -43,7 +43,7 @@ def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> Non
     click.echo(f"{request.suite.id} with {request.checkpoint.id}: {recipes}")
     tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
     tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
-    click.echo(f"tasks {tasks}; {counted(len(tested), 'target language')}; seeds {seeds}\n")
+    click.echo(f"tasks {tasks}; {pluralise(len(tested), 'target language')}; seeds {seeds}\n")
     table = [[row.kind, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
     more = " and more" * bool(whole.without_timing)
     table.append(["total", whole.stages, whole.stored, _about(whole.seconds) + more, *_room(whole)])
@@ -64,7 +64,7 @@ def _how_measured(load: float, cores: int) -> list[str]:
     """What to know of figures that were measured in miniature, on a machine with this load before."""
     said = ["measured in miniature; start: what a process loads; memory: allow a third more, long runs keep more"]
     if load > cores / 2:
-        busy = f"the machine was busy (load {load:.1f} on {counted(cores, 'core')})"
+        busy = f"the machine was busy (load {load:.1f} on {pluralise(cores, 'core')})"
         said.append(f"warning: {busy}, so times are too long: by far, where threads wait for each other")
     return said
 
@@ -75,7 +75,7 @@ def announcement(plan: Plan, store: Store) -> str:
 
     seeds, whole = plan.request.seeds, estimate(plan, store).total
     parts = [
-        f"{counted(whole.stages, 'stage')} over {counted(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
+        f"{pluralise(whole.stages, 'stage')} over {pluralise(len(seeds), 'seed')} ({', '.join(map(str, seeds))})",
         f"{whole.stored} stored",
     ]
     if whole.seconds:

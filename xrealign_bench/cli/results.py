@@ -27,7 +27,7 @@ def rescore(result: Path) -> None:
     """
     from tqdm import tqdm
 
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.results.storage import find_results
     from xrealign_bench.scoring.recompute import Recomputed, recompute
 
@@ -42,10 +42,10 @@ def rescore(result: Path) -> None:
     if problems:
         raise UserError("\n".join(problems))
     scores, comparisons = sum(each.scores for each in done), sum(each.comparison for each in done)
-    also = f" and {counted(comparisons, 'comparison')}" if comparisons else ""
-    click.echo(f"{counted(scores, 'score')}{also} computed again from the predictions: all equal")
+    also = f" and {pluralise(comparisons, 'comparison')}" if comparisons else ""
+    click.echo(f"{pluralise(scores, 'score')}{also} computed again from the predictions: all equal")
     if reported := sum(each.scores == 0 for each in done):
-        say(f"{counted(reported, 'reported result')} without predictions: files checked against the manifest")
+        say(f"{pluralise(reported, 'reported result')} without predictions: files checked against the manifest")
 
 
 @click.command()

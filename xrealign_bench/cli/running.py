@@ -145,7 +145,7 @@ def verify(
 
     from xrealign_bench import verification as job
     from xrealign_bench.evaluate import Options, sources_of
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
 
@@ -154,7 +154,7 @@ def verify(
     stages = Store(store)
     with Progress(len(plan.stages)) as progress:
         outcome = execute(plan, stages, sources_of(plan.request, device), progress)
-    say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
+    say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if outcome.failed:
         raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))
     verification = job.compare_scores(stored, plan, stages, tolerance)
@@ -196,7 +196,7 @@ def _evaluate(
     """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
     from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
-    from xrealign_bench.leaderboard.formatting import counted
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.terminal import render_evaluation
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import Progress
@@ -211,10 +211,10 @@ def _evaluate(
         say(line)
     with Progress(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
-    say(f"{counted(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
+    say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
-        say(f"{counted(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
+        say(f"{pluralise(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
         say("What was finished is stored; the same command goes on from there.")
         sys.exit(FAILED)
     for line in rules_applied(evaluation.results):

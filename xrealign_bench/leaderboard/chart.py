@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.files import write_atomically
-from xrealign_bench.leaderboard.formatting import counted
+from xrealign_bench.leaderboard.formatting import pluralise
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
@@ -124,7 +124,7 @@ def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers:
 def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
     languages = max(comparison.gains[tier].languages for _, comparison in compared if has_gain(comparison, tier))
     tasks = max(len(comparison.tasks) for _, comparison in compared)
-    size = counted(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
+    size = pluralise(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
     return f"{tier}\n({size})"
 
 

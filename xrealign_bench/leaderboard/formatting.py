@@ -14,10 +14,10 @@ LISTED = 3
 """Longer lists of names are replaced by their length."""
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
+def pluralise(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun.
 
-    >>> counted(1, "stage"), counted(0, "entry", "entries")
+    >>> pluralise(1, "stage"), pluralise(0, "entry", "entries")
     ('1 stage', '0 entries')
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tabulate import DataRow, TableFormat, tabulate
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
-from xrealign_bench.leaderboard.formatting import counted
+from xrealign_bench.leaderboard.formatting import pluralise
 from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.table import Cell, Table, make_table
 from xrealign_bench.leaderboard.templating import render_template
@@ -28,7 +28,7 @@ def render_markdown(board: Board) -> str:
         "board.md",
         board=board,
         rules=rules(board),
-        counted=counted,
+        pluralise=pluralise,
         escape=escape,
         identity=ranking.checkpoint_identity,
         ranking=_ranking,

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xrealign_bench.leaderboard.chart import OTHER_STYLE, TIER_STYLES
-from xrealign_bench.leaderboard.formatting import counted, signed
+from xrealign_bench.leaderboard.formatting import pluralise, signed
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.table import Cell, Table
 
@@ -32,7 +32,7 @@ class Pages:
         )
         self.templates.filters["inline_markdown"] = inline_markdown
         self.templates.globals |= {
-            "counted": counted,
+            "pluralise": pluralise,
             "signed": signed,
             "level": charts.level,
             "levels": charts.LEVELS,

@@ -11,7 +11,7 @@ from pathlib import Path
 from xrealign_bench.data.lock import read_lock
 from xrealign_bench.leaderboard.board import BoardRow
 from xrealign_bench.leaderboard.cells import number_cell
-from xrealign_bench.leaderboard.formatting import NONE, counted
+from xrealign_bench.leaderboard.formatting import NONE, pluralise
 from xrealign_bench.leaderboard.table import Cell, Column, Table, make_table
 from xrealign_bench.leaderboard.views.ranking import confirmation_note, describe_event
 from xrealign_bench.results.history import Trust
@@ -49,7 +49,7 @@ def provenance(row: BoardRow, result: Result) -> Facts:
         ("Configuration, sha256", checkpoint.config_sha256),
         ("Tokenizer, sha256", checkpoint.tokenizer_sha256),
         ("Seeds", ", ".join(map(str, result.seeds))),
-        ("Limit", "" if result.limit is None else counted(result.limit, "example") + " a language and split"),
+        ("Limit", "" if result.limit is None else pluralise(result.limit, "example") + " a language and split"),
         ("Published" if row.reported else "Computed", f"{result.created:%Y-%m-%d %H:%M} UTC"),
         ("Harness", result.harness_version),
         ("Compute settings", _join(_settings(result.compute_settings))),

@@ -18,7 +18,7 @@ from xrealign_bench.leaderboard.cells import (
     score_fields,
     verdicts_cell,
 )
-from xrealign_bench.leaderboard.formatting import NONE, counted, gain_with_interval, rank_set, signed
+from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, pluralise, rank_set, signed
 from xrealign_bench.leaderboard.table import HTML, PAGES, Cell, Column, Link, export_only
 from xrealign_bench.results.history import HistoryEvent
 from xrealign_bench.scoring.aggregate import GROUPS, TIERS, counts_in_mean
@@ -117,7 +117,7 @@ def _coverage(group: str) -> Callable[[Sequence[BoardRow]], str]:
         entered = [size for size in sizes.values() if counts_in_mean(group, size)]
         if not entered:
             return "in no task"
-        return f"{rank_set((min(entered), max(entered)))} languages, {counted(len(entered), 'task')}"
+        return f"{rank_set((min(entered), max(entered)))} languages, {pluralise(len(entered), 'task')}"
 
     return note
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
 from xrealign_bench.leaderboard.cells import reported_mean_cell
-from xrealign_bench.leaderboard.formatting import counted
+from xrealign_bench.leaderboard.formatting import pluralise
 from xrealign_bench.leaderboard.table import Cell, Column, Link, Table, make_table
 from xrealign_bench.leaderboard.views.by_language import is_single, language_name, language_page, shown_languages
 from xrealign_bench.leaderboard.views.ranking import recipe_cell
@@ -68,5 +68,5 @@ def _describe_scope(board: Board, mean: ReportedMean) -> str:
     if is_single(mean):
         return f"{mean.test_set}, {mean.languages[0]}"
     source = board.suite.source_language
-    targets = counted(len(set(mean.languages) - {source}), "target")
+    targets = pluralise(len(set(mean.languages) - {source}), "target")
     return f"{mean.test_set}, {targets}" + (f" and {source}" if source in mean.languages else "")
