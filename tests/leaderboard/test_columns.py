@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.leaderboard.test_board import BASELINE, entry
+from tests.leaderboard.test_board import BASELINE, entry, rows_of
 from tests.leaderboard.test_build import cells, store
 from tests.leaderboard.test_site import Page
 from xrealign_bench.leaderboard.board import BoardRow
@@ -17,6 +18,7 @@ from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.leaderboard.table import Cell, Column, Link, Table, View, export_record, make_table
 from xrealign_bench.leaderboard.terminal import render_evaluation
 from xrealign_bench.leaderboard.views import ranking
+from xrealign_bench.leaderboard.views.by_language import LANGUAGE_COLUMNS, language_rows
 
 
 def test_one_entry_adds_a_column_to_every_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +64,15 @@ def test_headings_have_notes_and_cells_sort_keys_and_links() -> None:
 
 def test_fields_are_those_of_all_columns_shown_or_not() -> None:
     assert export_record(NUMBERS, 3) == {"cube": 27}
+
+
+@pytest.mark.parametrize(("p", "shown"), [(0.0001, "0.0001"), (0.00004, "< 0.0001"), (0.0, "< 0.0001"), (None, "–")])
+def test_no_p_value_is_shown_as_0(p: float | None, shown: str) -> None:
+    full = entry("full", 0.05, 0.04, 0.06)
+    row = rows_of(BASELINE, full)["full"]
+    (each, *_) = language_rows(row, "tags")
+    assert each.change is not None
+    changed = replace(each, change=each.change.model_copy(update={"p_value": p}))
+    table = make_table(LANGUAGE_COLUMNS, [changed], "result page")
+    cells = dict(zip([cell.text for cell in table.headings], table.rows[0], strict=True))
+    assert cells["p (Holm-corrected)"].text == shown

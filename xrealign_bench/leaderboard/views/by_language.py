@@ -19,6 +19,8 @@ from xrealign_bench.scoring.aggregate import TIERS, SeedScores
 
 VERDICTS = {"helped": "helped", "harmed": "harmed", "same": "inconclusive", "untested": "not tested"}
 """Verdict -> text on pages: without a significant change there may still be one."""
+SMALLEST_P = 0.0001
+"""Smaller p-values are shown as `< 0.0001`."""
 ON_RESULT: frozenset[View] = frozenset({"result page"})
 ON_LANGUAGE: frozenset[View] = frozenset({"language page"})
 ON_BOTH = ON_RESULT | ON_LANGUAGE
@@ -140,6 +142,11 @@ def _baseline_in_language(each: LanguageRow) -> Cell:
     return Cell(percent(baseline), as_percent(baseline))
 
 
+def _p_value(each: LanguageRow) -> Cell:
+    p = each.change.p_value if each.change else None
+    return number_cell(p, ".4f") if p is None or p >= SMALLEST_P else Cell(f"< {SMALLEST_P}", p)
+
+
 LANGUAGE_COLUMNS: tuple[Column[LanguageRow], ...] = (
     export_only(lambda each: checkpoint_fields(each.row)),
     Column(
@@ -187,7 +194,7 @@ LANGUAGE_COLUMNS: tuple[Column[LanguageRow], ...] = (
     ),
     Column(
         "p (Holm-corrected)",
-        lambda each: number_cell(each.change.p_value if each.change else None, ".4f"),
+        _p_value,
         views=ON_BOTH,
         fields=lambda each: {"p_value_holm": each.change and each.change.p_value},
     ),
