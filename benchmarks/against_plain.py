@@ -33,8 +33,9 @@ from torch.profiler import ProfilerActivity, profile
 from xrealign_bench.evaluate import Options, prepare, sources_of
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.training import shuffled
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.training import shuffled_batches
 from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_rows
@@ -146,7 +147,9 @@ def windows_with_labels(tables: dict[str, pa.Table]) -> list[tuple[Window, list[
 def finetune_plain(inputs: Inputs) -> Callable[[], list[float]]:
     tables, finetuning = inputs.tables("tokenise udpos-lite en train"), inputs.plan.request.suite.finetuning
     data = windows_with_labels(tables)
-    batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), finetuning.batch_size, inputs.steps, SEED)]
+    batches = [
+        [data[n] for n in chosen] for chosen in shuffled_batches(len(data), finetuning.batch_size, inputs.steps, SEED)
+    ]
     rates = [1e-5] * inputs.steps
     return partial(plain.finetune, inputs.model(), batches, length=inputs.length, pad_id=inputs.pad_id, rates=rates)
 
@@ -270,7 +273,7 @@ def useful_flops(inputs: Inputs, phase: str) -> float:
         tokens = sum(len(pair.source.input_ids) + len(pair.target.input_ids) for pair in chosen)
     elif phase == "finetune":
         windows = list(Windows(inputs.tables("tokenise udpos-lite en train")["windows"], Window))
-        batches = shuffled(len(windows), inputs.plan.request.suite.finetuning.batch_size, inputs.steps, SEED)
+        batches = shuffled_batches(len(windows), inputs.plan.request.suite.finetuning.batch_size, inputs.steps, SEED)
         tokens = sum(len(windows[n].input_ids) for batch in batches for n in batch)
     else:
         tokens = sum(len(ids) for t in tests(inputs) for ids in t["windows"]["input_ids"])

@@ -32,9 +32,10 @@ from tabulate import tabulate
 from xrealign_bench.evaluate import Options, prepare, sources_of
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.freeze import freeze
-from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.training import shuffled
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.training import shuffled_batches
 from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_json, read_rows
@@ -137,7 +138,9 @@ class PlainGrid:
         seed_everything(seed)
         labels = next(own.labels for own in self.plan.request.tasks if own.name == task)
         model, steps = TokenClassifier(encoder, len(labels)), self.finetuning.steps
-        batches = [[data[n] for n in chosen] for chosen in shuffled(len(data), self.finetuning.batch_size, steps, seed)]
+        batches = [
+            [data[n] for n in chosen] for chosen in shuffled_batches(len(data), self.finetuning.batch_size, steps, seed)
+        ]
         found[f"finetune {name}"] = plain.finetune(model, batches, rates=[RATE] * steps, **self.settings)
         for tested, language in self.plan.test:
             if tested == task:

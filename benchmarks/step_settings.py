@@ -14,8 +14,7 @@ import torch
 from tabulate import tabulate
 
 from xrealign_bench.models.checkpoint import resolve_checkpoint
-from xrealign_bench.models.embedding_rows import only_rows_of
-from xrealign_bench.models.load import load_encoder
+from xrealign_bench.models.encoder import load_encoder
 
 TEXTS, TOKENS, ROWS, SIZE = 32, 48, 25_000, 2048
 
@@ -58,7 +57,7 @@ def main() -> None:
     operations = 6 * TEXTS * TOKENS * encoder.num_parameters(exclude_embeddings=True)
     seconds_of_product, rows = product(torch.float32), []
     peak = 2 * SIZE**3 / seconds_of_product
-    with only_rows_of(encoder, ids.tolist()):
+    with shrink_embeddings(encoder, ids.tolist()):
         forwards = {"as it is": encoder} | ({"compiled": torch.compile(encoder)} if options.compile else {})
         for name, forward in forwards.items():
             for dtype, low in (("float32", False), ("bfloat16", True)):

@@ -40,7 +40,7 @@ from xrealign_bench import cli
 from xrealign_bench.cli.lists import CATEGORIES
 from xrealign_bench.cli.plans import _how_measured
 from xrealign_bench.languages.inventory import inventory
-from xrealign_bench.models.checkpoint import EMBEDDED
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs import Recipe, Suite, Task, shipped_names
 

@@ -26,7 +26,7 @@ from xrealign_bench import evaluate
 from xrealign_bench.aligners import eflomal
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard import build as board
-from xrealign_bench.models.load import save_weights
+from xrealign_bench.models.trained_weights import save_weights
 from xrealign_bench.pipeline import stages
 from xrealign_bench.pipeline.plan import Sources, StageKind
 from xrealign_bench.pipeline.store import Store

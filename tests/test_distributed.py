@@ -19,9 +19,11 @@ from tests.realignment.toy import PAD, tiny_bert
 from tests.several import start
 from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, UserError
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.training import optimise
 from xrealign_bench.realignment.batch_loss import BatchLoss
 from xrealign_bench.realignment.contrastive import projection_head
@@ -231,7 +233,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch, name
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     for variable in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.setenv(variable, "2")
-    monkeypatch.setattr("xrealign_bench.models.device._be_deterministic", lambda: None)
+    monkeypatch.setattr("xrealign_bench.models.device._enable_determinism", lambda: None)
     with pytest.raises(UserError, match=message):
         pick_device(name)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -77,7 +77,8 @@ def test_every_shipped_spec_and_the_checkpoint_load_from_the_wheel(site: Path) -
     code = """
 import json
 import xrealign_bench
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.specs import find_spec, shipped_names
 from xrealign_bench.specs.yaml import FOLDERS
 

@@ -18,7 +18,8 @@ from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
 from xrealign_bench.listings import check_name
 from xrealign_bench.models.blocks import resolve_layer
-from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
+from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.device import (
     Precision,
     Quantised,
@@ -28,7 +29,7 @@ from xrealign_bench.models.device import (
     pick_device,
 )
 from xrealign_bench.models.freeze import select_blocks
-from xrealign_bench.models.load import check_weights
+from xrealign_bench.models.pretrained import check_weights
 from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
 from xrealign_bench.pipeline.store import Store
@@ -331,7 +332,7 @@ def block_count(checkpoint: Checkpoint) -> int | None:
     Raises:
         UserError: the configuration is refused.
     """
-    from xrealign_bench.models.load import load_config
+    from xrealign_bench.models.config import load_config
 
     return getattr(load_config(checkpoint), "num_hidden_layers", None)
 

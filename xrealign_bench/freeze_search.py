@@ -1,4 +1,4 @@
-"""The study that AlignFreeze leaves open: one recipe for each pattern of frozen blocks, and gain against pattern."""
+"""Freeze search: evaluate one recipe per pattern of frozen blocks, and compare their gains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, block_count
 from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.results.comparison import Comparison, Gain
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
@@ -27,8 +28,8 @@ PATTERNS: Mapping[str, Callable[[int], Iterable[tuple[int, Blocks]]]] = {
     "single": lambda n: ((k, [k]) for k in range(n)),
     "second": lambda n: ((first, list(range(first, n, 2))) for first in (0, 1)),
 }
-"""Pattern -> of a model with n blocks, a number and the blocks that are frozen: the first k, the last k, block k alone,
-every second one from block 0 or 1 on."""
+"""Pattern -> for a model with n blocks, numbered selections of frozen blocks: the first k, the last k, block k alone,
+or every second block from block 0 or 1."""
 
 DEFAULT_PATTERNS = ("front", "single", "second")
 GROUPS = ("all", *TIERS)
@@ -36,7 +37,7 @@ GROUPS = ("all", *TIERS)
 
 @dataclass(frozen=True)
 class Point:
-    """One pattern's recipe."""
+    """The recipe of one selection of frozen blocks."""
 
     pattern: str
     number: int
@@ -45,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Search:
-    """What is to be evaluated, and the folder for what comes of it."""
+    """The recipes to evaluate, and the folder for the results."""
 
     options: Options
     base: Recipe
@@ -54,10 +55,10 @@ class Search:
 
 
 def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path) -> Search:
-    """Lay out a recipe for each pattern, to be evaluated beside the base recipe; nothing is written.
+    """Plan a search: one recipe per selection of frozen blocks, next to the base recipe. Writes nothing.
 
     Raises:
-        UserError: the recipe or the checkpoint can't be found, or don't fit the search.
+        UserError: the recipe or the checkpoint can't be found or does not fit the search.
     """
     base, suite = find_spec(recipe, Recipe), find_spec(options.suite, Suite)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
@@ -70,12 +71,12 @@ def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path
 
 
 def search_recipes(base: Recipe, n_blocks: int, patterns: Sequence[str]) -> list[Point]:
-    """The base recipe with the blocks of each pattern frozen, in turn.
+    """Return the base recipe with the blocks of each pattern frozen.
 
     Args:
-        base: realigns, and freezes no block.
-        n_blocks: of the checkpoint, at least 2.
-        patterns: of `PATTERNS`.
+        base: a recipe that realigns and freezes no block.
+        n_blocks: the number of the checkpoint's blocks, at least 2.
+        patterns: names in `PATTERNS`.
 
     Raises:
         UserError: the base recipe does not fit, or the model has one block.
@@ -95,8 +96,10 @@ def search_recipes(base: Recipe, n_blocks: int, patterns: Sequence[str]) -> list
 
 
 def write_search(search: Search, results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> list[Path]:
-    """Write `gain.csv`, a row a pattern with the gain in each tier and its interval in points, `gain.png`, and each
-    recipe as YAML, so that it can be run again by itself."""
+    """Write `gain.csv`, `gain.png`, and each recipe as YAML, so that it can be run again by itself.
+
+    `gain.csv` has one row per selection, with the gain in each tier and its interval, in percentage points.
+    """
     gains = {r.recipe.name: c for r, c in zip(results, comparisons, strict=True) if c is not None}
     base, points = search.base, search.points
     drawn = {

@@ -352,7 +352,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _checkpoints() -> list[dict[str, Any]]:
-    from xrealign_bench.models.checkpoint import EMBEDDED
+    from xrealign_bench.models.checkpoint_files import EMBEDDED
 
     languages = "pre-trained on the languages of"
     hub = [{"name": name, "where": "Hub", languages: data} for name, data in PRETRAINED_ON.items()]

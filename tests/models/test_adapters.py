@@ -36,9 +36,11 @@ from tests.models.conftest import language_model
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.adapters import add_adapter
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.config import load_config
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.language_model import add_output_layer
-from xrealign_bench.models.load import load_config, load_encoder, load_tokenizer
-from xrealign_bench.models.quantised import quantised_loading
+from xrealign_bench.models.quantisation import quantisation_options
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.specs import Adapter
 
 IDS = torch.tensor([[8, 11, 12, 13, 14, 9]])
@@ -122,7 +124,7 @@ BAD: dict[str, tuple[Callable[[Path, dict[str, Checkpoint]], object], str]] = {
     "no base": (lambda f, _: change(f, base_model_name_or_path=None), "names no base_model_name_or_path"),
     "base is gone": (
         lambda f, _: change(f, base_model_name_or_path="./nowhere"),
-        "is an adapter, and its base model can't be had: checkpoint ./nowhere: there is no such folder",
+        "is an adapter, and its base model is not available: checkpoint ./nowhere: there is no such folder",
     ),
     "another size": (
         lambda f, c: change(f, base_model_name_or_path=str(c["electra"].folder)),
@@ -396,7 +398,7 @@ def test_beside_quantised_weights_it_computes_what_peft_computes(
     bases: dict[str, Path], tmp_path: Path, case: str
 ) -> None:
     train_adapter(bases["tied"], tmp_path / "adapter", **LLAMA[case])
-    bits = quantised_loading("8bit", torch.device("cpu"), "float32")
+    bits = quantisation_options("8bit", torch.device("cpu"), "float32")
     whole = AutoModelForCausalLM.from_pretrained(bases["tied"], dtype=torch.float32, **bits)
     expected = likelihoods(PeftModel.from_pretrained(whole, tmp_path / "adapter").eval())
     checkpoint = resolve_checkpoint(str(tmp_path / "adapter"))

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from tests.models.test_language_model import DECODERS
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.attention import see_both_sides
+from xrealign_bench.models.attention import make_bidirectional
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import load_encoder
-from xrealign_bench.models.precision import compute_in
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.precision import set_precision
 
 REFUSED = ["bloom", "opt"]
 IDS = torch.arange(8, 20).unsqueeze(0)
@@ -26,7 +26,7 @@ def states(encoder: nn.Module, ids: Tensor, mask: Tensor | None = None) -> Tenso
 @pytest.mark.parametrize("name", [name for name in DECODERS if name not in REFUSED])
 def test_every_token_sees_every_other_but_padding(checkpoints: dict[str, Checkpoint], name: str) -> None:
     encoder = load_encoder(checkpoints[name], seed=0)
-    see_both_sides(encoder)
+    make_bidirectional(encoder)
     alone = states(encoder, IDS)
     for place in range(IDS.shape[1]):
         changed = IDS.clone()
@@ -41,15 +41,15 @@ def test_every_token_sees_every_other_but_padding(checkpoints: dict[str, Checkpo
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_takes_no_such_mask_is_refused(checkpoints: dict[str, Checkpoint], name: str) -> None:
     with pytest.raises(UserError, match="can't be made to see both sides; leave attention: bidirectional out"):
-        see_both_sides(load_encoder(checkpoints[name], seed=0))
+        make_bidirectional(load_encoder(checkpoints[name], seed=0))
 
 
 def test_it_computes_in_a_lower_precision_too(checkpoints: dict[str, Checkpoint]) -> None:
     encoder = load_encoder(checkpoints["llama"], seed=0)
     one_sided = states(encoder, IDS)
-    see_both_sides(encoder)
+    make_bidirectional(encoder)
     exact = states(encoder, IDS)
-    compute_in(encoder, "bfloat16", torch.device("cpu"))
+    set_precision(encoder, "bfloat16", torch.device("cpu"))
     rough = states(encoder, IDS)
     assert not torch.equal(rough, exact) and torch.allclose(rough, exact, atol=0.05)
     assert not torch.allclose(one_sided, exact, atol=0.05)

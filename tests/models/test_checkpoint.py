@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.checkpoint import EMBEDDED, Checkpoint, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder
+from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
+from xrealign_bench.models.encoder import load_encoder
 
 
 @pytest.fixture(scope="module")

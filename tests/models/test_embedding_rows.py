@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.embedding_rows import only_rows_of
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.embedding_rows import shrink_embeddings
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 
 
 def batches(pad_id: int, vocabulary: int) -> list[tuple[Tensor, Tensor]]:
@@ -29,7 +30,7 @@ def train(encoder: Any, given: list[tuple[Tensor, Tensor]], own_rows: bool) -> t
     torch.manual_seed(5)
     losses = []
     texts = (row.tolist() for ids, _ in given for row in ids)
-    with only_rows_of(encoder, texts) if own_rows else nullcontext():
+    with shrink_embeddings(encoder, texts) if own_rows else nullcontext():
         adam = torch.optim.Adam([p for p in encoder.parameters() if p.requires_grad], lr=1e-2, fused=True)
         for ids, mask in [*given, given[0]]:
             adam.zero_grad()
@@ -63,7 +64,7 @@ def test_the_weights_are_those_of_training_all_rows(checkpoint: Checkpoint) -> N
 def test_gradients_have_the_size_of_what_is_read(checkpoint: Checkpoint) -> None:
     encoder = load_encoder(checkpoint, seed=0)
     table = encoder.get_input_embeddings()
-    with only_rows_of(encoder, [[7, 9], [9, 30]]):
+    with shrink_embeddings(encoder, [[7, 9], [9, 30]]):
         ids = torch.tensor([[9, 30, 7]])
         encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.sum().backward()
         assert table.weight.grad.shape[0] == 3
@@ -81,7 +82,7 @@ def test_a_table_that_is_not_its_own_to_change_stays_whole(checkpoint: Checkpoin
         encoder.output = nn.Linear(2, 2)
         encoder.output.weight = table.weight
     size = len(table.weight)
-    with only_rows_of(encoder, [[7, 9]]):
+    with shrink_embeddings(encoder, [[7, 9]]):
         assert len(table.weight) == size
 
 
@@ -89,7 +90,7 @@ def test_what_is_interrupted_leaves_the_table_whole(checkpoint: Checkpoint) -> N
     encoder = load_encoder(checkpoint, seed=0)
     table = encoder.get_input_embeddings()
     before = table.weight.detach().clone()
-    with pytest.raises(KeyboardInterrupt), only_rows_of(encoder, [[7, 9]]):
+    with pytest.raises(KeyboardInterrupt), shrink_embeddings(encoder, [[7, 9]]):
         table.weight.data[:] = 1.0
         raise KeyboardInterrupt
     before[[7, 9]] = 1.0

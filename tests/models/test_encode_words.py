@@ -16,7 +16,7 @@ from tests.models.sentences import random_sentences
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
-from xrealign_bench.models.load import load_tokenizer
+from xrealign_bench.models.tokenizer import load_tokenizer
 
 TYPES = ["wordpiece", "unigram", "bytes"]
 XLMR = Path(os.environ.get("XREALIGN_BENCH_XLMR", "nowhere"))

@@ -21,8 +21,10 @@ from xrealign_bench.models.adapters import load_adapter, save_adapter
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.family import family_of
-from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights, save_weights
 from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment

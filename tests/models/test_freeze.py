@@ -15,8 +15,8 @@ from transformers import AutoModel
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output, find_blocks, find_parts, position_limit, resolve_layer
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.freeze import freeze, select_blocks
-from xrealign_bench.models.load import load_encoder
 from xrealign_bench.specs import Freeze
 
 LAYERS = 5

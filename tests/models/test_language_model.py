@@ -18,8 +18,10 @@ from tests.models.conftest import LINES
 from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.language_model import add_output_layer
-from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights, save_weights
 from xrealign_bench.specs import Task, TaskType
 from xrealign_bench.tasks.labelled_texts import TextData
 from xrealign_bench.tasks.language_modelling.data import PlainTextData

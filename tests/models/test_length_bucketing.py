@@ -14,8 +14,9 @@ import torch
 from xrealign_bench.models import length_bucketing
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.length_bucketing import cheapest_groups, read_by_length
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.length_bucketing import group_by_length, run_by_length
+from xrealign_bench.models.tokenizer import load_tokenizer
 
 
 def cost(groups: list[list[int]], of: list[int], a_pass: float) -> float:
@@ -27,7 +28,7 @@ def cost(groups: list[list[int]], of: list[int], a_pass: float) -> float:
 def test_no_other_way_to_cut_a_batch_is_cheaper(seed: int, a_pass: float) -> None:
     random = np.random.default_rng(seed)
     of = random.integers(1, 15, size=random.integers(1, 9)).tolist()
-    groups = cheapest_groups(of, a_pass)
+    groups = group_by_length(of, a_pass)
     assert sorted(number for group in groups for number in group) == list(range(len(of)))
     assert all(of[group[0]] == max(of[number] for number in group) for group in groups)
     order = sorted(range(len(of)), key=lambda number: -of[number])
@@ -55,7 +56,7 @@ def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> Non
     outputs, gradients = [], []
     for a_pass in (0.0, 2.0, 1e9):
         with mock.patch.object(length_bucketing, "_tokens_a_pass", lambda *_, fixed=a_pass: fixed):
-            hidden = read_by_length(encoder, read, ids, mask)
+            hidden = run_by_length(encoder, read, ids, mask)
         encoder.zero_grad()
         (hidden * mask.unsqueeze(-1)).pow(2).sum().backward()
         outputs.append(hidden.detach()[mask == 1])
@@ -83,5 +84,5 @@ def test_other_tensors_are_read_with_their_texts() -> None:
         return ids.unsqueeze(-1).float()
 
     with mock.patch.object(length_bucketing, "_tokens_a_pass", lambda *_: 0.0):
-        hidden = read_by_length(None, partial(read), ids, mask, types, None)
+        hidden = run_by_length(None, partial(read), ids, mask, types, None)
     assert hidden.squeeze(-1).tolist() == [[1, 2, 3, 4], [5, 0, 0, 0]]

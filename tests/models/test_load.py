@@ -17,7 +17,9 @@ from transformers import AutoModel
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights, save_weights
 
 
 @pytest.fixture

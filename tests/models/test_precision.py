@@ -13,8 +13,9 @@ from tests.models.test_families import copied, pairs, quiet
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer
-from xrealign_bench.models.precision import checkpoint_gradients, compute_in, loss_scaler
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.precision import enable_gradient_checkpointing, loss_scaler, set_precision
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.losses import RealignmentLog
 from xrealign_bench.realignment.pairs import PairCorpus
@@ -43,9 +44,9 @@ def test_an_encoder_computes_in_less_and_gives_and_keeps_float32(checkpoint: Che
     plain, lower = (load_encoder(checkpoint, seed=0) for _ in range(2))
     if checkpoint.model_type == "xmod":  # transformers' code for it
         with pytest.raises(UserError, match=f"a XmodModel can't be computed in {precision} .*; use --precision fp32"):
-            compute_in(lower, precision, CPU)
+            set_precision(lower, precision, CPU)
         return
-    compute_in(lower, precision, CPU)
+    set_precision(lower, precision, CPU)
     inside: set[torch.dtype] = set()
     for module in lower.modules():
         if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
@@ -67,7 +68,7 @@ def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision:
     for name in ("float32", precision):
         encoder = load_encoder(checkpoint, seed=0)
         before = copied(encoder)
-        compute_in(encoder, name, CPU)
+        set_precision(encoder, name, CPU)
         logs.append(realigned(checkpoint, encoder))
         moved.append({n for n, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[n])})
     assert logs[1].losses == pytest.approx(logs[0].losses, abs=0.15)
@@ -80,13 +81,13 @@ def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
     """Dropout included, which is drawn again as it was."""
     if checkpoint.model_type == "mpnet":
         with pytest.raises(UserError, match="a MPNetModel is not made for gradient checkpointing; leave"):
-            checkpoint_gradients(load_encoder(checkpoint, seed=0))
+            enable_gradient_checkpointing(load_encoder(checkpoint, seed=0))
         return
     outcomes = []
     for checkpointed in (False, True):
         encoder = load_encoder(checkpoint, seed=0)
         if checkpointed:
-            checkpoint_gradients(encoder)
+            enable_gradient_checkpointing(encoder)
         outcomes.append((realigned(checkpoint, encoder).losses, copied(encoder)))
     assert outcomes[1][0] == outcomes[0][0]
     for name, tensor in outcomes[1][1].items():
@@ -95,7 +96,7 @@ def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
 
 def test_a_copy_of_an_encoder_runs_the_copy(checkpoints: dict[str, Checkpoint]) -> None:
     encoder = load_encoder(checkpoints["bert"], seed=0)
-    compute_in(encoder, "bfloat16", CPU)
+    set_precision(encoder, "bfloat16", CPU)
     other = copy.deepcopy(encoder)
     before = hidden_states(encoder)[1]
     with torch.no_grad():
@@ -107,5 +108,5 @@ def test_a_copy_of_an_encoder_runs_the_copy(checkpoints: dict[str, Checkpoint]) 
 def test_losses_are_scaled_in_float16_alone(checkpoints: dict[str, Checkpoint]) -> None:
     for precision, scaled in (("float32", False), ("bfloat16", False), ("float16", True)):
         encoder = load_encoder(checkpoints["bert"], seed=0)
-        compute_in(encoder, precision, CPU)  # type: ignore[arg-type]
+        set_precision(encoder, precision, CPU)  # type: ignore[arg-type]
         assert loss_scaler(encoder, CPU).is_enabled() == scaled

@@ -21,8 +21,9 @@ from tests.models.conftest import LAYERS
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.language_model import add_output_layer
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.tasks.likelihoods import encode_for_likelihood
 from xrealign_bench.tasks.question_answering.encoding import tokenise
 from xrealign_bench.tasks.retrieval.encoding import encode_sentences

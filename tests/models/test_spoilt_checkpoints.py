@@ -23,7 +23,8 @@ from transformers import AutoModel
 from tests import spoil
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 
 MANY = 110
 SECONDS, MEMORY, CHARACTERS = 20, 2**30, 2000

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_constant_schedule, get_linear_schedule_with_warmup
 
-from xrealign_bench.models.training import StepLoss, TrainingError, ahead, optimise
+from xrealign_bench.models.training import StepLoss, TrainingError, optimise, prefetch
 
 
 def quiet(done: int, total: int, note: str) -> None:
@@ -179,9 +179,9 @@ def test_a_batch_is_made_while_the_one_before_it_is_computed_with() -> None:
             event.set()
             yield number
 
-    given = ahead(batches())
+    given = prefetch(batches())
     assert next(given) == 0
-    assert made[1].wait(10) and not made[2].is_set()  # one ahead, and no more
+    assert made[1].wait(10) and not made[2].is_set()  # one batch ahead, and no more
     assert list(given) == [1, 2]
 
 
@@ -190,7 +190,7 @@ def test_a_batch_that_cannot_be_made_ends_the_training_with_its_error() -> None:
         yield 1
         raise KeyError("row")
 
-    given = ahead(batches())
+    given = prefetch(batches())
     assert next(given) == 1
     with pytest.raises(KeyError, match="row"):
         next(given)

@@ -9,8 +9,10 @@ import torch
 
 from tests.models.test_families import DATA, TASKS
 from tests.realignment.test_parts import with_little_memory
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.specs import Finetuning
 from xrealign_bench.tasks.registry import TASK_TYPES
 

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _CHUNK = 512
-"""Pairs whose vectors are held at a time."""
+"""Pairs whose vectors are in memory at a time."""
 
 
 def align_similarity(text: ParallelText, vectors: WordVectors) -> list[Links]:
-    """Link words that are each other's most similar word of the other sentence.
+    """Link words that are each other's most similar word in the other sentence.
 
     Args:
         text: the pairs.
-        vectors: gives the words' vectors in their sentence, see `encoder_vectors`.
+        vectors: returns contextual word vectors, see `encoder_vectors`.
     """
     links: list[Links] = []
     for begin in range(0, len(text.source_words), _CHUNK):
@@ -43,13 +43,13 @@ SIMILARITY = Aligner(
 
 
 def mutual_argmax(source: Sequence[Tensor], target: Sequence[Tensor]) -> list[Links]:
-    """SimAlign's "Argmax" for a batch: (s, t) where t has the greatest cosine for s and s the greatest for t.
+    """Return the links of SimAlign's "Argmax" for a batch: (s, t) if s and t have the greatest cosine for each other.
 
-    Of equal cosines the first counts. Links are one-to-one.
+    Among equal cosines the first one counts. Links are one-to-one.
 
     Args:
-        source: for each pair a tensor (source words, dim), float32.
-        target: likewise (target words, dim).
+        source: for each pair, a tensor (source words, dim) in float32.
+        target: for each pair, a tensor (target words, dim).
 
     >>> import torch
     >>> mutual_argmax([torch.eye(2)], [torch.tensor([[0.1, 0.9], [0.2, 0.3], [0.8, 0.1]])])
@@ -61,7 +61,7 @@ def mutual_argmax(source: Sequence[Tensor], target: Sequence[Tensor]) -> list[Li
 
     if not source:
         return []
-    # Padding is zero, and so treated like a word without a vector.
+    # Padding is zero, like a word without a vector.
     left = normalize(pad_sequence(list(source), batch_first=True), dim=-1)
     right = normalize(pad_sequence(list(target), batch_first=True), dim=-1)
     there = left.any(-1).unsqueeze(2) & right.any(-1).unsqueeze(1)
@@ -84,19 +84,19 @@ def encoder_vectors(
     layer: int | None = None,
     batch_size: int = 64,
 ) -> WordVectors:
-    """Word vectors of an encoder: the mean over a word's sub-words of a block's output.
+    """Return a function that computes word vectors: the mean over a word's sub-words of a block's output.
 
     Args:
-        tokenizer: the encoder's.
-        encoder: in eval mode.
-        max_length: sub-words of a window, special ones included; longer sentences are read in several.
-        device: where the encoder lies.
-        layer: number of the block, from 0 at the bottom; None: the one that ends the lower two thirds, which
-            of 12 blocks is SimAlign's layer 8.
-        batch_size: windows at a time.
+        tokenizer: the encoder's tokenizer.
+        encoder: an encoder in eval mode.
+        max_length: sub-words per window, special ones included; longer sentences are split into several windows.
+        device: the device of the encoder.
+        layer: the block, counted from 0 at the bottom; None for the last one of the lower two thirds, which for 12
+            blocks is SimAlign's layer 8.
+        batch_size: windows per batch.
 
     Returns:
-        What gives the vectors; it raises a UserError if one is not finite.
+        The function; it raises a UserError if a vector is not finite.
     """
     from xrealign_bench.models.blocks import find_blocks
 
@@ -109,7 +109,7 @@ def encoder_vectors(
 
 
 def lower_two_thirds(blocks: int) -> int:
-    """The number of the block that ends the lower two thirds.
+    """Return the number of the last block of the lower two thirds.
 
     >>> lower_two_thirds(12), lower_two_thirds(6), lower_two_thirds(4), lower_two_thirds(1)
     (7, 3, 2, 0)
@@ -130,7 +130,7 @@ def _embed(
 
     from xrealign_bench.models.blocks import block_output
     from xrealign_bench.models.encode_words import encode_words
-    from xrealign_bench.models.finite import check_finite_outputs
+    from xrealign_bench.models.finite_checks import check_finite_outputs
     from xrealign_bench.models.pooling import pool_words
     from xrealign_bench.models.windows import collate
 

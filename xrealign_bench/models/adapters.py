@@ -1,4 +1,4 @@
-"""Adapters, by PEFT: put one on an encoder to be realigned in place of its weights, keep it, and load it again."""
+"""PEFT adapters: add one to an encoder, save it, and load it again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from xrealign_bench.errors import UserError, first_line, shorten_list
-from xrealign_bench.models.checkpoint import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from xrealign_bench.models.finite import check_finite_files, check_finite_training
-from xrealign_bench.models.tied import TiedNames, set_parameter, tied_parameters
+from xrealign_bench.models.checkpoint_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from xrealign_bench.models.finite_checks import check_finite_files, check_finite_training
+from xrealign_bench.models.tied_weights import TiedNames, find_tied_parameters, set_parameter
 from xrealign_bench.specs import Adapter
 
 _AUTO_CLASSES = {
@@ -31,27 +31,27 @@ _AUTO_CLASSES = {
     "QUESTION_ANS": transformers.AutoModelForQuestionAnswering,
     "FEATURE_EXTRACTION": transformers.AutoModel,
 }
-"""PEFT's task types -> the classes that adapters of these types are trained on."""
+"""PEFT task type -> the class of base models for it."""
 _NOT_MERGED = ("alora_invocation_tokens", "arrow_config", "layer_replication")
-"""Settings of LoRA whose effect is not a change of weights."""
+"""LoRA options that can't be merged into the weights."""
 _PREFIX = "base_model.model."
-"""What PEFT puts before the names of a model's tensors."""
+"""Prefix that PEFT adds to the names of a model's tensors."""
 _REFUSALS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, ImportError)
-"""What PEFT raises where an adapter doesn't fit a model (NotImplementedError is a RuntimeError)."""
+"""Exceptions of PEFT for an adapter that does not fit a model (NotImplementedError is a RuntimeError)."""
 _TOLERANCE = 1e-2
-"""By how much merging may change hidden states, as a share of the largest: sums in another order change far less."""
+"""The largest change of hidden states by merging, relative to their maximum. Rounding changes them far less."""
 
 
 def add_adapter(encoder: nn.Module, spec: Adapter) -> Any:
-    """Put LoRA (Hu et al., ICLR 2022) on every linear layer of an encoder, in place; it computes what it did before.
+    """Add LoRA (Hu et al., ICLR 2022) to every linear layer of an encoder, in place. Its outputs do not change yet.
 
-    Its random start is drawn from torch's generator: call `seed_everything` first.
+    The initial weights are drawn from torch's generator: call `seed_everything` first.
 
     Returns:
         PEFT's model around the encoder, for `adapter_parameters` and `save_adapter`.
 
     Raises:
-        UserError: the encoder has no linear layer that PEFT knows, or has an adapter already.
+        UserError: the encoder has no linear layer that PEFT supports, or already has an adapter.
     """
     from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -71,24 +71,24 @@ def add_adapter(encoder: nn.Module, spec: Adapter) -> Any:
 
 
 def adapter_parameters(adapted: Any) -> set[int]:
-    """The ids of the adapter's own parameters."""
+    """Return the ids of the adapter's own parameters."""
     return {id(p) for name, p in adapted.named_parameters() if ".lora_" in name}
 
 
 def save_adapter(adapted: Any, folder: Path, base: str) -> None:
-    """Write the adapter alone, as PEFT does, for `load_adapter`.
+    """Save the adapter alone, in PEFT's format, for `load_adapter`.
 
     Args:
         adapted: PEFT's model around the encoder.
-        folder: is made.
-        base: the checkpoint that it stands on, by name.
+        folder: created by this function.
+        base: the name of the base checkpoint.
 
     Raises:
         TrainingError: a weight of the adapter is not finite.
     """
     check_finite_training({name: p for name, p in adapted.named_parameters() if ".lora_" in name})
     adapted.peft_config["default"].base_model_name_or_path = base
-    # Whether it trained embeddings too would be asked of the Hub.
+    # By default PEFT asks the Hub whether embeddings were trained.
     adapted.save_pretrained(str(folder), save_embedding_layers=False)
 
 
@@ -97,23 +97,23 @@ class AdapterBase:
     """The model that an adapter was trained on."""
 
     models: Any
-    """Its class in transformers, or the `Auto` class that gives it."""
+    """Its class in transformers, or the `Auto` class that loads it."""
     model_class: type[nn.Module]
     vocabulary: int | None
-    """Rows of its table of embeddings, if the adapter comes with one of another size than the checkpoint's."""
+    """Rows of its embedding table, if the adapter's has another size than the checkpoint's; else None."""
 
 
 def find_adapter_base(folder: Path, config: PreTrainedConfig, what: str, trust_remote_code: bool) -> AdapterBase:
-    """Find the class that an adapter was trained on: its configuration names modules and tensors as that class does.
+    """Find the model class that an adapter was trained on, whose module names it uses.
 
     Candidates are the classes for its `task_type`, its `auto_mapping` and the checkpoint's `architectures`, and the
-    model without a head. The first one that has all modules that the adapter's tensors are for is chosen, or else the
-    one that has the most. They are built without weights.
+    model without a head. The first candidate with all modules of the adapter's tensors is chosen, or else the one with
+    the most. Candidates are built without weights.
 
     Args:
-        folder: with `adapter_config.json` and `adapter_model.safetensors`.
-        config: the base model's.
-        what: the checkpoint, for errors.
+        folder: has `adapter_config.json` and `adapter_model.safetensors`.
+        config: the configuration of the base model.
+        what: names the checkpoint in errors.
         trust_remote_code: allow Python code that comes with the base model.
 
     Raises:
@@ -137,7 +137,7 @@ def find_adapter_base(folder: Path, config: PreTrainedConfig, what: str, trust_r
 
 
 def _candidates(adapter: Any, config: PreTrainedConfig, trust_remote_code: bool) -> Iterator[tuple[Any, Any]]:
-    """Classes that the adapter may have been trained on, and a model of each without weights."""
+    """Yield the classes that the adapter may have been trained on, with a model of each without weights."""
     named = [(adapter.auto_mapping or {}).get("base_model_class"), *(config.architectures or [])]
     classes: list[Any] = [getattr(transformers, name, None) for name in named if isinstance(name, str)]
     models: Any
@@ -153,10 +153,10 @@ def _candidates(adapter: Any, config: PreTrainedConfig, trust_remote_code: bool)
 
 
 def _vocabulary(model: Any, shapes: Mapping[str, Sequence[int]], what: str) -> int | None:
-    """Rows of the adapter's own table of embeddings, if they differ from the model's.
+    """Return the number of rows of the adapter's own embedding table if it differs from the model's, else None.
 
     Raises:
-        UserError: there are more of them, and the adapter lacks the new ones of the input or the output layer.
+        UserError: it is larger, and the adapter lacks the new rows of the input or the output layer.
     """
     layers = {"input": model.get_input_embeddings(), "output": model.get_output_embeddings()}
     paths = {role: _path_of(model, layer) for role, layer in layers.items() if layer is not None}
@@ -177,7 +177,7 @@ def _vocabulary(model: Any, shapes: Mapping[str, Sequence[int]], what: str) -> i
 
 
 def _rows(layer: str, shapes: Mapping[str, Sequence[int]]) -> int | None:
-    """Rows of a layer's weight that an adapter holds as a whole; None: it holds none."""
+    """Return the rows of a layer's weight if the adapter has that weight as a whole, else None."""
     whole = (s[0] for n, s in shapes.items() if n.startswith(layer) and n.endswith(".weight") and ".lora_" not in n)
     return next(whole, None)
 
@@ -187,16 +187,16 @@ def _path_of(model: nn.Module, wanted: nn.Module) -> str:
 
 
 def _read_config(folder: Path, what: str) -> Any:
-    """PEFT's configuration of an adapter.
+    """Read PEFT's configuration of an adapter.
 
     Raises:
-        UserError: PEFT can't read it, does not know one of its fields, or can't merge what a field asks for.
+        UserError: PEFT can't read it, does not know one of its fields, or can't merge an adapter with these options.
     """
     from peft import PeftConfig
 
     path = folder / ADAPTER_CONFIG
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PEFT ignores is refused below
+        warnings.simplefilter("ignore")  # what PEFT only warns about is refused below
         try:
             config = PeftConfig.from_pretrained(str(folder))
         except _REFUSALS as error:
@@ -213,22 +213,22 @@ def _read_config(folder: Path, what: str) -> Any:
         if name in _NOT_MERGED and value:
             raise UserError(f"{what}: {path} sets {name}, and such an adapter can't be merged; use another checkpoint")
     config.inference_mode = True
-    config.base_model_name_or_path = None  # whose vocabulary would be asked of the Hub
+    config.base_model_name_or_path = None  # PEFT would ask the Hub for its vocabulary
     return config
 
 
 def load_adapter(model: Any, folder: Path, what: str, encoder: Any = None) -> Any:
-    """Put the adapter in a folder on a model of the class that it was trained on, as PEFT does, in place.
+    """Load an adapter into a model of the class that it was trained on, in place.
 
-    It is merged into the weights, so that the model is built as it was before. Beside weights that are quantised it
-    stays: what it adds is less than they are rounded by. PEFT would merge what is trained for one of two tied layers
-    into both, so they are untied first, and tied again if they are equal afterwards.
+    The adapter is merged into the weights, so that the model keeps its structure. With quantised weights it is not
+    merged, because rounding would swallow it. Tied layers are untied before the merge, which would otherwise change
+    both, and tied again if they are equal afterwards.
 
     Args:
-        model: the model, whose vocabulary is as large as the adapter's.
-        folder: with `adapter_config.json` and `adapter_model.safetensors`.
-        what: the checkpoint, for errors.
-        encoder: the part of the model that is read; None: the model itself.
+        model: the model, with the adapter's vocabulary size.
+        folder: has `adapter_config.json` and `adapter_model.safetensors`.
+        what: names the checkpoint in errors.
+        encoder: the part of the model that is used, or None for the whole model.
 
     Returns:
         The model.
@@ -241,9 +241,9 @@ def load_adapter(model: Any, folder: Path, what: str, encoder: Any = None) -> An
 
     check_finite_files(what, [folder / ADAPTER_WEIGHTS])
     config = _read_config(folder, what)
-    tied, is_read = tied_parameters(model), _names_read(model)
+    tied, is_read = find_tied_parameters(model), _names_read(model)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PEFT warns of is refused below or mended
+        warnings.simplefilter("ignore")  # what PEFT warns about is refused or fixed below
         renamed = getattr(model, "_checkpoint_conversion_mapping", None)
         given = load_peft_weights(str(folder), device="cpu", key_mapping=renamed)
         try:
@@ -288,7 +288,7 @@ def _merge(adapted: Any, model: Any, encoder: Any, tied: Sequence[TiedNames], wh
 
 
 def _untie(adapted: nn.Module) -> None:
-    """Give every layer that the adapter changes weights of its own."""
+    """Give every layer that the adapter changes its own copy of tied weights."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     uses = Counter(id(p) for module in adapted.modules() for p in module.parameters(recurse=False))
@@ -300,7 +300,7 @@ def _untie(adapted: nn.Module) -> None:
 
 
 def _names_read(model: Any) -> Callable[[str], bool]:
-    """Which of an adapter's tensors matter: all but those of a head that is no language-model head."""
+    """Return a test for names of an adapter's tensors that matter: all but those of a head without a language model."""
     base, output = model.base_model, model.get_output_embeddings()
     parts = [model.base_model_prefix] if base is not model else [name for name, _ in model.named_children()]
     if output is not None:
@@ -314,7 +314,7 @@ def _fits(name: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
 
 
 def _hidden_states(encoder: Any) -> Tensor:
-    """Of a few tokens."""
+    """Return the hidden states of a few tokens."""
     ids = torch.arange(min(8, encoder.config.vocab_size)).unsqueeze(0)
     encoder.eval()
     with torch.no_grad():

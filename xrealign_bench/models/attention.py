@@ -1,4 +1,4 @@
-"""Let a decoder see both sides."""
+"""Bidirectional attention for decoders."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from torch import Tensor, nn
 from xrealign_bench.errors import UserError
 
 
-def see_both_sides(encoder: nn.Module) -> None:
-    """Let every token of a decoder attend to all others, in place, as in LLM2Vec (BehnamGhader et al., COLM 2024).
+def make_bidirectional(encoder: nn.Module) -> None:
+    """Make the attention of a decoder bidirectional, in place, as in LLM2Vec (BehnamGhader et al., COLM 2024).
 
-    The attention mask of the padding, (batch, tokens), is handed on as one of every pair of tokens, which transformers
-    takes as it is: windows of sliding attention are open too.
+    The padding mask (batch, tokens) is expanded to a mask over pairs of tokens, which transformers uses unchanged in
+    place of the causal mask. It also replaces sliding-window masks.
 
     Raises:
-        UserError: the model does not take such a mask.
+        UserError: the model does not accept such a mask.
     """
-    one_sided = encoder.forward.__func__  # type: ignore[attr-defined]
+    causal_forward = encoder.forward.__func__  # type: ignore[attr-defined]
 
     config: Any = encoder.config
-    adds = config._attn_implementation == "eager"  # the mask to the scores; else it says what is read
+    adds = config._attn_implementation == "eager"  # eager attention adds the mask to the scores; others take booleans
 
-    @functools.wraps(one_sided)
+    @functools.wraps(causal_forward)
     def forward(self: nn.Module, *positional: Any, attention_mask: Tensor, **named: Any) -> Any:
         batch, tokens = attention_mask.shape
         read = attention_mask.bool()[:, None, None, :].expand(batch, 1, tokens, tokens)
         lowest = torch.finfo(torch.float32).min
         pairs = torch.zeros(read.shape, device=read.device).masked_fill(~read, lowest) if adds else read
-        return one_sided(self, *positional, attention_mask=pairs, **named)
+        return causal_forward(self, *positional, attention_mask=pairs, **named)
 
     encoder.forward = MethodType(forward, encoder)
     if not _sees_all_but_padding(encoder):
@@ -43,7 +43,7 @@ def see_both_sides(encoder: nn.Module) -> None:
 
 
 def _sees_all_but_padding(encoder: nn.Module) -> bool:
-    """Whether the first token of three depends on the last one where that is read, and there alone."""
+    """Return whether the first of three tokens depends on the last one exactly if that is not padding."""
     device, training = next(encoder.parameters()).device, encoder.training
     ids = torch.tensor([[1, 1, 1], [1, 1, 0]] * 2, device=device)
     mask = torch.tensor([[1, 1, 1]] * 2 + [[1, 1, 0]] * 2, device=device)

@@ -1,4 +1,4 @@
-"""The device, its numeric settings, and the seeds."""
+"""The device, its numeric settings, and random seeds."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16", "float16"]
 Quantised = Literal["8bit", "4bit"]
 PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""The command line's names of what an encoder computes in."""
+"""Command-line name -> dtype of the encoder's forward pass."""
 ARITHMETIC = 2
-"""Raised when models add up or draw dropout in another order than before. 2: batches are read by length."""
+"""Raise it when the order of sums or of dropout's random numbers changes. 2: batches are run by length."""
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device of that name (`cpu`, `cuda`, `cuda:1`, `mps`); None: a GPU where CUDA finds one, else the CPU.
+    """Return the device of that name (`cpu`, `cuda`, `cuda:1`, `mps`); for None, a GPU with CUDA or else the CPU.
 
-    Of several processes each one has a GPU of its own, which `cuda` means there after `distributed.init`.
+    With several ranks, each has its own GPU, which is its `cuda` after `distributed.init`.
 
-    On CUDA the process is set to full float32 products and, where torch has them, to deterministic kernels; where
-    it has none it warns.
+    For CUDA this turns off TF32 and turns on torch's deterministic kernels, with a warning where there is none.
 
     Raises:
-        UserError: no such device.
+        UserError: there is no such device.
     """
     import torch
 
@@ -48,15 +47,15 @@ def pick_device(name: str | None) -> torch.device:
     if distributed.world_size() > 1:
         _check_shared(device, present)
     if device.type == "cuda":
-        _be_deterministic()
+        _enable_determinism()
     return device
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse a precision that a device does not have.
+    """Refuse a precision that the device does not support.
 
     Raises:
-        UserError: it has not.
+        UserError: it does not.
     """
     import torch
 
@@ -65,10 +64,10 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 
 
 def check_quantised(quantised: Quantised | None, device: torch.device) -> None:
-    """Refuse weights of so few bits where they can't be had.
+    """Refuse quantised weights where they are not available.
 
     Raises:
-        UserError: bitsandbytes is not installed, or is not made for the device.
+        UserError: bitsandbytes is not installed, or does not support the device.
     """
     if quantised is None:
         return
@@ -89,7 +88,7 @@ def compute_settings(
     gradient_checkpointing: bool = False,
     quantised: Quantised | None = None,
 ) -> dict[str, Any]:
-    """Everything about the machine and the software that can change a number; part of the keys of what is computed."""
+    """Return everything about the machine and the software that can change results; part of the stage keys."""
     from importlib.metadata import version
 
     import torch
@@ -112,7 +111,7 @@ def compute_settings(
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python's, numpy's and torch's generators, on all devices."""
+    """Seed the generators of Python, NumPy and torch, on all devices."""
     import random
 
     import numpy as np
@@ -124,14 +123,14 @@ def seed_everything(seed: int) -> None:
 
 
 def generator_states() -> list[torch.Tensor]:
-    """The states of torch's generators, for `restore_generators`: that of the CPU, then those of the GPUs in use."""
+    """Return the states of torch's generators, for `restore_generators`: the CPU's, then those of all GPUs."""
     import torch
 
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
 
 
 def restore_generators(states: list[torch.Tensor]) -> None:
-    """Draw again what was drawn since the states were taken."""
+    """Restore the generators, so that the same random numbers are drawn again."""
     import torch
 
     torch.set_rng_state(states[0])
@@ -140,7 +139,7 @@ def restore_generators(states: list[torch.Tensor]) -> None:
 
 
 def _check_shared(device: torch.device, present: int) -> None:
-    """Refuse a device on which several processes can't compute."""
+    """Refuse a device that several ranks can't share."""
     if device.type == "cpu":
         return
     if device.type != "cuda" or device.index is not None:
@@ -151,7 +150,7 @@ def _check_shared(device: torch.device, present: int) -> None:
         )
 
 
-def _be_deterministic() -> None:
+def _enable_determinism() -> None:
     import os
 
     import torch
@@ -161,7 +160,7 @@ def _be_deterministic() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    # The fused attention kernels add up gradients in an order that varies.
+    # The fused attention kernels sum gradients in varying order.
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)
     torch.backends.cuda.enable_cudnn_sdp(False)

@@ -1,4 +1,4 @@
-"""Train no more of a table of embeddings than is read."""
+"""Train only the rows of the embedding table that are read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import nn
 
 
 @contextmanager
-def only_rows_of(encoder: Any, texts: Iterable[Iterable[int]]) -> Iterator[None]:
-    """Leave of an encoder's table of sub-words only the rows of some texts, in place; whole again afterwards.
+def shrink_embeddings(encoder: Any, texts: Iterable[Iterable[int]]) -> Iterator[None]:
+    """Shrink the encoder's input embeddings to the rows that some texts use, in place, and restore them on exit.
 
-    A multilingual vocabulary has a quarter of a million rows, of which a training reads some ten thousand. Adam without
-    decay never moves the others: without a gradient both of their moments stay zero. So the trained weights are the
-    same to the bit, and gradient, moments and step have the size of what is read.
+    A multilingual vocabulary has about 250,000 rows, and a training reads some 10,000. Adam without weight decay never
+    changes the other rows, because without a gradient both of their moments stay zero. So the trained weights are
+    bit-identical, while gradient, moments and step are only as large as the rows that are read.
 
-    Nothing is done where the table is not trained, or is also something else's.
+    Does nothing if the table is frozen or is shared with another module.
 
     Args:
-        encoder: as `load_encoder` gives it; it may be moved to another device meanwhile.
+        encoder: as `load_encoder` returns it; it may be moved to another device inside the block.
         texts: sub-words of everything that will be read, padding included.
     """
     table = encoder.get_input_embeddings()
@@ -33,7 +33,7 @@ def only_rows_of(encoder: Any, texts: Iterable[Iterable[int]]) -> Iterator[None]
         return
     whole, padding = weight.data, table.padding_idx
     rows = torch.tensor(sorted(set(chain.from_iterable(texts))))
-    place = torch.full((len(whole),), -1)  # no row: reading another one fails
+    place = torch.full((len(whole),), -1)  # -1: reading a row that is not there fails
     place[rows] = torch.arange(len(rows))
 
     def renumber(_: nn.Module, read: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -43,7 +43,7 @@ def only_rows_of(encoder: Any, texts: Iterable[Iterable[int]]) -> Iterator[None]
 
     hook = table.register_forward_pre_hook(renumber)
     weight.data = whole[rows]
-    # Without a row of its own there is no padding to leave without a gradient.
+    # If padding is not read, no row has to be kept without a gradient.
     table.padding_idx = int(place[padding]) if padding is not None and place[padding] >= 0 else None
     try:
         yield

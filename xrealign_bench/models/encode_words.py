@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.tokenizer import TEXTS_PER_BATCH, room_for_text, run_tokenizer
+from xrealign_bench.models.tokenisation import TEXTS_PER_BATCH, room_for_text, run_tokenizer
 from xrealign_bench.models.windows import Window
 
 Ints = NDArray[np.int64]

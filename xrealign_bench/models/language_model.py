@@ -14,8 +14,9 @@ from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.models.adapters import AdapterBase
 from xrealign_bench.models.blocks import check_length
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.load import adapter_base, base_config, load_config, put_adapter, quiet, read_weights
-from xrealign_bench.models.tied import set_parameter, tied_parameters
+from xrealign_bench.models.config import load_adapter_base, load_base_config, load_config, quiet_transformers
+from xrealign_bench.models.pretrained import apply_adapter, load_pretrained
+from xrealign_bench.models.tied_weights import find_tied_parameters, set_parameter
 
 
 class LanguageModel(nn.Module):
@@ -61,16 +62,16 @@ def add_output_layer(
         UserError: the checkpoint has no output layer, transformers has no language model of its type, or its tokens
             attend to later ones.
     """
-    base = adapter_base(checkpoint)
+    base = load_adapter_base(checkpoint)
     models: Any = AutoModelForCausalLM
     missing: list[str] = []
-    with torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.default_generator.manual_seed(seed)
         if random:
             code = checkpoint.trust_remote_code
             whole = models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code)
         else:
-            whole, loaded = read_weights(models, checkpoint, base_config(checkpoint), **quantisation)
+            whole, loaded = load_pretrained(models, checkpoint, load_base_config(checkpoint), **quantisation)
             missing = sorted(loaded["missing_keys"])
             if base is not None and not missing:
                 _put_adapter(checkpoint, base, whole)
@@ -113,7 +114,7 @@ def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
 def _put_adapter(checkpoint: Checkpoint, base: AdapterBase, whole: Any) -> None:
     """Add the checkpoint's adapter to its language model if it was trained on one: it may adapt the output layer."""
     if type(whole) is base.model_class:
-        put_adapter(checkpoint, base, whole, whole.base_model)
+        apply_adapter(checkpoint, base, whole, whole.base_model)
     elif base.vocabulary is not None:
         raise UserError(
             f"checkpoint {checkpoint.id}: its adapter has {base.vocabulary} embeddings, and was trained on a "
@@ -128,7 +129,7 @@ def _replace_blocks(whole: Any, encoder: nn.Module) -> None:
     Tied parameters are found in the weights: a configuration may differ from the file that was loaded.
     """
     inside = f"{whole.base_model_prefix}."
-    tied = tied_parameters(whole)
+    tied = find_tied_parameters(whole)
     setattr(whole, whole.base_model_prefix, encoder)
     for names in tied:
         own = [name for name in names if name.startswith(inside)]

@@ -1,4 +1,4 @@
-"""Read texts of about equal length together, so that little is padded."""
+"""Length bucketing: run texts of similar length together, to save padding."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from torch import Tensor
 from torch.nn import functional
 
 _OPERATIONS_A_PASS = {"cpu": 2e8, "cuda": 2e10, "mps": 2e10}
-"""What one pass more through a block, forwards and back, costs beside its tokens, in floating-point operations: about
-2 ms on a CPU core (measured), 0.4 ms of starting kernels on a GPU (estimated)."""
+"""Fixed cost of one more forward and backward pass through a block, in floating-point operations: about 2 ms on a CPU
+core (measured), 0.4 ms of kernel launches on a GPU (estimated)."""
 
 
-def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Numbers of examples of about equal length, the longest first, so that memory is short at once or never.
+def batch_by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Yield batches of similar length, longest first, so that an out-of-memory error shows up immediately.
 
     Args:
         lengths: sub-words of each example.
-        tokens: of a batch at most, padding included; a longer example is a batch of its own.
+        tokens: the most sub-words of a batch, padding included. A longer example is a batch of its own.
 
-    >>> list(by_length([3, 9, 4, 4], 8))
+    Yields:
+        The numbers of the examples of a batch.
+
+    >>> list(batch_by_length([3, 9, 4, 4], 8))
     [[1], [2, 3], [0]]
     """
     batch: list[int] = []
@@ -36,14 +39,14 @@ def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def cheapest_groups(lengths: Sequence[int], a_pass: float) -> list[list[int]]:
-    """Cut a batch into groups of about equal length, so that the tokens that are computed are fewest.
+def group_by_length(lengths: Sequence[int], a_pass: float) -> list[list[int]]:
+    """Split a batch into groups of similar length that together cost the least.
 
     Args:
         lengths: sub-words of each text.
-        a_pass: what each group costs beside its tokens and padding, in tokens.
+        a_pass: fixed cost of each group, in tokens; the rest is its tokens and padding.
 
-    >>> cheapest_groups([9, 3, 3, 8], 0), cheapest_groups([9, 3, 3, 8], 2), cheapest_groups([9, 3, 3, 8], 20)
+    >>> group_by_length([9, 3, 3, 8], 0), group_by_length([9, 3, 3, 8], 2), group_by_length([9, 3, 3, 8], 20)
     ([[0], [3], [1, 2]], [[0, 3], [1, 2]], [[0, 3, 1, 2]])
     """
     alike: dict[int, list[int]] = defaultdict(list)
@@ -51,7 +54,7 @@ def cheapest_groups(lengths: Sequence[int], a_pass: float) -> list[list[int]]:
         alike[length].append(number)
     longest = sorted(alike, reverse=True)
     texts = [0, *accumulate(len(alike[length]) for length in longest)]
-    # Of the n greatest lengths: what their texts cost, and the length with which their last group begins.
+    # Dynamic programming over the n greatest lengths: their cost, and the length at which their last group begins.
     cost, begins = [0.0], [0]
     for end in range(1, len(longest) + 1):
         least, begin = min((cost[n] + (texts[end] - texts[n]) * longest[n], n) for n in range(end))
@@ -64,23 +67,23 @@ def cheapest_groups(lengths: Sequence[int], a_pass: float) -> list[list[int]]:
     return groups[::-1]
 
 
-def read_by_length(
+def run_by_length(
     encoder: Any, read: Callable[..., Tensor], input_ids: Tensor, attention_mask: Tensor, *others: Tensor | None
 ) -> Tensor:
-    """Hidden states (batch, tokens, dim) of a batch that is padded on the right, read in groups of about equal length.
+    """Return the hidden states (batch, tokens, dim) of a right-padded batch, computed in groups of similar length.
 
-    What is computed is the same but for the order of sums, and for the numbers that dropout draws. Where a text is
-    padded the hidden states may be zero.
+    Results are the same except for the order of sums and the random numbers of dropout. At padding the hidden states
+    may be zero.
 
     Args:
-        encoder: what reads, from whose size follows how many groups are worth their while.
-        read: gives hidden states of some of the texts, from their part of what comes next.
+        encoder: the encoder that `read` runs; its size decides how many groups pay off.
+        read: returns hidden states from rows of `input_ids`, `attention_mask` and `others`.
         input_ids: (batch, tokens).
-        attention_mask: (batch, tokens), 1 where there is a token.
-        others: likewise, or None.
+        attention_mask: (batch, tokens), 1 for tokens and 0 for padding.
+        others: further inputs (batch, tokens), or None.
     """
     lengths = attention_mask.sum(1).tolist()
-    groups = cheapest_groups(lengths, _tokens_a_pass(encoder, input_ids.device))
+    groups = group_by_length(lengths, _tokens_a_pass(encoder, input_ids.device))
     if len(groups) == 1:
         return read(input_ids, attention_mask, *others)
     hidden = []
@@ -93,7 +96,7 @@ def read_by_length(
 
 
 def _tokens_a_pass(encoder: Any, device: torch.device) -> float:
-    """What one pass more costs, in tokens: each is six operations a parameter of a block."""
+    """Return the fixed cost of one more pass, in tokens; a token takes six operations per block parameter."""
     blocks: int = getattr(encoder.config, "num_hidden_layers", 1)
     parameters: int = encoder.num_parameters(exclude_embeddings=True)
     return _OPERATIONS_A_PASS[device.type] * blocks / (6 * parameters)

@@ -1,4 +1,4 @@
-"""Lower precision for the encoder's forward pass, and gradients in less memory."""
+"""Mixed precision and gradient checkpointing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from xrealign_bench.models.device import Precision
 _TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def compute_in(encoder: nn.Module, precision: Precision, device: torch.device) -> None:
-    """Let an encoder's forward pass, and so its backward pass, be computed in a precision, in place.
+def set_precision(encoder: nn.Module, precision: Precision, device: torch.device) -> None:
+    """Run the encoder under autocast in the given precision. Modifies the module in place.
 
-    By torch's autocast: weights, their updates and the hidden states that come out stay float32, and so do heads and
-    losses.
+    Weights, their updates, the returned hidden states, heads and losses stay in float32.
 
     Raises:
-        UserError: the model can't be computed in it.
+        UserError: the model does not run in this precision.
     """
     encoder.precision = precision  # type: ignore[assignment]
     if precision == "float32":
@@ -37,7 +36,7 @@ def compute_in(encoder: nn.Module, precision: Precision, device: torch.device) -
         output.last_hidden_state = output.last_hidden_state.float()
         return output
 
-    encoder.forward = MethodType(forward, encoder)  # a method, so that a copy of the encoder runs the copy
+    encoder.forward = MethodType(forward, encoder)  # a bound method, so that a deep copy of the encoder calls the copy
     try:
         output_width(encoder)
     except RuntimeError as error:
@@ -47,18 +46,17 @@ def compute_in(encoder: nn.Module, precision: Precision, device: torch.device) -
 
 
 def loss_scaler(encoder: nn.Module, device: torch.device) -> torch.amp.GradScaler:
-    """What keeps small gradients from becoming zero in an encoder that computes in float16 (Micikevicius et al., ICLR
-    2018); idle in the other precisions."""
+    """Return a gradient scaler (Micikevicius et al., ICLR 2018), disabled unless the encoder runs in float16."""
     return torch.amp.GradScaler(device.type, enabled=getattr(encoder, "precision", "float32") == "float16")
 
 
-def checkpoint_gradients(encoder: Any) -> None:
-    """Keep of each block nothing but its input, and compute the block again on the way back.
+def enable_gradient_checkpointing(encoder: Any) -> None:
+    """Enable gradient checkpointing on every block.
 
-    The numbers are the same, in some models (GPT-2) but for the last bits of sums.
+    Results are the same, except for rounding in some models (GPT-2).
 
     Raises:
-        UserError: the model is not made for it.
+        UserError: the model does not support it.
     """
     try:
         encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -1,4 +1,4 @@
-"""The loop that realignment and fine-tuning share."""
+"""The training loop of realignment and fine-tuning."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ Item = TypeVar("Item")
 
 _LESS_MEMORY = "give a smaller max_length, or try --gradient-checkpointing, --precision bf16 or a smaller checkpoint"
 
-Progress = Callable[[int, int, str], None]
-"""Called with the steps done, the steps in all, and a short note."""
+TrainingProgress = Callable[[int, int, str], None]
+"""Called with the number of steps done, the total number of steps, and a short note."""
 
 
 StepLoss = Callable[[int], Iterator[Tensor]]
-"""The loss of one step, in so many parts: scalars that add up to it, and their gradients to its gradient. Each part has
-a graph of its own, is back-propagated before the next one is computed, and reads its share of the batch's examples; of
-a batch with fewer examples there are fewer parts. Of several processes each one gets its own of them, perhaps none."""
+"""Maps a number of parts to the loss of one step as that many scalars, which add up to the loss of the whole batch (as
+with gradient accumulation). Each part reads its share of the examples and has its own graph, which is back-propagated
+before the next part is computed. A batch with fewer examples has fewer parts. Each rank gets its own parts, or none."""
 
 
 @dataclass(frozen=True)
 class TrainingLog:
     losses: list[float]
-    """One a step."""
+    """One per step."""
     batch_parts: int
-    """Into how many parts batches were cut in the end: one for each process, more where memory was short."""
+    """Number of parts per batch at the end: one per rank, or more if memory was short."""
 
 
 @dataclass(frozen=True)
 class FinetuningLog(TrainingLog):
     tokens: int
-    """Sub-words read, padding not counted."""
+    """Sub-words read, without padding."""
 
 
 @dataclass
 class JointLoss:
-    """A second loss that is added to the first in every step, though not for all parameters."""
+    """A second loss that is added to the first in every step, for some of its parameters."""
 
     losses: Iterator[StepLoss]
-    """One a step."""
+    """One per step."""
     weight: float
     parameters: Sequence[nn.Parameter]
-    """Its own, which the first loss does not reach; they are trained too."""
+    """Parameters that only this loss reaches; they are trained too."""
     frozen: Sequence[nn.Parameter]
-    """Parameters of the first loss that this one leaves alone: it gives them no gradient."""
+    """Parameters of the first loss that get no gradient from this one."""
     texts: Iterable[Sequence[int]]
-    """Sub-words of all that it reads."""
+    """Sub-words of every text that it may read."""
     history: list[float] = field(default_factory=list)
-    """Its value in each step so far, before the weight."""
+    """Its value in each step so far, before weighting."""
     reached: Sequence[nn.Parameter] = ()
-    """The first loss's parameters that it gives a gradient."""
+    """Parameters of the first loss that get a gradient from this one."""
 
 
 def optimise(
@@ -74,34 +74,33 @@ def optimise(
     learning_rate: float,
     schedule: Literal["constant", "linear"],
     warmup: float,
-    progress: Progress,
+    progress: TrainingProgress,
     joint: JointLoss | None = None,
     scaler: torch.amp.GradScaler | None = None,
 ) -> TrainingLog:
-    """Take one step of Adam (0.9, 0.999, 1e-8; no decay, no clipping: AlignFreeze, appendix) a loss.
+    """Run one Adam step per loss (0.9, 0.999, 1e-8; no decay, no clipping: AlignFreeze, appendix).
 
-    Where memory runs out, the step is done again with its batch in twice as many parts, and so are those after it: the
-    batch and its loss stay the same. The progress notes say so. Several processes share out a batch's parts, and all
-    of them take the step, with the gradient of the whole: their weights stay equal.
+    If memory runs out, the step is repeated with its batch in twice as many parts, and so are all later ones: the
+    batch and its loss stay the same. The progress notes say so. Several ranks share the parts of a batch, and each
+    takes the step with the gradient of the whole batch: their weights stay equal.
 
     Args:
         parameters: those that require a gradient are trained.
-        losses: one a step.
-        steps: how many there are.
-        batch_size: examples of a step, and so the most parts that it can be cut into.
-        learning_rate: the highest.
-        schedule: constant, or linear: down to zero at the end.
+        losses: one per step.
+        steps: the number of losses.
+        batch_size: examples per step, and so the largest number of parts.
+        learning_rate: the peak learning rate.
+        schedule: constant, or linear decay to zero.
         warmup: share of the steps in which the learning rate rises from zero.
-        progress: told after each step.
-        joint: a second loss whose gradient is added in each step; it is computed first.
-        scaler: of the losses, where gradients are computed in float16; a step whose gradients overflow is done again
-            at half the scale.
+        progress: called after each step.
+        joint: a second loss, computed first, whose gradient is added in each step.
+        scaler: scales losses for gradients in float16; a step with overflowing gradients is repeated at half the scale.
 
     Returns:
-        The losses; those of a second one are in `joint.history`.
+        The losses; those of the second loss are in `joint.history`.
 
     Raises:
-        TrainingError: a loss is not a finite number, or memory runs out with a single example.
+        TrainingError: a loss is not finite, or memory runs out with a single example.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     own = [] if joint is None else joint.parameters
@@ -111,8 +110,8 @@ def optimise(
     history: list[float] = []
     parts = distributed.world_size()
     distributed.seed_per_rank()
-    seconds = None if joint is None else ahead(joint.losses)
-    for step, loss_of in enumerate(ahead(losses)):
+    seconds = None if joint is None else prefetch(joint.losses)
+    for step, loss_of in enumerate(prefetch(losses)):
         second = None if seconds is None else next(seconds)
         where = f"step {step + 1} of {steps}"
         generators = generator_states()
@@ -148,7 +147,7 @@ def optimise(
 
 
 def _stepped(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, where: str) -> bool:
-    """Take the step unless a scaled gradient overflows; then the scale is half of what it was."""
+    """Take the step and return True; if a scaled gradient overflows, halve the scale instead and return False."""
     before = scaler.get_scale()
     scaler.step(optimiser)
     scaler.update()
@@ -166,7 +165,7 @@ def _add_gradients(
     weight: float = 1.0,
     constants: Sequence[nn.Parameter] = (),
 ) -> float:
-    """Go back through each part of a loss, to which `constants` are constants; return its value in all processes."""
+    """Back-propagate each part of a loss, with `constants` detached, and return the sum of its values on all ranks."""
     value = 0.0
     while True:
         with _without_gradient(constants):
@@ -174,7 +173,7 @@ def _add_gradients(
         if part is None:
             return _finite(sum(distributed.all_gather(value)), history, name, where)
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
-        value += part.item()  # afterwards: it waits for the device
+        value += part.item()  # after backward, because it waits for the device
 
 
 def _add_gradients_of(
@@ -184,7 +183,7 @@ def _add_gradients_of(
     trained: Sequence[nn.Parameter],
     where: str,
 ) -> float:
-    """`_add_gradients` of a second loss, whose frozen parameters are constants to it."""
+    """Back-propagate the second loss, and note which of the first loss's parameters it reaches."""
     value = _add_gradients(parts, scaler, joint.history, "realignment loss", where, joint.weight, joint.frozen)
     joint.reached = [parameter for parameter in trained if parameter.grad is not None]
     return value
@@ -208,10 +207,10 @@ def _without_gradient(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def ahead(batches: Iterable[Item]) -> Iterator[Item]:
-    """Each batch is made while the one before it is computed with.
+def prefetch(batches: Iterable[Item]) -> Iterator[Item]:
+    """Yield batches, preparing each one in a thread while the previous one is used.
 
-    >>> list(ahead(iter("abc")))
+    >>> list(prefetch(iter("abc")))
     ['a', 'b', 'c']
     """
     waiting = iter(batches)
@@ -222,8 +221,8 @@ def ahead(batches: Iterable[Item]) -> Iterator[Item]:
             yield batch
 
 
-def shuffled(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """Batches of one random order after the other; what is left over at the end of one is its last, smaller batch."""
+def shuffled_batches(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
+    """Yield batches from one random order after another; the last batch of an order may be smaller."""
     random, step = np.random.default_rng(seed), 0
     while True:
         order = random.permutation(size).tolist()
@@ -235,7 +234,7 @@ def shuffled(size: int, batch_size: int, steps: int, seed: int) -> Iterator[list
 
 
 def _shares(schedule: Literal["constant", "linear"], steps: int, warmup: float) -> Callable[[int], float]:
-    """Step -> share of the learning rate, as transformers' linear schedule has it."""
+    """Return a function from the step to a factor of the learning rate, as in transformers' linear schedule."""
     rising = round(warmup * steps)
 
     def share(step: int) -> float:

@@ -34,15 +34,17 @@ from xrealign_bench.aligners import Resources, WordVectors, align
 from xrealign_bench.aligners.similarity import encoder_vectors
 from xrealign_bench.data import Links, LocatedSplit, load_lexicon, load_pairs
 from xrealign_bench.models.adapters import load_adapter, save_adapter
-from xrealign_bench.models.attention import see_both_sides
+from xrealign_bench.models.attention import make_bidirectional
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.encode_words import encode_words
+from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.language_model import add_output_layer
-from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
-from xrealign_bench.models.precision import checkpoint_gradients, compute_in
-from xrealign_bench.models.quantised import quantised_loading
-from xrealign_bench.models.training import Progress, TrainingLog
+from xrealign_bench.models.precision import enable_gradient_checkpointing, set_precision
+from xrealign_bench.models.quantisation import quantisation_options
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights, save_weights
+from xrealign_bench.models.training import TrainingLog, TrainingProgress
 from xrealign_bench.models.windows import Window, Windows, windows_table
 from xrealign_bench.pipeline.files import PAIRS, rows_in_parts, table_in_parts, write_json, write_table
 from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Sources, Stage, StageKind
@@ -63,7 +65,7 @@ _WEIGHTS, _ADAPTER = "encoder.safetensors", "adapter"
 """What a realignment leaves: the whole encoder, or the folder of the adapter that was realigned in place of it."""
 
 
-def run_stage(stage: Stage, store: Store, sources: Sources, progress: Progress) -> None:
+def run_stage(stage: Stage, store: Store, sources: Sources, progress: TrainingProgress) -> None:
     """Run one stage whose inputs are in the store, and store its output; of a training that several processes compute
     together, the first one's.
 
@@ -116,7 +118,7 @@ def _gpu_memory(sources: Sources) -> Iterator[dict[str, int]]:
     costs["gpu_memory_bytes"] = torch.cuda.max_memory_reserved(device)
 
 
-def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: TrainingProgress) -> Costs:
     task: Task = settings["task"]
     language, split = settings["language"], settings["split"]
     kind = TASK_TYPES[task.task_type]
@@ -130,7 +132,7 @@ def _tokenise(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sour
     return {}
 
 
-def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: TrainingProgress) -> Costs:
     corpus: Corpus = settings["corpus"]
     source, target = settings["source"], settings["target"]
     text = load_pairs(corpus, source, target, sources.location, settings["limit"])
@@ -155,7 +157,7 @@ def _align(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources
     return {}
 
 
-def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: TrainingProgress) -> Costs:
     tokenizer = _tokenizer(sources.checkpoint)
     given = inputs["pairs"] / "pairs.parquet"
     for side in ("source", "target"):
@@ -169,7 +171,9 @@ def _encode(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Source
     return {}
 
 
-def _realign(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
+def _realign(
+    settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: TrainingProgress
+) -> Costs:
     attention = settings.get("attention")
     encoder = _load_encoder(sources, attention, initialisation=settings["initialisation"], seed=settings["seed"])
     pairs = {language: _read_pairs(folder) for language, folder in inputs.items()}
@@ -220,7 +224,9 @@ def _realignment_record(
     }
 
 
-def _finetune(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: Progress) -> Costs:
+def _finetune(
+    settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, progress: TrainingProgress
+) -> Costs:
     seed, task = settings["seed"], settings["task"]
     kind = TASK_TYPES[task.task_type]
     attention = settings.get("attention")
@@ -290,7 +296,7 @@ def _joint(settings: dict[str, Any], inputs: Inputs, encoder: nn.Module, sources
     )
 
 
-def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: Progress) -> Costs:
+def _predict(settings: dict[str, Any], inputs: Inputs, out: Path, sources: Sources, _: TrainingProgress) -> Costs:
     task: Task = settings["task"]
     attention = settings.get("attention")
     if task.finetunes:
@@ -323,10 +329,10 @@ def _load_encoder(sources: Sources, attention: str | None, adapter: Path | None 
     if adapter is not None:
         load_adapter(encoder, adapter, str(adapter)).eval()
     if attention == "bidirectional":
-        see_both_sides(encoder)
-    compute_in(encoder, sources.precision, pick_device(sources.device))
+        make_bidirectional(encoder)
+    set_precision(encoder, sources.precision, pick_device(sources.device))
     if sources.gradient_checkpointing:
-        checkpoint_gradients(encoder)
+        enable_gradient_checkpointing(encoder)
     return encoder
 
 
@@ -373,7 +379,7 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 
 
 def _quantisation(sources: Sources) -> dict[str, Any]:
-    return quantised_loading(sources.quantised, pick_device(sources.device), sources.precision)
+    return quantisation_options(sources.quantised, pick_device(sources.device), sources.precision)
 
 
 def _word_vectors(sources: Sources, max_length: int) -> WordVectors:
@@ -418,7 +424,7 @@ def _read_pairs(folder: Path) -> EncodedPairs:
     return pair_up(sources, targets, links)
 
 
-_RUNNERS: Mapping[StageKind, Callable[[dict[str, Any], Inputs, Path, Sources, Progress], Costs]] = {
+_RUNNERS: Mapping[StageKind, Callable[[dict[str, Any], Inputs, Path, Sources, TrainingProgress], Costs]] = {
     "tokenise": _tokenise,
     "align": _align,
     "encode": _encode,

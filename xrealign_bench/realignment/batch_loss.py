@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xrealign_bench import distributed
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.device import generator_states, restore_generators
-from xrealign_bench.models.length_bucketing import read_by_length
+from xrealign_bench.models.length_bucketing import run_by_length
 from xrealign_bench.models.windows import WindowBatch
 from xrealign_bench.realignment.drift import DriftPenalty
 from xrealign_bench.realignment.pair_loss import load_pair_loss
@@ -80,7 +80,7 @@ class BatchLoss:
         ids, mask, starts, ends = (
             part[rows] for part in (windows.input_ids, windows.attention_mask, windows.starts, windows.ends)
         )
-        hidden = read_by_length(self._encoder, partial(block_output, self._encoder, self._layer), ids, mask)
+        hidden = run_by_length(self._encoder, partial(block_output, self._encoder, self._layer), ids, mask)
         vectors = self._head(self._pair_loss.pool(hidden, starts, ends))
         penalty = hidden.new_zeros(()) if self._drift is None else self._drift.of_part(hidden, windows, rows)
         return vectors, penalty

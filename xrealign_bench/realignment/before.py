@@ -7,9 +7,9 @@ from torch import nn
 
 from xrealign_bench.models.adapters import add_adapter
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.embedding_rows import only_rows_of
+from xrealign_bench.models.embedding_rows import shrink_embeddings
 from xrealign_bench.models.precision import loss_scaler
-from xrealign_bench.models.training import Progress, optimise
+from xrealign_bench.models.training import TrainingProgress, optimise
 from xrealign_bench.realignment.losses import RealignmentLog, RealignmentLosses
 from xrealign_bench.realignment.pairs import PairCorpus
 from xrealign_bench.realignment.settings import Realignment
@@ -22,7 +22,7 @@ def realign(
     *,
     seed: int,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
 ) -> RealignmentLog:
     """Realign an encoder in place (AlignFreeze, section 3). Dropout is on.
 
@@ -50,7 +50,7 @@ def realign(
         adapted = add_adapter(encoder, realignment.adapter)
     losses = RealignmentLosses(encoder, corpus, realignment, seed, device, adapted)
     model = nn.ModuleList([encoder, losses.head]).train()
-    with only_rows_of(encoder, corpus.texts()):
+    with shrink_embeddings(encoder, corpus.texts()):
         log = optimise(
             model.to(device).parameters(),
             losses.draw(schedule.steps),

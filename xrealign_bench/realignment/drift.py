@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xrealign_bench.models.blocks import block_output
-from xrealign_bench.models.length_bucketing import read_by_length
+from xrealign_bench.models.length_bucketing import run_by_length
 from xrealign_bench.models.windows import WindowBatch
 from xrealign_bench.specs import Objective
 
@@ -42,7 +42,7 @@ class DriftPenalty:
             return hidden.new_zeros(())
         ids, mask = windows.input_ids[rows][:sources], windows.attention_mask[rows][:sources]
         with torch.no_grad():
-            before = read_by_length(self.initial, partial(block_output, self.initial, self.objective.layer), ids, mask)
+            before = run_by_length(self.initial, partial(block_output, self.initial, self.objective.layer), ids, mask)
         share = self.objective.regularisation.weight * mask.sum() / windows.attention_mask[:pairs].sum()
         return share * drift(hidden[:sources], before, mask)
 

@@ -7,7 +7,8 @@ from itertools import combinations, product
 from pathlib import Path
 
 from xrealign_bench.data import read_lock
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.rescoring import split_by_language_and_seed
 from xrealign_bench.results.result import Result, digest_suite

@@ -14,9 +14,16 @@ from torch import Tensor
 
 from xrealign_bench import distributed
 from xrealign_bench.models.device import seed_everything
-from xrealign_bench.models.embedding_rows import only_rows_of
+from xrealign_bench.models.embedding_rows import shrink_embeddings
 from xrealign_bench.models.precision import loss_scaler
-from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress, StepLoss, optimise, shuffled
+from xrealign_bench.models.training import (
+    FinetuningLog,
+    JointLoss,
+    StepLoss,
+    TrainingProgress,
+    optimise,
+    shuffled_batches,
+)
 from xrealign_bench.specs import Finetuning
 
 
@@ -42,7 +49,7 @@ def finetune(
     *,
     seed: int,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters of a task's model in place, with dropout.
@@ -66,13 +73,13 @@ def finetune(
 
     def losses() -> Iterator[StepLoss]:
         nonlocal tokens
-        for chosen in shuffled(len(texts), finetuning.batch_size, finetuning.steps, seed):
+        for chosen in shuffled_batches(len(texts), finetuning.batch_size, finetuning.steps, seed):
             batch = read(chosen)
             tokens += batch.tokens
             yield partial(_in_parts, read, chosen, batch)
 
     model.train().requires_grad_(True)
-    with only_rows_of(model.encoder, chain([[pad_id]], texts, () if joint is None else joint.texts)):
+    with shrink_embeddings(model.encoder, chain([[pad_id]], texts, () if joint is None else joint.texts)):
         model.to(device)
         log = optimise(
             model.parameters(),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import check_length, output_width
-from xrealign_bench.models.length_bucketing import read_by_length
+from xrealign_bench.models.length_bucketing import run_by_length
 
 
 class EncoderHead(nn.Module):
@@ -57,7 +57,7 @@ class EncoderHead(nn.Module):
             hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask, **typed).last_hidden_state
             return hidden
 
-        return read_by_length(self.encoder, read, input_ids, attention_mask, token_type_ids)
+        return run_by_length(self.encoder, read, input_ids, attention_mask, token_type_ids)
 
     def classify(self, vectors: Tensor) -> Tensor:
         """Apply dropout and the linear layer to (..., dim)."""

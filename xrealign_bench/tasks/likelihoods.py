@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.finite import check_finite_outputs
+from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.language_model import LanguageModel
-from xrealign_bench.models.length_bucketing import by_length
-from xrealign_bench.models.tokenizer import has_embedding, run_tokenizer
+from xrealign_bench.models.length_bucketing import batch_by_length
+from xrealign_bench.models.tokenisation import has_embedding, run_tokenizer
 from xrealign_bench.models.windows import collate_tokens
 
 TOKENS_PER_BATCH = 1024
@@ -80,7 +80,7 @@ def log_likelihoods(
     sums = np.zeros(len(sequences))
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(ids) for ids in sequences], tokens_per_batch):
+        for chosen in batch_by_length([len(ids) for ids in sequences], tokens_per_batch):
             batch = collate_tokens([sequences[number] for number in chosen], pad_id).to(device)
             rows = model(batch.input_ids, batch.attention_mask).cpu().numpy().astype(np.float64)
             for number, row in zip(chosen, rows, strict=True):

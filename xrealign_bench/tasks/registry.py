@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
-    from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+    from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
     from xrealign_bench.tasks.metrics import TaskMetric
 
 
@@ -72,7 +72,7 @@ class Train(Protocol):
 
     def __call__(
         self, model: Any, pad_id: int, tables: Mapping[str, Any], finetuning: Finetuning, *,
-        seed: int, device: torch.device, progress: Progress, joint: JointLoss | None,
+        seed: int, device: torch.device, progress: TrainingProgress, joint: JointLoss | None,
     ) -> FinetuningLog: ...  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import torch
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, collate_spans, encode_questions, tokenise
 from xrealign_bench.tasks.question_answering.model import SpanClassifier
 

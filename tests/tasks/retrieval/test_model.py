@@ -17,8 +17,9 @@ from tests.realignment.toy import FIRST, PAD, WORDS, tiny_bert
 from xrealign_bench.data import LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.checkpoint import EMBEDDED, resolve_checkpoint
-from xrealign_bench.models.load import load_tokenizer
+from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.checkpoint_files import EMBEDDED
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.windows import Window, Windows, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.retrieval import model as retrieval

@@ -7,7 +7,8 @@ import torch
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.windows import collate_tokens
 from xrealign_bench.tasks.heads import token_types
 from xrealign_bench.tasks.sequence_classification.encoding import encode_texts

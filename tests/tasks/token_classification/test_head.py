@@ -11,7 +11,8 @@ import torch
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
-from xrealign_bench.models.load import load_encoder, load_tokenizer
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.windows import collate
 from xrealign_bench.tasks.token_classification.model import TokenClassifier
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.models.tokenizer import room_for_text
+from xrealign_bench.models.tokenisation import room_for_text
 from xrealign_bench.models.windows import INTS
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.language_modelling.data import PlainTextData

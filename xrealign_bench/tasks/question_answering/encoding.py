@@ -11,7 +11,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.tokenizer import LINE_BREAK, room_for_text, run_tokenizer
+from xrealign_bench.models.tokenisation import LINE_BREAK, room_for_text, run_tokenizer
 from xrealign_bench.models.windows import INTS, TokenBatch, collate_tokens, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.question_answering.data import QuestionData

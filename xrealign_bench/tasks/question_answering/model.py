@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.finite import check_finite_outputs
-from xrealign_bench.models.length_bucketing import by_length
-from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+from xrealign_bench.models.finite_checks import check_finite_outputs
+from xrealign_bench.models.length_bucketing import batch_by_length
+from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
 from xrealign_bench.models.windows import TokenBatch, Windows
 from xrealign_bench.specs import Finetuning, Spans, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
@@ -59,7 +59,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy of starts and ends.
@@ -204,7 +204,7 @@ def _logits(
     out: list[Logits] = [np.empty((0, 2), dtype=np.float32)] * len(windows)
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(window.input_ids) for window in windows], tokens_per_batch):
+        for chosen in batch_by_length([len(window.input_ids) for window in windows], tokens_per_batch):
             batch = collate_spans([windows[number] for number in chosen], pad_id).to(device)
             logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).float().cpu().numpy()
             for number, row in zip(chosen, logits, strict=True):

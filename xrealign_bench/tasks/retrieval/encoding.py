@@ -9,7 +9,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.tokenizer import room_for_text, run_tokenizer
+from xrealign_bench.models.tokenisation import room_for_text, run_tokenizer
 from xrealign_bench.models.windows import Window, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.retrieval.data import TranslationData

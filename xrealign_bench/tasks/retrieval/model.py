@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xrealign_bench.models.blocks import block_output
-from xrealign_bench.models.finite import check_finite_outputs
-from xrealign_bench.models.length_bucketing import by_length
+from xrealign_bench.models.finite_checks import check_finite_outputs
+from xrealign_bench.models.length_bucketing import batch_by_length
 from xrealign_bench.models.pooling import pool_words
 from xrealign_bench.models.windows import Window, Windows, collate
 from xrealign_bench.specs import Task
@@ -138,7 +138,7 @@ def _distinct_vectors(
     vectors: list[NDArray[np.float64]] = [np.empty(0)] * len(distinct)
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(window.input_ids) for window in distinct], tokens_per_batch):
+        for chosen in batch_by_length([len(window.input_ids) for window in distinct], tokens_per_batch):
             batch = collate([distinct[place] for place in chosen], pad_id).to(device)
             rows = model(batch.input_ids, batch.attention_mask, batch.starts, batch.ends)
             check_finite_outputs(rows, "vectors of sentences", model)

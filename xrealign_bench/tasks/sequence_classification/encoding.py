@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
-from xrealign_bench.models.tokenizer import LINE_BREAK, room_for_text, run_tokenizer
+from xrealign_bench.models.tokenisation import LINE_BREAK, room_for_text, run_tokenizer
 from xrealign_bench.models.windows import INTS
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.labelled_texts import TextData

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.family import TEXT_POOLING, family_of
-from xrealign_bench.models.finite import check_finite_outputs
-from xrealign_bench.models.length_bucketing import by_length
-from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+from xrealign_bench.models.finite_checks import check_finite_outputs
+from xrealign_bench.models.length_bucketing import batch_by_length
+from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
 from xrealign_bench.models.windows import TokenBatch, collate_tokens
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
@@ -91,7 +91,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's examples.
@@ -153,7 +153,7 @@ def predict(
     predicted = np.zeros(len(table), dtype=np.int16)
     model.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(ids) for ids in examples.input_ids], tokens_per_batch):
+        for chosen in batch_by_length([len(ids) for ids in examples.input_ids], tokens_per_batch):
             logits = _logits(model, examples.collate(chosen).to(device))
             check_finite_outputs(logits, "logits of labels", model)
             predicted[chosen] = logits.argmax(-1).cpu().numpy()

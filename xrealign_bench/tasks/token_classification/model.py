@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.finite import check_finite_outputs
-from xrealign_bench.models.length_bucketing import by_length
+from xrealign_bench.models.finite_checks import check_finite_outputs
+from xrealign_bench.models.length_bucketing import batch_by_length
 from xrealign_bench.models.pooling import pool_words
-from xrealign_bench.models.training import FinetuningLog, JointLoss, Progress
+from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
 from xrealign_bench.models.windows import Window, WindowBatch, Windows, collate, pad
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.finetuning import Batch, finetune
@@ -49,7 +49,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's words.
@@ -139,7 +139,7 @@ def tag(
     covered = 0
     classifier.to(device).eval()
     with torch.inference_mode():
-        for chosen in by_length([len(window.input_ids) for window in windows], tokens_per_batch):
+        for chosen in batch_by_length([len(window.input_ids) for window in windows], tokens_per_batch):
             batch = [windows[number] for number in chosen]
             padded = collate(batch, pad_id).to(device)
             logits = classifier(padded.input_ids, padded.attention_mask, padded.starts)

@@ -1,4 +1,4 @@
-"""Tell the weights of a checkpoint's model from what else its files hold: wrappers' prefixes and constants."""
+"""Recognise names in weight files that are not the model's: prefixes of wrappers, and constants."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor
 
 from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.models.checkpoint import Checkpoint, weight_files
-from xrealign_bench.models.finite import tensors_in
+from xrealign_bench.models.finite_checks import read_tensors
 
 _CONSTANTS = ("masked_bias", "inv_freq", "position_ids")
 """Buffers that older classes of transformers wrote beside their parameters."""
 
 
-def wrapper_prefix(model: Any, loaded: Mapping[str, Any], what: str) -> str:
-    """Return the prefix that a wrapper put before the names of a model's weights, or "" if there is none.
+def find_wrapper_prefix(model: Any, loaded: Mapping[str, Any], what: str) -> str:
+    """Return the prefix that a wrapper added to the names of a model's weights, or "" if there is none.
 
     torch.compile (`_orig_mod.`), DDP (`module.`) and sentence-transformers (`0.auto_model.`) write one. Transformers
     adds and removes the prefix of its own classes, but finds nothing behind any other.
 
     Args:
-        model: transformers' model.
-        loaded: what transformers says of its loading: missing and unexpected names.
-        what: the checkpoint, for errors.
+        model: a transformers model.
+        loaded: transformers' loading information, with missing and unexpected names.
+        what: names the checkpoint in errors.
 
     Raises:
         UserError: the files hold none of the model's weights, or those of several such models.
@@ -54,16 +54,16 @@ def wrapper_prefix(model: Any, loaded: Mapping[str, Any], what: str) -> str:
 
 
 def _end_in(wanted: Set[str], name: str) -> str | None:
-    """Return the longest end of a name, cut at a dot, that is wanted; None if none is."""
+    """Return the longest suffix of a dotted name that is wanted, or None."""
     parts = name.split(".")
     return next((end for n in range(len(parts)) if (end := ".".join(parts[n:])) in wanted), None)
 
 
-def untrained(checkpoint: Checkpoint, names: Sequence[str]) -> set[str]:
-    """Return which of these tensors are constants that follow from the architecture, so that nothing is lost with them.
+def find_constants(checkpoint: Checkpoint, names: Sequence[str]) -> set[str]:
+    """Return which of these tensors are constants of the architecture, so that they can be ignored.
 
-    They are causal masks, known by their values, and the buffers in `_CONSTANTS`. Anything else, such as an adapter or
-    a block more than the configuration has, was trained.
+    These are causal masks, recognised by their values, and the buffers in `_CONSTANTS`. Anything else was trained, such
+    as an adapter or a block that the configuration does not have.
     """
     constant = {name for name in names if name.rpartition(".")[2] in _CONSTANTS}
     values: dict[str, list[bool]] = {name: [] for name in names if name not in constant}
@@ -73,17 +73,17 @@ def untrained(checkpoint: Checkpoint, names: Sequence[str]) -> set[str]:
 
 
 def _tensors(checkpoint: Checkpoint, ends: Set[str]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors whose name ends in one of these names, with that one."""
+    """Yield the tensors whose name ends in one of these names, together with that name."""
     if not ends:
         return
     for path in weight_files(checkpoint):
-        for name, tensor in tensors_in(path):
+        for name, tensor in read_tensors(path):
             if (end := _end_in(ends, name)) is not None:
                 yield end, tensor
 
 
 def _is_causal_mask(tensor: Tensor) -> bool:
-    """Whether a tensor, of one or more dimensions of size 1 and two equal ones, is 0 or 1, 1 on its diagonal, 0 above.
+    """Return whether a tensor is one square matrix of zeros and ones, with ones on the diagonal and zeros above it.
 
     >>> _is_causal_mask(torch.ones(1, 1, 4, 4).tril()), _is_causal_mask(torch.zeros(4, 4))
     (True, False)

@@ -1,4 +1,4 @@
-"""Refuse numbers that are not finite, in weights and in outputs: NaN would be compared and scored like any number."""
+"""Refuse NaN and infinity in weights and outputs: they would be compared and scored like any number."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _REMEDIES = {
 
 
 def check_finite_files(what: str, paths: Iterable[Path]) -> None:
-    """Refuse weights that hold NaN or infinity. A file is read once a process while its size and time stay the same.
+    """Refuse weights with NaN or infinity. A file is read once per process unless it changes.
 
     Args:
-        what: whose weights they are, for the error.
-        paths: safetensors files, or pickles, of which nothing but tensors is read.
+        what: names the model in the error.
+        paths: safetensors files, or pickles, from which only tensors are read.
 
     Raises:
-        UserError: a tensor has a value that is not finite; the error names it and its file.
+        UserError: a tensor has a value that is not finite; the message names the tensor and its file.
     """
     for path in paths:
         state = path.stat()
@@ -44,7 +44,7 @@ def check_finite_files(what: str, paths: Iterable[Path]) -> None:
 
 
 def check_finite_training(trained: Mapping[str, Tensor]) -> None:
-    """Refuse to keep weights that training made NaN or infinite, which the last step may do behind a good loss.
+    """Refuse trained weights with NaN or infinity. The last step can produce them after a finite loss.
 
     Raises:
         TrainingError: a weight is not finite.
@@ -55,12 +55,12 @@ def check_finite_training(trained: Mapping[str, Tensor]) -> None:
 
 
 def check_finite_outputs(values: Tensor | NDArray[Any], what: str, model: nn.Module) -> None:
-    """Refuse outputs of a model that hold NaN or infinity: NaN loses or wins every comparison.
+    """Refuse outputs of a model with NaN or infinity: comparisons with NaN are meaningless.
 
     Args:
-        values: whatever is compared or averaged, without padding.
-        what: what they are, in the plural, for the error.
-        model: the encoder that computed them, or the model around it; its precision decides what the error advises.
+        values: the outputs that are compared or averaged, without padding.
+        what: names them in the error, in the plural.
+        model: the encoder that computed them, or a model around it; its precision decides the advice in the error.
 
     Raises:
         UserError: a value is not finite.
@@ -75,21 +75,21 @@ def check_finite_outputs(values: Tensor | NDArray[Any], what: str, model: nn.Mod
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether all values are finite. The smallest and the largest tell: both are NaN if one value is."""
+    """Return whether all values are finite. NaN propagates to the minimum and the maximum."""
     if not tensor.is_floating_point() or not tensor.numel():
         return True
-    if tensor.element_size() < 2:  # torch can't compare numbers of 8 bits
+    if tensor.element_size() < 2:  # torch can't compare 8-bit floats
         tensor = tensor.float()
     return bool(torch.stack(torch.aminmax(tensor.detach())).isfinite().all())
 
 
 @lru_cache(maxsize=4096)
 def _not_finite_in(path: Path, size: int, mtime_ns: int) -> str | None:
-    return next((name for name, tensor in tensors_in(path) if not _is_finite(tensor)), None)
+    return next((name for name, tensor in read_tensors(path) if not _is_finite(tensor)), None)
 
 
-def tensors_in(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a file of weights by name, one in memory at a time as far as its format allows."""
+def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a weight file by name, with one in memory at a time if the format allows it."""
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - the file is no dictionary

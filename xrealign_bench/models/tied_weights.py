@@ -1,4 +1,4 @@
-"""Tied weights: parameters that several modules of a model share, whatever its configuration says of them."""
+"""Tied weights: parameters that several modules of a model share, whatever its configuration says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ TiedNames = Sequence[str]
 """All names of one parameter."""
 
 
-def tied_parameters(model: nn.Module) -> list[TiedNames]:
-    """Return the names of every parameter that has more than one."""
+def find_tied_parameters(model: nn.Module) -> list[TiedNames]:
+    """Return, for each parameter with more than one name, its names."""
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
@@ -19,6 +19,6 @@ def tied_parameters(model: nn.Module) -> list[TiedNames]:
 
 
 def set_parameter(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    """Put a parameter in the place of the one of that name."""
+    """Replace the parameter of that name."""
     module, _, own = name.rpartition(".")
     setattr(model.get_submodule(module), own, parameter)

@@ -25,9 +25,11 @@ from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.adapters import add_adapter, save_adapter
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
-from xrealign_bench.models.finite import check_finite_outputs, check_finite_training
+from xrealign_bench.models.encoder import load_encoder
+from xrealign_bench.models.finite_checks import check_finite_outputs, check_finite_training
 from xrealign_bench.models.language_model import add_output_layer
-from xrealign_bench.models.load import load_encoder, load_tokenizer, load_weights, save_weights
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights, save_weights
 from xrealign_bench.models.windows import windows_table
 from xrealign_bench.specs import Adapter, Spans, Task
 from xrealign_bench.tasks.question_answering import model as question_answering

@@ -1,4 +1,4 @@
-"""Weights in 8 or 4 bits, by bitsandbytes: large decoders in little memory. Such weights can't be trained."""
+"""Quantised weights (bitsandbytes): large decoders in little memory. Quantised weights can't be trained."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from transformers import BitsAndBytesConfig
 from xrealign_bench.models.device import Precision, Quantised
 
 
-def quantised_loading(quantised: Quantised | None, device: torch.device, precision: Precision) -> dict[str, Any]:
-    """What transformers' `from_pretrained` is told, to quantise all linear layers but the output layer on loading.
+def quantisation_options(quantised: Quantised | None, device: torch.device, precision: Precision) -> dict[str, Any]:
+    """Return the arguments of `from_pretrained` that quantise all linear layers except the output layer.
 
-    In 8 bits as LLM.int8 (Dettmers et al., NeurIPS 2022), in 4 bits as NF4 (Dettmers et al., QLoRA, NeurIPS 2023).
+    8 bits: LLM.int8 (Dettmers et al., NeurIPS 2022). 4 bits: NF4 (Dettmers et al., QLoRA, NeurIPS 2023).
     """
     if quantised is None:
         return {}
-    # It says so of every product: 8 bits are multiplied by float16.
+    # bitsandbytes warns at every product that it casts inputs to float16.
     warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
