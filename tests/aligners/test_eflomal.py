@@ -79,5 +79,5 @@ def test_a_program_that_can_not_be_seeded_is_refused(tmp_path, monkeypatch):
 def test_a_missing_program_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.resources, "files", lambda _: tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="the program eflomal is not there; install it again"):
+    with pytest.raises(UserError, match="the program eflomal is missing; install it again"):
         align_eflomal(text(("a", "x")))

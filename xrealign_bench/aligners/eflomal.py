@@ -19,22 +19,22 @@ from xrealign_bench.errors import UserError
 SAMPLERS = 3
 NULL_PRIOR = 0.2
 
-# The program draws its seed from this file and has no option for it. The other name has the same length.
+# The program reads its seed from this file and has no option for it. The replacement has the same length.
 _SYSTEM_SEED = b"\0/dev/urandom\0"
 _FIXED_SEED = b"\0./fixed-seed\0"
 _CUT_OFF = "eflomal's output is cut off: is the disk of {} full? Free some space there, or set TMPDIR to another folder"
 
 
 def align_eflomal(text: ParallelText) -> list[Links]:
-    """Align with eflomal's HMM and fertility model in both directions and keep what both of them say.
+    """Align with eflomal's HMM and fertility model in both directions, and keep the links that both directions share.
 
-    Settings are those of eflomal's own Python interface (three samplers, iterations by the number of pairs),
-    and so is lower-casing. The intersection is one-to-one, since a direction links each word once at most.
+    Settings are those of eflomal's own Python interface (three samplers, iterations by the number of pairs), and so is
+    lower-casing. The intersection is one-to-one, since each direction links a word at most once.
 
-    **Deterministic** on one machine, which eflomal itself is not: it seeds itself from the operating system,
-    its threads race for the seed, and on 2,000 pairs of news two runs share only nine links in ten. So a copy
-    of the program is run that reads its seed from a file of ours, in a single thread for each direction.
-    Another build of eflomal, compiled for another processor, may round otherwise and flip doubtful links.
+    **Deterministic** on one machine, unlike eflomal itself, which seeds itself from the operating system and whose
+    threads race for the seed: on 2,000 pairs of news, two runs share only nine links in ten. So a copy of the program
+    is run that reads its seed from a fixed file, with a single thread per direction. A build of eflomal for another
+    processor may round differently and change doubtful links.
 
     Raises:
         UserError: eflomal is not installed or fails.
@@ -60,11 +60,11 @@ def align_eflomal(text: ParallelText) -> list[Links]:
 
 
 def _seeded_program(folder: Path) -> str:
-    """Copy eflomal into a folder, with a fixed seed in the place of the system's."""
+    """Copy eflomal into a folder, with a fixed seed instead of the system's."""
     packaged = Path(str(importlib.resources.files("eflomal"))) / "bin" / "eflomal"
     found = str(packaged) if packaged.is_file() else shutil.which("eflomal")
     if found is None:
-        raise UserError("the program eflomal is not there; install it again: pip install --force-reinstall eflomal")
+        raise UserError("the program eflomal is missing; install it again: pip install --force-reinstall eflomal")
     program = Path(found).read_bytes()
     if program.count(_SYSTEM_SEED) != 1:
         raise UserError(f"{found}: this build of eflomal can't be given a seed; install eflomal 2.0.0")
@@ -76,7 +76,7 @@ def _seeded_program(folder: Path) -> str:
 
 
 def _iterations(pairs: int) -> tuple[int, int, int]:
-    """Those of IBM 1, the HMM and the fertility model, as eflomal chooses them."""
+    """Return the iterations of IBM 1, the HMM and the fertility model, as eflomal chooses them."""
     full = max(2, round(5000 / math.sqrt(pairs)))
     quarter = max(1, full // 4)
     return max(2, quarter), quarter, full
@@ -93,7 +93,7 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def _write_text(path: Path, sentences: Sequence[Sequence[str]]) -> None:
-    """The program's input: how many sentences and words, then each sentence's length and words."""
+    """Write the program's input: the numbers of sentences and words, then each sentence's length and words."""
     numbers: dict[str, int] = {}
     lines = []
     for words in sentences:

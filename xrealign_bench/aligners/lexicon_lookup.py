@@ -10,17 +10,16 @@ from xrealign_bench.data import Lexicon, Links, ParallelText
 
 
 def align_lexicon(text: ParallelText, lexicon: Lexicon) -> list[Links]:
-    """Link the words that translate each other and nothing else in their pair of sentences.
+    """Link words that the lexicon translates unambiguously within their pair of sentences.
 
-    Two words are linked if the lexicon lists them, and neither of them is listed with any other word of the
-    other sentence: a source word with two candidates is left out, and so is a word that occurs twice while
-    its translation is there, for it can't be told which of the two is meant. Case does not count, nor does
-    whether a letter and its marks are one character or several (Unicode's NFC and NFD). Entries that are the
-    same in both languages are passed over and make no word ambiguous. This is the rule of the code released
-    with Gaschi et al. (ACL Findings 2023) and AlignFreeze, on whole words instead of sequences of sub-words.
+    Two words are linked if the lexicon lists them, and lists neither with any other word of the other sentence. A
+    source word with two candidates is left out, and so is a word that occurs twice. Case is ignored, and so is the
+    difference between composed and decomposed characters (Unicode NFC and NFD). Entries that are equal in both
+    languages are ignored. This is the rule of the code released with Gaschi et al. (ACL Findings 2023) and AlignFreeze,
+    applied to whole words instead of sequences of sub-words.
 
     Raises:
-        ValueError: the lexicon is of other languages.
+        ValueError: the lexicon is for other languages.
     """
     if (lexicon.source, lexicon.target) != (text.source, text.target):
         raise ValueError(f"a lexicon {lexicon.source}-{lexicon.target} for {text.source}-{text.target} text")

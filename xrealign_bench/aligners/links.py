@@ -1,4 +1,4 @@
-"""Which links of a word alignment are of use to realignment, whatever aligner they come from."""
+"""Which links of a word alignment realignment uses, whatever aligner they come from."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from xrealign_bench.data import Links, ParallelText
 
 @dataclass(frozen=True)
 class Alignment:
-    """The links of every pair of a parallel text, by its position."""
+    """The links of each pair of a parallel text, in order."""
 
     links: list[Links]
     dropped: dict[str, int]
-    """Rule -> how many links it dropped."""
+    """Rule -> number of links that it dropped."""
 
 
 def usable_links(text: ParallelText, links: list[Links]) -> Alignment:
     """Keep one-to-one links between words that differ (AlignFreeze, section 3.1).
 
-    A link goes if either of its words has another one (`not_one_to_one`), and then if its words are the same
-    but for case (`identical`): names, numbers and punctuation marks, which the encoder represents alike as it
-    is.
+    A link is dropped if either of its words has another link (`not_one_to_one`), or if its words are equal except for
+    case (`identical`), as names, numbers and punctuation are: their representations are already alike.
 
     Args:
-        links: for each pair, in any order; a link that is given twice counts once.
+        text: the parallel text.
+        links: the links of each pair, in any order; duplicates count once.
 
     Returns:
         Links sorted by source position.
 
     Raises:
-        ValueError: the pairs are not those of `text`, or a link points outside of its sentences.
+        ValueError: the number of pairs is not that of `text`, or a link points outside its sentences.
     """
     dropped: Counter[str] = Counter()
     usable = []

@@ -1,4 +1,4 @@
-"""Find an encoder's blocks and embeddings by how it is built and how it runs, never by its name; run a part of it."""
+"""Find an encoder's blocks and embeddings from its structure and by running it, never by name; run part of it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from torch import Tensor, nn
 from xrealign_bench.errors import UserError
 
 _POSITIONS = ("position_embeddings", "embed_positions", "wpe")
-"""What transformers calls a table of positions."""
+"""Names of position-embedding tables in transformers."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """An encoder taken apart; no parameter is in two parts, and what comes after the last block is in none."""
+    """The parts of an encoder. No parameter is in two parts; modules after the last block are in none."""
 
     embeddings: list[nn.Module]
-    """Input embeddings and everything else that runs before the first block, and embeddings that blocks look into."""
+    """Input embeddings, everything else that runs before the first block, and embeddings that blocks read."""
     blocks: list[list[nn.Module]]
-    """Each block, followed by what runs between it and the next one."""
+    """Each block, followed by the modules that run between it and the next block."""
 
 
 def find_blocks(encoder: nn.Module) -> nn.ModuleList:
-    """The encoder's own list of blocks, from the bottom up.
+    """Return the encoder's list of blocks, from the bottom up.
 
-    It is the only list of modules that has parameters, lies inside no other list, and is as long as the configuration
-    says that the model has hidden layers.
+    It is the only module list that has parameters, is not inside another list, and has as many entries as the
+    configuration has hidden layers.
 
     Raises:
-        UserError: there is no such list, or more than one, or its members share parameters.
+        UserError: there is no such list or more than one, or its blocks share parameters.
     """
     configured = getattr(encoder.config, "num_hidden_layers", None)
     lists = {name: found for name, found in _outer_lists(encoder) if any(True for _ in found.parameters())}
@@ -59,10 +59,10 @@ def find_blocks(encoder: nn.Module) -> nn.ModuleList:
 
 
 def find_parts(encoder: nn.Module) -> Parts:
-    """Take an encoder apart by running it once on two tokens and noting what runs when.
+    """Find the parts of an encoder by running it on two tokens and recording the order in which modules run.
 
     Raises:
-        UserError: its blocks can't be found, or don't run once each, in order.
+        UserError: its blocks can't be found, or don't run once each and in order.
     """
     blocks = find_blocks(encoder)
     inside = {id(module) for module in blocks.modules()}
@@ -101,7 +101,7 @@ def find_parts(encoder: nn.Module) -> Parts:
 
 
 def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) -> int:
-    """The number of the block that a recipe's `objective.layer`, or a retrieval task's `layer`, means.
+    """Return the number of the block for a recipe's `objective.layer` or a retrieval task's `layer`.
 
     Raises:
         UserError: the model has no such block.
@@ -118,16 +118,16 @@ def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) ->
 def block_output(
     encoder: nn.Module, layer: Literal["last", "penultimate"] | int, input_ids: Tensor, attention_mask: Tensor
 ) -> Tensor:
-    """Hidden states (batch, tokens, dim) of a block; the blocks above it are not run.
+    """Return the hidden states (batch, tokens, dim) after a block. Exits early: the blocks above it are not run.
 
-    A block's output is what the next block reads, so it is entry number + 1 of `output_hidden_states`. That of the
-    last block is the encoder's `last_hidden_state`, after a final norm where the model has one.
+    The output of a block is the input of the next one, so it is entry number + 1 of `output_hidden_states`. The output
+    of the last block is the encoder's `last_hidden_state`, after the final norm if the model has one.
 
     Args:
-        encoder: as `load_encoder` gives it.
-        layer: as in a recipe, see `resolve_layer`.
+        encoder: as `load_encoder` returns it.
+        layer: see `resolve_layer`.
         input_ids: (batch, tokens).
-        attention_mask: (batch, tokens), 1 where there is a token.
+        attention_mask: (batch, tokens), 1 for tokens and 0 for padding.
 
     Raises:
         UserError: no such block, or more tokens than the model has positions.
@@ -142,15 +142,15 @@ def block_output(
         try:
             encoder(input_ids=input_ids, attention_mask=attention_mask)
         except _Reached as reached:
-            return reached.hidden.float()  # of an encoder that computes in less, whose output alone is float32
+            return reached.hidden.float()  # under autocast only the encoder's final output is float32
     raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
 
 
 def check_length(encoder: nn.Module, input_ids: Tensor) -> None:
-    """Refuse sequences that are longer than the encoder's table of positions, which would fail obscurely.
+    """Refuse sequences that are longer than the encoder's position embeddings, which would fail with an obscure error.
 
     Raises:
-        UserError: they are.
+        UserError: they are too long.
     """
     limit = position_limit(encoder)
     if limit is not None and input_ids.shape[1] > limit:
@@ -160,19 +160,19 @@ def check_length(encoder: nn.Module, input_ids: Tensor) -> None:
 
 
 def position_limit(encoder: nn.Module) -> int | None:
-    """The longest input in sub-words; None for models without a table of absolute positions."""
+    """Return the longest input in sub-words, or None for a model without absolute position embeddings."""
     for name, module in encoder.named_modules():
         if name.rpartition(".")[2] in _POSITIONS and isinstance(module, nn.Embedding):
-            # RoBERTa and its kin count positions from behind the padding token, OPT and BART from a fixed one.
+            # RoBERTa-like models count positions from after the padding token, OPT and BART from a fixed offset.
             skipped = getattr(module, "offset", 0 if module.padding_idx is None else module.padding_idx + 1)
             return module.num_embeddings - int(skipped)
     return None
 
 
 def output_width(encoder: nn.Module, layer: Literal["last", "penultimate"] | int = "last") -> int:
-    """Dimensions of a block's hidden states, which need not be the configuration's `hidden_size`.
+    """Return the dimension of a block's hidden states, which may differ from the configuration's `hidden_size`.
 
-    Found by a run on two tokens; `layer` as in `block_output`.
+    It is found by a run on two tokens; `layer` as in `block_output`.
     """
     with torch.no_grad(), _at_rest(encoder) as (ids, mask):
         return block_output(encoder, layer, ids, mask).shape[-1]
@@ -186,7 +186,7 @@ class _Reached(Exception):
 
 @contextmanager
 def _stopping_before(block: nn.Module) -> Iterator[None]:
-    """Leave the model's forward by `_Reached` where this block would be run."""
+    """Raise `_Reached` with the block's input when the model reaches this block."""
 
     def stop(_: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
         raise _Reached(positional[0] if positional else named["hidden_states"])
@@ -213,7 +213,7 @@ def _owns_parameters(module: nn.Module) -> bool:
 
 @contextmanager
 def _at_rest(encoder: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
-    """Two tokens and their mask, to run an encoder on whose dropout is off: it would draw from the generator."""
+    """Yield two tokens and their mask, with the encoder in eval mode: dropout would change the generator's state."""
     training = encoder.training
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(encoder.parameters()).device)
     encoder.eval()

@@ -1,4 +1,4 @@
-"""What differs between families of models. All else is found by how a model is built and how it runs."""
+"""Model families. Everything else about a model is found from its structure and by running it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ TEXT_POOLING: Mapping[Family, TextPooling] = {
     "decoder": "last_token",
     "encoder_decoder": "mean",
 }
-"""What stands for a whole text: the token that the tokenizer puts in front ([CLS], <s>) where every token sees all
-others; the last one where only that does; all of them in the encoders of encoder-decoders, which have no such token
-or one for the language. All are padded on the right, which changes nothing in any of them."""
+"""How the hidden states of a text become one vector. Encoders: the first token ([CLS], <s>), since every token attends
+to all others. Decoders: the last token, the only one that attends to all others. Encoder-decoders: the mean, since
+their encoders have no such token, or one for the language. Padding is on the right, which changes none of these."""
 
 
 def family_of(config: Mapping[str, Any]) -> Family | None:
-    """Which family a model with this `config.json` is of; None: it is no text model that transformers knows.
+    """Return the model family for this `config.json`, or None if transformers knows no text model of that type.
 
-    Transformers has no list of encoders; those that it can train with masked words are the nearest to one. It is read
-    from the type, since an encoder taken out of an encoder-decoder says of itself that it is none.
+    Transformers has no list of encoders; the models that it can train as masked language models come closest. The
+    model type decides, because an encoder taken out of an encoder-decoder claims not to be an encoder-decoder.
     """
     from transformers.models.auto import modeling_auto as auto
 

@@ -15,12 +15,12 @@ from xrealign_bench.specs import Freeze
 _CUTS = {
     "lower_half": (2, 0), "upper_half": (2, 1), "lower_third": (3, 0), "middle_third": (3, 1), "upper_third": (3, 2),
 }  # fmt: skip
-"""Name -> into how many parts the blocks are cut, and which of them it is."""
+"""Name -> the number of parts into which the blocks are cut, and the index of the part."""
 
 
 @dataclass(frozen=True)
 class FreezeReport:
-    """What was frozen; the two numbers are of parameters and add up to the encoder's."""
+    """What was frozen. `trained` and `frozen` count parameters and add up to the encoder's."""
 
     blocks: list[int]
     embeddings: bool
@@ -29,13 +29,13 @@ class FreezeReport:
 
 
 def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
-    """The numbers of the blocks that a selection of a recipe means, ascending.
+    """Return the numbers of the blocks that a recipe selects, ascending.
 
-    The lower half of n blocks is 0 .. n//2 - 1, the upper half is the rest: of an odd number, the middle block
-    belongs to the upper half. Thirds are cut likewise, at n//3 and 2n//3.
+    The lower half of n blocks is 0 .. n//2 - 1, and the upper half is the rest: with an odd number, the middle block
+    belongs to the upper half. Thirds are cut in the same way, at n//3 and 2n//3.
 
     Raises:
-        UserError: a number is out of range, or nothing is selected although something was asked for.
+        UserError: a number is out of range, or a selection other than "none" selects nothing.
 
     >>> select_blocks("lower_half", 5), select_blocks("upper_half", 5), select_blocks("::2", 5)
     ([0, 1], [2, 3, 4], [0, 2, 4])
@@ -66,19 +66,19 @@ def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
 
 
 def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None) -> FreezeReport:
-    """Let exactly the parameters be trained that the recipe does not freeze.
+    """Set `requires_grad` so that only parameters left unfrozen by the recipe are trained.
 
-    What stands between two blocks (DeBERTa-v2's convolution) goes with the lower one. What comes after the last
-    block, such as a final norm, is frozen by `train_only` alone. Dropout is not touched.
+    Modules between two blocks (DeBERTa-v2's convolution) belong to the lower block. Modules after the last block, such
+    as a final norm, are frozen by `train_only` alone. Dropout stays on.
 
     Args:
-        encoder: as `load_encoder` gives it.
-        spec: the recipe's.
-        only: ids of parameters, those of an adapter: no other is trained.
+        encoder: as `load_encoder` returns it.
+        spec: the recipe's freezing.
+        only: ids of an adapter's parameters; no other parameter is trained.
 
     Raises:
-        UserError: the model's blocks can't be found, the selection doesn't fit them, it has no such parameters as
-            `train_only` names, or nothing is left to train.
+        UserError: the model's blocks can't be found, the selection does not fit them, the model has no parameters of
+            the kind that `train_only` names, or nothing is left to train.
     """
     parts = find_parts(encoder)
     blocks = select_blocks(spec.blocks, len(parts.blocks))
@@ -106,7 +106,7 @@ def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None
 def _chosen(encoder: nn.Module, what: Literal["layer_norms", "biases"]) -> set[int]:
     if what == "biases":
         chosen = {id(p) for name, p in encoder.named_parameters() if name.rpartition(".")[2] == "bias"}
-    else:  # the only modules whose weight is a vector
+    else:  # norms are the only modules whose weight is a vector
         weights = [(module, module._parameters.get("weight")) for module in encoder.modules()]
         norms = [module for module, weight in weights if weight is not None and weight.dim() == 1]
         chosen = {id(p) for module in norms for p in module.parameters(recurse=False)}

@@ -1,4 +1,4 @@
-"""Which pairs make up each batch."""
+"""Mixing: which pairs of which language make up each batch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
 Batches = Iterator[list[tuple[str, int]]]
-"""Of each pair its language and number."""
+"""Batches of pairs, each given by its language and number."""
 
 
 def draw_batches(mixing: Mixing, sizes: Mapping[str, int], batch_size: int, steps: int, seed: int) -> Batches:
-    """The batches of a training, mixed as a recipe's `parallel.mixing` says.
+    """Draw the batches of a training.
 
     Args:
-        mixing: which of the functions below.
-        sizes: language -> pairs that it has, at least one.
-        batch_size: pairs a batch.
-        steps: batches.
-        seed: of the orders and draws; the order of `sizes` does not matter.
+        mixing: the recipe's `parallel.mixing`, which is the name of one of the functions below.
+        sizes: language -> its number of pairs, at least one. The order of languages does not matter.
+        batch_size: pairs per batch.
+        steps: the number of batches.
+        seed: seeds the random orders and draws.
     """
     draw = {
         "round_robin": round_robin,
@@ -32,10 +32,10 @@ def draw_batches(mixing: Mixing, sizes: Mapping[str, int], batch_size: int, step
 
 
 def round_robin(sizes: Mapping[str, int], batch_size: int, steps: int, seed: int) -> Batches:
-    """Each pair of the next language in turn (AlignFreeze, appendix).
+    """Take each pair from the next language in turn (AlignFreeze, appendix).
 
-    A language's pairs come in random order, and in another one whenever they are used up. The turn goes on from
-    batch to batch, so that all languages have their share whatever the batch's size.
+    A language's pairs come in random order, and in a new order whenever they are used up. Turns continue from batch to
+    batch, so that all languages are read equally often for any batch size.
     """
     orders = _orders(sizes, seed)
     turn = cycle(sorted(sizes))
@@ -44,10 +44,10 @@ def round_robin(sizes: Mapping[str, int], batch_size: int, steps: int, seed: int
 
 
 def round_robin_first_exhausted(sizes: Mapping[str, int], batch_size: int, steps: int, seed: int) -> Batches:
-    """As `round_robin`, but a pass over the data ends at the poorest language, as AlignFreeze's released code ran.
+    """Like `round_robin`, but end each pass over the data with the smallest language (AlignFreeze's released code).
 
-    When a language has no pair left at its turn, the pass is over: its last batch may be smaller, and the next pass
-    gives the same batches again. Of each language only as many pairs are ever seen as the poorest has, or one more.
+    A pass ends when a language has no pair left at its turn. Its last batch may be smaller, and the next pass repeats
+    the same batches. So each language is read only as far as the smallest one has pairs, or one pair further.
     """
 
     def one_pass() -> Iterator[tuple[str, int]]:
@@ -68,17 +68,17 @@ def round_robin_first_exhausted(sizes: Mapping[str, int], batch_size: int, steps
 
 
 def uniform(sizes: Mapping[str, int], batch_size: int, steps: int, seed: int) -> Batches:
-    """Each pair of a language drawn uniformly, with repetition; a language's pairs come as in `round_robin`."""
+    """Take each pair from a language drawn uniformly with replacement; its pairs come in the order of `round_robin`."""
     orders = _orders(sizes, seed)
     languages = sorted(sizes)
-    random = np.random.default_rng([seed, len(languages)])  # one more than the orders' generators
+    random = np.random.default_rng([seed, len(languages)])  # differs from the seeds of the orders
     for _ in range(steps):
         drawn = random.integers(len(languages), size=batch_size)
         yield [(languages[number], next(orders[languages[number]])) for number in drawn]
 
 
 def _orders(sizes: Mapping[str, int], seed: int) -> dict[str, Iterator[int]]:
-    """A generator a language: what one does with its pairs must not depend on the others."""
+    """Return an endless random order per language, each with its own generator, so that languages are independent."""
     return {
         language: _endlessly(sizes[language], np.random.default_rng([seed, number]))
         for number, language in enumerate(sorted(sizes))

@@ -1,4 +1,4 @@
-"""Translated pairs as the model reads them, and batches of them."""
+"""Tokenised translation pairs, and batches of them."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class EncodedPair:
     source: Window
     target: Window
     links: NDArray[np.int64]
-    """(links, 2): word of the source window, word of the target window; none where the pairs are not aligned."""
+    """(links, 2): word of the source window, word of the target window. Empty for pairs without word alignment."""
 
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    """The pairs of one language, of an aligned one those that have a link; of a long side the first window is read."""
+    """The pairs of one language. Aligned pairs without a link are left out; of long texts the first window is used."""
 
     pairs: Sequence[EncodedPair]
     links: int
     dropped: dict[str, int] = field(default_factory=dict)
-    """Rule -> how many links (`link_beyond_window`) or pairs (`pair_without_link`, `empty`) it dropped."""
+    """Rule -> number of links (`link_beyond_window`) or pairs (`pair_without_link`, `empty`) that it dropped."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A batch of pairs: the sources' windows, then the targets', and the links among all their words."""
+    """A batch of pairs: all source windows, then all target windows, and the links between their words."""
 
     windows: WindowBatch
     anchors: Tensor
-    """(2 links,) positions among the batch's words, row by row: all aligned source words, then all aligned targets."""
+    """(2 links,) positions among the words of the batch, row by row: linked source words, then linked target words."""
     positives: Tensor
-    """(2 links,) their translations."""
+    """(2 links,) positions of their translations."""
     side: Tensor
-    """(words,) bool: is the word of the target side."""
+    """(words,) bool, whether the word belongs to the target side."""
 
     def to(self, device: torch.device) -> PairBatch:
         return PairBatch(
@@ -53,7 +53,7 @@ class PairBatch:
 
 
 class _Kept(Sequence[EncodedPair]):
-    """Pairs that were kept, each made when it is asked for: of a large corpus few are in memory at a time."""
+    """The pairs that are kept, each created on access, so that few pairs of a large corpus are in memory at a time."""
 
     def __init__(self, sources: Sequence[Window], targets: Sequence[Window]) -> None:
         self._sides = sources, targets
@@ -61,7 +61,7 @@ class _Kept(Sequence[EncodedPair]):
         self._links, self._ends = array("i"), array("q", [0])
 
     def add(self, source: int, target: int, links: Iterable[tuple[int, int]]) -> None:
-        """A pair of the windows of these numbers."""
+        """Add the pair of the windows with these numbers."""
         for places, number in zip(self._places, (source, target), strict=True):
             places.append(number)
         self._links.extend(chain.from_iterable(links))
@@ -92,18 +92,18 @@ class _Kept(Sequence[EncodedPair]):
 def pair_up(
     sources: Sequence[Window], targets: Sequence[Window], links: Iterable[Sequence[Sequence[int]] | None]
 ) -> EncodedPairs:
-    """Bring the windows of both sides together with the word alignment of their sentences.
+    """Join the windows of both sides with the word alignment of their sentences.
 
     Args:
-        sources: all windows of the source sentences, numbered as the pairs are.
-        targets: likewise.
-        links: for each pair, (source word, target word) counted in the sentences; None where words are not aligned:
-            such a pair is kept without links.
+        sources: all windows of the source sentences, whose numbers are those of the pairs.
+        targets: all windows of the target sentences.
+        links: for each pair, (source word, target word) counted within the sentences, or None for a pair without word
+            alignment, which is kept without links.
     """
     first = [_first_windows(side) for side in (sources, targets)]
     kept, dropped = _Kept(sources, targets), {"link_beyond_window": 0, "pair_without_link": 0, "empty": 0}
     for number, given in enumerate(links):
-        # A sentence without words has no window, and no links either.
+        # A sentence without words has neither a window nor links.
         (source, source_words), (target, target_words) = (find(number) for find in first)
         whole = source >= 0 and target >= 0
         if given is None:
@@ -122,7 +122,7 @@ def pair_up(
 
 
 def _first_windows(windows: Iterable[Window]) -> Callable[[int], tuple[int, int]]:
-    """Number of a sentence -> number of its first window, -1 if it has none, and how many words that has."""
+    """Return a function from a sentence to its first window (-1 if it has none) and the number of words in it."""
     places, words = array("i"), array("i")
     for number, window in enumerate(windows):
         if window.first_word == 0:
@@ -158,7 +158,7 @@ class PairCorpus:
 
 
 def batch_pairs(pairs: Sequence[EncodedPair], pad_id: int) -> PairBatch:
-    """Put pairs into one padded batch."""
+    """Collate pairs into one padded batch."""
     windows = [p.source for p in pairs] + [p.target for p in pairs]
     counts = np.array([len(w.starts) for w in windows])
     first_word = np.cumsum(counts) - counts
