@@ -14,6 +14,7 @@ import torch
 from tabulate import tabulate
 
 from xrealign_bench.models.checkpoint import resolve_checkpoint
+from xrealign_bench.models.embedding_rows import shrink_embeddings
 from xrealign_bench.models.encoder import load_encoder
 
 TEXTS, TOKENS, ROWS, SIZE = 32, 48, 25_000, 2048

@@ -1,5 +1,5 @@
-"""Training by several processes. Truth: one process with the same batches, without dropout, so that all that differs is
-the order of sums."""
+"""Training on several ranks. Truth: a single process with the same batches and without dropout, so that only the order
+of sums differs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sentences() -> Trained:
 
 
 def pulled() -> Trained:
-    """Only the sources are pulled, which the first process reads."""
+    """Only source texts, which rank 0 reads, have a drift penalty."""
     return realigned(objective=PULLED)
 
 
@@ -70,14 +70,14 @@ def joint() -> Trained:
 
 
 def little_memory_in_one() -> Trained:
-    """The second process, or the only one, reads at most five of sixteen texts at once."""
+    """Rank 1, or the only rank, has memory for five of sixteen texts at once."""
     encoder = tiny_bert(dropout=0.0)
     alone = distributed.world_size() == 1
     return realigned(with_little_memory(encoder, texts=5) if alone or not distributed.is_main_process() else encoder)
 
 
 def small_batches() -> Trained:
-    """Of three examples in batches of two every other batch has one: the second process has no part of it."""
+    """With three examples in batches of two, every other batch has one example: rank 1 gets no part of it."""
     checkpoint = resolve_checkpoint(EMBEDDED)
     tokenizer, kind, task = (
         load_tokenizer(checkpoint),
@@ -98,7 +98,7 @@ def small_batches() -> Trained:
 
 
 def overflowing() -> Trained:
-    """Scaled, the gradient of the last of two parts overflows float32 at first, and so the sum."""
+    """At the first scale, the gradient of the second part overflows float32, and so does the sum."""
     weight = nn.Parameter(torch.tensor(1.0))
     factors = [1.0, 8.0]
 
@@ -119,7 +119,7 @@ CASES: list[Callable[[], Trained]] = [
 
 
 def broken() -> str:
-    """A loss that is no number in the second process."""
+    """Give a NaN loss on rank 1."""
     weight = nn.Parameter(torch.tensor(0.25))
 
     def parts(parts: int) -> Iterator[Tensor]:
@@ -132,7 +132,7 @@ def broken() -> str:
 
 
 def refused() -> tuple[str, list[int]]:
-    """Bad input in the second process, while the first goes on to the next exchange; then they go on."""
+    """Raise a UserError on rank 1 while rank 0 goes on to the next all-gather; then both go on."""
     with pytest.raises(UserError) as caught, distributed.raise_on_every_rank():
         if not distributed.is_main_process():
             raise UserError("bad")
@@ -160,7 +160,7 @@ def work(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes has."""
+    """Run every case on two ranks, and return the results of each."""
     folder = tmp_path_factory.mktemp("processes")
     ran = start(work, folder, folder)
     assert [one.status for one in ran] == [0, 0], ran
@@ -183,7 +183,7 @@ def test_two_train_as_one(together: list[dict[str, Any]], case: Callable[[], Tra
 
 
 def test_the_negatives_are_those_of_all_processes(together: list[dict[str, Any]]) -> None:
-    """Not each process's own half of the batch, in which there would be fewer."""
+    """The negatives are not only those of each rank's half of the batch."""
     chosen = next(draw_batches("round_robin", dict.fromkeys(pairs(), 40), 8, 1, 3))
     batch = [pairs()[language].pairs[number] for language, number in chosen]
     encoder = tiny_bert(dropout=0.0)

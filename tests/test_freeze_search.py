@@ -1,4 +1,4 @@
-"""The study of freezing patterns. Truth: lists of blocks written by hand, and the results' own gains."""
+"""Freeze search. Truth: lists of blocks written by hand, and the gains in the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eflomal on a cipher whose links are known, and that it can be repeated."""
+"""The eflomal aligner. Truth: a cipher with known links, and a second run."""
 
 import importlib.resources
 import random
@@ -13,7 +13,7 @@ from xrealign_bench.errors import UserError
 
 
 def cipher(pairs: int):
-    """Each word has one translation; half of the sentences are turned round."""
+    """Return a text in which each word has one translation and half of the targets are reversed."""
     chance = random.Random(1)
     sentences, gold = [], []
     for _ in range(pairs):

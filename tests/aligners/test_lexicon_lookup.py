@@ -1,4 +1,4 @@
-"""The lexicon aligner against hand-made cases and against the rule written out as plain loops."""
+"""The lexicon aligner. Truth: cases written by hand, and the rule as plain loops."""
 
 import random
 
@@ -36,7 +36,7 @@ def test_by_hand(source, target, entries, links):
 
 
 def released_rule(source, target, entries):
-    """The tests of the released code in their order, for single words: see the docstring of `align_lexicon`."""
+    """Apply the checks of the released code in their order, to single words; see `align_lexicon`."""
     links = []
     for s, word in enumerate(source):
         candidates = {t for e, t in entries if e == word and e != t} & set(target)

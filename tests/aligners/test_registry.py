@@ -1,4 +1,4 @@
-"""The registry, the gold aligner, and which links are kept, by hand."""
+"""The table of aligners, the gold aligner, and the filter of links. Truth: cases written by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Mutual arg-max against hand-made vectors and plain loops; encoder vectors against the model run by hand."""
+"""The similarity aligner. Truth: vectors written by hand, plain loops, and the model run directly."""
 
 import random
 

@@ -4,7 +4,7 @@ from xrealign_bench.data import LocatedSplit, ParallelText
 
 
 def text(*pairs: tuple[str, str], links=None) -> ParallelText:
-    """Sentences whose words are set apart by spaces."""
+    """Return a parallel text from sentences whose words are separated by spaces."""
     return ParallelText(
         source="en",
         target="de",

@@ -52,7 +52,7 @@ def trained_on(base: Path, head: bool) -> Any:
 
 
 def write_adapter(base: Path, folder: Path, head: bool = True, **settings: Any) -> Path:
-    """An adapter with random weights, written by PEFT."""
+    """Save an adapter with random weights, with PEFT."""
     torch.manual_seed(4)
     config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, **settings)
     get_peft_model(trained_on(base, head), config).save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Decoders that see both sides. Truth: which tokens' hidden states move when another token is changed."""
+"""Bidirectional decoders. Truth: which tokens' hidden states change when another token changes."""
 
 from __future__ import annotations
 

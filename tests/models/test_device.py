@@ -37,7 +37,7 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 
 def test_a_gpu_is_set_to_what_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only that torch is told; what a GPU then does is torch's own promise."""
+    """Check only that torch's settings are changed."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     try:

@@ -1,4 +1,4 @@
-"""Training with part of the table of embeddings. Truth: training with all of it, to the bit."""
+"""Training with some rows of the embedding table. Truth: training with the whole table, to the bit."""
 
 from __future__ import annotations
 

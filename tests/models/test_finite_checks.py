@@ -1,4 +1,4 @@
-"""Numbers that are not finite are refused. Truth: where the test put them."""
+"""NaN and infinity are refused. Truth: where the test put them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def folder(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> Path:
 
 
 def spoil(path: Path, name: str, value: float = torch.nan, dtype: torch.dtype = torch.float32) -> None:
-    """Put one value that is not finite among all others of a tensor."""
+    """Replace one value of a tensor by NaN or infinity."""
     weights = {key: tensor.to(dtype) for key, tensor in load_file(path).items()}
     weights[name].view(-1)[-1] = value
     save_file(weights, path, {"format": "pt"})
@@ -150,7 +150,7 @@ def test_what_an_older_version_computed_is_not_served(tmp_path: Path) -> None:
 
 
 def overflowing(checkpoint: Checkpoint) -> Any:
-    """An encoder whose weights are finite and whose outputs are not."""
+    """Return an encoder with finite weights whose outputs are not finite."""
     encoder = load_encoder(checkpoint, seed=0)
     with torch.no_grad():
         for parameter in encoder.parameters():

@@ -89,7 +89,7 @@ def test_prompts_and_plain_text_are_predicted_whatever_the_batches(decoder: Chec
 def test_realigned_blocks_stand_below_the_checkpoints_own_output_layer(
     checkpoints: dict[str, Checkpoint], name: str, tmp_path: Path
 ) -> None:
-    """What a tied output layer reads is the realigned table of embeddings."""
+    """A tied output layer uses the realigned embeddings."""
     checkpoint = checkpoints[name]
     encoder = load_encoder(checkpoint, seed=0)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_realigned_blocks_stand_below_the_checkpoints_own_output_layer(
 def test_an_output_layer_of_its_own_stays_its_own_whatever_the_configuration_says(
     make_checkpoint: Callable[..., Path],
 ) -> None:
-    """And one that is equal to the embeddings in the file, but not tied by the configuration, is not tied."""
+    """A layer that equals the embeddings but is not tied by the configuration stays untied."""
     ids = torch.tensor([[5, 9, 30, 31, 7, 12]])
     for tied, own in ((True, True), (False, False)):
         folder = make_checkpoint("llama", tie_word_embeddings=not tied)
@@ -176,7 +176,7 @@ def test_a_checkpoint_without_an_output_layer_is_refused(checkpoints: dict[str, 
 def test_a_decoder_whose_tokens_see_those_to_come_is_refused(
     checkpoints: dict[str, Checkpoint], name: str, setting: str, tmp_path: Path
 ) -> None:
-    """It would know each token before it says how likely it is."""
+    """It would see each token before predicting it."""
     folder = Path(shutil.copytree(checkpoints[name].folder, tmp_path / name))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {setting: setting != "is_causal"}))

@@ -1,4 +1,4 @@
-"""Reading by length. Truth: all ways to cut a batch, and the same batch read whole."""
+"""Length bucketing. Truth: all ways to split a batch, and the batch in one group."""
 
 from __future__ import annotations
 

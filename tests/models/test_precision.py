@@ -1,4 +1,4 @@
-"""Lower precision and gradient checkpointing, for every architecture. Truth: float32, and torch's own rounding."""
+"""Mixed precision and gradient checkpointing, for every architecture. Truth: float32, and torch's own rounding."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision:
 
 
 def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
-    """Dropout included, which is drawn again as it was."""
+    """Dropout is drawn again from the same state."""
     if checkpoint.model_type == "mpnet":
         with pytest.raises(UserError, match="a MPNetModel is not made for gradient checkpointing; leave"):
             enable_gradient_checkpointing(load_encoder(checkpoint, seed=0))

@@ -1,4 +1,4 @@
-"""The training loop. Truth: torch's own Adam without fusing, transformers' own schedule, steps worked out by hand."""
+"""The training loop. Truth: torch's unfused Adam, transformers' schedule, and steps computed by hand."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_loss(wrong: f
 
 
 def test_a_batch_that_does_not_fit_is_cut_into_parts_that_do() -> None:
-    """Of five examples two fit: the steps are those of the whole batch, and drawn numbers are drawn again."""
+    """Two of five examples fit in memory: steps are those of the whole batch, with the same random numbers."""
     layer, data = problem()
     reference, _ = problem()
     tried: list[int] = []

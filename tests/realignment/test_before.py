@@ -1,4 +1,4 @@
-"""Realignment. Truth: bit-identity where it is promised, and a cipher whose key must be learnt."""
+"""Realignment. Truth: bit-identity where it is promised, and a cipher that the model must learn."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_both_sides_in_one_pass_are_the_two_sides_apart() -> None:
 
 
 def retrieved(encoder: nn.Module, held_out: EncodedPairs) -> float:
-    """Share of linked words whose nearest word of the other side, in the same pair, is their translation."""
+    """Return the share of linked words whose nearest word in the other sentence is their translation."""
     right = total = 0
     for pair in held_out.pairs:
         source, target = (
@@ -167,7 +167,7 @@ def test_a_language_without_links_is_refused() -> None:
 
 
 def test_a_step_is_adams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its first step Adam moves each number by lr * g / (|g| + eps), whatever its gradient g."""
+    """Adam's first step changes each weight by lr * g / (|g| + eps)."""
     encoder = tiny_bert(dropout=0.0)
     reference = copy.deepcopy(encoder)
     given: list[tuple[nn.Module, PairBatch]] = []

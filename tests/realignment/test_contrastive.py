@@ -1,4 +1,4 @@
-"""The contrastive loss. Truth: a loop that reads the definition aloud, numbers worked out by hand, and properties."""
+"""The contrastive loss. Truth: the definition as plain loops, values computed by hand, and properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEGATIVES = ("both_languages", "other_language")
 def definition(
     words: Tensor, anchors: list[int], positives: list[int], side: list[bool], temperature: float, negatives: str
 ) -> Tensor:
-    """AlignFreeze's loss, one anchor and one candidate at a time."""
+    """Compute AlignFreeze's loss, one anchor and one candidate at a time."""
 
     def similarity(a: int, b: int) -> Tensor:
         return (words[a] * words[b]).sum() / (words[a].pow(2).sum().sqrt() * words[b].pow(2).sum().sqrt())
@@ -35,7 +35,7 @@ def definition(
 
 
 def random_case(seed: int, dtype: torch.dtype) -> tuple[Tensor, list[int], list[int], list[bool]]:
-    """Words of both sides in mixed order, some of them in no link."""
+    """Draw words of both sides in mixed order, some of them without a link."""
     random = torch.Generator().manual_seed(seed)
     n_source, n_target, n_links = (int(torch.randint(low, 9, (), generator=random)) for low in (4, 4, 1))
     n_links = min(n_links, n_source, n_target)

@@ -1,4 +1,4 @@
-"""Realignment beside fine-tuning. Truth: the two losses' gradients computed apart and added by hand; bit-identity."""
+"""Realignment during fine-tuning. Truth: the gradients of the two losses, computed apart and added; bit-identity."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def finetune(encoder: nn.Module, joint: JointRealignment | None, steps: int = 3)
     ids=["nothing", "front", "back"],
 )
 def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Freeze, frozen: tuple[str, ...]) -> None:
-    """The first step of plain gradient descent, in the place of Adam, shows the gradient."""
+    """Compare the gradients of the first step with those of the two losses."""
     encoder = tiny_bert(dropout=0.0)
     joint = joint_with(encoder, freezing=freezing)
     head = joint._losses.head
@@ -121,7 +121,7 @@ def test_fine_tuning_trains_what_is_frozen_for_realignment() -> None:
 
 
 def test_without_weight_and_dropout_it_is_fine_tuning_alone() -> None:
-    """A realignment loss that weighs next to nothing moves next to nothing: the same batches in the same order."""
+    """A tiny weight gives the losses of plain fine-tuning, on the same batches in the same order."""
     models = []
     for weight in (None, 1e-12):
         encoder = tiny_bert(dropout=0.0)

@@ -1,4 +1,4 @@
-"""Mixing. Truth: what the definition says must hold of any sequence of batches, and published counts."""
+"""Mixing. Truth: properties that the definition implies for any sequence of batches, and published counts."""
 
 from __future__ import annotations
 

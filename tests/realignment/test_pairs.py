@@ -1,4 +1,4 @@
-"""Encoded pairs. Truth: small windows written out by hand."""
+"""Encoded pairs. Truth: small windows written by hand."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_batch_numbers_its_words_row_by_row() -> None:
 
 
 def test_pairs_that_are_not_aligned_are_kept_without_links() -> None:
-    """Null is no word alignment; an empty one has found nothing."""
+    """None means no word alignment; an empty list means that the aligner found no link."""
     sources, targets = [window(0, [1, 1]), window(1, [2]), window(2, [1])], [window(0, [1]), window(1, [1])]
     encoded = pair_up(sources, targets, [None, None, None])
     assert [(pair.source, pair.target) for pair in encoded.pairs] == list(zip(sources[:2], targets, strict=True))

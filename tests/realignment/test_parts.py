@@ -1,4 +1,4 @@
-"""Batches in parts, where memory is short. Truth: the same batch whole."""
+"""Batches in parts, when memory is short. Truth: the whole batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PULLED = Objective(layer=1, projection=8, regularisation=Regularisation(weight=0
 
 
 def with_little_memory(encoder: nn.Module, texts: int) -> nn.Module:
-    """It runs out of memory with more texts at once, as a GPU says it."""
+    """Make an encoder raise a GPU's out-of-memory error if it is given more texts at once."""
     whole = type(encoder).forward
 
     def forward(self: nn.Module, *positional: Any, **named: Any) -> Any:
@@ -46,7 +46,7 @@ def gradients(*modules: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("objective", [Objective(projection=8), PULLED], ids=["plain", "pulled"])
 def test_parts_have_the_loss_and_the_gradient_of_the_whole(method: str, objective: Objective, parts: int) -> None:
-    """All vectors of the batch stay one another's negatives."""
+    """All vectors of the batch remain negatives of each other."""
     encoder, head = tiny_bert(dropout=0.0), projection_head(32, 8)
     initial = copy.deepcopy(encoder).eval()
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_parts_have_the_loss_and_the_gradient_of_the_whole(method: str, objectiv
 
 
 def test_what_dropout_leaves_out_is_the_same_in_both_passes() -> None:
-    """The same parts with a graph all at once, drawing from the same state."""
+    """Compare with the same parts computed with one graph, from the same generator state."""
     encoder, head = tiny_bert(dropout=0.3).train(), projection_head(32, 8)
     batch = batch_pairs(cipher_pairs(1, 6, seed=3).pairs, PAD)
     torch.manual_seed(5)

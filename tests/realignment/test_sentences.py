@@ -1,4 +1,4 @@
-"""Realignment of sentences. Truth: a loop that reads the definition aloud, one sentence and one sub-word at a time."""
+"""Sentence realignment. Truth: the definition as plain loops, one sentence and one sub-word at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTINGS = [
 
 
 def split_window(number: int, sizes: list[int], *, marker: bool, first: int) -> Window:
-    """A sentence whose word w has sizes[w] sub-words; before the second word stands a marker that no word includes."""
+    """Return a sentence whose word w has sizes[w] sub-words, with an optional marker before the second word."""
     ids, starts, ends = [CLS], [], []
     for word, size in enumerate(sizes):
         if marker and word == 1:
@@ -97,7 +97,7 @@ def test_loss_and_gradients_are_those_of_the_definition(objective: Objective) ->
 
 
 def test_two_pairs_worked_out_by_hand() -> None:
-    """Vectors a, b of the sources, their translations equal to them, a and b orthogonal: cosines 1 and 0."""
+    """The source vectors are orthogonal and equal to their translations, so all cosines are 1 or 0."""
 
     class Given(nn.Module):
         def forward(self, vectors: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def trained(objective: Objective, pairs: EncodedPairs, steps: int = 60) -> BertM
 
 
 def retrieved(encoder: BertModel, pairs: list[EncodedPair]) -> float:
-    """Share of sources whose nearest target, by the mean of their words, is their translation."""
+    """Return the share of sources whose nearest target, by mean word vectors, is their translation."""
     sides = [
         torch.stack([encoder(torch.tensor([w.input_ids])).last_hidden_state[0, w.starts].mean(0) for w in side])
         for side in ([p.source for p in pairs], [p.target for p in pairs])

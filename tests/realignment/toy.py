@@ -1,4 +1,4 @@
-"""A language of numbered words and a cipher of it: translated pairs that a model without any knowledge can learn."""
+"""A toy language of numbered words and its ciphers: translation pairs that an untrained model can learn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sentence_window(number: int, ids: list[int]) -> Window:
 
 
 def cipher_pairs(language: int, count: int, seed: int) -> EncodedPairs:
-    """Sentences of language 0 and their translation: each word replaced by the cipher's, in reversed order."""
+    """Return sentences of language 0 and their translations: each word is replaced by the cipher, in reversed order."""
     generator = random.Random(seed)
     shift = random.Random(language).sample(range(WORDS), WORDS)
     sources, targets, links = [], [], []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerFast
 
+    from xrealign_bench.models.windows import Window
+
 _CHUNK = 512
 """Pairs whose vectors are in memory at a time."""
 
@@ -98,12 +100,21 @@ def encoder_vectors(
     Returns:
         The function; it raises a UserError if a vector is not finite.
     """
+    import torch
+
     from xrealign_bench.models.blocks import find_blocks
+    from xrealign_bench.models.encode_words import encode_words
 
     chosen = lower_two_thirds(len(find_blocks(encoder))) if layer is None else layer
+    pad_id = int(tokenizer.pad_token_id)
 
     def vectors(sentences: Sequence[Sequence[str]]) -> list[Tensor]:
-        return _embed(tokenizer, encoder, sentences, max_length, device, chosen, batch_size)
+        windows = encode_words(tokenizer, sentences, max_length)
+        of_sentence: list[list[Tensor]] = [[] for _ in sentences]
+        of_window = _embed(encoder, windows, pad_id, chosen, device, batch_size)
+        for window, rows in zip(windows, of_window, strict=True):  # the windows of a sentence are in order
+            of_sentence[window.sentence].append(rows)
+        return [torch.cat(parts) for parts in of_sentence]
 
     return vectors
 
@@ -118,35 +129,25 @@ def lower_two_thirds(blocks: int) -> int:
 
 
 def _embed(
-    tokenizer: PreTrainedTokenizerFast,
-    encoder: nn.Module,
-    sentences: Sequence[Sequence[str]],
-    max_length: int,
-    device: torch.device,
-    layer: int,
-    batch_size: int,
+    encoder: nn.Module, windows: Sequence[Window], pad_id: int, layer: int, device: torch.device, batch_size: int
 ) -> list[Tensor]:
+    """Return the word vectors (words, dim) of each window, computed in batches of similar length."""
     import torch
 
     from xrealign_bench.models.blocks import block_output
-    from xrealign_bench.models.encode_words import encode_words
     from xrealign_bench.models.finite_checks import check_finite_outputs
     from xrealign_bench.models.pooling import pool_words
     from xrealign_bench.models.windows import collate
 
-    windows = encode_words(tokenizer, sentences, max_length)
     of_window: list[Tensor] = [torch.empty(0)] * len(windows)
     by_length = sorted(range(len(windows)), key=lambda number: len(windows[number].input_ids))
     with torch.inference_mode():
         for begin in range(0, len(windows), batch_size):
             chosen = by_length[begin : begin + batch_size]
-            batch = collate([windows[number] for number in chosen], int(tokenizer.pad_token_id)).to(device)
+            batch = collate([windows[number] for number in chosen], pad_id).to(device)
             hidden = block_output(encoder, layer, batch.input_ids, batch.attention_mask)
             pooled = pool_words(hidden, batch.starts, batch.ends, "mean").float().cpu()
             for row, number in enumerate(chosen):
                 of_window[number] = pooled[row, : len(windows[number].starts)]
                 check_finite_outputs(of_window[number], "vectors of words", encoder)
-    of_sentence: list[list[Tensor]] = [[] for _ in sentences]
-    for window, rows in zip(windows, of_window, strict=True):  # windows of a sentence are in order
-        of_sentence[window.sentence].append(rows)
-    return [torch.cat(parts) for parts in of_sentence]
+    return of_window

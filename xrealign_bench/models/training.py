@@ -65,6 +65,7 @@ class JointLoss:
     """Parameters of the first loss that get a gradient from this one."""
 
 
+# Long, and with many parameters: it is the whole training, in one place, and its callers name every setting.
 def optimise(
     parameters: Iterable[nn.Parameter],
     losses: Iterable[StepLoss],
@@ -122,7 +123,7 @@ def optimise(
                 with distributed.raise_on_every_rank():
                     if joint is not None and second is not None:
                         pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
-                    value = _add_gradients(loss_of(parts), scaler, history, "loss", where)
+                    value = _add_gradients(loss_of(parts), scaler, history, f"loss of {where}")
                 distributed.all_reduce_gradients([*trained, *own])
                 if _stepped(optimiser, scaler, where):
                     break
@@ -161,7 +162,6 @@ def _add_gradients(
     scaler: torch.amp.GradScaler,
     history: Sequence[float],
     name: str,
-    where: str,
     weight: float = 1.0,
     constants: Sequence[nn.Parameter] = (),
 ) -> float:
@@ -171,7 +171,7 @@ def _add_gradients(
         with _without_gradient(constants):
             part = next(parts, None)
         if part is None:
-            return _finite(sum(distributed.all_gather(value)), history, name, where)
+            return _finite(sum(distributed.all_gather(value)), history, name)
         scaler.scale(weight * part).backward()  # type: ignore[no-untyped-call]
         value += part.item()  # after backward, because it waits for the device
 
@@ -184,15 +184,16 @@ def _add_gradients_of(
     where: str,
 ) -> float:
     """Back-propagate the second loss, and note which of the first loss's parameters it reaches."""
-    value = _add_gradients(parts, scaler, joint.history, "realignment loss", where, joint.weight, joint.frozen)
+    name = f"realignment loss of {where}"
+    value = _add_gradients(parts, scaler, joint.history, name, joint.weight, joint.frozen)
     joint.reached = [parameter for parameter in trained if parameter.grad is not None]
     return value
 
 
-def _finite(value: float, history: Sequence[float], name: str, where: str) -> float:
+def _finite(value: float, history: Sequence[float], name: str) -> float:
     if not math.isfinite(value):
         last = f"the last good loss was {history[-1]:.4f}" if history else "it was the first"
-        raise TrainingError(f"the {name} of {where} is {value} ({last}); try a smaller learning rate")
+        raise TrainingError(f"the {name} is {value} ({last}); try a smaller learning rate")
     return value
 
 
