@@ -31,7 +31,7 @@ TASK: dict[str, Any] = {
     "name": "phrases",
     "title": "A few phrases",
     "licence": "Unicode-3.0",
-    "kind": "token_classification",
+    "task_type": "token_classification",
     "source": {"kind": "embedded"},
     "configs": {code: code for code in [SOURCE, *TARGETS, "fr"]},
     "columns": {"words": "words", "labels": "labels", "groups": "groups"},

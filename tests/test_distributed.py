@@ -79,21 +79,21 @@ def little_memory_in_one() -> Trained:
 def small_batches() -> Trained:
     """With three examples in batches of two, every other batch has one example: rank 1 gets no part of it."""
     checkpoint = resolve_checkpoint(EMBEDDED)
-    tokenizer, kind, task = (
+    tokenizer, implementation, task = (
         load_tokenizer(checkpoint),
         TASK_TYPES["token_classification"],
         TASKS["token_classification"],
     )
-    tables, _ = kind.encode(task, DATA["token_classification"], tokenizer, 40)
+    tables, _ = implementation.encode(task, DATA["token_classification"], tokenizer, 40)
     torch.manual_seed(0)
-    model = kind.new_model(load_encoder(checkpoint, seed=0), task)
+    model = implementation.new_model(load_encoder(checkpoint, seed=0), task)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    assert kind.train is not None
+    assert implementation.train is not None
     finetuning = Finetuning(steps=4, batch_size=2, max_length=40, learning_rate={"default": 1e-3})
     given = {"seed": 1, "device": CPU, "progress": lambda done, total, note: None, "joint": None}
-    log = kind.train(model, tokenizer.pad_token_id, tables, finetuning, **given)
+    log = implementation.train(model, tokenizer.pad_token_id, tables, finetuning, **given)
     return Trained(log.losses, model.state_dict(), log.batch_parts, log.tokens)
 
 

@@ -33,11 +33,11 @@ HUB: dict[str, Any] = {
     "configs": {code: code for code in [SOURCE, *TARGETS]},
 }
 PLAIN = HUB | {
-    "name": "plain", "title": "Plain text", "kind": "language_modelling",
+    "name": "plain", "title": "Plain text", "task_type": "language_modelling",
     "columns": {"text": "text"}, "metric": "compression",
 }  # fmt: skip
 TOPIC = HUB | {
-    "name": "topic", "title": "Long or short", "kind": "prompted_classification",
+    "name": "topic", "title": "Long or short", "task_type": "prompted_classification",
     "columns": {"text": "text", "label": "label"}, "labels": ["short", "long"],
     "prompt": "{text}: {label}.", "verbalisers": {"short": "May", "long": "April"},
 }  # fmt: skip

@@ -19,7 +19,7 @@ TASK: dict[str, Any] = {
     "name": "names",
     "title": "A few names",
     "licence": "none",
-    "kind": "token_classification",
+    "task_type": "token_classification",
     "metric": "entity_f1",
     "source": {"kind": "hub", "dataset": "org/ner"},
     "configs": {"en": "en", "de": "de"},

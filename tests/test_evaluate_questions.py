@@ -22,7 +22,7 @@ TASK: dict[str, Any] = {
     "name": "asked",
     "title": "A few questions",
     "licence": "none",
-    "kind": "question_answering",
+    "task_type": "question_answering",
     "source": {"kind": "hub", "dataset": "org/asked"},
     "configs": {code: f"asked.{code}" for code in CODES},
     "test_split": "validation",

@@ -24,7 +24,7 @@ TASK = {
     "name": "pairs-nli",
     "title": "A few pairs of sentences",
     "licence": "none",
-    "kind": "sequence_classification",
+    "task_type": "sequence_classification",
     "source": {"kind": "hub", "dataset": "org/nli"},
     "configs": {"en": "en"},
     "also": [{"source": {"kind": "hub", "dataset": "org/more"}, "configs": {"de": "deu"}}],

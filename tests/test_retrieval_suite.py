@@ -26,7 +26,7 @@ FOUND: dict[str, Any] = {
     "name": "found",
     "title": "Find phrases",
     "licence": "Unicode-3.0",
-    "kind": "retrieval",
+    "task_type": "retrieval",
     "source": {"kind": "hub", "dataset": "org/tags"},
     "configs": {code: "all" for code in TARGETS},
     "columns": {"text": "en", "text_pair": {code: code for code in TARGETS}},

@@ -30,7 +30,7 @@ TASK: dict[str, Any] = {
     "name": "tags",
     "title": "Tags",
     "licence": "none",
-    "kind": "token_classification",
+    "task_type": "token_classification",
     "source": {"kind": "hub", "dataset": "org/tags"},
     "configs": {"en": "en_x", "de": "de_y"},
     "columns": {"words": "tokens", "labels": "tags"},

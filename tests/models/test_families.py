@@ -54,7 +54,8 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 SAID = {"name": "said", "title": "Said", "licence": "none", "source": {"kind": "hub", "dataset": "org/said"}}
 TASKS = {
-    kind: Task.model_validate({**SAID, "kind": kind, "configs": {"de": "de"}, **own}) for kind, own in SPECS.items()
+    task_type: Task.model_validate({**SAID, "task_type": task_type, "configs": {"de": "de"}, **own})
+    for task_type, own in SPECS.items()
 }
 ROWS = list(range(len(ENGLISH)))
 WORDS = [text.split() for text in ENGLISH]
@@ -157,21 +158,23 @@ def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
 def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
     checkpoint: Checkpoint, name: str, tmp_path: Path
 ) -> None:
-    kind, task, tokenizer = TASK_TYPES[name], TASKS[name], load_tokenizer(checkpoint)
-    tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
-    model = kind.new_model(load_encoder(checkpoint, seed=0), task)
-    if kind.train is not None:
+    implementation, task, tokenizer = TASK_TYPES[name], TASKS[name], load_tokenizer(checkpoint)
+    tables, _ = implementation.encode(task, DATA[name], tokenizer, 40)
+    model = implementation.new_model(load_encoder(checkpoint, seed=0), task)
+    if implementation.train is not None:
         before = copied(model)
         finetuning = Finetuning(steps=2, batch_size=2, max_length=40, learning_rate={"default": 1e-2})
-        log = kind.train(model, tokenizer.pad_token_id, tables, finetuning, seed=1, device=CPU, progress=quiet)
+        log = implementation.train(
+            model, tokenizer.pad_token_id, tables, finetuning, seed=1, device=CPU, progress=quiet
+        )
         assert len(log.losses) == 2
         assert not torch.equal(model.state_dict()["classifier.weight"], before["classifier.weight"])
-    predicted = kind.predict(model, tokenizer.pad_token_id, tables, task, device=CPU)
+    predicted = implementation.predict(model, tokenizer.pad_token_id, tables, task, device=CPU)
     assert predicted["example"].to_pylist() == ROWS
     save_weights(model, tmp_path / "model.safetensors")
-    again = kind.new_model(load_encoder(checkpoint, initialisation="random", seed=5), task).eval()
+    again = implementation.new_model(load_encoder(checkpoint, initialisation="random", seed=5), task).eval()
     load_weights(again, tmp_path / "model.safetensors")
-    assert kind.predict(again, tokenizer.pad_token_id, tables, task, device=CPU).equals(predicted)
+    assert implementation.predict(again, tokenizer.pad_token_id, tables, task, device=CPU).equals(predicted)
 
 
 @pytest.mark.parametrize("head", [TokenClassifier, SequenceClassifier, SpanClassifier])

@@ -160,7 +160,7 @@ def overflowing(checkpoint: Checkpoint) -> Any:
 
 TEXTS = ["On Monday the 17th", "twelve euros"]
 PAIRS = Task.model_validate(
-    {"name": "pairs", "title": "Pairs", "licence": "none", "kind": "retrieval", "configs": {"de": "de"},
+    {"name": "pairs", "title": "Pairs", "licence": "none", "task_type": "retrieval", "configs": {"de": "de"},
      "source": {"kind": "hub", "dataset": "org/pairs"}, "columns": {"text": "en", "text_pair": "de"},
      "text_language": "en"}
 )  # fmt: skip

@@ -39,7 +39,10 @@ SPECS: dict[TaskType, dict[str, Any]] = {
     },
     "language_modelling": {"columns": {"text": "a"}, "metric": "compression"},
 }  # fmt: skip
-TASKS = {kind: Task.model_validate({**SAID, **own, "name": "said", "kind": kind}) for kind, own in SPECS.items()}
+TASKS = {
+    task_type: Task.model_validate({**SAID, **own, "name": "said", "task_type": task_type})
+    for task_type, own in SPECS.items()
+}
 DATA: dict[TaskType, Any] = {
     "prompted_classification": TextData("en", [0, 1, 2], TEXTS, None, [0, 1, 0], {}, PLACE),
     "language_modelling": PlainTextData("en", [0, 1, 2], TEXTS, {}, PLACE),

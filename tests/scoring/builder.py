@@ -98,7 +98,7 @@ def make_task(name: str = "tags", codes: Sequence[str] = ("en", "de", "fr", "th"
         name=name,
         title=name,
         licence="none",
-        kind="token_classification",
+        task_type="token_classification",
         source=EmbeddedData(kind="embedded"),
         configs={code: code for code in codes},
         columns=Columns(words="words", labels="labels"),

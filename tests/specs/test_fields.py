@@ -16,12 +16,12 @@ from xrealign_bench.specs.yaml import LARGEST_FILE
 
 LOCK = {"splits": [{"dataset": "a/b", "config": "c", "split": "s", "revision": None, "sha256": None}]}
 RETRIEVAL = {
-    "name": "found", "title": "Found", "licence": "CC0", "kind": "retrieval", "text_language": "en",
+    "name": "found", "title": "Found", "licence": "CC0", "task_type": "retrieval", "text_language": "en",
     "source": {"kind": "hub", "dataset": "a/b"}, "configs": {"de": "de"},
     "columns": {"text": "t", "text_pair": {"de": "d"}},
 }  # fmt: skip
 PROMPTED = {
-    "name": "asked", "title": "Asked", "licence": "CC0", "kind": "prompted_classification", "labels": ["a", "b"],
+    "name": "asked", "title": "Asked", "licence": "CC0", "task_type": "prompted_classification", "labels": ["a", "b"],
     "source": {"kind": "hub", "dataset": "a/b"}, "configs": {"de": "de"}, "columns": {"text": "t", "label": "l"},
     "prompt": "{text}\n{label}", "verbalisers": {"a": "A", "b": "B"},
 }  # fmt: skip

@@ -21,21 +21,21 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.finetunes])
 def test_every_kind_of_task_is_learnt_alike_with_little_memory(name: Any) -> None:
-    kind, task, checkpoint = TASK_TYPES[name], TASKS[name], resolve_checkpoint(EMBEDDED)
+    task_type, task, checkpoint = TASK_TYPES[name], TASKS[name], resolve_checkpoint(EMBEDDED)
     tokenizer = load_tokenizer(checkpoint)
-    tables, _ = kind.encode(task, DATA[name], tokenizer, 40)
+    tables, _ = task_type.encode(task, DATA[name], tokenizer, 40)
     finetuning = Finetuning(steps=4, batch_size=3, max_length=40, learning_rate={"default": 1e-3})
     logs = []
     for texts in (100, 1):
         torch.manual_seed(0)
         encoder = with_little_memory(load_encoder(checkpoint, seed=0), texts)
-        model = kind.new_model(encoder, task)
+        model = task_type.new_model(encoder, task)
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        assert kind.train is not None
+        assert task_type.train is not None
         logs.append(
-            kind.train(
+            task_type.train(
                 model,
                 tokenizer.pad_token_id,
                 tables,

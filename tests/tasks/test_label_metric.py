@@ -8,7 +8,8 @@ import pytest
 
 from xrealign_bench.results.records import Score
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.label_metric import TextClassification, per_example_counts, score
+from xrealign_bench.tasks.evaluate_metrics import TextClassification
+from xrealign_bench.tasks.label_metric import per_example_counts, score
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 TASK = Task.model_validate(
@@ -16,7 +17,7 @@ TASK = Task.model_validate(
         "name": "t",
         "title": "T",
         "licence": "none",
-        "kind": "sequence_classification",
+        "task_type": "sequence_classification",
         "source": {"kind": "hub", "dataset": "o/t"},
         "configs": {"en": "en"},
         "columns": {"text": "text", "label": "label"},
@@ -67,7 +68,7 @@ def test_credits_add_up_to_the_accuracy_of_any_choice() -> None:
         assert earned[chosen].sum() / possible[chosen].sum() == pytest.approx(right, abs=1e-12)
 
 
-def test_the_kind_is_scored_by_it() -> None:
+def test_the_registered_metric_is_this_one() -> None:
     scoring = TASK_TYPES["sequence_classification"].metric
     assert (list(scoring.columns), scoring.given) == (["gold", "predicted"], ("gold",))
     assert (scoring.score, scoring.per_example_counts) == (score, per_example_counts)

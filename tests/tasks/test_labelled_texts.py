@@ -25,7 +25,7 @@ def pair(one, two, label):
 def load(root, language="en", split="test", limit=None, pairs=False, **changes):
     columns = {"text": "one", "text_pair": "two"} if pairs else {"text": "text"}
     fields = {
-        "kind": "sequence_classification",
+        "task_type": "sequence_classification",
         "labels": ["no", "yes"],
         "columns": columns | {"label": "label"},
     }

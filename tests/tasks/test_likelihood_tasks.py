@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 PLACE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())
 WORDS = ["<s>", "<unk>", "good", "bad", "day", "yes", "no", "it", "is", ",", "."]
 TOPIC: dict[str, Any] = {
-    "name": "topic", "title": "Topic", "licence": "none", "kind": "prompted_classification",
+    "name": "topic", "title": "Topic", "licence": "none", "task_type": "prompted_classification",
     "source": {"kind": "hub", "dataset": "org/topic"}, "configs": {"en": "en"},
     "columns": {"text": "a", "label": "l"}, "labels": ["A", "B"],
     "prompt": "{text} , {label}", "verbalisers": {"A": "yes", "B": "no"},
@@ -37,7 +37,7 @@ TOPIC: dict[str, Any] = {
 PAIR = {"columns": {"text": "a", "text_pair": "b", "label": "l"}, "prompt": "{text} , {label} , {text_pair}"}
 PLAIN: dict[str, Any] = {
     **{name: TOPIC[name] for name in ("title", "licence", "source", "configs")},
-    "name": "plain", "kind": "language_modelling", "columns": {"text": "a"}, "metric": "compression",
+    "name": "plain", "task_type": "language_modelling", "columns": {"text": "a"}, "metric": "compression",
 }  # fmt: skip
 
 

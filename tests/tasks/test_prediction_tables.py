@@ -32,14 +32,14 @@ ROWS: dict[TaskType, dict[str, list[Any]]] = {
 }
 
 
-def task_of(kind: TaskType) -> Task:
-    return make_task().model_copy(update={"task_type": kind})
+def task_of(task_type: TaskType) -> Task:
+    return make_task().model_copy(update={"task_type": task_type})
 
 
-def written(kind: TaskType, types: dict[str, pa.DataType] | None = None, **changed: list[Any]) -> pa.Table:
-    """The table of a kind, with other values or types in some columns."""
-    known = {**CELL, **TASK_TYPES[kind].metric.columns, **(types or {})}
-    values = {**KEYS, **ROWS[kind], **changed}
+def written(task_type: TaskType, types: dict[str, pa.DataType] | None = None, **changed: list[Any]) -> pa.Table:
+    """A table of the task type, with other values or types in some columns."""
+    known = {**CELL, **TASK_TYPES[task_type].metric.columns, **(types or {})}
+    values = {**KEYS, **ROWS[task_type], **changed}
     return pa.table({name: pa.array(values[name], known[name]) for name in values})
 
 
@@ -49,13 +49,13 @@ def stored(table: pa.Table, **options: Any) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_what_was_written_is_read(kind: TaskType) -> None:
-    table = written(kind)
+@pytest.mark.parametrize("task_type", ROWS)
+def test_what_was_written_is_read(task_type: TaskType) -> None:
+    table = written(task_type)
     for options in ({}, {"use_dictionary": False}, {"store_schema": False}):
-        read = read_table(stored(table, **options), task_of(kind))
+        read = read_table(stored(table, **options), task_of(task_type))
         assert read.schema.equals(table.schema) and read.to_pylist() == table.to_pylist()
-    nothing = read_table(stored(table.slice(0, 0)), task_of(kind))
+    nothing = read_table(stored(table.slice(0, 0)), task_of(task_type))
     assert nothing.num_rows == 0 and nothing.schema.equals(table.schema)
 
 
@@ -71,12 +71,12 @@ def test_groups_that_are_all_missing_are_read() -> None:
     assert read["group"].to_pylist() == [None, None] and read.schema.field("group").type == pa.list_(pa.string())
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_other_columns_are_refused(kind: TaskType) -> None:
-    table = written(kind)
+@pytest.mark.parametrize("task_type", ROWS)
+def test_other_columns_are_refused(task_type: TaskType) -> None:
+    table = written(task_type)
     for name in table.column_names:
         with pytest.raises(ValueError, match=r"has the columns .* and not language, seed, example"):
-            read_table(stored(table.drop_columns([name])), task_of(kind))
+            read_table(stored(table.drop_columns([name])), task_of(task_type))
     for other in (
         table.append_column("text", pa.array(["secret"] * 2)),
         table.select(table.column_names[::-1]),
@@ -84,7 +84,7 @@ def test_other_columns_are_refused(kind: TaskType) -> None:
         pa.table([*table.columns, table["seed"]], [*table.column_names, "seed"]),
     ):
         with pytest.raises((ValueError, pa.ArrowException)):
-            read_table(stored(other), task_of(kind))
+            read_table(stored(other), task_of(task_type))
 
 
 OTHER_TYPES: dict[pa.DataType, list[tuple[pa.DataType, list[Any]]]] = {
@@ -102,33 +102,33 @@ OTHER_TYPES: dict[pa.DataType, list[tuple[pa.DataType, list[Any]]]] = {
 """Type -> others that hold something alike."""
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_another_type_is_refused_with_the_columns_name(kind: TaskType) -> None:
+@pytest.mark.parametrize("task_type", ROWS)
+def test_another_type_is_refused_with_the_columns_name(task_type: TaskType) -> None:
     """Also where every value would fit: 2^40 in 64 bits would be another label in 16."""
-    for name, right in {**CELL, **TASK_TYPES[kind].metric.columns}.items():
+    for name, right in {**CELL, **TASK_TYPES[task_type].metric.columns}.items():
         for other, values in OTHER_TYPES[right]:
-            content = stored(written(kind, {name: other}, **{name: values}))
+            content = stored(written(task_type, {name: other}, **{name: values}))
             if other == pa.large_string():  # Parquet has one type of strings
-                assert read_table(content, task_of(kind)).to_pylist() == written(kind).to_pylist()
+                assert read_table(content, task_of(task_type)).to_pylist() == written(task_type).to_pylist()
                 continue
             with pytest.raises(ValueError, match=f"^column '{name}' holds .* and not "):
-                read_table(content, task_of(kind))
+                read_table(content, task_of(task_type))
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_a_null_is_refused_but_for_a_group(kind: TaskType) -> None:
-    for name in written(kind).column_names:
-        values = [None, {**KEYS, **ROWS[kind]}[name][1]]
-        content = stored(written(kind, **{name: values}))
+@pytest.mark.parametrize("task_type", ROWS)
+def test_a_null_is_refused_but_for_a_group(task_type: TaskType) -> None:
+    for name in written(task_type).column_names:
+        values = [None, {**KEYS, **ROWS[task_type]}[name][1]]
+        content = stored(written(task_type, **{name: values}))
         if name == "group":
-            assert read_table(content, task_of(kind))["group"].null_count == 2
+            assert read_table(content, task_of(task_type))["group"].null_count == 2
             continue
         with pytest.raises(ValueError, match=f"^column '{name}' has nulls"):
-            read_table(content, task_of(kind))
+            read_table(content, task_of(task_type))
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "values"),
+    ("task_type", "name", "values"),
     [
         ("token_classification", "gold", [[1, None], [0]]),
         ("token_classification", "predicted", [[None, 0], [1]]),
@@ -138,12 +138,12 @@ def test_a_null_is_refused_but_for_a_group(kind: TaskType) -> None:
         ("question_answering", "predicted", [[None], [3]]),
     ],
 )
-def test_a_null_within_a_list_is_refused(kind: TaskType, name: str, values: list[Any]) -> None:
+def test_a_null_within_a_list_is_refused(task_type: TaskType, name: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=f"^column '{name}' has nulls"):
-        read_table(stored(written(kind, **{name: values})), task_of(kind))
+        read_table(stored(written(task_type, **{name: values})), task_of(task_type))
 
 
-@pytest.mark.parametrize("kind", ["token_classification", "sequence_classification", "prompted_classification"])
+@pytest.mark.parametrize("task_type", ["token_classification", "sequence_classification", "prompted_classification"])
 @pytest.mark.parametrize(
     ("name", "label"),
     [
@@ -156,14 +156,14 @@ def test_a_null_within_a_list_is_refused(kind: TaskType, name: str, values: list
         ("predicted", -100),
     ],
 )
-def test_a_label_that_the_task_does_not_have_is_refused(kind: TaskType, name: str, label: int) -> None:
-    values = [[label, 0], [1]] if kind == "token_classification" else [label, 0]
+def test_a_label_that_the_task_does_not_have_is_refused(task_type: TaskType, name: str, label: int) -> None:
+    values = [[label, 0], [1]] if task_type == "token_classification" else [label, 0]
     with pytest.raises(ValueError, match=f"column '{name}' has the label {label}, and the task has 2"):
-        read_table(stored(written(kind, **{name: values})), task_of(kind))
+        read_table(stored(written(task_type, **{name: values})), task_of(task_type))
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "values"),
+    ("task_type", "name", "values"),
     [
         *(("language_modelling", "bits", [value, 1.0]) for value in (float("nan"), float("inf"), -float("inf"), -0.5)),
         ("language_modelling", "bytes", [-1, 1]),
@@ -173,9 +173,9 @@ def test_a_label_that_the_task_does_not_have_is_refused(kind: TaskType, name: st
         ("retrieval", "example", [-1, 0]),
     ],
 )
-def test_a_number_that_is_negative_or_not_finite_is_refused(kind: TaskType, name: str, values: list[Any]) -> None:
+def test_a_number_that_is_negative_or_not_finite_is_refused(task_type: TaskType, name: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=f"^column '{name}' has values that are negative or not finite"):
-        read_table(stored(written(kind, **{name: values})), task_of(kind))
+        read_table(stored(written(task_type, **{name: values})), task_of(task_type))
 
 
 def test_a_long_name_is_refused() -> None:

@@ -1,37 +1,17 @@
-"""Accuracy and macro F1 of label numbers, as an `evaluate` metric that needs no network."""
+"""Accuracy and macro F1 of label numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.labelled_texts import TextData
-from xrealign_bench.tasks.metrics import TaskMetric, compute
-
-
-class TextClassification(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy and macro F1 over texts, from one label number each.
-
-    >>> metric = TextClassification(keep_in_memory=True)
-    >>> metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
-    {'accuracy': 0.6666666666666666, 'macro_f1': 0.6666666666666666}
-    """
-
-    def _info(self) -> Any:
-        label = datasets.Value("int64")
-        features = datasets.Features({"predictions": label, "references": label})
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float | None]:
-        found, gold = (np.array(side, dtype=np.int64) for side in (predictions, references))
-        return {"accuracy": accuracy(gold, found), "macro_f1": macro_f1(gold, found)}
+from xrealign_bench.tasks.metrics import TaskMetric
 
 
 def gold_of(task: Task, data: TextData) -> dict[str, Sequence[Any]]:
@@ -52,7 +32,7 @@ def score(task: Task, columns: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} labels and {len(predicted)} predictions")
     return {
-        "metrics": compute(TextClassification, predictions=predicted, references=gold),
+        "metrics": label_scores(np.array(gold, dtype=np.int64), np.array(predicted, dtype=np.int64)),
         "counted": len(gold),
         "groups": {},
         "reason": None if len(gold) else "there is no example",
@@ -63,6 +43,11 @@ def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64]
     """Return, for each example, whether its class is right, and 1."""
     gold, predicted = (table[column].to_numpy() for column in ("gold", "predicted"))
     return (gold == predicted).astype(np.float64), np.ones(len(gold))
+
+
+def label_scores(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float | None]:
+    """Return the accuracy and macro F1 of label numbers. Both arguments are (labels,)."""
+    return {"accuracy": accuracy(gold, predicted), "macro_f1": macro_f1(gold, predicted)}
 
 
 def accuracy(gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> float | None:

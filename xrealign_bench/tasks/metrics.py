@@ -1,11 +1,9 @@
-"""The interface of a task type's metric, and a way to run the metrics of `evaluate` in memory. Needs no torch."""
+"""The interface of a task type's metric."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,28 +39,3 @@ class TaskMetric:
     def schema(self) -> pa.Schema:
         """The schema of the predictions of one language and seed."""
         return pa.schema({"example": pa.int32(), **self.columns})
-
-
-def compute(metric: Any, **columns: Any) -> dict[str, Any]:
-    """Compute a metric over whole columns without copying them.
-
-    `evaluate` would first copy the columns into an Arrow table with a fingerprint, which takes ten milliseconds per
-    language.
-
-    Args:
-        metric: a class of `evaluate`.
-        columns: the arguments of its `compute`.
-    """
-    computed: dict[str, Any] = _make(metric)._compute(**columns)
-    return computed
-
-
-@cache
-def _make(metric: Any) -> Any:
-    """Create an instance of a metric.
-
-    It creates a folder even if it keeps its data in memory, by default in the user's home, which may not exist in a
-    container. A temporary folder is used instead.
-    """
-    with TemporaryDirectory() as folder:
-        return metric(keep_in_memory=True, cache_dir=folder)

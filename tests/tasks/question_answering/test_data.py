@@ -49,7 +49,7 @@ def load(root: Path, limit: int | None = None, **changes: Any) -> QuestionData:
         "name": "qa",
         "title": "Questions",
         "licence": "none",
-        "kind": "question_answering",
+        "task_type": "question_answering",
         "source": {"kind": "hub", "dataset": "org/qa"},
         "configs": {"en": "xx"},
         "columns": {"question": "question", "context": "context", "answers": "answers"},

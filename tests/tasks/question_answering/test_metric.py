@@ -15,7 +15,8 @@ import pytest
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task, find_spec
-from xrealign_bench.tasks.question_answering.metric import AnswerOverlap, Rule, hashed_tokens, normalised_tokens
+from xrealign_bench.tasks.evaluate_metrics import AnswerOverlap
+from xrealign_bench.tasks.question_answering.metric import Rule, hashed_tokens, normalised_tokens
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("answer_cases.json").read_text())["cases"]

@@ -23,7 +23,7 @@ from xrealign_bench.specs import Finetuning, Spans, Task, find_spec
 from xrealign_bench.tasks.question_answering.data import QuestionData
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, encode
 from xrealign_bench.tasks.question_answering.metric import hashed_tokens
-from xrealign_bench.tasks.question_answering.model import SpanClassifier, answer, best_span, new_model, predict, train
+from xrealign_bench.tasks.question_answering.model import SpanClassifier, answer, best_span, predict, train
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
@@ -282,9 +282,3 @@ def test_a_context_is_stored_once(tokenizer: PreTrainedTokenizerFast) -> None:
     tables, altered = encode(task(), data, tokenizer, 32)
     assert tables["contexts"]["text"].to_pylist() == [text] and altered == {}
     assert tables["windows"]["question"].to_pylist() == [0, 1]
-
-
-def test_the_kind_is_registered(tokenizer: PreTrainedTokenizerFast) -> None:
-    kind = TASK_TYPES["question_answering"]
-    assert (kind.encode, kind.new_model, kind.train, kind.predict) == (encode, new_model, train, predict)
-    assert kind.new_model(classifier(tokenizer).encoder, task()).encoder is not None

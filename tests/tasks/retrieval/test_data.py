@@ -31,7 +31,7 @@ def make_task(**changes: Any) -> Task:
         "name": "pairs",
         "title": "Pairs",
         "licence": "none",
-        "kind": "retrieval",
+        "task_type": "retrieval",
         "source": {"kind": "hub", "dataset": "org/tags"},
         "configs": {"de": "all", "sw": "all"},
         "columns": {"text": "english", "text_pair": {"de": "other", "sw": "swahili | swh"}},

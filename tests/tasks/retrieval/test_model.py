@@ -22,10 +22,11 @@ from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.windows import Window, Windows, windows_table
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.evaluate_metrics import PairRetrieval
 from xrealign_bench.tasks.retrieval import model as retrieval
 from xrealign_bench.tasks.retrieval.data import TranslationData
 from xrealign_bench.tasks.retrieval.encoding import encode, encode_sentences
-from xrealign_bench.tasks.retrieval.metric import PairRetrieval, per_example_counts, score
+from xrealign_bench.tasks.retrieval.metric import per_example_counts, score
 from xrealign_bench.tasks.retrieval.model import SentenceEncoder, nearest, predict
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ TASK = Task.model_validate(
         "name": "pairs",
         "title": "Pairs",
         "licence": "none",
-        "kind": "retrieval",
+        "task_type": "retrieval",
         "source": {"kind": "hub", "dataset": "org/pairs"},
         "configs": {"de": "de"},
         "columns": {"text": "en", "text_pair": "de"},

@@ -19,7 +19,6 @@ from xrealign_bench.errors import TrainingError
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.specs import Finetuning, Task
 from xrealign_bench.tasks.labelled_texts import TextData
-from xrealign_bench.tasks.registry import TASK_TYPES
 from xrealign_bench.tasks.sequence_classification import model as sequence_classification
 from xrealign_bench.tasks.sequence_classification.encoding import encode
 from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier, new_model, predict, train
@@ -30,7 +29,7 @@ TASK = Task.model_validate(
         "name": "t",
         "title": "T",
         "licence": "none",
-        "kind": "sequence_classification",
+        "task_type": "sequence_classification",
         "source": {"kind": "hub", "dataset": "o/t"},
         "configs": {"en": "en"},
         "columns": {"text": "text", "text_pair": "pair", "label": "label"},
@@ -190,8 +189,3 @@ def test_what_is_stored_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
     tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     types = encode(TASK, given, tokenizer, 64)[0]["examples"]["token_type_ids"].to_pylist()
     assert types == [tokenizer(*pair)["token_type_ids"] for pair in zip(given.text, given.text_pair or [], strict=True)]
-
-
-def test_the_kind_is_registered() -> None:
-    kind = TASK_TYPES["sequence_classification"]
-    assert (kind.encode, kind.new_model, kind.train, kind.predict) == (encode, new_model, train, predict)

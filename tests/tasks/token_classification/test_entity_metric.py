@@ -14,8 +14,9 @@ from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from seqeval.scheme import IOB2
 
 from xrealign_bench.specs import Task
+from xrealign_bench.tasks.evaluate_metrics import EntityTagging
 from xrealign_bench.tasks.registry import TASK_TYPES
-from xrealign_bench.tasks.token_classification.entity_metric import EntityTagging, per_example_counts, score
+from xrealign_bench.tasks.token_classification.entity_metric import per_example_counts, score
 
 LABELS = ["B-LOC", "O", "I-PER", "I-LOC", "B-PER"]
 """In no particular order."""
@@ -24,7 +25,7 @@ TASK = Task.model_validate(
         "name": "names",
         "title": "Names",
         "licence": "none",
-        "kind": "token_classification",
+        "task_type": "token_classification",
         "source": {"kind": "hub", "dataset": "org/names"},
         "configs": {"en": "en"},
         "columns": {"words": "tokens", "labels": "tags"},
@@ -135,7 +136,7 @@ def test_entities_on_one_side_alone_are_all_wrong(sides: tuple[str, str]) -> Non
     assert result["reason"] is None
 
 
-def test_the_kind_scores_by_the_tasks_metric() -> None:
+def test_a_task_is_scored_by_its_own_metric() -> None:
     data = columns(numbers("B-PER O"), numbers("B-PER O"))
     by_words = TASK.model_copy(update={"metric": "accuracy"})
     scoring = TASK_TYPES["token_classification"].metric

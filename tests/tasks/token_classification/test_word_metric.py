@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from xrealign_bench.results.records import Score
+from xrealign_bench.tasks.evaluate_metrics import WordTagging
 from xrealign_bench.tasks.label_metric import accuracy, macro_f1
 from xrealign_bench.tasks.token_classification.metric import scored_mask
-from xrealign_bench.tasks.token_classification.word_metric import WordTagging, score_language
+from xrealign_bench.tasks.token_classification.word_metric import score_language
 
 
 @pytest.mark.parametrize(

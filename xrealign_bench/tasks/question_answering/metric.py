@@ -31,15 +31,13 @@ from functools import cache
 from math import fsum
 from typing import Any, Literal
 
-import datasets
-import evaluate
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics import TaskMetric, compute
+from xrealign_bench.tasks.metrics import TaskMetric
 from xrealign_bench.tasks.question_answering.data import QuestionData
 
 Rule = Literal["squad", "mlqa"]
@@ -55,31 +53,6 @@ _MLQA_ARTICLES: Mapping[str, str | None] = {
     "zh": None,
 }
 _HAN = re.compile("([\u4e00-\u9fa5])")
-
-
-class AnswerOverlap(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """SQuAD's F1 and exact match, each the mean over questions of the best gold answer's, from hashed tokens.
-
-    Constructed rather than fetched with `evaluate.load`; with `tasks.metrics.compute` no file is written for the data.
-
-    >>> metric = AnswerOverlap(keep_in_memory=True)
-    >>> metric.compute(predictions=[[1, 2], [3]], references=[[[1], [1, 2, 4, 5]], [[3]]])
-    {'f1': 0.8333333333333333, 'exact_match': 0.5}
-    """
-
-    def _info(self) -> Any:
-        tokens = datasets.Sequence(datasets.Value("int64"))
-        features = datasets.Features({"predictions": tokens, "references": datasets.Sequence(tokens)})
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(
-        self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[Sequence[int]]]
-    ) -> dict[str, float]:
-        pairs = list(zip(predictions, references, strict=True))
-        return {
-            "f1": fsum(best_f1(found, gold) for found, gold in pairs) / len(pairs),
-            "exact_match": sum(list(found) in map(list, gold) for found, gold in pairs) / len(pairs),
-        }
 
 
 def normalised_tokens(text: str, rule: Rule, language: str) -> list[str]:
@@ -137,6 +110,21 @@ def best_f1(found: Sequence[int], gold: Sequence[Sequence[int]]) -> float:
     return max(f1(found, answer) for answer in gold)
 
 
+def answer_scores(
+    gold: Sequence[Sequence[Sequence[int]]], predicted: Sequence[Sequence[int]]
+) -> dict[str, float | None]:
+    """Return SQuAD's F1 and exact match, each the mean over questions of the best gold answer's, from hashed tokens.
+
+    >>> answer_scores([[[1], [1, 2, 4, 5]], [[3]]], [[1, 2], [3]])
+    {'f1': 0.8333333333333333, 'exact_match': 0.5}
+    """
+    pairs = list(zip(predicted, gold, strict=True))
+    return {
+        "f1": fsum(best_f1(found, answers) for found, answers in pairs) / len(pairs),
+        "exact_match": sum(list(found) in map(list, answers) for found, answers in pairs) / len(pairs),
+    }
+
+
 def gold_of(task: Task, data: QuestionData) -> dict[str, Sequence[Any]]:
     """Return, for each question, its row in the data and its gold answers as hashes."""
     rule = task.spans.normalisation
@@ -153,7 +141,7 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`.
     """
     return {
-        "metrics": compute(AnswerOverlap, predictions=columns["predicted"], references=columns["gold"]),
+        "metrics": answer_scores(columns["gold"], columns["predicted"]),
         "counted": len(columns["predicted"]),
         "groups": {},
         "reason": None,

@@ -1,42 +1,32 @@
-"""Accuracy of sentence retrieval, as an `evaluate` metric that needs no network."""
+"""Accuracy of sentence retrieval."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.metrics import TaskMetric, compute
+from xrealign_bench.tasks.metrics import TaskMetric
 from xrealign_bench.tasks.retrieval.data import TranslationData
 
-_NUMBER = datasets.Value("int64")
 
+def retrieval_scores(pairs: Sequence[int], forward: Sequence[int], backward: Sequence[int]) -> dict[str, float | None]:
+    """Return the accuracy of finding translations: from source to target, from target to source, and the mean of both.
 
-class PairRetrieval(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy of finding translations: from source to target, from target to source, and the mean of both.
+    Args:
+        pairs: numbers of the pairs.
+        forward: for each source, the number of the pair whose target it finds.
+        backward: for each target, the number of the pair whose source it finds.
 
-    `references` are the numbers of the pairs, `forward` the targets found by the sources, `backward` the reverse.
-
-    >>> metric = PairRetrieval(keep_in_memory=True)
-    >>> metric.compute(forward=[0, 0], backward=[0, 1], references=[0, 1])
+    >>> retrieval_scores([0, 1], forward=[0, 0], backward=[0, 1])
     {'accuracy': 0.75, 'accuracy_forward': 0.5, 'accuracy_backward': 1.0}
     """
-
-    def _info(self) -> Any:
-        features = datasets.Features({"forward": _NUMBER, "backward": _NUMBER, "references": _NUMBER})
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(
-        self, forward: Sequence[int], backward: Sequence[int], references: Sequence[int]
-    ) -> dict[str, float | None]:
-        there, back = (float(np.mean(np.asarray(found) == references)) for found in (forward, backward))
-        return {"accuracy": (there + back) / 2, "accuracy_forward": there, "accuracy_backward": back}
+    there, back = (float(np.mean(np.asarray(found) == pairs)) for found in (forward, backward))
+    return {"accuracy": (there + back) / 2, "accuracy_forward": there, "accuracy_backward": back}
 
 
 def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
@@ -45,10 +35,8 @@ def gold_of(task: Task, data: TranslationData) -> dict[str, Sequence[Any]]:
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Score a language's predictions with `PairRetrieval`. Every pair counts."""
-    metrics = compute(
-        PairRetrieval, forward=columns["forward"], backward=columns["backward"], references=columns["example"]
-    )
+    """Score a language's predictions with `retrieval_scores`. Every pair counts."""
+    metrics = retrieval_scores(columns["example"], columns["forward"], columns["backward"])
     return {"metrics": metrics, "counted": len(columns["example"]), "groups": {}, "reason": None}
 
 

@@ -1,4 +1,4 @@
-"""F1 of named entities, as an `evaluate` metric on top of seqeval that needs no network.
+"""F1 of named entities, from seqeval.
 
 Entities are read strictly by IOB2: an entity begins with B-X and continues with I-X of the same type; any other I- is
 ignored. An entity is correct if its first word, last word and type are.
@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,52 +19,36 @@ from numpy.typing import NDArray
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.label_metric import accuracy
 from xrealign_bench.tasks.labels import NOT_LABELLED
-from xrealign_bench.tasks.metrics import compute
 from xrealign_bench.tasks.token_classification.word_metric import sentence_sums
 
-_SENTENCES = datasets.Sequence(datasets.Value("string"))
 
-
-class EntityTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """F1, precision and recall of entities over all sentences (micro average), by seqeval: mode strict, scheme IOB2.
+def entity_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float | None]:
+    """Return F1, precision and recall of entities over all sentences (micro average): seqeval's strict IOB2.
 
     Arguments are the tags of each sentence. Without entities all three are None; with entities only in gold or only
     predicted they are 0.
 
-    >>> metric = EntityTagging(keep_in_memory=True)
-    >>> metric.compute(predictions=[["B-PER", "O", "B-LOC"]], references=[["B-PER", "I-PER", "B-LOC"]])
+    >>> entity_scores([["B-PER", "I-PER", "B-LOC"]], [["B-PER", "O", "B-LOC"]])
     {'entity_f1': 0.5, 'precision': 0.5, 'recall': 0.5}
     """
+    from seqeval.metrics.v1 import precision_recall_fscore_support  # imports scikit-learn
+    from seqeval.scheme import IOB2
 
-    def _info(self) -> Any:
-        features = datasets.Features({"predictions": _SENTENCES, "references": _SENTENCES})
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(
-        self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-    ) -> dict[str, float | None]:
-        from seqeval.metrics.v1 import precision_recall_fscore_support  # imports scikit-learn
-        from seqeval.scheme import IOB2
-
-        if not any(tag.startswith("B-") for side in (predictions, references) for tags in side for tag in tags):
-            return {"entity_f1": None, "precision": None, "recall": None}
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            list(references), list(predictions), average="micro", zero_division=0, scheme=IOB2
-        )
-        return {"entity_f1": float(f1), "precision": float(precision), "recall": float(recall)}
+    if not any(tag.startswith("B-") for side in (predicted, gold) for tags in side for tag in tags):
+        return {"entity_f1": None, "precision": None, "recall": None}
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        list(gold), list(predicted), average="micro", zero_division=0, scheme=IOB2
+    )
+    return {"entity_f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Score a language's predictions with `EntityTagging`, and add the accuracy over words."""
+    """Score a language's predictions with `entity_scores`, and add the accuracy over words."""
     counts = [
         [each and label != NOT_LABELLED for each, label in zip(scored, labels, strict=True)]
         for scored, labels in zip(columns["scored"], columns["gold"], strict=True)
     ]
-    metrics = compute(
-        EntityTagging,
-        predictions=_tags(task, columns["predicted"], counts),
-        references=_tags(task, columns["gold"], counts),
-    )
+    metrics = entity_scores(_tags(task, columns["gold"], counts), _tags(task, columns["predicted"], counts))
     gold, found, counted = (
         np.array([value for row in rows for value in row], dtype=np.int64)
         for rows in (columns["gold"], columns["predicted"], counts)

@@ -1,45 +1,18 @@
-"""Accuracy and macro F1 over words, as an `evaluate` metric that needs no network."""
+"""Accuracy and macro F1 over words, and over groups of words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.label_metric import accuracy, macro_f1
+from xrealign_bench.tasks.label_metric import label_scores
 from xrealign_bench.tasks.labels import NOT_LABELLED
-from xrealign_bench.tasks.metrics import compute
-
-_SENTENCES = datasets.Sequence(datasets.Value("int64"))
-
-
-class WordTagging(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """Accuracy and macro F1 over words, from label numbers of each sentence. References of -100 are ignored.
-
-    Constructed rather than fetched with `evaluate.load`; with `tasks.metrics.compute` no file is written for the data.
-
-    >>> metric = WordTagging(keep_in_memory=True)
-    >>> metric.compute(predictions=[[0, 1], [1]], references=[[0, 0], [-100]])
-    {'accuracy': 0.5, 'macro_f1': 0.6666666666666666}
-    """
-
-    def _info(self) -> Any:
-        features = datasets.Features({"predictions": _SENTENCES, "references": _SENTENCES})
-        return evaluate.MetricInfo(description=self.__doc__, citation="", features=features)
-
-    def _compute(
-        self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]
-    ) -> dict[str, float | None]:
-        found, gold = (np.array(_flat(side), dtype=np.int64) for side in (predictions, references))
-        counts = gold != NOT_LABELLED
-        return {"accuracy": accuracy(gold[counts], found[counts]), "macro_f1": macro_f1(gold[counts], found[counts])}
 
 
 def score_language(
@@ -71,10 +44,8 @@ def score_language(
             )
     labels, found = (np.array(_flat(side), dtype=np.int64) for side in (gold, predicted))
     counts = np.array(_flat(scored), dtype=bool) & (labels != NOT_LABELLED)
-    # One call per language, with all words as one sentence: each call takes ten milliseconds.
-    references = np.where(counts, labels, NOT_LABELLED)
     return {
-        "metrics": compute(WordTagging, predictions=[found], references=[references]),
+        "metrics": label_scores(labels[counts], found[counts]),
         "counted": int(counts.sum()),
         "groups": {} if groups is None else _by_group(np.array(_flat(groups))[counts], labels[counts], found[counts]),
         "reason": None if counts.any() else "no word counts in the score",
@@ -106,7 +77,7 @@ def _by_group(
     scores: dict[str, dict[str, float | None]] = {}
     for name in np.unique(group):
         own = gold[group == name], predicted[group == name]
-        scores[str(name)] = {"accuracy": accuracy(*own), "macro_f1": macro_f1(*own), "counted": len(own[0])}
+        scores[str(name)] = {**label_scores(*own), "counted": len(own[0])}
     return scores
 
 
