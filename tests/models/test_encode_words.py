@@ -141,7 +141,7 @@ def test_words_that_the_tokenizer_drops_become_unknown(tokenizers: dict[str, Pre
 
 
 @pytest.mark.parametrize("word", ["\u00ad", "\u200b", "\u200d", "\ufe0f", "\ufeff", "\u0085", "\u2060"])
-def test_an_invisible_word_has_its_own_place(tokenizer: PreTrainedTokenizerFast, word: str) -> None:
+def test_an_invisible_word_keeps_its_position(tokenizer: PreTrainedTokenizerFast, word: str) -> None:
     """Soft hyphens, joiners, variation selectors: the labels behind them stay those of their words."""
     [window] = encode_words(tokenizer, [["Montag", word, "März"]], 64)
     assert len(window.starts) == 3 and window.starts == sorted(set(window.starts))
@@ -171,12 +171,12 @@ def test_a_tokenizer_that_truncates_and_pads_by_itself_does_not_here(tmp_path: P
 @pytest.mark.parametrize(
     ("max_length", "message"), [(2, "leaves no room"), (65, "more than the 64 that the model takes")]
 )
-def test_lengths_that_cannot_be(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
+def test_impossible_lengths_are_refused(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         encode_words(tokenizer, [["a"]], max_length)
 
 
-def test_no_words_no_windows(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_sentences_without_words_have_no_window(tokenizer: PreTrainedTokenizerFast) -> None:
     assert encode_words(tokenizer, [], 16) == encode_words(tokenizer, [[], []], 16) == []
 
 

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.finetunes])
-def test_every_kind_of_task_is_learnt_alike_with_little_memory(name: Any) -> None:
+def test_training_in_parts_gives_the_losses_of_whole_batches(name: Any) -> None:
     task_type, task, checkpoint = TASK_TYPES[name], TASKS[name], resolve_checkpoint(EMBEDDED)
     tokenizer = load_tokenizer(checkpoint)
     tables, _ = task_type.encode(task, DATA[name], tokenizer, 40)

@@ -44,7 +44,7 @@ def test_tables(gold: list[int], predicted: list[int], right: float, f1: float) 
     assert Score(task="t", language="de", seed=1, examples=len(gold), **found).counted == len(gold)
 
 
-def test_nothing_is_null_with_a_reason() -> None:
+def test_scores_without_examples_are_null_with_a_reason() -> None:
     assert score(TASK, {"gold": [], "predicted": []}) == {
         "metrics": {"accuracy": None, "macro_f1": None},
         "counted": 0,
@@ -58,7 +58,7 @@ def test_columns_of_different_lengths_are_refused() -> None:
         score(TASK, {"gold": [0, 1], "predicted": [0]})
 
 
-def test_credits_add_up_to_the_accuracy_of_any_choice() -> None:
+def test_per_example_counts_give_the_accuracy_of_any_subset() -> None:
     random = np.random.default_rng(0)
     gold, predicted = (random.integers(0, 3, 100).astype(np.int16) for _ in range(2))
     earned, possible = per_example_counts(TASK, pa.table({"gold": gold, "predicted": predicted}))

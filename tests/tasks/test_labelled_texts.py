@@ -47,7 +47,7 @@ def test_pairs(root):
     assert (data.text, data.text_pair, data.labels) == (["a", "c"], ["b", "d"], [1, 0])
 
 
-def test_what_has_no_text_or_no_label_is_dropped_and_counted(root):
+def test_examples_without_text_or_label_are_dropped_and_counted(root):
     bad = [pair("", "b", 0), pair("a", " \n", 1), pair("a", "b", -1), pair("c", "d", None)]
     write_rows(root, "en_x", "test", [pair("a", "b", 0), *bad, pair("e", "f", 1)], PAIRS)
     data = load(root, pairs=True)
@@ -66,7 +66,7 @@ def test_some_of_the_examples_are_spread_over_the_data(root, limit, test_example
     assert data.rows == ["abcd".index(text) for text in texts]
 
 
-def test_of_sorted_labels_each_has_its_share(root):
+def test_every_label_of_sorted_data_is_read_in_proportion(root):
     write_rows(root, "en_x", "test", [single(str(row), int(row >= 70)) for row in range(100)], SINGLE)
     assert sorted(load(root, limit=10).labels) == [0] * 3 + [1] * 7  # the task's first label is the data's second
 
@@ -147,7 +147,7 @@ def test_bad_rows_are_refused(root, rows, message):
         ({"source": {"kind": "embedded"}, "configs": {"en": "en"}}, "the embedded data are tagged words"),
     ],
 )
-def test_what_does_not_fit_is_refused(root, changes, message):
+def test_data_that_break_the_task_are_refused(root, changes, message):
     write_rows(root, "en_x", "test", [single("a", 0)], SINGLE)
     with pytest.raises(UserError, match=message):
         load(root, **changes)

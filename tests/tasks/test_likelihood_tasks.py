@@ -107,7 +107,7 @@ def test_a_long_text_is_read_in_windows_and_counted_once(tokenizer: PreTrainedTo
     assert altered == {"split": 1}
 
 
-def test_what_the_likelihood_is_not_of_is_counted(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_texts_with_unknown_or_without_tokens_are_counted(tokenizer: PreTrainedTokenizerFast) -> None:
     _, altered = plain_predictions(["good snow", "good", " "], tokenizer, model())
     assert altered == {"unknown": 1, "without_token": 1}
 
@@ -118,7 +118,7 @@ def prompted(task: Task, data: TextData, tokenizer: Any, language_model: Any, ma
     return predicted, tables["candidates"].to_pydict(), altered
 
 
-def test_the_likeliest_label_is_predicted_and_of_equal_ones_the_first(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_the_likeliest_label_is_predicted_and_ties_go_to_the_first(tokenizer: PreTrainedTokenizerFast) -> None:
     data = TextData("en", [4, 7], ["good day", "bad day"], None, [1, 0], {}, PLACE)
     for likely, expected in (({",": ("no", 0.5)}, [1, 1]), ({",": ("yes", 0.5)}, [0, 0]), ({}, [0, 0])):
         found, rows, altered = prompted(Task.model_validate(TOPIC), data, tokenizer, model(**likely))
@@ -126,7 +126,7 @@ def test_the_likeliest_label_is_predicted_and_of_equal_ones_the_first(tokenizer:
         assert rows["start"] == [4, 4, 4, 4] and altered == {}  # <s> good day , | yes
 
 
-def test_what_follows_a_label_in_the_middle_counts_too(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_tokens_after_a_label_in_the_middle_count(tokenizer: PreTrainedTokenizerFast) -> None:
     """`no` is the likelier word, but what stands behind it is a little likelier behind `yes`."""
     task = Task.model_validate(TOPIC | PAIR | {"prompt": "{text} , {label} {text_pair}"})
     data = TextData("en", [0, 1], ["good", "good"], ["day", "bad"], [0, 1], {}, PLACE)
@@ -176,7 +176,7 @@ class Anything(LanguageModel):
 
 
 @pytest.mark.parametrize("verbalisers", [{"A": "snow", "B": "rain"}, {"A": "yes", "B": "yes ."}])
-def test_labels_that_the_tokenizer_does_not_tell_apart_are_refused(
+def test_labels_that_the_tokenizer_does_not_distinguish_are_refused(
     tokenizer: PreTrainedTokenizerFast, verbalisers: dict[str, str]
 ) -> None:
     """It reads snow and rain as the unknown token."""

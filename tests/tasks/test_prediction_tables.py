@@ -50,7 +50,7 @@ def stored(table: pa.Table, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("task_type", ROWS)
-def test_what_was_written_is_read(task_type: TaskType) -> None:
+def test_written_predictions_are_read_back(task_type: TaskType) -> None:
     table = written(task_type)
     for options in ({}, {"use_dictionary": False}, {"store_schema": False}):
         read = read_table(stored(table, **options), task_of(task_type))
@@ -223,7 +223,7 @@ def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"not Parquet at all"])
-def test_what_is_no_parquet_is_refused(content: bytes) -> None:
+def test_files_other_than_parquet_are_refused(content: bytes) -> None:
     with pytest.raises((ValueError, pa.ArrowException, OSError)):
         read_table(content, task_of("retrieval"))
 

@@ -201,7 +201,7 @@ def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: 
 
 
 @pytest.mark.parametrize(("max_length", "message"), [(4, "leaves no room"), (65, "more than the 64")])
-def test_lengths_that_cannot_be(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
+def test_impossible_lengths_are_refused(tokenizer: PreTrainedTokenizerFast, max_length: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         encode(tokenizer, CONTEXT, max_length=max_length)
 

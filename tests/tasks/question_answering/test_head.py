@@ -76,7 +76,7 @@ def test_an_encoder_with_one_type_is_told_none(make_checkpoint: Callable[..., Pa
     assert model(ids, torch.ones_like(ids), torch.ones_like(ids)).shape == (1, 6, 2)
 
 
-def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
+def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
     model = SpanClassifier(load_encoder(checkpoint, seed=0)).train()
     batch = collate_spans(*windows_of(checkpoint))
     logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
@@ -84,7 +84,7 @@ def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-def test_the_start_is_the_seed_s(checkpoints: dict[str, Checkpoint]) -> None:
+def test_initial_weights_depend_on_the_seed(checkpoints: dict[str, Checkpoint]) -> None:
     encoder = load_encoder(checkpoints["bert"], seed=0)
     encoder.config.initializer_range = 0.5
     weights = []

@@ -87,7 +87,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("changes", "language", "message"), BAD.values(), ids=BAD.keys())
-def test_what_is_not_there_is_told(root: Path, changes: dict[str, Any], language: str, message: str) -> None:
+def test_missing_data_are_named_in_the_error(root: Path, changes: dict[str, Any], language: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_translations(make_task(**changes), language, "test", DataLocation(root, offline=True))
 

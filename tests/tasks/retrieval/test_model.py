@@ -65,7 +65,7 @@ def test_the_nearest_by_hand() -> None:
     assert nearest(candidates, -queries).tolist() == [2, 0, 0]
 
 
-def test_of_equally_near_ones_the_first_counts() -> None:
+def test_ties_between_nearest_candidates_go_to_the_first() -> None:
     candidates = np.array([[0.0, 1.0], [2.0, 0.0], [4.0, 0.0], [1.0, 0.0]])
     assert nearest(np.array([[1.0, 0.0], [0.0, 0.0]]), candidates).tolist() == [1, 0]
 
@@ -191,7 +191,7 @@ def test_text_is_read_as_the_tokenizer_reads_it(tokenizer: PreTrainedTokenizerFa
     assert all(whole)
 
 
-def test_what_is_cut_off_or_has_no_token_is_counted() -> None:
+def test_truncated_texts_and_texts_without_tokens_are_counted() -> None:
     tokenizer = load_tokenizer(resolve_checkpoint(EMBEDDED))
     tokenizer.backend_tokenizer.normalizer = Replace("~", "")  # as others do with rare characters
     long = " ".join(["Montag"] * 90)

@@ -115,7 +115,7 @@ def test_texts_of_which_nothing_is_left_are_counted(tokenizers: dict[str, PreTra
         (None, 65, "more than the 64 that the model takes"),
     ],
 )
-def test_lengths_that_cannot_be(
+def test_impossible_lengths_are_refused(
     tokenizer: PreTrainedTokenizerFast, pairs: list[str] | None, max_length: int, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):

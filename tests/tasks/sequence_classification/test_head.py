@@ -59,7 +59,7 @@ def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> No
         assert torch.allclose(model(ids, mask, None), expected, atol=1e-6)
 
 
-def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
+def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     model = SequenceClassifier(load_encoder(checkpoint, seed=0), 3).train()
     batch = collate_tokens(encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids, tokenizer.pad_token_id)
@@ -95,7 +95,7 @@ def test_a_single_type_is_none(checkpoints: dict[str, Checkpoint], make_checkpoi
         assert torch.equal(told, model(ids, torch.ones_like(ids), None))
 
 
-def test_what_the_model_has_no_place_for_is_refused(checkpoints: dict[str, Checkpoint]) -> None:
+def test_inputs_longer_than_the_model_are_refused(checkpoints: dict[str, Checkpoint]) -> None:
     model = SequenceClassifier(load_encoder(checkpoints["bert"], seed=0), 2)
     ids = torch.full((1, 73), 11)
     with pytest.raises(UserError, match="73 sub-words, but the model has 72 positions"):
@@ -105,7 +105,9 @@ def test_what_the_model_has_no_place_for_is_refused(checkpoints: dict[str, Check
         model(ids, torch.ones_like(ids), torch.tensor([[0, 0, 1, 2]]))
 
 
-def test_the_start_is_the_seed_s_and_the_dropout_the_configuration_s(checkpoints: dict[str, Checkpoint]) -> None:
+def test_initial_weights_depend_on_the_seed_and_dropout_on_the_configuration(
+    checkpoints: dict[str, Checkpoint],
+) -> None:
     encoder = load_encoder(checkpoints["bert"], seed=0)
     encoder.config.initializer_range = 0.5
     encoder.config.classifier_dropout = 0.3

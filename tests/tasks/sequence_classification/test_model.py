@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_a_number_stops_the_training() -> None:
         fit(model, data(8, seed=0))
 
 
-def test_what_is_stored_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
+def test_stored_tables_hold_the_tokenizers_output(tmp_path: Path) -> None:
     tokenizer = train_tokenizer("wordpiece")
     located = LocatedSplit("here", "en", "test", None, "0" * 64, ())
     given = TextData("en", [3, 7], ["Montag 17. März", "zwölf Euro"], ["fifty cents", "euros"], [2, 0], {}, located)

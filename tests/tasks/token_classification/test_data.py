@@ -161,7 +161,7 @@ def test_the_fingerprint_is_of_the_content_alone(root, tmp_path):
         ({"source": {"kind": "hub", "dataset": "org/tabs"}}, "en", "test", "tabs: no such folder; put the data set"),
     ],
 )  # fmt: skip
-def test_what_does_not_exist_is_refused_with_what_does(root, changes, language, split, message):
+def test_unknown_names_are_refused_with_the_known_ones(root, changes, language, split, message):
     with pytest.raises(UserError, match=message):
         load(root, language, split, **changes)
 

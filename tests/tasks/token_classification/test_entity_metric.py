@@ -60,7 +60,7 @@ def earned(data: dict[str, list[Any]]) -> tuple[list[float], list[float]]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_metrics_and_credits_are_seqevals_on_random_tags(seed: int) -> None:
+def test_metrics_and_per_example_counts_are_seqevals_on_random_tags(seed: int) -> None:
     """Half of the tags are illegal: I- after O, I- of another type, I- at the beginning; sentences may be empty."""
     generator = random.Random(seed)
     weights = [generator.random() for _ in LABELS]

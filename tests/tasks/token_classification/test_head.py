@@ -50,7 +50,7 @@ def test_logits_are_linear_in_the_first_sub_word(checkpoint: Checkpoint) -> None
     assert torch.allclose(logits_of(model, [window], 0)[0], expected, atol=1e-6)
 
 
-def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
+def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     model = TokenClassifier(load_encoder(checkpoint, seed=0), 4).train()
     batch = collate(encode_words(tokenizer, SENTENCES, 64), tokenizer.pad_token_id)
@@ -60,7 +60,7 @@ def test_all_of_it_learns(checkpoint: Checkpoint) -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-def test_the_start_is_the_seed_s(checkpoints: dict[str, Checkpoint]) -> None:
+def test_initial_weights_depend_on_the_seed(checkpoints: dict[str, Checkpoint]) -> None:
     encoder = load_encoder(checkpoints["bert"], seed=0)
     encoder.config.initializer_range = 0.5
     weights = []
@@ -81,7 +81,7 @@ def test_the_start_is_the_seed_s(checkpoints: dict[str, Checkpoint]) -> None:
         ("modernbert", {"classifier_dropout": 0.0}, 0.0),
     ],
 )
-def test_dropout_is_the_configuration_s(
+def test_dropout_comes_from_the_configuration(
     make_checkpoint: Callable[..., Path], name: str, settings: dict[str, float], expected: float
 ) -> None:
     encoder = load_encoder(resolve_checkpoint(str(make_checkpoint(name, **settings))), seed=0)

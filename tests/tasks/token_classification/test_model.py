@@ -56,7 +56,7 @@ def word_counts(labels: list[list[int]]) -> list[int]:
     return [len(row) for row in labels]
 
 
-def test_a_task_that_words_give_away_is_learnt() -> None:
+def test_labels_that_follow_from_the_words_are_learnt() -> None:
     model = classifier()
     log = fit(model, *data(64, seed=0), steps=60)
     windows, gold = data(50, seed=1)

@@ -63,7 +63,7 @@ def test_only_words_that_are_marked_and_labelled_count() -> None:
     }
 
 
-def test_groups_part_the_words() -> None:
+def test_scores_by_group_cover_all_scored_words() -> None:
     score = score_language(
         [[0, 1, 0], [1, 1]], [[0, 0, 0], [1, 0]], [[True] * 3, [True] * 2], [["a", "b", "a"], ["b", "b"]]
     )
@@ -77,14 +77,14 @@ def test_groups_part_the_words() -> None:
 @pytest.mark.parametrize(
     ("gold", "scored"), [([[1, 0]], [[False, False]]), ([[-100]], [[True]]), ([[]], [[]]), ([], [])]
 )
-def test_nothing_that_counts_is_null_with_a_reason(gold: list[list[int]], scored: list[list[bool]]) -> None:
+def test_scores_without_scored_words_are_null_with_a_reason(gold: list[list[int]], scored: list[list[bool]]) -> None:
     score = score_language(gold, gold, scored, None)
     assert score["metrics"] == {"accuracy": None, "macro_f1": None}
     assert (score["counted"], score["groups"]) == (0, {})
     assert "no word counts" in score["reason"]
 
 
-def test_a_score_is_what_results_hold() -> None:
+def test_a_score_fits_the_schema_of_results() -> None:
     score = score_language([[0, 1]], [[0, 1]], [[True, True]], [["a", "b"]])
     assert Score(task="t", language="de", seed=1, examples=1, **score).counted == 2
 
