@@ -62,24 +62,9 @@ def add_output_layer(
         UserError: the checkpoint has no output layer, transformers has no language model of its type, or its tokens
             attend to later ones.
     """
-    base = load_adapter_base(checkpoint)
-    models: Any = AutoModelForCausalLM
-    missing: list[str] = []
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.default_generator.manual_seed(seed)
-        if random:
-            code = checkpoint.trust_remote_code
-            whole = models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code)
-        else:
-            whole, loaded = load_pretrained(models, checkpoint, load_base_config(checkpoint), **quantisation)
-            missing = sorted(loaded["missing_keys"])
-            if base is not None and not missing:
-                _put_adapter(checkpoint, base, whole)
-    if missing:
-        raise UserError(
-            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model "
-            f"({shorten_list(missing)}); leave out the tasks that need it, or use the checkpoint that it was taken from"
-        )
+        whole = _random_model(checkpoint) if random else _load_model(checkpoint, quantisation)
     if type(whole.base_model) is not type(encoder):
         raise UserError(
             f"checkpoint {checkpoint.id}: in a {type(whole).__name__} the blocks are a "
@@ -95,6 +80,27 @@ def add_output_layer(
             "tasks that need a language model"
         )
     return model
+
+
+def _random_model(checkpoint: Checkpoint) -> Any:
+    models: Any = AutoModelForCausalLM
+    code = checkpoint.trust_remote_code
+    return models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code)
+
+
+def _load_model(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> Any:
+    """Load the language model of a checkpoint, with its adapter if it has one."""
+    models: Any = AutoModelForCausalLM
+    whole, loaded = load_pretrained(models, checkpoint, load_base_config(checkpoint), **quantisation)
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model "
+            f"({shorten_list(missing)}); leave out the tasks that need it, or use the checkpoint that it was taken from"
+        )
+    base = load_adapter_base(checkpoint)
+    if base is not None:
+        _put_adapter(checkpoint, base, whole)
+    return whole
 
 
 def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:

@@ -1,1 +1,1 @@
-"""What an encoder is fine-tuned for and scored on."""
+"""Task types: how their data are read and encoded, and how models are fine-tuned, evaluated and scored on them."""

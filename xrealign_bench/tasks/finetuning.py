@@ -52,18 +52,13 @@ def finetune(
     progress: TrainingProgress,
     joint: JointLoss | None = None,
 ) -> FinetuningLog:
-    """Fine-tune all parameters of a task's model in place, with dropout.
+    """Fine-tune all parameters of a task's model in place, with dropout. The learning rate is `default`.
 
     Args:
-        model: a new model; its `encoder` may be realigned.
         texts: the sub-words of each example (in word tagging: of each window).
-        pad_id: the tokenizer's padding token.
         read: return the batch of the examples with these numbers.
-        finetuning: steps, batch size and learning-rate schedule; the learning rate is `default`.
-        seed: seed of the order of examples and of dropout.
-        device: where to compute.
-        progress: called after each step.
-        joint: a realignment loss added in each step.
+
+    The other arguments are those of the task types' `train`.
 
     Raises:
         TrainingError: the loss is not a finite number.

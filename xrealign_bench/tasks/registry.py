@@ -70,6 +70,7 @@ class NewModel(Protocol):
 class Train(Protocol):
     """Fine-tune all parameters in place on the tables of the training data. `joint` is passed on to `optimise`."""
 
+    # Each argument comes from another place in the fine-tuning stage; a bundle would be unpacked at once.
     def __call__(
         self, model: Any, pad_id: int, tables: Mapping[str, Any], finetuning: Finetuning, *,
         seed: int, device: torch.device, progress: TrainingProgress, joint: JointLoss | None,

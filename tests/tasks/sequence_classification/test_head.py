@@ -95,7 +95,7 @@ def test_a_single_type_is_none(checkpoints: dict[str, Checkpoint], make_checkpoi
         assert torch.equal(told, model(ids, torch.ones_like(ids), None))
 
 
-def test_inputs_longer_than_the_model_are_refused(checkpoints: dict[str, Checkpoint]) -> None:
+def test_inputs_beyond_the_models_positions_or_token_types_are_refused(checkpoints: dict[str, Checkpoint]) -> None:
     model = SequenceClassifier(load_encoder(checkpoints["bert"], seed=0), 2)
     ids = torch.full((1, 73), 11)
     with pytest.raises(UserError, match="73 sub-words, but the model has 72 positions"):
