@@ -30,7 +30,7 @@ import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile
 
-from xrealign_bench.evaluate import Options, prepare, sources_of
+from xrealign_bench.evaluate import Options, prepare, run_context
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.encoder import load_encoder
@@ -41,7 +41,7 @@ from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_rows
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.progress import Progress
+from xrealign_bench.progress import ProgressBars
 from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
@@ -98,7 +98,7 @@ class Inputs:
 
     def folder(self, label: str) -> Path:
         ref = next(ref for ref, stage in self.plan.stages.items() if stage.label.startswith(label))
-        return self.store.read(ref.kind, ref.key).folder
+        return self.store.read(ref.stage_type, ref.key).folder
 
     def tables(self, label: str) -> dict[str, pa.Table]:
         return {name: pq.read_table(self.folder(label) / f"{name}.parquet") for name in ("windows", "sentences")}
@@ -308,9 +308,9 @@ def main() -> None:
     if options.one:
         print(json.dumps((profile_one if options.profile else measure_one)(inputs, *options.one)))
         return
-    before = {ref: stage for ref, stage in plan.stages.items() if ref.kind in ("tokenise", "align", "encode")}
-    with Progress(len(before)) as progress:
-        run_serially(Plan(plan.request, before), inputs.store, sources_of(plan.request, "cpu"), progress)
+    before = {ref: stage for ref, stage in plan.stages.items() if ref.stage_type in ("tokenise", "align", "encode")}
+    with ProgressBars(len(before)) as progress:
+        run_serially(Plan(plan.request, before), inputs.store, run_context(plan.request, "cpu"), progress)
 
     def repeat(phase: str, side: str) -> dict[str, Any]:
         command = [sys.executable, *sys.argv, "--one", phase, side]

@@ -29,7 +29,7 @@ import yaml
 from against_plain import windows_with_labels
 from tabulate import tabulate
 
-from xrealign_bench.evaluate import Options, prepare, sources_of
+from xrealign_bench.evaluate import Options, prepare, run_context
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.encoder import load_encoder
@@ -41,7 +41,7 @@ from xrealign_bench.pipeline.executor import run_serially
 from xrealign_bench.pipeline.files import read_json, read_rows
 from xrealign_bench.pipeline.plan import Plan, Run
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.progress import Progress
+from xrealign_bench.progress import ProgressBars
 from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
@@ -104,7 +104,7 @@ class PlainGrid:
         }
 
     def folder(self, ref: Any) -> Path:
-        return self.store.read(ref.kind, ref.key).folder
+        return self.store.read(ref.stage_type, ref.key).folder
 
     def pairs(self, run: Run, task: str, seed: int) -> dict[str, EncodedPairs]:
         read = {}
@@ -161,16 +161,16 @@ class PlainGrid:
 
 def run_harness(plan: Plan, store: Store) -> dict[str, Any]:
     """Run the plan of `evaluate` serially. Returns the stages' outputs under the names of the plain side."""
-    outcome = run_serially(plan, store, sources_of(plan.request, "cpu"), lambda event: None)
+    outcome = run_serially(plan, store, run_context(plan.request, "cpu"), lambda event: None)
     assert not outcome.failed, outcome.failed
     found = {}
     for run in plan.runs:
         for role, refs in (("realign", run.realign), ("finetune", run.finetune)):
             for (task, seed), ref in refs.items():
-                losses = read_json(store.read(ref.kind, ref.key).folder / "log.json")["losses"]
+                losses = read_json(store.read(ref.stage_type, ref.key).folder / "log.json")["losses"]
                 found[f"{role} {run.recipe.name} {task} {seed}"] = losses
         for (task, language, seed), ref in run.predict.items():
-            rows = read_rows(store.read(ref.kind, ref.key).folder / "predictions.parquet")["predicted"]
+            rows = read_rows(store.read(ref.stage_type, ref.key).folder / "predictions.parquet")["predicted"]
             found[f"predict {run.recipe.name} {task} {seed} {language}"] = [label for row in rows for label in row]
     return found
 
@@ -218,9 +218,9 @@ def main() -> None:
         without_dropout(options.checkpoint, folder)
         write_suite(options, folder)
         plan = plan_of(folder, options.data_root)
-        data = {ref: stage for ref, stage in plan.stages.items() if ref.kind in DATA}
-        with Progress(len(data)) as progress:
-            sources = sources_of(plan.request, "cpu")
+        data = {ref: stage for ref, stage in plan.stages.items() if ref.stage_type in DATA}
+        with ProgressBars(len(data)) as progress:
+            sources = run_context(plan.request, "cpu")
             run_serially(Plan(plan.request, data), Store(folder / "data"), sources, progress)
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
         for number in range(options.repeat):
@@ -231,7 +231,9 @@ def main() -> None:
                 runs[side].append(json.loads(out.stdout))
                 shutil.rmtree(store)
                 print(f"{side}: {runs[side][-1]['seconds']:.0f} s", file=sys.stderr)
-        trained = {name: sum(ref.kind == name for ref in plan.stages) for name in ("realign", "finetune", "predict")}
+        trained = {
+            name: sum(ref.stage_type == name for ref in plan.stages) for name in ("realign", "finetune", "predict")
+        }
     seconds = {side: statistics.median(run["seconds"] for run in runs[side]) for side in SIDES}
     losses, wrong, labels = compare_outputs(*(runs[side][0]["values"] for side in SIDES))
     print(f"{torch.get_num_threads()} threads; {options.steps} steps each; the harness's stages: {trained}")

@@ -28,10 +28,12 @@ import pyarrow.parquet as pq
 import yaml
 from tabulate import tabulate
 
-from xrealign_bench.evaluate import Options, prepare, sources_of
-from xrealign_bench.pipeline.executor import Event, run_serially
-from xrealign_bench.pipeline.plan import Plan, Stage
+from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.pipeline.executor import StageEvent, run_serially
+from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.ray_executor import TOGETHER, jobs_of, run_on_ray
+from xrealign_bench.pipeline.stage import Stage
+from xrealign_bench.pipeline.stages import Finetune, Predict, Realign, Tokenise
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs import Suite, find_spec
 
@@ -164,16 +166,15 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 
 def seconds(stage: Stage) -> float:
     """Return the computing time, without starting a process or loading a model."""
-    settings = stage.settings
-    if stage.kind in CPU_SECONDS:
-        return CPU_SECONDS[stage.kind]
-    if stage.kind == "realign":
-        return training(settings["steps"], settings["batch_size"] * PAIR_TOKENS)
-    task = TASK[settings["task"].name]
-    if stage.kind == "finetune":
-        finetuning = settings["finetuning"]
-        return training(finetuning.steps, finetuning.batch_size * task.tokens)
-    return 2 * BLOCK_PARAMETERS * task.examples * task.tokens / FLOPS
+    match stage:
+        case Realign(settings=asked):
+            return training(asked.steps, asked.batch_size * PAIR_TOKENS)
+        case Finetune(settings=asked):
+            return training(asked.finetuning.steps, asked.finetuning.batch_size * TASK[asked.task.name].tokens)
+        case Predict(settings=asked):
+            task = TASK[asked.task.name]
+            return 2 * BLOCK_PARAMETERS * task.examples * task.tokens / FLOPS
+    return CPU_SECONDS[stage.stage_type]
 
 
 def training(steps: int, tokens: int) -> float:
@@ -182,7 +183,7 @@ def training(steps: int, tokens: int) -> float:
 
 def overhead(stage: Stage) -> float:
     """Return the overhead of a GPU job: starting its process, and reading and writing its model."""
-    return START + WEIGHTS_BYTES / READ * (1 if stage.kind == "predict" else 2)
+    return START + WEIGHTS_BYTES / READ * (1 if isinstance(stage, Predict) else 2)
 
 
 # The simulation.
@@ -203,9 +204,9 @@ def lay_out(plan: Plan, a_stage: float, together: int) -> list[Job]:
     jobs = []
     for number, each in enumerate(refs):
         stages = [plan.stages[ref] for ref in each]
-        on_gpu = "numerics" in stages[0].settings
+        on_gpu = stages[0].runs_model
         total = sum(seconds(stage) + a_stage for stage in stages) + (overhead(stages[0]) if on_gpu else 0.0)
-        needs = {job_of[need] for stage in stages for need in stage.inputs.values()} - {number}
+        needs = {job_of[need] for stage in stages for need in stage.inputs.by_role().values()} - {number}
         jobs.append(Job(total, on_gpu, needs))
     return jobs
 
@@ -295,10 +296,10 @@ def store_costs(root: Path, stages: Iterable[Stage]) -> StoreCosts:
     def each(act: Callable[[Stage], Any]) -> float:
         return statistics.median(timed(partial(act, stage))[1] for stage in stages)
 
-    produce = each(lambda s: store.produce(s.kind, s.key, s.model_dump(mode="json"), make))
+    produce = each(lambda s: store.produce(s.stage_type, s.key, s.description(), make))
     again = Store(root)
-    has = each(lambda s: again.has(s.kind, s.key))
-    return StoreCosts(produce, has, each(lambda s: again.open(s.kind, s.key)), timed(lambda: Store(root))[1])
+    has = each(lambda s: again.has(s.stage_type, s.key))
+    return StoreCosts(produce, has, each(lambda s: again.open(s.stage_type, s.key)), timed(lambda: Store(root))[1])
 
 
 @dataclass(frozen=True)
@@ -318,14 +319,14 @@ class RayCosts:
 
 def ray_costs(plan: Plan, folder: Path) -> RayCosts:
     """Measure the smallest possible stages: tokenising texts of two rows."""
-    small = {ref: stage for ref, stage in plan.stages.items() if ref.kind == "tokenise" and small_task(stage)}
-    some, sources = Plan(plan.request, small), sources_of(plan.request, "cpu")
+    small = {ref: stage for ref, stage in plan.stages.items() if ref.stage_type == "tokenise" and small_task(stage)}
+    some, sources = Plan(plan.request, small), run_context(plan.request, "cpu")
     run_serially(Plan(plan.request, dict(list(small.items())[:3])), Store(folder / "warm"), sources, lambda event: None)
     _, serial = timed(lambda: run_serially(some, Store(folder / "serial"), sources, lambda event: None))
     ended: list[tuple[float, float]] = []
 
-    def on_event(event: Event) -> None:
-        if event.what == "done":
+    def on_event(event: StageEvent) -> None:
+        if event.status == "done":
             ended.append((time.perf_counter(), time.process_time()))
 
     started = time.perf_counter()
@@ -336,7 +337,7 @@ def ray_costs(plan: Plan, folder: Path) -> RayCosts:
 
 
 def small_task(stage: Stage) -> bool:
-    return stage.settings["task"].name in ("topics", "inference")
+    return isinstance(stage, Tokenise) and stage.settings.task.name in ("topics", "inference")
 
 
 # The report.
@@ -358,7 +359,7 @@ def report(given: argparse.Namespace, folder: Path) -> None:
     languages = [code for code in find_spec("xrealign", Suite).target_languages if code != "en"]
     languages = [*languages, *(code for code in EXTRA if code not in languages)][: given.languages]
     plan = report_plan(write_specs(folder, languages, given.recipes, given.seeds))
-    predictions = [stage for ref, stage in plan.stages.items() if ref.kind == "predict"][:500]
+    predictions = [stage for ref, stage in plan.stages.items() if ref.stage_type == "predict"][:500]
     store = store_costs(folder / "store", predictions)
     print(
         f"store entry on this disk: produced in {1e3 * store.produce:.1f} ms, looked up in {1e3 * store.has:.2f} ms, "
@@ -376,7 +377,7 @@ def report_plan(options: Options) -> Plan:
     before = memory()
     plan, planning = timed(lambda: prepare(options))
     held, n = memory() - before, len(plan.stages)
-    counts = Counter(ref.kind for ref in plan.stages)
+    counts = Counter(ref.stage_type for ref in plan.stages)
     print(f"one checkpoint: {n:,} stages, {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     print(f"planned in {planning:.1f} s ({1e6 * planning / n:.0f} us per stage), the plan takes {held / GB:.2f} GB")
     return plan
@@ -401,7 +402,7 @@ def report_jobs(plan: Plan, store: StoreCosts) -> None:
         )
     computing: Counter[str] = Counter()
     for stage in plan.stages.values():
-        computing[stage.kind] += seconds(stage) * ("numerics" in stage.settings)
+        computing[stage.stage_type] += seconds(stage) * stage.runs_model
     print(f"  of which computing: {', '.join(f'{name} {v / 3600:.1f}' for name, v in computing.items() if v)}")
     print(f"critical path: {critical_path(lay_out(plan, store.produce, TOGETHER)) / 3600:.2f} h")
 
@@ -418,7 +419,7 @@ def report_clusters(given: argparse.Namespace, plan: Plan, jobs: list[Job], driv
 
 
 def report_disk(given: argparse.Namespace, plan: Plan) -> None:
-    n, models = len(plan.stages), sum(ref.kind in ("realign", "finetune") for ref in plan.stages)
+    n, models = len(plan.stages), sum(ref.stage_type in ("realign", "finetune") for ref in plan.stages)
     entries, small = n * given.checkpoints, (n - models) * given.predictions_bytes
     print(
         f"\nstore: {models * WEIGHTS_BYTES * given.checkpoints / 1e12:.1f} TB of weights "

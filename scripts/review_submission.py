@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from tabulate import tabulate
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.leaderboard.assembly import make_boards, read_results
 from xrealign_bench.leaderboard.board import Board, BoardRow
 from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, rank_set, spread
@@ -28,7 +28,6 @@ from xrealign_bench.leaderboard.markdown import escape
 from xrealign_bench.results.manifest import LINK
 from xrealign_bench.results.result import BASELINE
 from xrealign_bench.submit.checks import check_submission
-from xrealign_bench.submit.problems import Problems
 
 ROOT = Path(__file__).parents[1]
 RECIPES, RESULTS = Path("submissions"), Path("leaderboard", "results")

@@ -17,8 +17,8 @@ TIMEOUT = 100
 """Seconds until a test reports that processes hang."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# Import heavy modules once for all processes of the tests.
-_CONTEXT.set_forkserver_preload(["xrealign_bench.pipeline.stages", "xrealign_bench.evaluate", "accelerate"])
+# Imported once, for all of the tests' processes.
+_CONTEXT.set_forkserver_preload(["xrealign_bench.pipeline.loading", "xrealign_bench.evaluate", "accelerate"])
 
 
 def start(work: Callable[..., None], folder: Path, *arguments: Any, processes: int = 2) -> list[Ran]:

@@ -27,14 +27,15 @@ from xrealign_bench.aligners import eflomal
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard import build as board
 from xrealign_bench.models.trained_weights import save_weights
-from xrealign_bench.pipeline import stages
-from xrealign_bench.pipeline.plan import Sources, StageKind
+from xrealign_bench.pipeline import executor
+from xrealign_bench.pipeline.stage import Stage, StageType, Workspace
+from xrealign_bench.pipeline.stages import STAGES, Encode
 from xrealign_bench.pipeline.store import Store
 
 WorldMaker = Callable[..., World]
 RECIPES = ("finetune-only", "alignfreeze-front")
 QUICK = ("tokenise", "realign", "predict")
-KINDS = [pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in get_args(StageKind)]
+KINDS = [pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in get_args(StageType)]
 
 
 @contextmanager
@@ -56,18 +57,20 @@ def expected(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -
     return [essence(world.result(recipe)) for recipe in RECIPES]
 
 
-def runner(kind: StageKind, around: Callable[[Callable[[], Any]], Any]) -> Any:
-    real = stages._RUNNERS[kind]
+def patch_run(patch: pytest.MonkeyPatch, stage_type: StageType, around: Callable[[Callable[[], Any]], Any]) -> None:
+    """Call `around` with the work of every stage of a type."""
+    (stage_class,) = [stage for stage in STAGES if stage.stage_type == stage_type]
+    real = stage_class.run
 
-    def run(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:
-        return around(lambda: real(settings, inputs, out, sources, progress))
+    def run(stage: Stage, workspace: Workspace) -> Any:
+        return around(lambda: real(stage, workspace))  # type: ignore[arg-type]
 
-    return run
+    patch.setattr(stage_class, "run", run)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_in_a_stage(
-    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageType
 ) -> None:
     def full(run: Callable[[], Any]) -> Any:
         with files_of_at_most(100):
@@ -75,7 +78,7 @@ def test_a_full_disk_in_a_stage(
 
     world = new_world()
     with monkeypatch.context() as patch:
-        patch.setitem(stages._RUNNERS, kind, runner(kind, full))  # type: ignore[arg-type]
+        patch_run(patch, kind, full)
         ran = world.evaluate()
     label = {"finetune": "fine-tune", "encode": "encode pairs"}.get(kind, kind)
     assert is_bad_input(ran, f"^error: {label} .*File too large.*the same command goes on from", started=True)
@@ -87,7 +90,7 @@ def test_a_full_disk_in_a_stage(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_store_is_removed_in_the_middle(
-    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageKind
+    new_world: WorldMaker, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: StageType
 ) -> None:
     world = new_world()
 
@@ -96,7 +99,7 @@ def test_the_store_is_removed_in_the_middle(
         return run()
 
     with monkeypatch.context() as patch:
-        patch.setitem(stages._RUNNERS, kind, runner(kind, removed))  # type: ignore[arg-type]
+        patch_run(patch, kind, removed)
         ran = world.evaluate()
     assert is_bad_input(ran, "No such file or directory|was removed from the store", started=True)
     assert not list(world.output.rglob("result.json"))
@@ -107,15 +110,15 @@ def test_the_store_is_removed_in_the_middle(
 def test_an_input_is_removed_before_it_is_read(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another process that prunes the store, after this one has seen the input there."""
     world = new_world()
-    real = stages.run_stage
+    real = executor.run_stage
 
     def prune_first(stage: Any, *rest: Any) -> None:
-        if stage.kind == "encode":
+        if isinstance(stage, Encode):
             assert Store(world.store).prune()
         real(stage, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "run_stage", prune_first)
+        patch.setattr(executor, "run_stage", prune_first)
         ran = world.evaluate()
     assert is_bad_input(ran, r"align \w{12} was removed from the store .*the same command makes it again", started=True)
     assert left_over(world.store, world.output) == []

@@ -21,7 +21,8 @@ from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
-from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
+from xrealign_bench.models.compute_settings import compute_settings
+from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.training import optimise

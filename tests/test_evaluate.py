@@ -38,11 +38,12 @@ from tests.small import (
     write_yaml,
 )
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, part_of_suite, prepare, result_folder
+from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.manifest import seal
+from xrealign_bench.results.paths import part_of_suite, result_folder
 from xrealign_bench.results.storage import read_comparison, read_result, write_result
 from xrealign_bench.scoring.aggregate import summarise
 from xrealign_bench.specs.suite import select_seeds
@@ -441,7 +442,7 @@ def test_a_suite_may_allow_fewer_test_examples_than_its_task(
     world = new_world()
     write_yaml(world.suite, SUITE | {"test_examples": most})
     plan = prepare(Options(suite=str(world.suite), checkpoint=str(world.checkpoint), offline=True))
-    assert [task.test_examples for task in (*plan.request.suite_tasks, *plan.request.tasks)] == [read, read]
+    assert [task.test_examples for task in (*plan.request.loaded.tasks, *plan.request.tasks)] == [read, read]
 
 
 def test_a_result_that_can_not_be_read_is_told_before_any_compute(new_world: WorldMaker) -> None:

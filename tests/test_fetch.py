@@ -173,9 +173,9 @@ def test_the_lock_s_commit_is_the_suite_s(world: World, root: Path) -> None:
     def digest() -> str:
         options = Options(suite=str(world.suite), checkpoint=str(world.checkpoint), data_root=root, device="cpu")
         request = prepare(options).request
-        sources = [task.source for task in (*request.suite_tasks, *request.tasks)]
+        sources = [task.source for task in (*request.loaded.tasks, *request.tasks)]
         assert {getattr(source, "revision", None) for source in sources} == {expected}
-        return digest_suite(request.suite, request.suite_tasks, request.corpora)
+        return digest_suite(request.suite, request.loaded.tasks, request.loaded.corpora)
 
     expected: str | None = None
     plain = digest()
@@ -353,7 +353,8 @@ from xrealign_bench.results.result import digest_suite
 for root in (None, sys.argv[3]):
     options = Options(suite=sys.argv[1], checkpoint=sys.argv[2], data_root=root and Path(root), device="cpu")
     request = prepare(options).request
-    print(request.suite_tasks[0].source.revision, digest_suite(request.suite, request.suite_tasks, request.corpora))
+    loaded = request.loaded
+    print(loaded.tasks[0].source.revision, digest_suite(loaded.suite, loaded.tasks, loaded.corpora))
 """
     ran = online(world.suite, world.checkpoint, root, program=["-c", code])
     assert ran.status == 0, ran.err

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from tests.small import World, essence, killed, left_over, write_suite
-from xrealign_bench.pipeline import stages
-from xrealign_bench.pipeline.plan import Sources, StageKind
+from xrealign_bench.pipeline.stage import Stage, StageType, Workspace
+from xrealign_bench.pipeline.stages import STAGES
 
-KINDS = get_args(StageKind)
+KINDS = get_args(StageType)
 BEFORE = {"tokenise": 0, "align": 6, "encode": 7, "realign": 8, "finetune": 3, "predict": 4}
 """Stages that are finished when the first one of a kind is begun: 3 tokenise, the baseline's fine-tuning and its two
 predictions, the pairs aligned and encoded, ... Asserted so that a test that interrupts nothing is noticed."""
@@ -27,22 +28,23 @@ def _ctrl_c_arrives() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def interrupt(kind: StageKind, number: signal.Signals) -> Callable[..., Any]:
-    """A runner that signals its own process when its stage has files and, if it trains, is half through."""
-    real = stages._RUNNERS[kind]
+def interrupt(stage_type: StageType, number: signal.Signals, patch: pytest.MonkeyPatch) -> None:
+    """Signal the own process when a stage of the type has files and, if it trains, is half through."""
+    (stage_class,) = [stage for stage in STAGES if stage.stage_type == stage_type]
+    real = stage_class.run
 
-    def runner(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:
-        (out / "half").write_text("written")
+    def run(stage: Stage, workspace: Workspace) -> Any:
+        (workspace.output / "half").write_text("written")
 
         def strike(done: int, total: int, note: str) -> None:
             if done * 2 >= total:
                 os.kill(os.getpid(), number)
 
-        costs = real(settings, inputs, out, sources, strike)
+        costs = real(stage, replace(workspace, progress=strike))  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
         return costs
 
-    return runner
+    patch.setattr(stage_class, "run", run)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +75,11 @@ def test_ctrl_c_and_sigterm(
     expected: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
-    kind: StageKind,
+    kind: StageType,
 ) -> None:
     world = new_world()
     with monkeypatch.context() as patch:
-        patch.setitem(stages._RUNNERS, kind, interrupt(kind, number))  # type: ignore[arg-type]
+        interrupt(kind, number, patch)
         ran = world.evaluate()
     assert ran.status == 128 + number
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -91,12 +93,11 @@ def test_ctrl_c_and_sigterm(
 DRIVER = """
 import signal, sys
 sys.path.insert(0, {root!r})
-import torch
+import pytest, torch
 torch.set_num_threads({threads})
 from tests.test_interrupted import interrupt
 from xrealign_bench import cli
-from xrealign_bench.pipeline import stages
-stages._RUNNERS[{kind!r}] = interrupt({kind!r}, signal.SIGKILL)
+interrupt({kind!r}, signal.SIGKILL, pytest.MonkeyPatch())
 sys.argv = {arguments!r}
 cli.main()
 """
@@ -105,7 +106,7 @@ SLOW = [kind for kind in KINDS if kind not in ("realign", "predict")]
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW else []) for k in KINDS])
 def test_kill_9(
-    new_world: Callable[..., World], expected: list[dict[str, Any]], tmp_path: Path, kind: StageKind
+    new_world: Callable[..., World], expected: list[dict[str, Any]], tmp_path: Path, kind: StageType
 ) -> None:
     world = new_world()
     killed(DRIVER, tmp_path, world.arguments, kind=kind)

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
-    "errors", "files", "distributed", "specs", "languages", "demo", "data", "models", "aligners", "realignment",
+    "errors", "files", "memo", "distributed", "specs", "languages", "demo", "data", "models", "aligners", "realignment",
     "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "doctor", "fetch", "evaluate",
     "freeze_search", "verification", "submit", "progress", "cli", "__main__",
 )  # fmt: skip

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import pytest
 
-from xrealign_bench.pipeline.executor import Event
-from xrealign_bench.pipeline.plan import Stage
-from xrealign_bench.progress import Progress
+from xrealign_bench.pipeline.executor import StageEvent
+from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Settings, Stage, Workspace
+from xrealign_bench.progress import ProgressBars
 
-FIRST, SECOND = (Stage(kind="realign", label=f"realign {name}", settings={"name": name}) for name in "ab")
+
+class NamedSettings(Settings):
+    name: str
+
+
+class Training(Stage):
+    stage_type = "realign"
+    code_version = 1
+    is_training = True
+
+    def run(self, workspace: Workspace) -> Costs:
+        return {}
+
+
+FIRST, SECOND = (Training(f"realign {name}", NamedSettings(name=name), NO_INPUTS) for name in "ab")
 
 
 def test_several_stages_at_once_are_told_apart(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Progress, "SECONDS_BETWEEN_LINES", 0.0)
-    with Progress(2) as progress:
-        progress(Event("start", FIRST))
-        progress(Event("progress", FIRST, 1, 9, "loss 2"))
-        progress(Event("start", SECOND))
-        progress(Event("progress", SECOND, 3, 9, "loss 1"))
-        progress(Event("again", FIRST, note="its node was lost"))
-        progress(Event("progress", SECOND, 4, 9, "loss 1"))
-        progress(Event("start", FIRST))
-        progress(Event("done", FIRST))
-        progress(Event("failed", SECOND, note="the loss is nan"))
+    monkeypatch.setattr(ProgressBars, "SECONDS_BETWEEN_LINES", 0.0)
+    with ProgressBars(2) as progress:
+        progress(StageEvent("start", FIRST))
+        progress(StageEvent("progress", FIRST, 1, 9, "loss 2"))
+        progress(StageEvent("start", SECOND))
+        progress(StageEvent("progress", SECOND, 3, 9, "loss 1"))
+        progress(StageEvent("again", FIRST, note="its node was lost"))
+        progress(StageEvent("progress", SECOND, 4, 9, "loss 1"))
+        progress(StageEvent("start", FIRST))
+        progress(StageEvent("done", FIRST))
+        progress(StageEvent("failed", SECOND, note="the loss is nan"))
     assert capsys.readouterr().err.splitlines() == [
         "realign a: step 1 of 9, loss 2",
         "realign b: step 3 of 9, loss 1 (1 more at work)",

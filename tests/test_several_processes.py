@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.several import command_line, start
 from tests.small import World, command, left_over, write_checkpoint, write_recipe, write_suite
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.pipeline import stages
+from xrealign_bench.pipeline.stage import Workspace
+from xrealign_bench.pipeline.stages import Realign, Tokenise
 
 WorldMaker = Callable[..., World]
 RECIPES = ("finetune-only", "alignfreeze-front")
@@ -86,14 +88,14 @@ def test_bad_input_is_told_once(world: World, tmp_path: Path, wrong: list[str]) 
 
 def bad_in_the_second(*given: str) -> None:
     """The second process finds its share of the data to be bad."""
-    real = stages._RUNNERS["tokenise"]
+    real = Tokenise.run
 
-    def runner(*of_stage: Any) -> Any:
+    def run(stage: Tokenise, workspace: Workspace) -> Any:
         if not distributed.is_main_process():
             raise UserError("the data are bad")
-        return real(*of_stage)
+        return real(stage, workspace)
 
-    stages._RUNNERS["tokenise"] = runner  # type: ignore[index]
+    Tokenise.run = run  # type: ignore[method-assign]
     command_line(*given)
 
 
@@ -107,18 +109,18 @@ def test_bad_data_that_the_second_process_finds_are_told_by_the_first(world: Wor
 def interrupted(whom: str, *given: str) -> None:
     """A signal in the middle of realignment, to all processes as from a terminal, or to one that is killed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real = stages._RUNNERS["realign"]
+    real = Realign.run
 
-    def runner(settings: Any, inputs: Any, out: Path, sources: Any, progress: Any) -> Any:
+    def run(stage: Realign, workspace: Workspace) -> Any:
         def strike(done: int, total: int, note: str) -> None:
             if whom == "all":
                 os.kill(os.getpid(), signal.SIGINT)
             elif not distributed.is_main_process():
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        return real(settings, inputs, out, sources, strike)
+        return real(stage, replace(workspace, progress=strike))
 
-    stages._RUNNERS["realign"] = runner  # type: ignore[index]
+    Realign.run = run  # type: ignore[method-assign]
     command_line(*given)
 
 

@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 LONGEST_VALUE = 80
 LONGEST_REASON = 400
@@ -15,6 +16,8 @@ LONGEST_REASON = 400
 LONGEST_LINE = 4000
 """Enough for a list of all languages."""
 LONGEST_MESSAGE = 40_000
+T = TypeVar("T")
+
 MOST_PROBLEMS = 20
 """Problems listed per file; the rest is counted."""
 _UNSEEN = re.compile(
@@ -130,6 +133,42 @@ def shorten_list(names: Sequence[str]) -> str:
     'a, b, c, d, e and 2 more'
     """
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+class Problems:
+    """Problems to report together, each once, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
+
+    def add(self, lines: Iterable[str]) -> bool:
+        """Add problems; return whether there were none."""
+        before = len(self._lines)
+        self._lines.update(dict.fromkeys(lines))
+        return len(self._lines) == before
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """Return what a step returns, or add the problems that it raises and return None."""
+        try:
+            return step()
+        except UserError as error:
+            self.add(str(error).splitlines())
+            return None
+
+    def raise_if_any(self) -> None:
+        """Raise all problems as one error.
+
+        Raises:
+            UserError: there are problems, a line each.
+        """
+        if self:
+            raise UserError(str(self))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

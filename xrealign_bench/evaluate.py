@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 
 from xrealign_bench import distributed
-from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin, read_lock
-from xrealign_bench.errors import UserError, convert_os_errors
+from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin
+from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
+from xrealign_bench.errors import Problems, UserError, convert_os_errors
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
-from xrealign_bench.listings import check_name
-from xrealign_bench.models.blocks import resolve_layer
+from xrealign_bench.memo import recall
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
-from xrealign_bench.models.device import (
-    Precision,
-    Quantised,
-    check_precision,
-    check_quantised,
-    compute_settings,
-    pick_device,
+from xrealign_bench.models.compute_settings import Precision, Quantised, compute_settings
+from xrealign_bench.models.device import check_precision, check_quantised, find_device
+from xrealign_bench.pipeline.executor import Executor, OnEvent, Outcome, run_serially
+from xrealign_bench.pipeline.plan import Plan, Request
+from xrealign_bench.pipeline.planning import make_plan
+from xrealign_bench.pipeline.preflight import (
+    block_problems,
+    checkpoint_problems,
+    combination_problems,
+    quantisation_problems,
+    suite_problems,
 )
-from xrealign_bench.models.freeze import select_blocks
-from xrealign_bench.models.pretrained import check_weights
-from xrealign_bench.pipeline.executor import Event, Execute, Outcome, run_serially
-from xrealign_bench.pipeline.plan import Plan, Request, Sources, make_plan
+from xrealign_bench.pipeline.stage import RunContext
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.collection import collect
 from xrealign_bench.results.comparison import Comparison
-from xrealign_bench.results.records import ComputeSettings
-from xrealign_bench.results.result import BASELINE, Result, digest_suite
-from xrealign_bench.results.storage import find_results, read_comparison, read_result, write_comparison
-from xrealign_bench.scoring.compare import compare
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_in_suite, find_spec
+from xrealign_bench.results.paths import part_of_suite, result_folder
+from xrealign_bench.results.result import Result
+from xrealign_bench.results.storage import write_comparison
+from xrealign_bench.scoring.stored import stored_comparison
+from xrealign_bench.specs import Recipe, Suite, Task, find_spec
+from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.suite import select_items, select_seeds
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
-LONGEST_LIST = 30
-"""Characters of a folder's name that may list tasks, languages or seeds; more of them are counted instead."""
 
 
 @dataclass(frozen=True)
@@ -86,45 +86,75 @@ def prepare(options: Options) -> Plan:
     """Resolve every name and lay out the stages; nothing is computed.
 
     Raises:
-        UserError: whatever is unknown, missing or contradictory.
+        UserError: something is unknown, missing or contradictory; a line for each problem.
     """
-    suite = find_spec(options.suite, Suite)
-    targets = select_items("target language", [find(code).code for code in options.languages], suite.target_languages)
-    tasks = [suite.limit_test_examples(find_in_suite(name, Task, options.suite)) for name in suite.tasks]
-    asked = [BASELINE, *(options.recipes or [DEFAULT_RECIPE])]
-    once = [given for place, given in enumerate(asked) if given not in asked[:place]]
-    recipes = [given if isinstance(given, Recipe) else find_spec(given, Recipe) for given in once]
-    for recipe in recipes:
-        check_name(recipe)
-    _names_differ(recipes)
-    corpora = {name: find_in_suite(name, Corpus, options.suite) for name in _corpora(suite, recipes)}
-    device = pick_device(options.device)
+    problems = Problems()
+    recipes = _find_recipes(options.recipes, problems)
+    own = {recipe.parallel.corpus for recipe in recipes} - {None}
+    loaded = problems.attempt(partial(_load_suite, options.suite, own))
+    device = problems.attempt(partial(_check_device, options))
+    if loaded is None or device is None:
+        raise UserError(str(problems))
+    suite = loaded.suite
+    targets = problems.attempt(partial(_targets, suite, options.languages)) or suite.target_languages
+    names = problems.attempt(partial(select_items, "task", options.tasks, suite.tasks)) or suite.tasks
+    seeds = problems.attempt(partial(select_seeds, options.seeds, suite.seeds)) or suite.seeds
+    tasks = _asked(loaded.tasks, names, targets, named=bool(options.tasks))
+    problems.add(suite_problems(suite, loaded.tasks, targets))
+    problems.add(combination_problems(loaded, recipes, tasks, targets))
+    problems.add(quantisation_problems(options.quantised, recipes, tasks))
+    checkpoint = _find_checkpoint(options, suite, problems)
+    problems.add(checkpoint_problems(checkpoint, recipes, tasks))
+    count = block_count(checkpoint)
+    problems.add([] if count is None else block_problems(count, recipes, loaded.tasks))
+    problems.raise_if_any()
+    _check_weights(checkpoint)
+    request = Request(
+        checkpoint=checkpoint,
+        recipes=recipes,
+        loaded=loaded,
+        tasks=tasks,
+        languages=targets,
+        seeds=seeds,
+        limit=options.limit,
+        location=DataLocation(options.data_root, options.offline),
+        compute_settings=compute_settings(device, options.precision, options.gradient_checkpointing, options.quantised),
+    )
+    return make_plan(_pinned(request))
+
+
+def _load_suite(name_or_file: str, own: set[str | None]) -> LoadedSuite:
+    """Load a suite with the corpora that recipes name, as far as there are any of these names."""
+    return load_suite(name_or_file, [name for name in own if name is not None])
+
+
+def _targets(suite: Suite, languages: Sequence[str]) -> list[str]:
+    return select_items("target language", [find(code).code for code in languages], suite.target_languages)
+
+
+def _check_device(options: Options) -> str:
+    device = find_device(options.device)
     check_precision(options.precision, device)
     check_quantised(options.quantised, device)
+    return device
+
+
+def _find_checkpoint(options: Options, suite: Suite, problems: Problems) -> Checkpoint:
+    """Return the checkpoint, which may be downloaded: not if there are problems already.
+
+    Raises:
+        UserError: the problems, with those of the checkpoint.
+    """
     name = options.checkpoint or suite.checkpoint or EMBEDDED
-    checkpoint = resolve_checkpoint(
-        name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
+    if problems and name != EMBEDDED and not Path(name).is_dir():
+        problems.raise_if_any()
+    find_it = partial(
+        resolve_checkpoint, name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
     )
-    check_weights(checkpoint)  # before stored stages are reused that an older version computed with them
-    _check_blocks(recipes, tasks, checkpoint)
-    return _plan_locked(
-        options.suite,
-        Request(
-            checkpoint=checkpoint,
-            recipes=recipes,
-            suite=suite,
-            suite_tasks=tasks,
-            tasks=_asked(tasks, select_items("task", options.tasks, suite.tasks), targets, named=bool(options.tasks)),
-            languages=targets,
-            seeds=select_seeds(options.seeds, suite.seeds),
-            corpora=corpora,
-            limit=options.limit,
-            location=DataLocation(options.data_root, options.offline),
-            compute_settings=compute_settings(
-                device, options.precision, options.gradient_checkpointing, options.quantised
-            ),
-        ),
-    )
+    checkpoint = problems.attempt(find_it)
+    if checkpoint is None:
+        raise UserError(str(problems))
+    return checkpoint
 
 
 def run(
@@ -133,8 +163,8 @@ def run(
     output: Path,
     device: str | None,
     command: Sequence[str],
-    on_event: Callable[[Event], None],
-    execute: Execute = run_serially,
+    on_event: OnEvent,
+    execute: Executor = run_serially,
 ) -> tuple[Outcome, Evaluation | None]:
     """Run a plan and write what comes of it below `output`, after `check_output`; no evaluation where a stage failed.
 
@@ -143,7 +173,7 @@ def run(
     Raises:
         UserError: bad data, or a disk that is full or gone. No file is half-written then.
     """
-    outcome = execute(plan, store, sources_of(plan.request, device), on_event)
+    outcome = execute(plan, store, run_context(plan.request, device), on_event)
     if outcome.failed:
         return outcome, None
     return outcome, distributed.broadcast(partial(_write, plan, store, output, command))
@@ -163,14 +193,24 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
             for r, folder in zip(plan.runs, folders, strict=True)
         ]
         comparisons: list[Comparison | None] = [None]
-        for folder in folders[1:]:
-            comparison = compare(folder, folders[0])
-            write_comparison(folder, comparison)
-            comparisons.append(comparison)
+        for folder, result in zip(folders[1:], results[1:], strict=True):
+            comparisons.append(_compare((folder, folders[0]), (result, results[0])))
         written = build(results_root, output)
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return Evaluation(results, comparisons, folders, written, chart)
+
+
+def _compare(folders: tuple[Path, Path], results: tuple[Result, Result]) -> Comparison:
+    """Return the comparison of a result with its baseline, the stored one if it is that of these results."""
+    stored = stored_comparison(folders, results)
+    if stored is not None:
+        return stored
+    from xrealign_bench.scoring.compare import compare  # loads metrics
+
+    comparison = compare(*folders)
+    write_comparison(folders[0], comparison)
+    return comparison
 
 
 def _without_places(command: Sequence[str]) -> str:
@@ -192,155 +232,86 @@ def _without_places(command: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def sources_of(request: Request, device: str | None) -> Sources:
-    """Where the stages of a plan find what they need."""
-    return Sources(
+def run_context(request: Request, device: str | None) -> RunContext:
+    """Return what the stages of a plan need from this machine."""
+    settings = request.compute_settings
+    return RunContext(
         request.checkpoint,
         request.location,
-        str(pick_device(device)),
-        request.compute_settings["dtype"],
-        request.compute_settings.get("gradient_checkpointing", False),
-        request.compute_settings.get("quantised"),
+        find_device(device),
+        settings.dtype,
+        settings.gradient_checkpointing,
+        settings.quantised,
     )
 
 
-def part_of_suite(request: Request) -> str:
-    """Which part of the suite is asked for, and in what precision if not in fp32, as the end of a folder's name:
-    `--de-sw--limit64`, `--bf16`; empty for all of it.
-
-    Parts that differ have ends that differ. A long list is told by its length and a digest.
-    """
-    suite = request.suite
-    parts = []
-    if len(request.tasks) != len(suite.tasks):
-        parts.append(_listed("task-", "_", [task.name for task in request.tasks], "tasks"))  # names may have hyphens
-    if request.languages != suite.target_languages:
-        parts.append(_listed("", "-", request.languages, "languages"))
-    if request.seeds != suite.seeds:
-        parts.append(_listed("seed", "-", [str(seed) for seed in request.seeds], "seeds"))
-    if request.limit is not None:
-        parts.append(f"limit{request.limit}")
-    return "".join(f"--{part}" for part in parts) + ComputeSettings(**request.compute_settings).suffix
-
-
-def _listed(before: str, between: str, names: list[str], what: str) -> str:
-    whole = before + between.join(names)
-    return whole if len(whole) <= LONGEST_LIST else f"{len(names)}-{what}-{digest(names)[:8]}"
-
-
-def result_folder(plan: Plan, recipe: Recipe) -> Path:
-    """Where a result lies below the results' root: that of a part of the suite beside that of all of it."""
-    request = plan.request
-    checkpoint = request.checkpoint
-    place = checkpoint.id.replace("/", "--")
-    if checkpoint.revision is None and checkpoint.id != EMBEDDED:  # other folders may have the same name
-        place += f"-{checkpoint.weights_sha256[:8]}"
-    return Path(request.suite.id, place, recipe.name + part_of_suite(request))
-
-
-def check_output(plan: Plan, output: Path) -> None:
-    """Find out before the compute whether results can be written, and stand on one leaderboard with what is there.
-
-    Raises:
-        UserError: they can't.
-    """
-    results_root = output / "results"
-    _check_writable(results_root)
-    _check_others(results_root, [results_root / result_folder(plan, r.recipe) for r in plan.runs], plan)
-
-
-def _check_writable(folder: Path) -> None:
-    probe = folder / f".{os.getpid()}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"the output folder {folder} can't be written to ({error.strerror}); choose another with --output"
-        ) from None
-
-
-def _check_others(results_root: Path, own: list[Path], plan: Plan) -> None:
-    """Refuse results that stay and can't be read, or are of another suite with this one's name and version."""
-    request = plan.request
-    suite, ours = request.suite, digest_suite(request.suite, request.suite_tasks, request.corpora)
-    for folder in find_results(results_root):
-        if folder in own:
-            continue
-        other, _ = read_result(folder), read_comparison(folder)
-        if other.reported is None and other.suite.id == suite.id and other.suite_digest != ours:
-            raise UserError(
-                f"{folder}: is a result of another suite called {suite.id}; raise the version of the "
-                "suite that was changed, or choose another --output"
-            )
-
-
-def _plan_locked(name_or_file: str, request: Request) -> Plan:
-    """Plan with the data that the suite's lock names, or, where it has none, with those that are there."""
-    lock = read_lock(name_or_file)
+def _pinned(request: Request) -> Request:
+    """Return the request with the data that the suite's lock names; unchanged without a lock."""
+    lock, where = request.loaded.lock, request.location
     if lock is None:
-        return make_plan(request)
-    suite, where = request.suite, request.location
-    realigned = {r.parallel.corpus for r in request.recipes if r.realigns}
-    read = (realigned - {None}) | (corpora_of(suite).keys() if None in realigned else set())
+        return request
+    read = _corpora_read(request.suite, request.recipes)
     asked = [task.name for task in request.tasks]
-    tasks = [pin(task, lock, where) for task in request.suite_tasks]
-    corpora = {name: pin(corpus, lock, where) for name, corpus in request.corpora.items() if name in read}
-    request = replace(
-        request,
-        suite_tasks=tasks,
-        tasks=[task for task in tasks if task.name in asked],
-        corpora={**request.corpora, **corpora},
-    )
-    check_lock(lock, suite, request.tasks, request.languages, corpora, where)
-    return make_plan(request)
+    tasks = [pin(task, lock, where) for task in request.loaded.tasks]
+    corpora = {name: pin(corpus, lock, where) for name, corpus in request.loaded.corpora.items() if name in read}
+    loaded = replace(request.loaded, tasks=tasks, corpora={**request.loaded.corpora, **corpora})
+    request = replace(request, loaded=loaded, tasks=[task for task in tasks if task.name in asked])
+    check_lock(replace(loaded, tasks=request.tasks, corpora=corpora), request.languages, where)
+    return request
+
+
+def _corpora_read(suite: Suite, recipes: Sequence[Recipe]) -> set[str]:
+    """Return the names of the corpora that the recipes realign on."""
+    corpora: set[str] = set()
+    for recipe in recipes:
+        if recipe.realigns:
+            corpora |= set(corpora_of(suite)) if recipe.parallel.corpus is None else {recipe.parallel.corpus}
+    return corpora
+
+
+def _find_recipes(asked: Sequence[str | Recipe], problems: Problems) -> list[Recipe]:
+    """Return the baseline and the recipes that are asked for, each once."""
+    given = [BASELINE, *(asked or [DEFAULT_RECIPE])]
+    once = [recipe for place, recipe in enumerate(given) if recipe not in given[:place]]
+    found = [
+        recipe if isinstance(recipe, Recipe) else problems.attempt(partial(find_spec, recipe, Recipe))
+        for recipe in once
+    ]
+    return [recipe for recipe in found if recipe is not None]
 
 
 def _asked(tasks: list[Task], names: Sequence[str], targets: Sequence[str], *, named: bool) -> list[Task]:
-    """The tasks of these names; where none was named, those that have one of the languages."""
+    """Return the tasks of these names; if none was named, those that have one of the languages."""
     tested = [task for task in tasks if named or set(task.languages) & set(targets)]
     return [task for task in tested or tasks if task.name in names]
 
 
-def _corpora(suite: Suite, recipes: list[Recipe]) -> list[str]:
-    own = [recipe.parallel.corpus for recipe in recipes if recipe.parallel.corpus]
-    return sorted({*suite.parallel.corpora, *own})
-
-
-def _check_blocks(recipes: list[Recipe], tasks: list[Task], checkpoint: Checkpoint) -> None:
-    """Find out before the compute that a recipe or a task names blocks which the checkpoint lacks."""
-    count = block_count(checkpoint)
-    if count is None:  # found out by running the model
-        return
-    for recipe in recipes:
-        try:
-            select_blocks(recipe.freeze.blocks, count)
-            resolve_layer(recipe.objective.layer, count)
-        except UserError as error:
-            raise UserError(f"recipe '{recipe.name}': {error}") from None
-    for task in tasks:
-        try:
-            resolve_layer(task.layer, count)
-        except UserError as error:
-            raise UserError(f"task '{task.name}': {error}") from None
-
-
 def block_count(checkpoint: Checkpoint) -> int | None:
-    """How many blocks its configuration says that a checkpoint has; None: it does not say.
+    """Return the number of blocks in a checkpoint's configuration; None if it doesn't say.
 
     Raises:
         UserError: the configuration is refused.
     """
-    from xrealign_bench.models.config import load_config
 
-    return getattr(load_config(checkpoint), "num_hidden_layers", None)
+    def find() -> int | None:
+        from xrealign_bench.models.config import load_config
+
+        return getattr(load_config(checkpoint), "num_hidden_layers", None)
+
+    about = [checkpoint.config_sha256, checkpoint.weights_sha256, checkpoint.trust_remote_code, version("transformers")]
+    return recall("number of blocks", about, find)
 
 
-def _names_differ(recipes: list[Recipe]) -> None:
-    names = [recipe.name for recipe in recipes]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(
-            f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
-        )
+def _check_weights(checkpoint: Checkpoint) -> None:
+    """Refuse weights that are not finite, before stored stages are reused that an older version computed with them.
+
+    Weights that were found to be good are recognised by their checksum.
+    """
+
+    def find() -> bool:
+        from xrealign_bench.models.pretrained import check_weights
+
+        check_weights(checkpoint)
+        return True
+
+    recall("weights are finite", checkpoint.weights_sha256, find)

@@ -1,10 +1,11 @@
-"""Get everything that a suite reads onto this machine, hold it to the suite's lock, or write the lock."""
+"""Fetch the data that a suite reads, check them against the suite's lock, or write the lock."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,8 @@ from tqdm import tqdm
 
 import xrealign_bench
 from xrealign_bench.data.lexicon import fetch_lexicon
+from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
 from xrealign_bench.data.lock import (
-    DataSpec,
     SuiteLock,
     SuiteSplit,
     corpora_of,
@@ -21,13 +22,12 @@ from xrealign_bench.data.lock import (
     locate_suite,
     lock_file,
     pin,
-    read_lock,
     write_lock,
 )
 from xrealign_bench.data.sources import DataLocation, content_sha256, fetch
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.languages import find
-from xrealign_bench.specs import Corpus, LockedGold, LockedSplit, Suite, Task, find_in_suite, find_spec
+from xrealign_bench.specs import Corpus, LockedGold, LockedSplit
 from xrealign_bench.specs.suite import select_items
 
 State = Literal["verified", "pinned", "not pinned"]
@@ -66,6 +66,19 @@ class Fetched:
     """The lock that they were held to, or that was written."""
 
 
+@dataclass(frozen=True)
+class _Fetching:
+    """What is fetched, and the problems that were found."""
+
+    loaded: LoadedSuite
+    """With the tasks that are asked for."""
+    languages: list[str]
+    location: DataLocation
+    lock: SuiteLock | None
+    """The lock that the data are checked against; None while a lock is written."""
+    problems: Problems = field(default_factory=Problems)
+
+
 def fetch_suite(
     name_or_file: str,
     tasks: Sequence[str],
@@ -74,55 +87,56 @@ def fetch_suite(
     write: bool,
     on_progress: Callable[[int, int, str], None],
 ) -> Fetched:
-    """Download and check every split of Hub data that a suite reads; below a data root they are only checked.
+    """Download and check every split of Hub data that a suite reads; data below a data root are only checked.
 
     Args:
         tasks, languages: only these of the suite; none: all.
-        write: write the suite's lock from what is found, instead of checking it.
-        on_progress: is told the number of splits that are done, of all, and the one that is next.
+        write: write the suite's lock from the data, instead of checking the data against it.
+        on_progress: called with the number of splits done, of all splits, and the next split.
 
     Raises:
-        UserError: everything that is missing, refused or not as the lock says, a line each; what could be fetched was.
+        UserError: data are missing, refused or not as locked, a line each; everything else was fetched.
     """
     path = _writable_lock(name_or_file, tasks, languages) if write else lock_file(name_or_file)
-    suite = find_spec(name_or_file, Suite)
-    found = [find_in_suite(name, Task, name_or_file) for name in select_items("task", tasks, suite.tasks)]
+    loaded = load_suite(name_or_file)
+    suite, old = loaded.suite, loaded.lock
     targets = select_items("target language", [find(code).code for code in languages], suite.target_languages)
-    corpora = {name: find_in_suite(name, Corpus, name_or_file) for name in corpora_of(suite)}
-    lock, location = read_lock(name_or_file), DataLocation(data_root)
-    problems: list[str] = []
-    if lock is not None and not write:
-        found = _pin(found, lock, location, problems)
-        corpora = {corpus.name: corpus for corpus in _pin(list(corpora.values()), lock, location, problems)}
-    splits, missing = locate_suite(suite, found, targets, corpora, location)
-    problems += missing
+    names = select_items("task", tasks, suite.tasks)
+    loaded = replace(loaded, tasks=[task for task in loaded.tasks if task.name in names])
+    job = _Fetching(loaded, targets, DataLocation(data_root), None if write else old)
+    if job.lock is not None:
+        job = replace(job, loaded=_pin(job, job.lock))
+    splits = _fetch_splits(job, on_progress)
+    lexicons = [] if job.location.root else _fetch_all_lexicons(job)
+    job.problems.raise_if_any()
+    if write:
+        _write(path, splits, old, _read_gold(job))
+        splits = [replace(split, state="verified") for split in splits]
+    return Fetched(suite.id, splits, lexicons, path if path.is_file() else None)
+
+
+def _fetch_splits(job: _Fetching, on_progress: Callable[[int, int, str], None]) -> list[FetchedSplit]:
+    splits, missing = locate_suite(job.loaded, job.languages, job.location)
+    job.problems.add(missing)
     fetched = []
     for number, split in enumerate(splits):
         on_progress(number, len(splits), "/".join(split.key))
-        try:
-            fetched.append(_fetch(split, None if write else lock, problems))
-        except UserError as error:
-            problems.append(str(error))
+        fetched.append(job.problems.attempt(partial(_fetch, split, job)))
     on_progress(len(splits), len(splits), "")
-    lexicons = (
-        []
-        if location.root
-        else [
-            _fetch_lexicons(corpora[name], suite.source_language, [code for code in read if code in targets], problems)
-            for name, read in corpora_of(suite).items()
-            if name in corpora and corpora[name].lexicons_url
-        ]
-    )
-    if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
-    if write:
-        _write(path, fetched, lock, _read_gold(suite, found, location))
-        fetched = [replace(split, state="verified") for split in fetched]
-    return Fetched(suite.id, fetched, lexicons, path if path.is_file() else None)
+    return [split for split in fetched if split is not None]
+
+
+def _fetch_all_lexicons(job: _Fetching) -> list[FetchedLexicons]:
+    corpora = job.loaded.corpora
+    return [
+        _fetch_lexicons(corpora[name], [code for code in read if code in job.languages], job)
+        for name, read in corpora_of(job.loaded.suite).items()
+        if name in corpora and corpora[name].lexicons_url
+    ]
 
 
 def _writable_lock(name_or_file: str, tasks: Sequence[str], languages: Sequence[str]) -> Path:
-    """Find out before the download whether a lock can be written."""
+    """Return the path of a lock, after checking before the download that it can be written."""
     if tasks or languages:
         raise UserError("--write-lock is about the whole suite; leave out --task and --language")
     path = lock_file(name_or_file)
@@ -132,35 +146,35 @@ def _writable_lock(name_or_file: str, tasks: Sequence[str], languages: Sequence[
     return path
 
 
-def _pin(specs: Sequence[DataSpec], lock: SuiteLock, location: DataLocation, problems: list[str]) -> list[DataSpec]:
-    """Those that can be pinned; the others are told."""
-    pinned = []
-    for spec in specs:
-        try:
-            pinned.append(pin(spec, lock, location))
-        except UserError as error:
-            problems.append(str(error))
-    return pinned
+def _pin(job: _Fetching, lock: SuiteLock) -> LoadedSuite:
+    """Return the suite without the tasks and corpora that can't be pinned, which are problems."""
+    tasks = [job.problems.attempt(partial(pin, task, lock, job.location)) for task in job.loaded.tasks]
+    corpora = [job.problems.attempt(partial(pin, corpus, lock, job.location)) for corpus in job.loaded.corpora.values()]
+    return replace(
+        job.loaded,
+        tasks=[task for task in tasks if task is not None],
+        corpora={corpus.name: corpus for corpus in corpora if corpus is not None},
+    )
 
 
-def _fetch(split: SuiteSplit, lock: SuiteLock | None, problems: list[str]) -> FetchedSplit:
-    located = split.located
+def _fetch(split: SuiteSplit, job: _Fetching) -> FetchedSplit:
+    located, lock = split.located, job.lock
     files = fetch(located, offline=False)
     sha256 = content_sha256(located, offline=False)
     if lock is not None and (problem := disagreement(lock, split, sha256)) is not None:
-        problems.append(problem)
+        job.problems.add([problem])
     size = sum(os.path.getsize(file) for file in files)
     return FetchedSplit(*split.key, len(files), size, located.revision, sha256, _state(split, sha256, lock))
 
 
-def _fetch_lexicons(corpus: Corpus, source: str, targets: Sequence[str], problems: list[str]) -> FetchedLexicons:
-    """No checksum of theirs is locked; results record what was read."""
+def _fetch_lexicons(corpus: Corpus, targets: Sequence[str], job: _Fetching) -> FetchedLexicons:
+    """Fetch a corpus's lexicons. Their checksums are not locked; results record what was read."""
     files, absent = [], []
     for target in targets:
         try:
-            path = fetch_lexicon(corpus, source, target)
+            path = fetch_lexicon(corpus, job.loaded.suite.source_language, target)
         except UserError as error:
-            problems.append(str(error))
+            job.problems.add(str(error).splitlines())
             continue
         if path is None:
             absent.append(target)
@@ -178,13 +192,14 @@ def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:
     return "pinned" if entry.revision is not None and split.located.revision is not None else "not pinned"
 
 
-def _read_gold(suite: Suite, tasks: Sequence[Task], location: DataLocation) -> list[LockedGold]:
-    """The gold of every test set of a suite."""
+def _read_gold(job: _Fetching) -> list[LockedGold]:
+    """Read the gold labels of every test set of a suite."""
     from xrealign_bench.tasks.gold import read_gold  # loads metrics, which only this needs
 
+    suite, location = job.loaded.suite, job.location
     cells = [
-        (suite.limit_test_examples(task), language)
-        for task in tasks
+        (task, language)
+        for task in job.loaded.tasks
         for language in (suite.source_language, *suite.target_languages)
         if language in task.languages
     ]
@@ -196,7 +211,7 @@ def _read_gold(suite: Suite, tasks: Sequence[Task], location: DataLocation) -> l
 
 
 def _write(path: Path, fetched: Sequence[FetchedSplit], old: SuiteLock | None, gold: Sequence[LockedGold]) -> None:
-    """Local files know no commit: theirs is the old lock's, as long as their content is."""
+    """Write the lock. Local files have no commit: they keep the old lock's if their content is the locked one."""
     if not fetched:
         raise UserError("the suite reads embedded data only, which are part of the package; it needs no lock")
     entries = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from xrealign_bench.data.loaded_suite import load_suite
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.languages import (
     PRETRAINED_ON,
@@ -25,12 +26,10 @@ from xrealign_bench.languages import (
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.pipeline.plan import check_suite_languages
-from xrealign_bench.results.result import BASELINE
+from xrealign_bench.pipeline.preflight import recipe_problems, suite_problems
 from xrealign_bench.specs import (
     Corpus,
     Lock,
-    PublishedSubset,
     Recipe,
     Suite,
     Task,
@@ -39,7 +38,7 @@ from xrealign_bench.specs import (
     load_spec,
     shipped_names,
 )
-from xrealign_bench.specs.yaml import read_fields
+from xrealign_bench.specs.yaml import place_of, read_fields
 
 
 def rows_of(kind: str) -> list[dict[str, Any]]:
@@ -71,30 +70,46 @@ def describe(kind: str, name: str, source: str) -> dict[str, Any]:
     raise unknown(kind[:-1], name, [row["name"] for row in rows_of(kind)])
 
 
-def validate_file(path: Path) -> str:
-    """Check a YAML file as whatever its fields say it is; return what that is.
+@dataclass(frozen=True)
+class ValidFile:
+    """A YAML file that can be used."""
+
+    spec_type: str
+    """Such as `recipe`."""
+    warnings: list[str]
+
+
+def validate_file(path: Path) -> ValidFile:
+    """Check a YAML file as the type of spec that its fields are those of.
 
     Raises:
-        UserError: everything that is wrong with it.
+        UserError: it can't be used; a line for each problem.
     """
-    model = _kind_of(path)
+    model = _spec_type_of(path)
     spec = load_spec(path, model)  # type: ignore[type-var]
-    if isinstance(spec, Suite):
-        tasks = [find_in_suite(task, Task, str(path)) for task in spec.tasks]
-        for corpus in spec.parallel.corpora:
-            find_in_suite(corpus, Corpus, str(path))
+    warnings = []
+    if isinstance(spec, Recipe):
+        problems = [f"{place_of(path, field)}: {message}" for field, message in recipe_problems(spec)]
+        if spec.name != path.stem:
+            warnings.append(
+                f"{path}: the recipe's name is '{spec.name}'; to submit it, rename the file to {spec.name}.yaml"
+            )
+    elif isinstance(spec, Suite):
+        loaded = load_suite(str(path))
+        problems = [f"{path}: {line}" for line in suite_problems(spec, loaded.tasks, spec.target_languages)]
+    else:
+        problems = _code_problems(path, spec)
+    if problems:
+        raise UserError("\n".join(problems))
+    return ValidFile(model.__name__.lower(), warnings)
+
+
+def _code_problems(path: Path, spec: BaseModel) -> list[str]:
     try:
-        if isinstance(spec, Recipe):
-            check_name(spec)
-            _check_aligner(spec)
-            _check_languages(spec)
-        elif isinstance(spec, Suite):
-            check_suite_languages(spec, tasks, spec.target_languages)
-        elif isinstance(spec, Task | Corpus):
-            check_codes(_codes_of(spec))
+        check_codes(_codes_of(spec) if isinstance(spec, Task | Corpus) else [])
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return model.__name__.lower()
+        return [f"{path}: {error}"]
+    return []
 
 
 def _codes_of(spec: Task | Corpus) -> list[str]:
@@ -105,42 +120,6 @@ def _codes_of(spec: Task | Corpus) -> list[str]:
     by_language = [each.text_pair for each in columns if isinstance(each.text_pair, dict)]
     named = [spec.text_language] if spec.text_language else []
     return [*spec.languages, *named, *(code for codes in by_language for code in codes)]
-
-
-def _check_aligner(recipe: Recipe) -> None:
-    if recipe.aligner is None:
-        return
-    from xrealign_bench.aligners import ALIGNERS
-
-    if recipe.aligner not in ALIGNERS:
-        raise UserError(f"aligner: {unknown('aligner', recipe.aligner, ALIGNERS)}")
-
-
-def _check_languages(recipe: Recipe) -> None:
-    languages = recipe.parallel.languages
-    if isinstance(languages, list):
-        try:
-            codes = [find(code).code for code in languages]
-        except UserError as error:
-            raise UserError(f"parallel.languages: {error}") from None
-        if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            raise UserError(f"parallel.languages: names {', '.join(twice)} more than once")
-    if isinstance(languages, PublishedSubset) and languages.subset not in published_lists():
-        raise UserError(f"parallel.languages: {unknown('published subset', languages.subset, published_lists())}")
-
-
-def check_name(recipe: Recipe) -> None:
-    """Refuse a recipe that takes the baseline's name and does something else.
-
-    Raises:
-        UserError: it does.
-    """
-    plain = Recipe(name=BASELINE, title=recipe.title, description=recipe.description, citation=recipe.citation)
-    if recipe.name == BASELINE and recipe != plain:
-        raise UserError(
-            f"name: '{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something "
-            "else; give it another name"
-        )
 
 
 def stored_rows(root: Path) -> list[dict[str, Any]]:
@@ -261,7 +240,7 @@ def published_rows() -> list[dict[str, Any]]:
     ]
 
 
-def _kind_of(path: Path) -> type[BaseModel]:
+def _spec_type_of(path: Path) -> type[BaseModel]:
     """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
     try:
         fields = read_fields(path).keys()

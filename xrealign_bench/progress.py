@@ -11,14 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from xrealign_bench.pipeline.executor import Event
-from xrealign_bench.pipeline.plan import StageRef
+from xrealign_bench.pipeline.executor import StageEvent
+from xrealign_bench.pipeline.stage import StageRef
 
 
-class Progress:
+class ProgressBars:
     """Draws the events of an executor; without a terminal it prints a line for each long stage, and one a minute."""
 
-    LONG = ("realign", "finetune")
     SECONDS_BETWEEN_LINES = 60.0
     BARS = 4
     """Of stages, at most; of the others at work only the number is shown."""
@@ -29,7 +28,7 @@ class Progress:
         self._stages: dict[StageRef, tqdm[Any]] = {}
         self._said = time.monotonic()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(
@@ -39,32 +38,32 @@ class Progress:
             bar.close()
         self._plan.close()
 
-    def __call__(self, event: Event) -> None:
-        if event.what in ("stored", "skipped"):
+    def __call__(self, event: StageEvent) -> None:
+        if event.status in ("stored", "skipped"):
             self._plan.update()
             return
         ref = event.stage.ref
-        if event.what == "start":
+        if event.status == "start":
             self._at_work[ref] = event.stage.label
             self._show_what_is_at_work()
-        elif event.what == "progress":
+        elif event.status == "progress":
             self._step(event, ref)
         else:
             self._end(event, ref)
 
-    def _end(self, event: Event, ref: StageRef) -> None:
+    def _end(self, event: StageEvent, ref: StageRef) -> None:
         self._at_work.pop(ref, None)
         if (bar := self._stages.pop(ref, None)) is not None:
             bar.close()
-        if event.what == "again":
+        if event.status == "again":
             self._plan.write(f"{event.note}; to be run again: {event.stage.label}", file=sys.stderr)
             return
         if len(self._at_work) > 0:
             self._show_what_is_at_work()
         self._plan.update()
-        if event.what == "failed":
+        if event.status == "failed":
             self._plan.write(f"failed: {event.stage.label}: {event.note}", file=sys.stderr)
-        elif event.what == "done" and event.stage.kind in self.LONG:
+        elif event.status == "done" and event.stage.is_training:
             self._plan.write(f"done: {event.stage.label}", file=sys.stderr)
 
     def _show_what_is_at_work(self) -> None:
@@ -72,7 +71,7 @@ class Progress:
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self._plan.set_postfix_str(labels[0] + others)
 
-    def _step(self, event: Event, ref: StageRef) -> None:
+    def _step(self, event: StageEvent, ref: StageRef) -> None:
         if ref not in self._stages and len(self._stages) < self.BARS:
             self._stages[ref] = self._bar(event.total, event.stage.label, "step")
         if (bar := self._stages.get(ref)) is not None:

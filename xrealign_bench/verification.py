@@ -19,7 +19,6 @@ from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.corrections import add_event
 from xrealign_bench.results.history import HistoryEvent
-from xrealign_bench.results.records import ComputeSettings
 from xrealign_bench.results.rescoring import check_computed
 from xrealign_bench.results.result import BASELINE, Result, digest_evidence, digest_suite
 from xrealign_bench.results.storage import read_result
@@ -147,7 +146,7 @@ def _check_same_inputs(folder: Path, result: Result, plan: Plan) -> None:
                 f"checkpoint {now.id}: its {name} ({found[:12]}) is not that of {folder} ({stored[:12]}); name the "
                 "right one with --checkpoint"
             )
-    if (found := digest_suite(request.suite, request.suite_tasks, request.corpora)) != result.suite_digest:
+    if (found := digest_suite(request.suite, request.loaded.tasks, request.loaded.corpora)) != result.suite_digest:
         raise UserError(
             f"the suite {request.suite.id} here ({found[:12]}) is not that of {folder} ({result.suite_digest[:12]}); "
             f"install xrealign-bench {result.harness_version}, or name the suite's file with --suite"
@@ -161,16 +160,13 @@ def compare_scores(result: Result, plan: Plan, store: Store, tolerance: float) -
         tolerance: largest difference of a task's mean, in percentage points. With the result's compute settings every
             score must be equal.
     """
-    then, here = (
-        vars(each) for each in (result.known_compute_settings, ComputeSettings(**plan.request.compute_settings))
-    )
-    differing = {name: (then[name], here[name]) for name in sorted(here) if then[name] != here[name]}
+    differing = result.known_compute_settings.differences(plan.request.compute_settings)
     (seed,) = plan.request.seeds
     tasks = []
     for task in plan.request.tasks:
         stored = {s.language: s.metrics for s in result.scores if (s.task, s.seed) == (task.name, seed)}
         again = {
-            language: json.loads((store.read(ref.kind, ref.key).folder / "score.json").read_text())["metrics"]
+            language: json.loads((store.read(ref.stage_type, ref.key).folder / "score.json").read_text())["metrics"]
             for (name, language, _), ref in plan.runs[0].predict.items()
             if name == task.name and language != plan.request.suite.source_language
         }

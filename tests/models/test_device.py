@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.device import compute_settings, pick_device, seed_everything
+from xrealign_bench.models.compute_settings import compute_settings
+from xrealign_bench.models.device import pick_device, seed_everything
 
 
 def test_without_a_name_the_cpu_unless_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

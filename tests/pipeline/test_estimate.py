@@ -13,12 +13,14 @@ import pytest
 
 from tests.small import CORPUS, TASK, World, write_recipe, write_yaml
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare, sources_of
+from xrealign_bench.evaluate import Options, prepare, run_context
 from xrealign_bench.pipeline import calibrate
 from xrealign_bench.pipeline.calibrate import Calibration, Measurement
 from xrealign_bench.pipeline.estimate import Estimate, Row, Total, estimate, weights_bytes
 from xrealign_bench.pipeline.manifest import MANIFEST, read_manifest, write_manifest
-from xrealign_bench.pipeline.plan import Plan, Stage
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.stage import Stage
+from xrealign_bench.pipeline.stages import Align, Encode, Finetune, Predict, Realign, Tokenise
 from xrealign_bench.pipeline.store import Store
 
 WorldMaker = Callable[..., World]
@@ -42,13 +44,13 @@ def put(store: Store, stage: Stage, seconds: float, memory: int = MB) -> None:
     def make(folder: Path) -> None:
         (folder / "file").write_text("x")
 
-    path = store.produce(stage.kind, stage.key, stage.model_dump(mode="json"), make).folder / MANIFEST
+    path = store.produce(stage.stage_type, stage.key, stage.description(), make).folder / MANIFEST
     changed = {"seconds": seconds, "peak_memory_bytes": memory}
     write_manifest(path, read_manifest(path).model_copy(update=changed))
 
 
 def of(plan: Plan, kind: str) -> list[Stage]:
-    return [stage for ref, stage in plan.stages.items() if ref.kind == kind]
+    return [stage for ref, stage in plan.stages.items() if ref.stage_type == kind]
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def rows(plan: Plan, world: World) -> dict[str, Row]:
 
 
 def measured(plan: Plan, world: World) -> Estimate:
-    return estimate(plan, Store(world.store), sources_of(plan.request, "cpu"))
+    return estimate(plan, Store(world.store), run_context(plan.request, "cpu"))
 
 
 def test_with_nothing_timed_and_nothing_measured_there_are_no_numbers(world: World) -> None:
@@ -165,13 +167,14 @@ def lawful(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
     run: list[Stage] = []
 
     def size(calibration: Calibration, stage: Stage) -> int:
-        if stage.kind in ("tokenise", "align"):
-            return int(stage.settings["limit"])
-        if stage.kind == "realign":
-            return int(stage.settings["steps"])
-        if stage.kind == "finetune":
-            return int(stage.settings["finetuning"].steps)
-        return size(calibration, calibration._stages[stage.inputs["pairs" if stage.kind == "encode" else "test"]])
+        if isinstance(stage, Tokenise | Align):
+            assert stage.settings.limit is not None
+            return stage.settings.limit
+        if isinstance(stage, Realign | Finetune):
+            return stage.steps
+        assert isinstance(stage, Encode | Predict)
+        read = stage.inputs.pairs if isinstance(stage, Encode) else stage.inputs.test
+        return size(calibration, calibration._stages[read])
 
     def ask(calibration: Calibration, job: Callable[..., Any], *arguments: Any) -> Any:
         if job is not calibrate._run:
@@ -179,10 +182,10 @@ def lawful(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
         (stage,) = arguments
         if stage.key in {other.key for other in run}:
             return None
-        cold = stage.kind == "predict" and not any(other.kind == "predict" for other in run)
+        cold = stage.stage_type == "predict" and not any(other.stage_type == "predict" for other in run)
         run.append(stage)
-        law, n = LAWS[stage.kind], size(calibration, stage)
-        steps = [law.each] * (n - 1) if stage.kind in ("realign", "finetune") else []
+        law, n = LAWS[stage.stage_type], size(calibration, stage)
+        steps = [law.each] * (n - 1) if stage.stage_type in ("realign", "finetune") else []
         seconds = law.fixed + law.each * n + LOADING * cold
         return Measurement(seconds, steps, len(run) * MB, None, law.room + law.room_each * n)
 
@@ -225,7 +228,7 @@ def test_what_costs_by_a_law_is_told_by_it(large: World, lawful: list[Stage]) ->
     assert whole.memory_bytes == len(lawful) * MB
     assert (whole.stages, whole.stored, whole.without_timing, found.unmeasured) == (33, 0, [], [])
     # Not as many steps as the suite has, and no stage of the plan itself.
-    assert max(s.settings["finetuning"].steps for s in lawful if s.kind == "finetune") < 10
+    assert max(stage.steps for stage in lawful if isinstance(stage, Finetune)) < 10
     assert not {stage.key for stage in lawful} & {ref.key for ref in plan_of(large).stages}
 
 
@@ -240,7 +243,7 @@ def test_only_what_is_not_known_is_measured(large: World, lawful: list[Stage]) -
     assert (found["finetune"].seconds, found["predict"].seconds) == (3.0, 15.0)
     law = LAWS["realign"]
     assert found["realign"].seconds == pytest.approx(2 * (law.fixed + law.each * STEPS))
-    assert {stage.kind for stage in lawful} == {"align", "encode", "realign"}  # what it reads, and itself
+    assert {stage.stage_type for stage in lawful} == {"align", "encode", "realign"}  # what it reads, and itself
 
 
 def test_what_fails_in_miniature_has_no_timing_and_says_why(
@@ -249,7 +252,7 @@ def test_what_fails_in_miniature_has_no_timing_and_says_why(
     ask = Calibration._ask
 
     def fail(calibration: Calibration, job: Callable[..., Any], *arguments: Any) -> Any:
-        if arguments and arguments[0].kind == "realign":
+        if arguments and arguments[0].stage_type == "realign":
             raise UserError("no word is linked")
         return ask(calibration, job, *arguments)
 
@@ -263,7 +266,7 @@ def test_a_run_takes_what_was_measured(world: World) -> None:
     """Of memory and disk; other processes share the machine, and time is another's."""
     plan = plan_of(world)
     told: list[str] = []
-    found = estimate(plan, Store(world.store), sources_of(plan.request, "cpu"), told.append)
+    found = estimate(plan, Store(world.store), run_context(plan.request, "cpu"), told.append)
     assert (found.unmeasured, found.total.without_timing) == ([], [])
     assert told[0] == "what a process loads" and any(label.startswith("fine-tune phrases") for label in told)
     assert [path for path in world.store.rglob("*") if path.is_file()] == []

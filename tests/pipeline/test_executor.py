@@ -12,9 +12,10 @@ import pytest
 from tests.small import World, left_over, write_recipe
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.evaluate import Options, prepare
-from xrealign_bench.pipeline import stages
-from xrealign_bench.pipeline.executor import Event, Outcome, run_serially
-from xrealign_bench.pipeline.plan import Plan, Sources, StageKind, StageRef
+from xrealign_bench.pipeline.executor import Outcome, StageEvent, run_serially
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, Workspace
+from xrealign_bench.pipeline.stages import STAGES, Align, Realign
 from xrealign_bench.pipeline.store import Store
 
 WorldMaker = Callable[..., World]
@@ -26,9 +27,9 @@ def plan_of(world: World, *recipes: str) -> Plan:
     )
 
 
-def run(plan: Plan, store: Path, on_event: Callable[[Event], None] = lambda event: None) -> Outcome:
+def run(plan: Plan, store: Path, on_event: Callable[[StageEvent], None] = lambda event: None) -> Outcome:
     request = plan.request
-    return run_serially(plan, Store(store), Sources(request.checkpoint, request.location, "cpu"), on_event)
+    return run_serially(plan, Store(store), RunContext(request.checkpoint, request.location, "cpu"), on_event)
 
 
 @pytest.fixture
@@ -36,19 +37,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stages leave a file and do nothing; the list gets the label of each one that is run."""
     labels: list[str] = []
 
-    def make(kind: StageKind) -> Any:
-        def runner(
-            settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any
-        ) -> dict[str, float]:
-            labels.append(kind)
-            progress(1, 2, "half")
-            (out / "file").write_text(kind)
-            return {}
+    def run_nothing(stage: Stage, workspace: Workspace) -> dict[str, float]:
+        labels.append(stage.stage_type)
+        workspace.progress(1, 2, "half")
+        (workspace.output / "file").write_text(stage.stage_type)
+        return {}
 
-        return runner
-
-    for kind in stages._RUNNERS:
-        monkeypatch.setitem(stages._RUNNERS, kind, make(kind))  # type: ignore[arg-type]
+    for stage in STAGES:
+        monkeypatch.setattr(stage, "run", run_nothing)
     return labels
 
 
@@ -69,29 +65,29 @@ def test_each_stage_is_run_once_and_never_again(ran: list[str], new_world: World
 
 
 def test_events_tell_what_happens(ran: list[str], new_world: WorldMaker) -> None:
-    world, events = new_world(), list[Event]()
+    world, events = new_world(), list[StageEvent]()
     plan = plan_of(world)
     run(plan, world.store, events.append)
-    assert [event.what for event in events] == ["start", "progress", "done"] * len(plan.stages)
+    assert [event.status for event in events] == ["start", "progress", "done"] * len(plan.stages)
     assert [event.stage.ref for event in events[::3]] == list(plan.stages)
     assert (events[1].done, events[1].total, events[1].note) == (1, 2, "half")
     events.clear()
     run(plan, world.store, events.append)
-    assert [event.what for event in events] == ["stored"] * len(plan.stages)
+    assert [event.status for event in events] == ["stored"] * len(plan.stages)
 
 
 def fail(
-    monkeypatch: pytest.MonkeyPatch, kind: StageKind, error: Exception, when: Callable[[dict[str, Any]], bool]
+    monkeypatch: pytest.MonkeyPatch, stage_class: type[Stage], error: Exception, when: Callable[[Any], bool]
 ) -> None:
-    before = stages._RUNNERS[kind]
+    before = stage_class.run
 
-    def runner(settings: dict[str, Any], inputs: Any, out: Path, sources: Sources, progress: Any) -> Any:
-        if when(settings):
-            (out / "half").write_text("half")
+    def run_or_fail(stage: Stage, workspace: Workspace) -> Any:
+        if when(stage.settings):
+            (workspace.output / "half").write_text("half")
             raise error
-        return before(settings, inputs, out, sources, progress)
+        return before(stage, workspace)
 
-    monkeypatch.setitem(stages._RUNNERS, kind, runner)  # type: ignore[arg-type]
+    monkeypatch.setattr(stage_class, "run", run_or_fail)
 
 
 def test_a_failure_costs_its_descendants_and_nothing_else(
@@ -100,7 +96,7 @@ def test_a_failure_costs_its_descendants_and_nothing_else(
     world = new_world(seeds=[3, 7])
     plan = plan_of(world)
     with monkeypatch.context() as patch:
-        fail(patch, "realign", TrainingError("the loss is nan"), lambda settings: settings["seed"] == 3)
+        fail(patch, Realign, TrainingError("the loss is nan"), lambda settings: settings.seed == 3)
         outcome = run(plan, world.store)
     failed = plan.runs[1].realign["phrases", 3]
     descendants = {ref for ref in plan.stages if failed in plan.ancestors([ref])} - {failed}
@@ -120,7 +116,7 @@ def test_bad_data_end_the_run_and_keep_what_is_finished(
     world = new_world()
     plan = plan_of(world)
     with monkeypatch.context() as patch:
-        fail(patch, "align", UserError("row 3 is bad"), lambda settings: True)
+        fail(patch, Align, UserError("row 3 is bad"), lambda settings: True)
         with pytest.raises(UserError, match="row 3 is bad"):
             run(plan, world.store)
     before = len(ran)
@@ -135,7 +131,7 @@ def test_a_damaged_entry_is_made_again(ran: list[str], new_world: WorldMaker) ->
     plan = plan_of(world)
     run(plan, world.store)
     damaged = plan.runs[1].realign["phrases", 3]
-    (Store(world.store).read(damaged.kind, damaged.key).folder / "file").write_text("reaLign")
+    (Store(world.store).read(*damaged).folder / "file").write_text("reaLign")
     outcome = run(plan, world.store)
     assert outcome.done == {damaged}
     assert len(outcome.stored) == len(plan.stages) - 1

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
 
 from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, write_yaml
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.aligners import ALIGNERS
+from xrealign_bench.data.loaded_suite import LoadedSuite
+from xrealign_bench.data.sources import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare
 from xrealign_bench.languages import select
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline import plan as planning
-from xrealign_bench.pipeline.plan import Plan, Request, Stage, StageKind, StageRef, make_plan
+from xrealign_bench.models.compute_settings import ComputeSettings
+from xrealign_bench.pipeline.plan import Plan, Request, Run
+from xrealign_bench.pipeline.planning import keys as key_parts
+from xrealign_bench.pipeline.planning import make_plan, parallel_data, task_data, training
+from xrealign_bench.pipeline.stage import Costs, Inputs, Settings, Stage, StageRef, StageType, Workspace
+from xrealign_bench.pipeline.stages import STAGES, Align, Encode, Finetune, FinetuneSettings, Realign, Tokenise
 from xrealign_bench.specs import Adapter, Corpus, Freeze, Objective, Parallel, Recipe, Schedule, Suite, Task
 
 BASELINE = Recipe(name="finetune-only", title="Fine-tuning only")
@@ -34,10 +41,12 @@ CHECKPOINT = Checkpoint(
     tokenizer_sha256="t" * 64,
     trust_remote_code=False,
 )
-KINDS = get_args(StageKind)
+COMPUTE_SETTINGS = ComputeSettings(device="cpu", dtype="float32", threads=1)
+OTHER_SETTINGS = ComputeSettings(device="cpu", dtype="float32", threads=2)
+STAGE_TYPES = get_args(StageType)
 TRAINED = {"realign", "finetune", "predict"}
 PAIRS = {"align", "encode"} | TRAINED
-ALL = set(KINDS)
+ALL = set(STAGE_TYPES)
 
 
 def request(
@@ -46,26 +55,27 @@ def request(
     task: dict[str, Any] | None = None,
     corpus: dict[str, Any] | None = None,
     checkpoint: dict[str, Any] | None = None,
+    suite_tasks: list[Task] | None = None,
     **changes: Any,
 ) -> Request:
     """What `evaluate` would ask for, with some fields of the specs changed."""
     made_suite = Suite.model_validate(SUITE | (suite or {}))
     made_task = Task.model_validate(TASK | (task or {}))
+    tasks = suite_tasks or [made_task]
+    corpora = {
+        "pairs": Corpus.model_validate(CORPUS | (corpus or {})),
+        "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9}),
+    }
     fields: dict[str, Any] = {
         "checkpoint": replace(CHECKPOINT, **(checkpoint or {})),
         "recipes": [BASELINE, Recipe.model_validate(RECIPE | (recipe or {}))],
-        "suite": made_suite,
-        "suite_tasks": [made_task],
-        "tasks": [made_task],
+        "loaded": LoadedSuite("suite.yaml", made_suite, tasks, corpora, None),
+        "tasks": tasks,
         "languages": made_suite.target_languages,
         "seeds": made_suite.seeds,
-        "corpora": {
-            "pairs": Corpus.model_validate(CORPUS | (corpus or {})),
-            "more": Corpus.model_validate(CORPUS | {"name": "more", "pairs": 9}),
-        },
         "limit": None,
         "location": DataLocation(offline=True),
-        "compute_settings": {"device": "cpu", "threads": 1},
+        "compute_settings": COMPUTE_SETTINGS,
     }
     return Request(**fields | changes)
 
@@ -73,7 +83,7 @@ def request(
 def keys(plan: Plan, run: int = 1) -> dict[str, set[str]]:
     """Kind -> the keys of the stages behind one recipe."""
     refs = plan.ancestors(plan.runs[run].predict.values())
-    return {kind: {ref.key for ref in refs if ref.kind == kind} for kind in KINDS}
+    return {kind: {ref.key for ref in refs if ref.stage_type == kind} for kind in STAGE_TYPES}
 
 
 def finetuning(**changes: Any) -> dict[str, Any]:
@@ -88,7 +98,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("checkpoint weights", {"checkpoint": {"weights_sha256": "x" * 64}}, TRAINED),
     ("checkpoint config", {"checkpoint": {"config_sha256": "x" * 64}}, TRAINED),
     ("checkpoint tokenizer", {"checkpoint": {"tokenizer_sha256": "x" * 64}}, {"tokenise", "encode"} | TRAINED),
-    ("compute_settings", {"compute_settings": {"device": "cpu", "threads": 2}}, TRAINED),
+    ("compute_settings", {"compute_settings": OTHER_SETTINGS}, TRAINED),
     ("limit", {"limit": 5}, ALL),
     ("seeds", {"seeds": [4, 8]}, TRAINED),
     ("source language", {"suite": {"source_language": "fr"}}, ALL),
@@ -144,13 +154,13 @@ def test_a_setting_changes_the_keys_of_what_depends_on_it(
     plain: dict[str, set[str]], changes: dict[str, Any], kinds: set[str]
 ) -> None:
     changed = keys(make_plan(request(**changes)))
-    assert {kind for kind in KINDS if changed[kind] != plain[kind]} == kinds
+    assert {kind for kind in STAGE_TYPES if changed[kind] != plain[kind]} == kinds
 
 
 def test_what_a_decoder_sees_changes_the_keys_of_all_that_runs_it() -> None:
     decoder: dict[str, Any] = {"checkpoint": {"family": "decoder"}}
     own, both = (keys(make_plan(request(**decoder, recipe={"attention": name}))) for name in ("own", "bidirectional"))
-    assert {kind for kind in KINDS if own[kind] != both[kind]} == TRAINED
+    assert {kind for kind in STAGE_TYPES if own[kind] != both[kind]} == TRAINED
     with pytest.raises(UserError, match="recipe 'mine' lets a decoder see both sides, and the checkpoint tiny is none"):
         make_plan(request(recipe={"attention": "bidirectional"}))
 
@@ -183,10 +193,11 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
 def test_the_data_are_part_of_the_keys(plain: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
     changed = keys(make_plan(request()))
-    assert all(not changed[kind] & plain[kind] for kind in KINDS)
+    assert all(not changed[kind] & plain[kind] for kind in STAGE_TYPES)
 
 
-JOINT: dict[str, Any] = {"schedule": {"batch_size": 4, "when": "during"}}
+SCHEDULE_DURING: dict[str, Any] = {"batch_size": 4, "when": "during"}
+JOINT: dict[str, Any] = {"schedule": SCHEDULE_DURING}
 JOINT_COVERED: list[tuple[str, dict[str, Any]]] = [
     ("weight", {"schedule": {"batch_size": 4, "when": "during", "weight": 0.5}}),
     ("batch size", {"schedule": {"batch_size": 5, "when": "during"}}),
@@ -200,22 +211,23 @@ JOINT_COVERED: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("changes", [row[1] for row in JOINT_COVERED], ids=[row[0] for row in JOINT_COVERED])
 def test_a_joint_fine_tuning_depends_on_the_settings_of_realignment(changes: dict[str, Any]) -> None:
     before, after = (keys(make_plan(request(recipe=JOINT | more))) for more in ({}, changes))
-    assert {kind for kind in KINDS if before[kind] != after[kind]} == {"finetune", "predict"}
+    assert {kind for kind in STAGE_TYPES if before[kind] != after[kind]} == {"finetune", "predict"}
 
 
 def test_joint_realignment_is_a_part_of_fine_tuning() -> None:
     plan = make_plan(request(recipe=JOINT))
-    assert {ref.kind for ref in plan.stages} == ALL - {"realign"}
+    assert {ref.stage_type for ref in plan.stages} == ALL - {"realign"}
     run = plan.runs[1]
     assert run.realign == run.finetune
     stage = plan.stages[run.finetune["phrases", 3]]
-    encoded = {stage.inputs[f"pairs-{language}"]: run.align[language] for language in run.align}
-    assert stage.inputs == {
+    assert isinstance(stage, Finetune)
+    encoded = {stage.inputs.pairs[language]: run.align[language] for language in run.align}
+    assert stage.inputs.by_role() == {
         "train": plan.train["phrases"],
         **{f"pairs-{c}": e for c, e in zip(run.align, encoded, strict=True)},
     }
-    assert {plan.stages[ref].inputs["pairs"] for ref in encoded} == set(run.align.values())
-    assert stage.settings["initialisation"] == "checkpoint"
+    assert {ref for need in encoded for ref in plan.inputs(need)} == set(run.align.values())
+    assert stage.settings.initialisation == "checkpoint"
 
 
 def test_sentences_need_no_aligner() -> None:
@@ -223,35 +235,44 @@ def test_sentences_need_no_aligner() -> None:
     sentences = {"recipe": {"method": "sentence_contrastive"}}
     plan = make_plan(request(**sentences, suite={"parallel": {"corpus": "pairs", "aligner": "no-such"}}))
     assert keys(plan) == keys(make_plan(request(**sentences)))
-    read = [stage for stage in plan.stages.values() if stage.kind == "align"]
+    read = [stage for stage in plan.stages.values() if isinstance(stage, Align)]
     assert [stage.label for stage in read] == ["read pairs en-de", "read pairs en-sw", "read pairs en-th"]
-    assert all(stage.settings["aligner"] is None for stage in read)
+    assert all(stage.settings.aligner is None for stage in read)
+
+
+def fix_versions(monkeypatch: pytest.MonkeyPatch, version: Callable[[str], str]) -> None:
+    for module in (key_parts, parallel_data, training):
+        monkeypatch.setattr(module, "package_version", version)
 
 
 def test_the_key_of_a_realignment_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, every store loses its realignments: never by accident."""
-    monkeypatch.setattr(planning, "_version", lambda package: "1.0")
+    fix_versions(monkeypatch, lambda package: "1.0")
     monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
     ref = make_plan(request()).runs[1].realign["phrases", 3]
-    assert ref.key == "69af84f50b38fb5fd5e36e571a0070a9ace97bf869aac7ac0d8598df9784c8cb"
+    assert ref.key == "3168d255a650fb39c0bcc56cb95c5562f72c6c443c4d57233f900e9d20576cde"
 
 
 def test_what_is_computed_with_an_adapter_depends_on_peft(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stored before it was loaded as PEFT loads it is not reused; that of other checkpoints is."""
     adapter, versions = {"adapter": Path("/nowhere/adapter")}, {"peft": "1"}
-    monkeypatch.setattr(planning, "_version", lambda package: versions.get(package, "1"))
+    fix_versions(monkeypatch, lambda package: versions.get(package, "1"))
     plain, older = keys(make_plan(request())), keys(make_plan(request(checkpoint=adapter)))
     versions["peft"] = "2"
     newer = keys(make_plan(request(checkpoint=adapter)))
     assert keys(make_plan(request())) == plain
     for other in (plain, newer):
-        assert {kind for kind in KINDS if other[kind] != older[kind]} == TRAINED
+        assert {kind for kind in STAGE_TYPES if other[kind] != older[kind]} == TRAINED
 
 
 def test_the_similarity_aligner_depends_on_the_checkpoint() -> None:
     by_similarity = {"recipe": {"aligner": "similarity"}}
     before = keys(make_plan(request(**by_similarity)))
-    for change in ({"checkpoint": {"weights_sha256": "x" * 64}}, {"compute_settings": {}}, finetuning(max_length=33)):
+    for change in (
+        {"checkpoint": {"weights_sha256": "x" * 64}},
+        {"compute_settings": OTHER_SETTINGS},
+        finetuning(max_length=33),
+    ):
         assert not keys(make_plan(request(**by_similarity, **change)))["align"] & before["align"]
 
 
@@ -294,41 +315,126 @@ def test_fewer_test_languages_mean_fewer_predictions_and_the_same_realignment(pl
     assert all(fewer[kind] == plain[kind] for kind in ("align", "encode"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_key_is_the_hash_of_canonical_json(kind: StageKind) -> None:
-    stage = Stage(
-        kind=kind,
-        label="only for people",
-        settings={"b": 1, "a": [1.5, None, "ก"]},
-        inputs={"two": StageRef(kind="align", key="1" * 64), "one": StageRef(kind="tokenise", key="0" * 64)},
-    )
+class ToySettings(Settings):
+    b: int
+    a: list[Any]
+    left_out: str = "default"
+
+
+@dataclass(frozen=True)
+class ToyInputs(Inputs):
+    refs: dict[str, StageRef]
+
+    def by_role(self) -> dict[str, StageRef]:
+        return self.refs
+
+
+class Toy(Stage):
+    def run(self, workspace: Workspace) -> Costs:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("stage_class", STAGES, ids=lambda stage_class: stage_class.stage_type)
+def test_a_key_is_the_hash_of_canonical_json(stage_class: type[Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "stage_type", stage_class.stage_type, raising=False)
+    monkeypatch.setattr(Toy, "code_version", stage_class.code_version, raising=False)
+    refs = {"two": StageRef("align", "1" * 64), "one": StageRef("tokenise", "0" * 64)}
+    stage = Toy("only for people", ToySettings(b=1, a=[1.5, None, "ก"]), ToyInputs(refs))
     written = (
-        '{"inputs":{"one":"' + "0" * 64 + '","two":"' + "1" * 64 + '"},"kind":"' + kind + '",'
-        '"settings":{"a":[1.5,null,"ก"],"b":1},"version":' + str(planning.CODE_VERSIONS[kind]) + "}"
+        '{"inputs":{"one":"' + "0" * 64 + '","two":"' + "1" * 64 + '"},"kind":"' + stage_class.stage_type + '",'
+        '"settings":{"a":[1.5,null,"ก"],"b":1},"version":' + str(stage_class.code_version) + "}"
     )
     assert stage.key == hashlib.sha256(written.encode()).hexdigest()
-    again = Stage(
-        kind=kind,
-        label="another label",
-        settings={"a": [1.5, None, "ก"], "b": 1},
-        inputs=dict(reversed(stage.inputs.items())),
-    )
+    again = Toy("another label", ToySettings(a=[1.5, None, "ก"], b=1), ToyInputs(dict(reversed(refs.items()))))
     assert again.key == stage.key
+
+
+SORTS_OF_RECIPES: dict[str, dict[str, Any]] = {
+    "joint": {"schedule": {"batch_size": 4, "when": "during", "weight": 0.5}},
+    "adapter": {"adapter": {"r": 4}},
+    "sentence": {"method": "sentence_contrastive"},
+    "random": {"initialisation": "random"},
+    "lexicon": {"aligner": "lexicon"},
+    "eflomal": {"aligner": "eflomal"},
+    "similarity": {"aligner": "similarity"},
+}
+PLAIN: dict[str, Any] = {
+    "name": "plain",
+    "title": "Plain text",
+    "licence": "CC0",
+    "kind": "language_modelling",
+    "source": {"kind": "hub", "dataset": "org/tags"},
+    "configs": {code: code for code in ("en", "de", "sw", "th")},
+    "columns": {"text": "text"},
+    "metric": "compression",
+}
+
+
+def digest_of(plan: Plan) -> str:
+    return hashlib.sha256(json.dumps([[stage.label, stage.key] for stage in plan.stages.values()]).encode()).hexdigest()
+
+
+def test_the_keys_of_whole_plans_are_those_of_version_0_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digests were computed by the code before settings had types, when they were dictionaries."""
+    fix_versions(monkeypatch, lambda package: "1.0")
+    monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
+    named = [Recipe.model_validate(RECIPE | {"name": name} | change) for name, change in SORTS_OF_RECIPES.items()]
+    encoder = make_plan(request(recipes=[BASELINE, *named]))
+    decoder: dict[str, Any] = {"checkpoint": {"family": "decoder"}}
+    shared = COMPUTE_SETTINGS.model_copy(update={"processes": 2})
+    bidirectional = Recipe.model_validate(RECIPE | {"attention": "bidirectional"})
+    distributed = make_plan(request(recipes=[BASELINE, bidirectional], compute_settings=shared, **decoder))
+    assert [digest_of(plan) for plan in (encoder, distributed)] == [
+        "235e1c2b79da1cd899e9acf4c36630d8a1a0a8c1a8028aadf7379b424f056f74",
+        "8323ca6ef1cb70a8819fc6822220dec194bde0d7bf2a527548566788d8664f13",
+    ]
+
+
+def test_the_keys_of_a_plan_without_fine_tuning_are_those_of_version_0_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locate(task: Task, language: str, split: str, _: DataLocation) -> LocatedSplit:
+        return LocatedSplit("org/tags", language, split, "r", f"{language}-{split}", ())
+
+    fix_versions(monkeypatch, lambda package: "1.0")
+    monkeypatch.setattr(phrases, "fingerprint", lambda: "d" * 64)
+    monkeypatch.setattr(task_data, "locate_task", locate)
+    tasks = [Task.model_validate(PLAIN)]
+    random = [Recipe(name=name, title=name[0].upper(), initialisation="random") for name in ("rnd", "bi")]
+    plan = make_plan(
+        request(
+            recipes=[BASELINE, Recipe.model_validate(RECIPE), *random],
+            suite={"tasks": ["plain"]},
+            suite_tasks=tasks,
+            tasks=tasks,
+            limit=5,
+            checkpoint={"family": "decoder"},
+            compute_settings=COMPUTE_SETTINGS.model_copy(update={"dtype": "bfloat16", "gradient_checkpointing": True}),
+        )
+    )
+    assert digest_of(plan) == "888a13bb1d0d1f55d998f45f0ceeb1247c23d5bf307678ff40db32300e94a15f"
+
+
+def test_a_changed_aligner_of_the_same_name_is_another_key(
+    monkeypatch: pytest.MonkeyPatch, plain: dict[str, set[str]]
+) -> None:
+    newer = replace(ALIGNERS["gold"], version=2)
+    monkeypatch.setattr(parallel_data, "ALIGNERS", {**ALIGNERS, "gold": newer})
+    changed = keys(make_plan(request()))
+    assert {kind for kind in STAGE_TYPES if changed[kind] != plain[kind]} == PAIRS
 
 
 def test_another_version_of_the_code_is_another_key(
     monkeypatch: pytest.MonkeyPatch, plain: dict[str, set[str]]
 ) -> None:
-    monkeypatch.setattr(planning, "CODE_VERSIONS", planning.CODE_VERSIONS | {"encode": 99})
+    monkeypatch.setattr(Encode, "code_version", 99)
     changed = keys(make_plan(request()))
-    assert {kind for kind in KINDS if changed[kind] != plain[kind]} == {"encode"} | TRAINED
+    assert {kind for kind in STAGE_TYPES if changed[kind] != plain[kind]} == {"encode"} | TRAINED
 
 
 def test_what_recipes_share_is_planned_once() -> None:
     full = Recipe.model_validate(RECIPE | {"name": "full", "freeze": {}})
     twin = Recipe.model_validate(RECIPE | {"name": "twin"})
     plan = make_plan(request(recipes=[BASELINE, Recipe.model_validate(RECIPE), full, twin]))
-    counts = {kind: sum(ref.kind == kind for ref in plan.stages) for kind in KINDS}
+    counts = {kind: sum(ref.stage_type == kind for ref in plan.stages) for kind in STAGE_TYPES}
     # en train, and en de sw th test; three languages; two seeds x two (three) ways to train; in four languages each
     assert counts == {"tokenise": 5, "align": 3, "encode": 3, "realign": 4, "finetune": 6, "predict": 24}
     assert keys(plan, 1) == keys(plan, 3)
@@ -339,8 +445,8 @@ def test_one_realignment_serves_all_tasks() -> None:
     tasks = [Task.model_validate(TASK), Task.model_validate(TASK | {"name": "again", "test_examples": 5})]
     suite = {"tasks": ["phrases", "again"]}
     plan = make_plan(request(suite=suite, suite_tasks=tasks, tasks=tasks))
-    assert sum(ref.kind == "realign" for ref in plan.stages) == 2
-    assert sum(ref.kind == "finetune" for ref in plan.stages) == 8
+    assert sum(ref.stage_type == "realign" for ref in plan.stages) == 2
+    assert sum(ref.stage_type == "finetune" for ref in plan.stages) == 8
     assert plan.runs[1].realign["phrases", 3] == plan.runs[1].realign["again", 3]
 
 
@@ -351,17 +457,30 @@ def two_tasks(suite: dict[str, Any], recipe: dict[str, Any] | None = None, **sec
     )
 
 
+def finetuned(plan: Plan, run: int, task: str) -> FinetuneSettings:
+    stage = plan.stages[plan.runs[run].finetune[task, 3]]
+    assert isinstance(stage, Finetune)
+    return stage.settings
+
+
+def realigned_for(plan: Plan, task: str) -> Realign:
+    stage = plan.stages[plan.runs[1].realign[task, 3]]
+    assert isinstance(stage, Realign)
+    return stage
+
+
 def test_a_task_may_be_fine_tuned_otherwise() -> None:
     plan = two_tasks({"finetuning_by_task": {"again": {"steps": 7, "max_length": 16}}})
-    settings = [plan.stages[plan.runs[0].finetune[name, 3]].settings["finetuning"] for name in ("phrases", "again")]
+    settings = [finetuned(plan, 0, name).finetuning for name in ("phrases", "again")]
     assert [(each.steps, each.batch_size, each.max_length) for each in settings] == [(3, 8, 32), (7, 8, 16)]
-    tokenised = [plan.stages[plan.train[name]].settings["max_length"] for name in ("phrases", "again")]
-    assert tokenised == [32, 16]
+    tokenised = [plan.stages[plan.train[name]] for name in ("phrases", "again")]
+    assert [stage.settings.max_length for stage in tokenised if isinstance(stage, Tokenise)] == [32, 16]
     # What matches fine-tuning is realigned for each task apart, what is fixed serves both.
-    apart = [plan.stages[plan.runs[1].realign[name, 3]] for name in ("phrases", "again")]
-    assert [stage.settings["steps"] for stage in apart] == [3, 7]
+    apart = [realigned_for(plan, name) for name in ("phrases", "again")]
+    assert [stage.steps for stage in apart] == [3, 7]
     # Pairs are as long whatever they serve: longer windows of one task alone do not call for a realignment of its own.
-    assert [plan.stages[stage.inputs["de"]].settings["max_length"] for stage in apart] == [32, 32]
+    pairs = [plan.stages[stage.inputs.pairs["de"]] for stage in apart]
+    assert [stage.settings.max_length for stage in pairs if isinstance(stage, Encode)] == [32, 32]
     longer = two_tasks({"finetuning_by_task": {"again": {"max_length": 16}}})
     fixed = {"schedule": {"steps": 5, "learning_rate": 1e-3}}
     for once in (longer, two_tasks({"finetuning_by_task": {"again": {"steps": 7, "max_length": 16}}}, fixed)):
@@ -372,9 +491,9 @@ def test_a_suite_may_let_realignment_match_its_own_fine_tuning_alone() -> None:
     change = {"steps": 7, "learning_rate": {"default": 0.5}}
     plan = two_tasks({"finetuning_by_task": {"again": change}, "realignment_matches": "suite"})
     assert plan.runs[1].realign["phrases", 3] == plan.runs[1].realign["again", 3]
-    settings = plan.stages[plan.runs[1].realign["again", 3]].settings
-    assert (settings["steps"], settings["learning_rate"]) == (3, 1e-3)
-    assert plan.stages[plan.runs[1].finetune["again", 3]].settings["finetuning"].steps == 7
+    settings = realigned_for(plan, "again").settings
+    assert (settings.steps, settings.learning_rate) == (3, 1e-3)
+    assert finetuned(plan, 1, "again").finetuning.steps == 7
 
 
 def test_a_task_is_tested_in_the_languages_that_it_has() -> None:
@@ -397,7 +516,7 @@ def test_one_task_of_a_suite_is_planned_in_its_languages() -> None:
 
 def test_languages_may_be_read_from_another_corpus() -> None:
     plan = make_plan(request(suite={"parallel": SUITE["parallel"] | {"other_corpora": {"more": ["sw", "qu"]}}}))
-    corpora = {language: plan.stages[ref].settings["corpus"].name for language, ref in plan.runs[1].align.items()}
+    corpora = {language: stage.settings.corpus.name for language, stage in plan.aligned(plan.runs[1]).items()}
     assert corpora == {"de": "pairs", "sw": "more", "th": "pairs"}
     own = make_plan(
         request(
@@ -405,14 +524,14 @@ def test_languages_may_be_read_from_another_corpus() -> None:
             recipe={"parallel": {"corpus": "pairs"}},
         )
     )
-    assert {own.stages[ref].settings["corpus"].name for ref in own.runs[1].align.values()} == {"pairs"}
+    assert {stage.settings.corpus.name for stage in own.aligned(own.runs[1]).values()} == {"pairs"}
 
 
 def test_stages_come_after_what_they_need() -> None:
     plan = make_plan(request())
     seen: set[StageRef] = set()
     for ref, stage in plan.stages.items():
-        assert set(stage.inputs.values()) <= seen
+        assert set(stage.inputs.by_role().values()) <= seen
         assert ref == stage.ref
         seen.add(ref)
 
@@ -427,7 +546,7 @@ def test_languages_without_parallel_data_are_listed() -> None:
 MANY = ["am", "cy", "de", "fi", "ha", "hy", "ja", "sw", "ta", "th"]
 
 
-def realigned(wanted: Any, **changes: Any) -> planning.Run:
+def realigned(wanted: Any, **changes: Any) -> Run:
     suite = {"target_languages": MANY}
     task = {"configs": {code: code for code in ("en", "fr", *MANY)}}
     asked = request(recipe={"parallel": {"languages": wanted}}, suite=suite, task=task, **changes)
@@ -446,7 +565,7 @@ def test_a_selection_is_made_of_the_targets_with_data_and_from_the_source(
     method: Literal["uriel", "family", "script", "random"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = [code for code in MANY if code != "ja"]
-    monkeypatch.setattr(planning, "corpus_languages", lambda *_: there)
+    monkeypatch.setattr(parallel_data, "corpus_languages", lambda *_: there)
     run = realigned({"select": method, "n": 4})
     assert list(run.align) == list(select(method, 4, there, source="en").languages)
     assert run.without_data == []
@@ -465,8 +584,14 @@ def test_a_selection_written_out_is_the_same_work() -> None:
 
 
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
-    "aligner": ({"recipe": {"aligner": "golden"}}, "unknown aligner in recipe 'mine': 'golden'; did you mean gold"),
-    "corpus": ({"recipe": {"parallel": {"corpus": "opus"}}}, "unknown parallel corpus in recipe 'mine': 'opus'"),
+    "aligner": (
+        {"recipe": {"aligner": "golden"}},
+        "recipe 'mine': aligner: unknown aligner 'golden'; did you mean gold",
+    ),
+    "corpus": (
+        {"recipe": {"parallel": {"corpus": "opus"}}},
+        "parallel.corpus: unknown parallel corpus 'opus'",
+    ),
     "language to realign": ({"recipe": {"parallel": {"languages": ["de", "qqq"]}}}, "unknown language 'qqq'"),
     "source language is realigned": (
         {"recipe": {"parallel": {"languages": ["de", "eng"]}}},
@@ -550,7 +675,7 @@ def test_a_task_beside_the_suite_comes_before_the_shipped_one(tmp_path: Path, op
     write_yaml(tmp_path / "cldr.yaml", CORPUS | {"name": "cldr"})
     beside = prepare(options(suite=suite))
     assert beside.request.tasks[0].train_examples == 24
-    assert beside.request.corpora["cldr"].pairs == 10
+    assert beside.request.loaded.corpora["cldr"].pairs == 10
 
 
 def test_a_file_beside_the_suite_with_another_name_in_it_is_refused(
@@ -571,3 +696,34 @@ def test_choices_come_in_the_order_of_the_suite(options: Callable[..., Options])
     plan = prepare(options(languages=["tha", "de"], seeds=[7, 3, 7]))
     assert plan.request.languages == ["de", "th"]
     assert plan.request.seeds == [3, 7]
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path, options: Callable[..., Options]) -> None:
+    """Of recipes, suite and checkpoint."""
+    parallel = {"languages": ["de", "qqq", "deu"]}
+    bad = write_recipe(tmp_path, aligner="golden", freeze={"blocks": [9]}, parallel=parallel)
+    joint = write_recipe(tmp_path, name="both", attention="bidirectional", schedule=SCHEDULE_DURING)
+    with pytest.raises(UserError) as raised:
+        prepare(options(recipes=[str(bad), str(joint), "no-such-recipe"], languages=["qqqq"], seeds=[3, 4]))
+    lines = str(raised.value).splitlines()
+    for number, start in enumerate(
+        (
+            "unknown recipe 'no-such-recipe'",
+            "unknown language 'qqqq'",
+            "--seed 4: is none of the suite's seeds",
+            "recipe 'mine': aligner: unknown aligner 'golden'",
+            "recipe 'mine': parallel.languages.1: unknown language 'qqq'",
+            "recipe 'mine': parallel.languages: names de more than once",
+            "recipe 'both' lets a decoder see both sides, and the checkpoint",
+            "recipe 'mine': freeze.blocks names block 9",
+        )
+    ):
+        assert lines[number].startswith(start), lines[number]
+    assert len(lines) == 8
+
+
+def test_with_problems_no_checkpoint_is_asked_for(tmp_path: Path, options: Callable[..., Options]) -> None:
+    bad = write_recipe(tmp_path, aligner="golden")
+    with pytest.raises(UserError) as raised:
+        prepare(options(recipes=[str(bad)], checkpoint="nobody/no-such-checkpoint"))
+    assert "golden" in str(raised.value) and "no-such-checkpoint" not in str(raised.value)

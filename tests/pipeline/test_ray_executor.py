@@ -23,7 +23,7 @@ from xrealign_bench import evaluate as job
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Evaluation, Options
 from xrealign_bench.pipeline import ray_executor, ray_worker
-from xrealign_bench.pipeline.executor import Event, Outcome
+from xrealign_bench.pipeline.executor import Outcome, StageEvent
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.ray_executor import on_ray
 from xrealign_bench.pipeline.store import Store
@@ -76,7 +76,7 @@ def plan(world: World) -> Plan:
 class OnRay:
     """A run on the cluster, with what it told."""
 
-    def __init__(self, plan: Plan, folder: Path, strike: Callable[[Event], None] = lambda event: None) -> None:
+    def __init__(self, plan: Plan, folder: Path, strike: Callable[[StageEvent], None] = lambda event: None) -> None:
         self.store, self.output, self.events = folder / "store", folder / "output", []
         self._strike = strike
         self.outcome, self.evaluation = self._run(plan)
@@ -84,12 +84,12 @@ class OnRay:
     def _run(self, plan: Plan) -> tuple[Outcome, Evaluation | None]:
         return job.run(plan, Store(self.store), self.output, "cpu", ["test"], self._hear, on_ray(None, 1.0))
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: StageEvent) -> None:
         self.events.append(event)
         self._strike(event)
 
     def count(self, what: str) -> Counter[str]:
-        return Counter(event.stage.label for event in self.events if event.what == what)
+        return Counter(event.stage.label for event in self.events if event.status == what)
 
     def result(self, world: World, recipe: str) -> Path:
         return self.output / "results" / "small-1.0" / world.place / recipe
@@ -115,12 +115,12 @@ def process_of(label: str) -> psutil.Process:
     return found
 
 
-def once(act: Callable[[], None]) -> Callable[[Event], None]:
+def once(act: Callable[[], None]) -> Callable[[StageEvent], None]:
     """Strike when the long stage is at work, the first time."""
     struck = []
 
-    def strike(event: Event) -> None:
-        if event.what == "progress" and event.stage.label == LONG and not struck:
+    def strike(event: StageEvent) -> None:
+        if event.status == "progress" and event.stage.label == LONG and not struck:
             struck.append(event)
             act()
 
@@ -137,7 +137,7 @@ def test_keys_and_results_are_those_of_the_serial_executor(
     created = {path: path.stat().st_mtime_ns for path in ran.store.glob("*/??/*/*.parquet")}
     again = OnRay(plan, tmp_path)
     assert again.outcome == Outcome(stored=set(plan.stages))
-    assert {event.what for event in again.events} == {"stored"}
+    assert {event.status for event in again.events} == {"stored"}
     assert {path: path.stat().st_mtime_ns for path in again.store.glob("*/??/*/*.parquet")} == created
 
 
@@ -155,8 +155,8 @@ def test_a_stage_that_keeps_killing_its_worker_costs_its_descendants(
 ) -> None:
     monkeypatch.setattr(ray_executor, "STARTS", 2)
 
-    def strike(event: Event) -> None:
-        if event.what == "progress" and event.stage.label == LONG:
+    def strike(event: StageEvent) -> None:
+        if event.status == "progress" and event.stage.label == LONG:
             with suppress(ValueError):  # told of a worker that is dead already
                 process_of(LONG).kill()
 
@@ -215,7 +215,7 @@ import torch
 torch.set_num_threads({threads})
 from xrealign_bench import cli, progress
 def strike(self, event):
-    if event.what == "progress" and event.stage.label == {label!r}:
+    if event.status == "progress" and event.stage.label == {label!r}:
         os.kill(os.getpid(), signal.SIGKILL)
 progress.Progress.__call__ = strike
 sys.argv = {arguments!r}
@@ -245,7 +245,7 @@ def test_a_plan_that_fits_no_node_is_refused(
     cluster: Cluster, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = job.compute_settings
-    monkeypatch.setattr(job, "compute_settings", lambda *given: real(*given) | {"threads": 64})
+    monkeypatch.setattr(job, "compute_settings", lambda *given: real(*given).model_copy(update={"threads": 64}))
     places = ["--store", tmp_path / "store", "--output", tmp_path / "output"]
     ran = command(*world.arguments, *places, "--executor", "ray", "--address", cluster.address)
     assert ran.status == 2
@@ -256,15 +256,14 @@ def test_a_plan_that_fits_no_node_is_refused(
 
 @pytest.mark.parametrize(("name", "value"), [("torch", "0.0"), ("device_name", "H200"), ("processes", 2)])
 def test_other_numbers_than_the_key_says_are_refused(plan: Plan, name: str, value: Any) -> None:
-    stage = next(stage for ref, stage in plan.stages.items() if ref.kind == "finetune")
-    sources = job.sources_of(plan.request, "cpu")
-    ray_worker.check_compute_settings(stage, sources)
-    stage = stage.model_copy(
-        update={"settings": stage.settings | {"numerics": plan.request.compute_settings | {name: value}}}
-    )
+    stage = next(stage for ref, stage in plan.stages.items() if ref.stage_type == "finetune")
+    context = job.run_context(plan.request, "cpu")
+    ray_worker.check_compute_settings(stage, context)
+    changed = plan.request.compute_settings.model_copy(update={name: value})
+    stage = replace(stage, settings=stage.settings.model_copy(update={"compute_settings": changed}))
     told = rf"would compute other numbers than the plan says: {name} is \S+ there and {value} in the plan"
     with pytest.raises(UserError, match=told):
-        ray_worker.check_compute_settings(stage, sources)
+        ray_worker.check_compute_settings(stage, context)
 
 
 def test_other_versions_are_refused(
@@ -289,7 +288,7 @@ def test_a_killed_node_costs_one_stage(cluster: Cluster, world: World, plan: Pla
 
 
 def place_of(plan: Plan, store: Path, mark: Path) -> Any:
-    return ray_worker.Place(store, mark, job.sources_of(plan.request, "cpu"), ray_worker.software())
+    return ray_worker.Place(store, mark, job.run_context(plan.request, "cpu"), ray_worker.software())
 
 
 def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Path) -> None:
@@ -305,10 +304,10 @@ def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Pat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_stage_that_runs_no_model_needs_no_gpu(plan: Plan, tmp_path: Path) -> None:
-    first = {ref.kind: stage for ref, stage in reversed(plan.stages.items())}
+    first = {ref.stage_type: stage for ref, stage in reversed(plan.stages.items())}
     with Store(tmp_path).mark() as mark:
         place = place_of(plan, tmp_path, mark)
-        place = replace(place, sources=replace(place.sources, device="cuda"))
+        place = replace(place, context=replace(place.context, device="cuda"))
         done = ray_worker.run_one(first["tokenise"], place, lambda done, total, note: None)
         refused = ray_worker.run_one(first["finetune"], place, lambda done, total, note: None)
     assert done.what == "done"
@@ -317,17 +316,19 @@ def test_a_stage_that_runs_no_model_needs_no_gpu(plan: Plan, tmp_path: Path) -> 
 
 def test_predictions_with_one_model_are_made_by_one_worker(plan: Plan) -> None:
     jobs = list(ray_executor.jobs_of(plan, plan.stages))
-    assert [ref for refs in jobs for ref in refs if len(refs) == 1] == [r for r in plan.stages if r.kind != "predict"]
+    assert [ref for refs in jobs for ref in refs if len(refs) == 1] == [
+        r for r in plan.stages if r.stage_type != "predict"
+    ]
     together = [[plan.stages[ref] for ref in refs] for refs in jobs if len(refs) > 1]
     assert len(together) == len(RECIPES)
     for stages in together:
-        assert len({stage.inputs["model"] for stage in stages}) == 1 and len(stages) == 3  # en, de, sw
+        assert len({stage.inputs.by_role()["model"] for stage in stages}) == 1 and len(stages) == 3  # en, de, sw
 
 
 def test_memory_that_is_reserved_before_any_is_known(plan: Plan, world: World) -> None:
     weights = (world.checkpoint / "model.safetensors").stat().st_size
     guess = ray_executor._guessed_memory
-    first = {ref.kind: stage for ref, stage in reversed(plan.stages.items())}
+    first = {ref.stage_type: stage for ref, stage in reversed(plan.stages.items())}
     here = plan.request.checkpoint
     assert guess(first["tokenise"], here, on_gpu=False) == 2**30
     assert guess(first["predict"], here, on_gpu=False) == guess(first["finetune"], here, on_gpu=True) == 2**31 + weights

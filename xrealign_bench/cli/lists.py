@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xrealign_bench.cli.options import data_root_option, json_option, store_option
-from xrealign_bench.cli.printing import print_json, print_table, print_yaml
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml, say
 from xrealign_bench.errors import UserError, unknown
 
 CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
@@ -96,7 +96,10 @@ def validate(files: tuple[Path, ...]) -> None:
     problems = []
     for file in files:
         try:
-            click.echo(f"{file}: a good {validate_file(file)}")
+            valid = validate_file(file)
+            click.echo(f"{file}: a good {valid.spec_type}")
+            for warning in valid.warnings:
+                say(f"warning: {warning}")
         except UserError as error:
             problems.append(str(error))
     if problems:

@@ -15,23 +15,29 @@ from xrealign_bench.leaderboard.formatting import pluralise
 
 if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import Row, Total
-    from xrealign_bench.pipeline.plan import Plan, Sources
+    from xrealign_bench.pipeline.plan import Plan
+    from xrealign_bench.pipeline.stage import RunContext
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.results.records import DataRecord
     from xrealign_bench.results.result import Result
 
 
-def print_plan(plan: Plan, store: Store, sources: Sources, as_json: bool) -> None:
+def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> None:
     from xrealign_bench.pipeline.estimate import estimate, free_bytes
     from xrealign_bench.progress import measuring
 
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     with measuring() as tell:
-        found = estimate(plan, store, sources, tell)
+        found = estimate(plan, store, context, tell)
     whole, free = found.total, free_bytes(store)
     if as_json:
         stages = [
-            {"kind": ref.kind, "key": ref.key, "label": stage.label, "stored": store.has(ref.kind, ref.key)}
+            {
+                "stage_type": ref.stage_type,
+                "key": ref.key,
+                "label": stage.label,
+                "stored": store.has(ref.stage_type, ref.key),
+            }
             for ref, stage in plan.stages.items()
         ]
         rows = [asdict(row) for row in found.rows]
@@ -125,7 +131,7 @@ def said_of(plan: Plan) -> list[str]:
     tested = {task.name for task in request.tasks}
     idle = [
         task.name
-        for task in request.suite_tasks
+        for task in request.loaded.tasks
         if task.name not in tested and not set(task.languages) & set(request.languages)
     ]
     said = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []

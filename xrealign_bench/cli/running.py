@@ -24,10 +24,11 @@ from xrealign_bench.cli.options import (
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import UserError
+from xrealign_bench.memo import kept_in
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluate import Evaluation, Options
-    from xrealign_bench.pipeline.executor import Execute
+    from xrealign_bench.pipeline.executor import Executor
 
 
 @click.command()
@@ -144,16 +145,16 @@ def verify(
     from tabulate import tabulate
 
     from xrealign_bench import verification as job
-    from xrealign_bench.evaluate import Options, sources_of
+    from xrealign_bench.evaluate import Options, run_context
     from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.pipeline.store import Store
-    from xrealign_bench.progress import Progress
+    from xrealign_bench.progress import ProgressBars
 
     execute = _executor(options)
     stored, plan = distributed.broadcast(partial(job.plan_rerun, result, Options(device=device, **options), seed))
     stages = Store(store)
-    with Progress(len(plan.stages)) as progress:
-        outcome = execute(plan, stages, sources_of(plan.request, device), progress)
+    with ProgressBars(len(plan.stages)) as progress:
+        outcome = execute(plan, stages, run_context(plan.request, device), progress)
     say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if outcome.failed:
         raise UserError("; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items()))
@@ -175,7 +176,7 @@ def verify(
         job.record_rerun(result, stored, plan.request.seeds[0], verification)
 
 
-def _executor(options: dict[str, Any]) -> Execute:
+def _executor(options: dict[str, Any]) -> Executor:
     """What runs a plan, by its options, which are taken out of a command's."""
     name, address, gpus_per_stage = (options.pop(option) for option in ("executor", "address", "gpus_per_stage"))
     if name == "ray":
@@ -191,7 +192,7 @@ def _executor(options: dict[str, Any]) -> Execute:
 
 
 def _evaluate(
-    options: Options, execute: Execute, store: Path, output: Path, dry_run: bool, as_json: bool
+    options: Options, execute: Executor, store: Path, output: Path, dry_run: bool, as_json: bool
 ) -> Evaluation | None:
     """Run an evaluation and print it; None: nothing was to be run."""
     from xrealign_bench import evaluate as job
@@ -199,17 +200,19 @@ def _evaluate(
     from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.terminal import render_evaluation
     from xrealign_bench.pipeline.store import Store
-    from xrealign_bench.progress import Progress
+    from xrealign_bench.progress import ProgressBars
+    from xrealign_bench.results.paths import check_output
 
     stages = Store(store)
-    plan = distributed.broadcast(partial(job.prepare, options))
+    with kept_in(stages.root / ".memo.json"):
+        plan = distributed.broadcast(partial(job.prepare, options))
     if dry_run:
-        print_plan(plan, stages, job.sources_of(plan.request, options.device), as_json)
+        print_plan(plan, stages, job.run_context(plan.request, options.device), as_json)
         return None
-    distributed.broadcast(partial(job.check_output, plan, output))
+    distributed.broadcast(partial(check_output, plan, output))
     for line in (announcement(plan, stages), *said_of(plan), *short_of_room(plan, stages)):
         say(line)
-    with Progress(len(plan.stages)) as progress:
+    with ProgressBars(len(plan.stages)) as progress:
         outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
     say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
@@ -28,6 +28,9 @@ from xrealign_bench.specs import (
 from xrealign_bench.specs.core_schema import write_yaml
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Key
 from xrealign_bench.specs.yaml import entry_lines
+
+if TYPE_CHECKING:
+    from xrealign_bench.data.loaded_suite import LoadedSuite
 
 DataSpec = TypeVar("DataSpec", Task, Corpus)
 T = TypeVar("T")
@@ -111,22 +114,18 @@ def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
 
 
 def locate_suite(
-    suite: Suite,
-    tasks: Sequence[Task],
-    languages: Sequence[str],
-    corpora: Mapping[str, Corpus],
-    location: DataLocation,
+    loaded: LoadedSuite, languages: Sequence[str], location: DataLocation
 ) -> tuple[list[SuiteSplit], list[str]]:
     """Locate every split of Hub data that a suite reads, without reading rows.
 
     Args:
-        tasks: those of the suite that are asked for.
-        languages: target languages that are asked for.
-        corpora: those that are asked for, of which the suite's are read for all of its targets.
+        loaded: the suite with the tasks and corpora to locate; its corpora are read for all of its targets.
+        languages: target languages of the tasks.
 
     Returns:
         The splits, sorted, and one message for each that can't be found.
     """
+    suite = loaded.suite
     found: dict[Key, SuiteSplit] = {}
     problems: dict[str, None] = {}
     opened: dict[HubData, bool] = {}
@@ -151,35 +150,36 @@ def locate_suite(
                 split = SuiteSplit(source.dataset, located)
                 found[split.key] = split
 
-    for task in tasks:
+    for task in loaded.tasks:
         for language in [code for code in (suite.source_language, *languages) if code in task.languages]:
             note(task.part(language).source, locate_task, task, language, "test")
             if language == suite.source_language and task.finetunes:
                 note(task.source, locate_task, task, language, "train")
     for name, targets in corpora_of(suite).items():
-        if name in corpora and opens((corpus := corpora[name]).source):
+        if name in loaded.corpora and opens((corpus := loaded.corpora[name]).source):
             paired = attempt(partial(corpus_languages, corpus, suite.source_language, location)) or []
             for language in [code for code in targets if code in paired]:
                 note(corpus.source, locate_pairs, corpus, suite.source_language, language)
     return [found[key] for key in sorted(found)], list(problems)
 
 
-def check_lock(
-    lock: SuiteLock,
-    suite: Suite,
-    tasks: Sequence[Task],
-    languages: Sequence[str],
-    corpora: Mapping[str, Corpus],
-    location: DataLocation,
-) -> None:
-    """Check that the lock has every split, and that local files match it. Arguments as `locate_suite`.
+def check_lock(loaded: LoadedSuite, languages: Sequence[str], location: DataLocation) -> None:
+    """Check that everything a suite reads is in its lock, and that local files have the lock's content.
 
-    Data on the Hub are identified by their commit, so they are not downloaded.
+    Data on the Hub are identified by their commit, so they are not downloaded for this.
+
+    Args:
+        loaded: as for `locate_suite`; a suite without a lock passes.
+        languages: as for `locate_suite`.
+        location: where the data are.
 
     Raises:
-        UserError: a split can't be found, or is missing in the lock or differs from it (one line per split).
+        UserError: splits can't be found, are not in the lock or differ from it, a line each.
     """
-    splits, missing = locate_suite(suite, tasks, languages, corpora, location)
+    lock = loaded.lock
+    if lock is None:
+        return
+    splits, missing = locate_suite(loaded, languages, location)
     if missing:
         raise UserError(missing[0])  # as planning does; `fetch` tells all
     problems = []

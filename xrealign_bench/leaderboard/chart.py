@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.formatting import pluralise
 from xrealign_bench.results.comparison import Comparison, TaskComparison
-from xrealign_bench.results.result import Result
+from xrealign_bench.results.result import Result, digest_evidence
 from xrealign_bench.scoring.aggregate import TIERS
+from xrealign_bench.specs import digest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,8 @@ LEGEND: dict[str, Any] = {
     "bbox_to_anchor": (0.5, -0.11),
 }
 """Below the axes, where it hides no bar."""
+DRAWING = 1
+"""Raised when a picture of the same results looks different. With the results' digests it is noted in the picture."""
 LABELS = 5
 """Number of the best and of the worst languages that are labelled with their code."""
 LABEL_SIZE = (18, 9)
@@ -52,9 +55,6 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     Returns:
         `path`, or None if nothing was drawn.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     first = results[0]
     compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
     tiers = [tier for tier in TIERS if any(has_gain(comparison, tier) for _, comparison in compared)]
@@ -62,6 +62,15 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     points = [point for task in best[1].tasks for point in points_of(best[0], task)] if best else []
     if not tiers and not points:
         return None
+    drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
+    if path.is_file() and drawn_from.encode() in path.read_bytes():
+        return path
+    drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
+    if path.is_file() and drawn_from.encode() in path.read_bytes():
+        return path
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     ratios = [1.0] * bool(tiers) + [1.15] * bool(points)
@@ -74,7 +83,7 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
         draw_tiers(sides[0], compared, tiers)
     if best and points:
         draw_languages(sides[-1], best[0], points)
-    return write_png(figure, path)
+    return write_png(figure, path, drawn_from)
 
 
 def describe_run(result: Result) -> str:
@@ -91,10 +100,14 @@ def style_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def write_png(figure: Figure, path: Path) -> Path:
-    """Write a figure without matplotlib's version, so that the file only changes if the picture does."""
+def write_png(figure: Figure, path: Path, source: str | None = None) -> Path:
+    """Write a figure without matplotlib's version, so that the file only changes if the picture does.
+
+    Args:
+        source: noted in the file: what the picture was drawn from.
+    """
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
+    figure.savefig(drawn, format="png", metadata={"Software": None, "Source": source})
     return write_atomically(path, drawn.getvalue())
 
 

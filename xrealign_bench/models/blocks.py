@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.block_numbers import resolve_layer as resolve_layer
 
 _POSITIONS = ("position_embeddings", "embed_positions", "wpe")
 """Names of position-embedding tables in transformers."""
@@ -98,21 +99,6 @@ def find_parts(encoder: nn.Module) -> Parts:
         if isinstance(module, nn.Embedding) and id(module) not in inside | seen:
             parts.embeddings.append(module)
     return parts
-
-
-def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) -> int:
-    """Return the number of the block for a recipe's `objective.layer` or a retrieval task's `layer`.
-
-    Raises:
-        UserError: the model has no such block.
-
-    >>> resolve_layer("last", 12), resolve_layer("penultimate", 12), resolve_layer(3, 12)
-    (11, 10, 3)
-    """
-    number = {"last": n_blocks - 1, "penultimate": n_blocks - 2}[layer] if isinstance(layer, str) else layer
-    if not 0 <= number < n_blocks:
-        raise UserError(f"layer {layer!r}: the model has no such block; it has {n_blocks}, from 0 at the bottom")
-    return number
 
 
 def block_output(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from xrealign_bench.errors import UserError, first_line, shorten
+from xrealign_bench.memo import recall
 from xrealign_bench.models.checkpoint_files import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -88,7 +91,7 @@ def resolve_checkpoint(
             tokenizer=folder if tokenizer else None,
         )
     config = _read_config(what, folder)
-    _check_text_model(what, config, trust_remote_code)
+    family = _check_model_type(what, config, trust_remote_code)
     weights = find_weight_files(what, folder, allow_pickle)
     tokenizer = tokenizer_files(folder)
     if not tokenizer:
@@ -100,7 +103,7 @@ def resolve_checkpoint(
         folder=folder,
         revision=commit,
         model_type=config["model_type"],
-        family=family_of(config),
+        family=family,
         architecture=(config.get("architectures") or ["unknown"])[0],
         config_sha256=hash_files([folder / "config.json", *code]),
         weights_sha256=hash_files(weights),
@@ -190,17 +193,30 @@ def _tokenisation_rules(tokenizer: Any) -> Any:
     return parts, tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token
 
 
-def _check_text_model(what: str, config: dict[str, Any], trust_remote_code: bool) -> None:
-    """Refuse a model that is not a text model according to its configuration. Loading checks its blocks."""
-    from transformers.models.auto import modeling_auto as auto
+def _check_model_type(what: str, config: dict[str, Any], trust_remote_code: bool) -> Family | None:
+    """Return the model's family. Refuses what is not a text model, as far as the configuration tells.
 
-    kind = config["model_type"]
-    if kind not in auto.MODEL_MAPPING_NAMES:
+    The blocks are checked on loading.
+    """
+    model_type = config["model_type"]
+    known, family = recall("model type and family", [config, version("transformers")], partial(_look_up, config))
+    if known == "no":
         if "auto_map" not in config:
-            raise UserError(f"{what}: the installed transformers knows no model type '{shorten(kind)}'; {_SUPPORTED}")
+            raise UserError(
+                f"{what}: the installed transformers knows no model type '{shorten(model_type)}'; {_SUPPORTED}"
+            )
         if not trust_remote_code:
             raise UserError(f"{what} needs Python code of its own; read it, then allow it with --trust-remote-code")
-    elif family_of(config) is None:
-        raise UserError(f"{what} ({shorten(kind)}) is not a text model, or not of text alone; {_SUPPORTED}")
+    elif family == "":
+        raise UserError(f"{what} ({shorten(model_type)}) is not a text model, or not of text alone; {_SUPPORTED}")
     if config.get("quantization_config"):
         raise UserError(f"{what} is quantised already; use the original weights (and --quantise)")
+    return next((name for name in get_args(Family) if name == family), None)
+
+
+def _look_up(config: dict[str, Any]) -> list[str]:
+    """Return whether transformers knows the model type (yes or no), and its family or an empty string."""
+    from transformers.models.auto import modeling_auto as auto
+
+    known = config["model_type"] in auto.MODEL_MAPPING_NAMES
+    return ["yes" if known else "no", family_of(config) or ""]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.compute_settings import Precision, Quantised
 
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["float32", "bfloat16", "float16"]
-Quantised = Literal["8bit", "4bit"]
-PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""Command-line name -> dtype of the encoder's forward pass."""
-ARITHMETIC = 2
-"""Raise it when the order of sums or of dropout's random numbers changes. 2: batches are run by length."""
+_DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+"""Present if NVIDIA's driver, WSL's or AMD's is loaded."""
+
+
+def find_device(name: str | None) -> str:
+    """Return the name of the device that `pick_device` picks. Imports no torch if that is certainly the CPU."""
+    return "cpu" if name == "cpu" or (name is None and not _may_have_gpu()) else str(pick_device(name))
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -51,20 +55,22 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse a precision that the device does not support.
+def check_precision(precision: Precision, device: str) -> None:
+    """Refuse a precision that a device does not have.
 
     Raises:
         UserError: it does not.
     """
+    if precision != "bfloat16" or not device.startswith("cuda"):
+        return
     import torch
 
-    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if not torch.cuda.is_bf16_supported():
         raise UserError(f"{torch.cuda.get_device_name(device)} can't compute in bf16; use --precision fp16 or fp32")
 
 
-def check_quantised(quantised: Quantised | None, device: torch.device) -> None:
-    """Refuse quantised weights where they are not available.
+def check_quantised(quantised: Quantised | None, device: str) -> None:
+    """Refuse weights of so few bits where they can't be had.
 
     Raises:
         UserError: bitsandbytes is not installed, or does not support the device.
@@ -73,41 +79,13 @@ def check_quantised(quantised: Quantised | None, device: torch.device) -> None:
         return
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(f"--quantise {quantised} needs bitsandbytes; pip install 'xrealign-bench[quantised]'")
-    if device.type == "mps":
+    if device == "mps":
         raise UserError(f"--quantise {quantised}: bitsandbytes is not made for mps; use --device cpu or a CUDA GPU")
-    if (device.type, quantised) == ("cpu", "4bit"):
+    if (device, quantised) == ("cpu", "4bit"):
         raise UserError(
             "--quantise 4bit: on the CPU bitsandbytes passes no gradient through weights of 4 bits; use --quantise "
             "8bit or a CUDA GPU"
         )
-
-
-def compute_settings(
-    device: torch.device,
-    precision: Precision = "float32",
-    gradient_checkpointing: bool = False,
-    quantised: Quantised | None = None,
-) -> dict[str, Any]:
-    """Return everything about the machine and the software that can change results; part of the stage keys."""
-    from importlib.metadata import version
-
-    import torch
-    import transformers
-
-    return {
-        "device": device.type,
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "dtype": precision,
-        "threads": torch.get_num_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "arithmetic": ARITHMETIC,
-        **({"gradient_checkpointing": True} if gradient_checkpointing else {}),  # the order of sums may differ
-        **({"quantised": quantised, "bitsandbytes": version("bitsandbytes")} if quantised else {}),
-        **({"processes": distributed.world_size()} if distributed.world_size() > 1 else {}),
-    }
 
 
 def seed_everything(seed: int) -> None:
@@ -148,6 +126,13 @@ def _check_shared(device: torch.device, present: int) -> None:
         raise UserError(
             f"more processes were started here ({started}) than there are GPUs ({present}); start one for each"
         )
+
+
+def _may_have_gpu() -> bool:
+    """Return False if torch was built without CUDA, or no driver of a GPU is loaded."""
+    if version("torch").endswith("+cpu") or sys.platform == "darwin":
+        return False
+    return any(Path(driver).exists() for driver in _DRIVERS)
 
 
 def _enable_determinism() -> None:

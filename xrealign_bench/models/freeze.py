@@ -9,13 +9,9 @@ from typing import Literal
 from torch import nn
 
 from xrealign_bench.errors import UserError
+from xrealign_bench.models.block_numbers import select_blocks as select_blocks
 from xrealign_bench.models.blocks import find_parts
 from xrealign_bench.specs import Freeze
-
-_CUTS = {
-    "lower_half": (2, 0), "upper_half": (2, 1), "lower_third": (3, 0), "middle_third": (3, 1), "upper_third": (3, 2),
-}  # fmt: skip
-"""Name -> the number of parts into which the blocks are cut, and the index of the part."""
 
 
 @dataclass(frozen=True)
@@ -26,43 +22,6 @@ class FreezeReport:
     embeddings: bool
     trained: int
     frozen: int
-
-
-def select_blocks(selection: str | list[int], n_blocks: int) -> list[int]:
-    """Return the numbers of the blocks that a recipe selects, ascending.
-
-    The lower half of n blocks is 0 .. n//2 - 1, and the upper half is the rest: with an odd number, the middle block
-    belongs to the upper half. Thirds are cut in the same way, at n//3 and 2n//3.
-
-    Raises:
-        UserError: a number is out of range, or a selection other than "none" selects nothing.
-
-    >>> select_blocks("lower_half", 5), select_blocks("upper_half", 5), select_blocks("::2", 5)
-    ([0, 1], [2, 3, 4], [0, 2, 4])
-    >>> [select_blocks(f"{third}_third", 8) for third in ("lower", "middle", "upper")]
-    [[0, 1], [2, 3, 4], [5, 6, 7]]
-    """
-    numbers = list(range(n_blocks))
-    if selection == "none":
-        return []
-    if isinstance(selection, list):
-        wrong = [number for number in selection if number not in numbers]
-        if wrong:
-            raise UserError(
-                f"freeze.blocks names block {', '.join(map(str, wrong))}, but the model has {n_blocks}: "
-                f"0 to {n_blocks - 1}, from the bottom"
-            )
-        chosen = sorted(set(selection))
-    elif selection in _CUTS:
-        parts, part = _CUTS[selection]
-        chosen = numbers[part * n_blocks // parts : (part + 1) * n_blocks // parts]
-    else:
-        chosen = numbers[slice(*(int(part) if part else None for part in selection.split(":")))]
-    if not chosen:
-        raise UserError(
-            f"freeze.blocks {selection!r} selects none of the model's {n_blocks} blocks; write 'none' to freeze nothing"
-        )
-    return chosen
 
 
 def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None) -> FreezeReport:

@@ -26,16 +26,30 @@ import numpy as np
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.errors import UserError, describe_os_error
-from xrealign_bench.pipeline.plan import PAIRS_OF, TRAINING, Plan, Sources, Stage, StageKind, StageRef
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
+from xrealign_bench.pipeline.stages import (
+    Align,
+    Encode,
+    EncodeInputs,
+    Finetune,
+    FinetuneInputs,
+    Predict,
+    PredictInputs,
+    Realign,
+    RealignInputs,
+    Tokenise,
+)
 from xrealign_bench.pipeline.store import Store, resident_memory
 
 Item = TypeVar("Item")
 
 LANGUAGES = 3
 """Of stages that are alike in all else, so many languages are measured, evenly spread over the plan."""
-FIRST_SIZE: Mapping[StageKind, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8}
+FIRST_SIZE: Mapping[StageType, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8}
 """Examples of the first miniature of a language."""
-LOADING: Collection[StageKind] = ("tokenise", "predict")
+TRAINED = (Realign.stage_type, Finetune.stage_type)
+LOADING: Collection[StageType] = ("tokenise", "predict")
 """Of these the first one takes longer: it loads the tokenizer, or the model."""
 GROWTH = 4
 """The next one has so many times as many, ..."""
@@ -119,12 +133,12 @@ class Calibration:
 
     Args:
         plan: what is to be run.
-        sources: of its stages. Nothing is fetched from the Hub.
+        context: of its stages. Nothing is fetched from the Hub.
         folder: empty, on the disk of the store that the plan is to be run on.
         tell: told the label of what is about to be measured.
     """
 
-    def __init__(self, plan: Plan, sources: Sources, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, context: RunContext, folder: Path, tell: Callable[[str], None]) -> None:
         self._plan, self._tell = plan, tell
         self._stages: dict[StageRef, Stage] = {}
         self._done: dict[StageRef, Measurement] = {}
@@ -132,10 +146,10 @@ class Calibration:
         """How many examples the largest miniature of a stage has."""
         self._more_memory = 0
         """What this process, which has loaded more, takes above the child's."""
-        context = multiprocessing.get_context("spawn")
-        self._child, self._theirs = context.Pipe()
-        serving = self._theirs, folder, replace(sources, location=replace(sources.location, offline=True))
-        self._process = context.Process(target=_serve, args=serving, daemon=True)
+        spawning = multiprocessing.get_context("spawn")
+        self._child, self._theirs = spawning.Pipe()
+        serving = self._theirs, folder, replace(context, location=replace(context.location, offline=True))
+        self._process = spawning.Process(target=_serve, args=serving, daemon=True)
 
     def __enter__(self) -> Calibration:
         return self
@@ -175,15 +189,15 @@ class Calibration:
             TrainingError: or fails.
         """
         self._tell(alike[0].label)
-        if alike[0].kind in TRAINING:
+        if isinstance(alike[0], Realign | Finetune):
             return self._measure_training(alike[0], max(sizes))
         return self._measure_examples(spread(list(zip(alike, sizes, strict=True)), LANGUAGES))
 
     def _measure_examples(self, chosen: Sequence[tuple[Stage, int]]) -> Cost:
         first, its_size = chosen[0]
-        smallest, work = FIRST_SIZE[first.kind], _work_of(first)
+        smallest, work = FIRST_SIZE[first.stage_type], _work_of(first)
         warm_up = min(smallest - 1, its_size)
-        cold = self._run(self._in_miniature(first, warm_up)).seconds if first.kind in LOADING else None
+        cold = self._run(self._in_miniature(first, warm_up)).seconds if first.stage_type in LOADING else None
         found = [measured for stage, size in chosen for measured in self._measure_growing(stage, smallest, size)]
         seconds = line([(work(size), each.seconds) for size, each in found])
         return Cost(
@@ -224,46 +238,64 @@ class Calibration:
         )
 
     def _in_miniature(self, stage: Stage, size: int) -> Stage:
-        """The stage with so many examples, or steps; its inputs likewise. Alike ones have the same miniature, unless
-        it is of data of their own."""
-        settings, inputs = dict(stage.settings), dict(stage.inputs)
-        if stage.kind in ("tokenise", "align"):
-            settings["limit"] = size
-        elif stage.kind == "encode":
-            inputs = self._inputs(inputs, ["pairs"], size)
-        else:
-            # Weights from the store are loaded like the checkpoint's.
-            if settings.get("initialisation") == "realigned":
-                settings["initialisation"] = "checkpoint"
-            if "seed" in settings:
-                settings["seed"] = 0
-            if stage.kind == "predict":
-                inputs = self._inputs(inputs, ["test"], size) | self._inputs(inputs, ["model"], FIRST_STEPS)
-            else:
-                pairs = [role for role in inputs if stage.kind == "realign" or role.startswith(PAIRS_OF)]
-                train = self._inputs(inputs, ["train"], TRAINING_EXAMPLES)
-                inputs = train | self._inputs(inputs, spread(pairs, LANGUAGES), None)
-        if stage.kind == "realign":
-            settings["steps"] = size
-        elif stage.kind == "finetune":
-            settings["finetuning"] = settings["finetuning"].model_copy(update={"steps": size})
-        made = Stage(kind=stage.kind, label=stage.label, settings=settings, inputs=inputs)
+        """Return the stage with this number of examples, or steps, and inputs in miniature.
+
+        Stages that are alike have the same miniature, unless it reads data of their own.
+        """
+        made = self._shrunk(stage, size)
         self._stages[made.ref] = made
         return made
 
-    def _inputs(self, inputs: Mapping[str, StageRef], roles: Sequence[str], size: int | None) -> dict[str, StageRef]:
-        """Miniatures of some inputs; None: as large as they were measured."""
-        made = {}
-        for role in roles:
-            if role in inputs:
-                stage = self._plan.stages[inputs[role]]
-                own = self._largest.get(stage.ref, FIRST_SIZE["encode"]) if size is None else size
-                made[role] = self._in_miniature(stage, min(own, steps_of(stage)) if stage.kind in TRAINING else own).ref
-        return made
+    def _shrunk(self, stage: Stage, size: int) -> Stage:
+        match stage:
+            case Tokenise():
+                return replace(stage, settings=stage.settings.model_copy(update={"limit": size}))
+            case Align():
+                return replace(stage, settings=stage.settings.model_copy(update={"limit": size}))
+            case Encode():
+                return replace(stage, inputs=EncodeInputs(self._input(stage.inputs.pairs, size)))
+            case Realign():
+                settings = stage.settings.model_copy(update={"steps": size, "seed": 0})
+                return replace(stage, settings=settings, inputs=RealignInputs(self._pairs(stage.inputs.pairs)))
+            case Finetune():
+                return self._shrunk_finetuning(stage, size)
+            case Predict():
+                return self._shrunk_prediction(stage, size)
+        raise TypeError(f"no miniature of {stage}")
+
+    def _shrunk_finetuning(self, stage: Finetune, steps: int) -> Finetune:
+        asked, inputs = stage.settings, stage.inputs
+        changes: dict[str, Any] = {"seed": 0, "finetuning": asked.finetuning.model_copy(update={"steps": steps})}
+        if asked.initialisation == "realigned":  # weights from the store are loaded like the checkpoint's
+            changes["initialisation"] = "checkpoint"
+        train = self._input(inputs.train, TRAINING_EXAMPLES)
+        settings = asked.model_copy(update=changes)
+        return replace(stage, settings=settings, inputs=FinetuneInputs(train, pairs=self._pairs(inputs.pairs)))
+
+    def _shrunk_prediction(self, stage: Predict, size: int) -> Predict:
+        asked, inputs = stage.settings, stage.inputs
+        changes: dict[str, Any] = {} if asked.seed is None else {"seed": 0}
+        if asked.initialisation == "realigned":
+            changes["initialisation"] = "checkpoint"
+        model = None if inputs.model is None else self._input(inputs.model, FIRST_STEPS)
+        made = PredictInputs(self._input(inputs.test, size), model)
+        return replace(stage, settings=asked.model_copy(update=changes), inputs=made)
+
+    def _input(self, ref: StageRef, size: int) -> StageRef:
+        """Return the miniature of an input."""
+        stage = self._plan.stages[ref]
+        return self._in_miniature(stage, min(size, stage.steps) if isinstance(stage, Realign | Finetune) else size).ref
+
+    def _pairs(self, pairs: Mapping[str, StageRef]) -> dict[str, StageRef]:
+        """Return the pairs of some languages, in the largest miniatures that were measured."""
+        some = {language: pairs[language] for language in spread(list(pairs), LANGUAGES)}
+        return {
+            language: self._input(ref, self._largest.get(ref, FIRST_SIZE["encode"])) for language, ref in some.items()
+        }
 
     def _run(self, stage: Stage) -> Measurement:
         """Run a miniature after what it needs; one that was run before is not measured again."""
-        for ref in stage.inputs.values():
+        for ref in stage.inputs.by_role().values():
             self._run(self._stages[ref])
         measured: Measurement | None = self._ask(_run, stage)
         if measured is not None:
@@ -287,16 +319,11 @@ class Calibration:
         return result
 
 
-def steps_of(stage: Stage) -> int:
-    """Of a training."""
-    steps: int = stage.settings["steps"] if stage.kind == "realign" else stage.settings["finetuning"].steps
-    return steps
-
-
 def _work_of(stage: Stage) -> Callable[[int], float]:
-    """Examples of a stage -> what its time grows with."""
-    aligner = stage.settings["aligner"] if stage.kind == "align" else None
-    return float if aligner is None else ALIGNERS[aligner].work
+    """Return the function from a stage's examples to the work that its time is proportional to."""
+    if isinstance(stage, Align) and stage.settings.aligner is not None:
+        return ALIGNERS[stage.settings.aligner].work
+    return float
 
 
 def highest(values: Sequence[int | None]) -> int | None:
@@ -306,15 +333,15 @@ def highest(values: Sequence[int | None]) -> int | None:
 
 # In the child process.
 
-_here: tuple[Store, Sources] | None = None
+_here: tuple[Store, RunContext] | None = None
 
 
-def _serve(connection: Connection, folder: Path, sources: Sources) -> None:
+def _serve(connection: Connection, folder: Path, context: RunContext) -> None:
     """Do what is asked, till the one who asks is gone."""
     global _here
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the one who asks says that it was interrupted
     os.environ["HF_HUB_OFFLINE"] = "1"
-    _here = Store(folder), sources
+    _here = Store(folder), context
     while True:
         try:
             job, arguments = connection.recv()
@@ -330,24 +357,24 @@ def _serve(connection: Connection, folder: Path, sources: Sources) -> None:
 
 def _resident_when_loaded() -> int | None:
     """Bytes of memory of a process that has loaded the stages; None: the system won't say."""
-    import xrealign_bench.pipeline.stages  # noqa: F401
+    import xrealign_bench.pipeline.loading  # noqa: F401
 
     return resident_memory()
 
 
 def _run(stage: Stage) -> Measurement | None:
     """Run one stage; None: it was stored already."""
-    from xrealign_bench.pipeline.stages import run_stage
+    from xrealign_bench.pipeline.runner import run_stage
 
     assert _here is not None
-    store, sources = _here
-    if store.has(stage.kind, stage.key):
+    store, context = _here
+    if store.has(stage.stage_type, stage.key):
         return None
     ticks: list[float] = []
     began = time.perf_counter()
-    run_stage(stage, store, sources, lambda *_: ticks.append(time.perf_counter()))
+    run_stage(stage, store, context, lambda *_: ticks.append(time.perf_counter()))
     seconds = time.perf_counter() - began
-    entry = store.read(stage.kind, stage.key)
+    entry = store.read(stage.stage_type, stage.key)
     on_gpu = entry.manifest.costs.get("gpu_memory_bytes")
     return Measurement(
         seconds=seconds,
@@ -362,4 +389,4 @@ def _forget_weights() -> None:
     """Those that were trained so far: of a large model a few take much of a disk."""
     assert _here is not None
     entries = _here[0].entries()
-    _here[0].prune(keep={(e.manifest.kind, e.manifest.key) for e in entries if e.manifest.kind not in TRAINING})
+    _here[0].prune(keep={(e.manifest.kind, e.manifest.key) for e in entries if e.manifest.kind not in TRAINED})

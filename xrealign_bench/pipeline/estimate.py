@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import fmean
@@ -15,8 +15,10 @@ from xrealign_bench import distributed
 from xrealign_bench.data import count_examples, count_pairs
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline.calibrate import Calibration, Cost, highest, steps_of
-from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
+from xrealign_bench.pipeline.calibrate import Calibration, Cost, highest
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
+from xrealign_bench.pipeline.stages import Align, Encode, Finetune, Predict, Realign, Tokenise
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs.base import canonical_json
 
@@ -30,7 +32,7 @@ NOT_READ_THROUGH = ("encoder", "model")
 class Row:
     """The stages of one kind; `start` is what a process loads before the first one."""
 
-    kind: StageKind | Literal["start"]
+    kind: StageType | Literal["start"]
     stages: int
     stored: int
     seconds: float | None
@@ -100,32 +102,32 @@ class _Measured:
 
 
 def estimate(
-    plan: Plan, store: Store, sources: Sources | None = None, tell: Callable[[str], None] = lambda _: None
+    plan: Plan, store: Store, context: RunContext | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> Estimate:
     """One row a kind of stage, in the order of the plan.
 
     A stage costs what its like in the store did on average: the same task or corpus, aligner, limit, model, training
     and device, in whatever language and with whatever seed. What has no like there is measured in miniature, where
-    `sources` say with what; that takes some seconds a kind of work and leaves nothing in the store.
+    `context` say with what; that takes some seconds a kind of work and leaves nothing in the store.
 
     Args:
         plan: what is to be run.
         store: where.
-        sources: of the plan's stages; None: nothing is measured.
+        context: of the plan's stages; None: nothing is measured.
         tell: told the label of what is measured next.
     """
-    alike = _Alike({ref.key: stage.model_dump(mode="json") for ref, stage in plan.stages.items()})
+    alike = _Alike({ref.key: stage.description() for ref, stage in plan.stages.items()})
     costs: dict[StageRef, _Stage] = {}
     known = cache(lambda: _costs_in(store))
     unknown: dict[str, list[StageRef]] = defaultdict(list)
     for ref in plan.stages:
-        if store.has(ref.kind, ref.key):
+        if store.has(ref.stage_type, ref.key):
             costs[ref] = _STORED
         elif like := known().get(alike.name(ref.key)):
             costs[ref] = _mean(like)
         else:
             unknown[alike.name(ref.key)].append(ref)
-    measured = _measure(unknown.values(), plan, store, sources, tell) if unknown and sources else _Measured()
+    measured = _measure(unknown.values(), plan, store, context, tell) if unknown and context else _Measured()
     rows = _rows(plan, costs | measured.costs)
     if measured.start is not None:
         rows.insert(0, Row("start", 0, 0, measured.start, disk_bytes=0))
@@ -142,15 +144,16 @@ def weights_bytes(plan: Plan, store: Store) -> int:
     trained = [
         stage
         for ref, stage in plan.stages.items()
-        if ref.kind in TRAINING and "adapter_alone" not in stage.settings and not store.has(ref.kind, ref.key)
+        if (isinstance(stage, Finetune) or (isinstance(stage, Realign) and stage.settings.adapter is None))
+        and not store.has(ref.stage_type, ref.key)
     ]
     return len(trained) * 4 * _parameters(plan.request.checkpoint) if trained else 0
 
 
 def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
-    by_kind: dict[StageKind, list[_Stage]] = defaultdict(list)
+    by_kind: dict[StageType, list[_Stage]] = defaultdict(list)
     for ref in plan.stages:
-        by_kind[ref.kind].append(costs.get(ref, _Stage(None)))
+        by_kind[ref.stage_type].append(costs.get(ref, _Stage(None)))
     return [
         Row(
             kind=kind,
@@ -166,19 +169,19 @@ def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
 
 
 def _measure(
-    unknown: Iterable[Sequence[StageRef]], plan: Plan, store: Store, sources: Sources, tell: Callable[[str], None]
+    unknown: Iterable[Sequence[StageRef]], plan: Plan, store: Store, context: RunContext, tell: Callable[[str], None]
 ) -> _Measured:
     """The costs of stages, each sequence of which are alike."""
     measured = _Measured()
     if distributed.world_size() > 1:
         measured.failures.append("what several processes compute together can't be measured in one")
         return measured
-    with store.scratch() as folder, Calibration(plan, sources, folder, tell) as calibration:
+    with store.scratch() as folder, Calibration(plan, context, folder, tell) as calibration:
         measured.start = calibration.start()
         for refs in unknown:
             stages = [plan.stages[ref] for ref in refs]
             try:
-                sizes = [_size(stage, plan, sources) for stage in stages]
+                sizes = [_size(stage, plan, context) for stage in stages]
                 cost = calibration.measure(stages, sizes)
             except (UserError, TrainingError) as error:
                 if str(error) not in measured.failures:
@@ -201,24 +204,26 @@ def _cost_of(cost: Cost, size: int, *, first: bool) -> _Stage:
     )
 
 
-def _size(stage: Stage, plan: Plan, sources: Sources) -> int:
-    """Examples that a stage reads; of a training its steps."""
-    settings = stage.settings
-    location = replace(sources.location, offline=True)
-    if stage.kind in TRAINING:
-        return steps_of(stage)
-    if stage.kind == "tokenise":
-        return count_examples(settings["task"], settings["language"], settings["split"], settings["limit"], location)
-    if stage.kind == "align":
-        return count_pairs(settings["corpus"], settings["source"], settings["target"], settings["limit"], location)
-    read = stage.inputs["pairs" if stage.kind == "encode" else "test"]
-    return _size(plan.stages[read], plan, sources)
+def _size(stage: Stage, plan: Plan, context: RunContext) -> int:
+    """Count the examples that a stage reads, or the steps of a training."""
+    location = replace(context.location, offline=True)
+    match stage:
+        case Realign() | Finetune():
+            return stage.steps
+        case Tokenise(settings=asked):
+            return count_examples(asked.task, asked.language, asked.split, asked.limit, location)
+        case Align(settings=asked):
+            return count_pairs(asked.corpus, asked.source, asked.target, asked.limit, location)
+        case Encode(inputs=inputs):
+            return _size(plan.stages[inputs.pairs], plan, context)
+        case Predict(inputs=inputs):
+            return _size(plan.stages[inputs.test], plan, context)
+    raise TypeError(f"no size of {stage}")
 
 
-def _model(stage: Stage) -> object:
-    """What is loaded once for the stages that share it."""
-    weights = [stage.inputs[role].key for role in NOT_READ_THROUGH if role in stage.inputs]
-    return *weights, stage.settings.get("initialisation"), stage.settings.get("seed")
+def _model(stage: Stage) -> Hashable:
+    """Identify what is loaded once for the stages that share it: a model, or the tokenizer."""
+    return stage.model_id if isinstance(stage, Predict) else None
 
 
 class _Alike:

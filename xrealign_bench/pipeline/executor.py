@@ -1,6 +1,6 @@
-"""Run the stages of a plan, one after the other. The reference for every other way to run them.
+"""Run the stages of a plan, one after the other: the reference for every other executor.
 
-Several processes train together and share out the other stages; they meet after each run of stages of a kind.
+Several ranks train together and share out the other stages; they meet after each group of stages of one type.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from typing import Literal, NamedTuple
 
 from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, convert_os_errors
-from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageRef
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.runner import run_stage
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
 
-class Event(NamedTuple):
-    """What an executor tells while it works."""
+class StageEvent(NamedTuple):
+    """News about a stage that an executor reports."""
 
-    what: Literal["stored", "start", "progress", "again", "done", "failed", "skipped"]
-    """`again`: what computed the stage was lost, and it will be started once more."""
+    status: Literal["stored", "start", "progress", "again", "done", "failed", "skipped"]
+    """`again`: the worker that computed the stage was lost, and the stage will be started once more."""
     stage: Stage
     done: int = 0
-    """Of `total` steps, in a `progress` event."""
+    """Steps done out of `total`, in a `progress` event."""
     total: int = 0
     note: str = ""
 
@@ -37,76 +39,83 @@ class Outcome:
     """Found in the store, not run."""
     done: set[StageRef] = field(default_factory=set)
     failed: dict[StageRef, str] = field(default_factory=dict)
-    """Stage -> why."""
+    """Stage -> reason."""
     skipped: set[StageRef] = field(default_factory=set)
-    """Not run because something that they need failed."""
+    """Not run because a stage that they need failed."""
+
+    def lacks_inputs(self, stage: Stage) -> bool:
+        """Return whether a stage can't be run because an input failed or was skipped."""
+        return any(need in self.failed or need in self.skipped for need in stage.inputs.by_role().values())
 
 
-Execute = Callable[[Plan, Store, Sources, Callable[[Event], None]], Outcome]
-"""A way to run a plan, such as `run_serially`."""
+OnEvent = Callable[[StageEvent], None]
+Executor = Callable[[Plan, Store, RunContext, OnEvent], Outcome]
+"""Function that runs a plan, such as `run_serially`."""
 
 
-def run_serially(plan: Plan, store: Store, sources: Sources, on_event: Callable[[Event], None]) -> Outcome:
-    """Run what the store does not hold yet. A failed training costs its descendants and nothing else.
+def run_serially(plan: Plan, store: Store, context: RunContext, on_event: OnEvent) -> Outcome:
+    """Run the stages that the store doesn't hold yet. A failed training costs its descendants and nothing else.
 
     Raises:
-        UserError: the data or the checkpoint turned out to be bad, or a disk is full or gone; what was finished before
-            stays stored.
+        UserError: the data or the checkpoint are bad, or a disk is full or gone; finished stages stay stored.
     """
-    outcome = Outcome()
-    for kind, alike in groupby(plan.stages, key=lambda ref: ref.kind):
-        refs = list(alike)  # none needs another one of its kind
-        with distributed.raise_on_every_rank():
-            for ref in refs if kind in TRAINING else distributed.shard(refs):
-                stage = plan.stages[ref]
-                if any(need in outcome.failed or need in outcome.skipped for need in stage.inputs.values()):
-                    outcome.skipped.add(ref)
-                    on_event(Event("skipped", stage))
-                    continue
-                with convert_os_errors(
-                    stage.label, "when that is mended, the same command goes on from what is stored"
-                ):
-                    _run_unless_stored(ref, stage, store, sources, on_event, outcome)
-            for there in distributed.all_gather(outcome):
-                _add_what_others_ran(there, plan, on_event, outcome)
-    return outcome
+    return _SerialRun(plan, store, context, on_event).run()
 
 
-def _add_what_others_ran(there: Outcome, plan: Plan, on_event: Callable[[Event], None], outcome: Outcome) -> None:
-    """Of the stages that are shared out; none of them is a training, and so none fails."""
-    for what in ("stored", "done", "skipped"):
-        known = getattr(outcome, what)
-        for ref in getattr(there, what) - known:
-            known.add(ref)
-            on_event(Event(what, plan.stages[ref]))
+class _SerialRun:
+    def __init__(self, plan: Plan, store: Store, context: RunContext, on_event: OnEvent) -> None:
+        self._plan, self._store, self._context, self._on_event = plan, store, context, on_event
+        self._outcome = Outcome()
 
+    def run(self) -> Outcome:
+        for _, group in groupby(self._plan.stages.values(), key=lambda stage: stage.stage_type):
+            stages = list(group)  # none needs another one of its type
+            with distributed.raise_on_every_rank():
+                for stage in stages if stages[0].is_training else distributed.shard(stages):
+                    remedy = "when that is mended, the same command goes on from what is stored"
+                    with convert_os_errors(stage.label, remedy):
+                        self._run_if_needed(stage)
+                for other in distributed.all_gather(self._outcome):
+                    self._add_other_rank(other)
+        return self._outcome
 
-def _run_unless_stored(
-    ref: StageRef, stage: Stage, store: Store, sources: Sources, on_event: Callable[[Event], None], outcome: Outcome
-) -> None:
-    if _is_stored(ref, store):
-        outcome.stored.add(ref)
-        on_event(Event("stored", stage))
-        return
-    from xrealign_bench.pipeline.stages import run_stage  # torch and all: not where everything is stored
+    def _run_if_needed(self, stage: Stage) -> None:
+        outcome, ref = self._outcome, stage.ref
+        if outcome.lacks_inputs(stage):
+            outcome.skipped.add(ref)
+            self._on_event(StageEvent("skipped", stage))
+        elif self._is_stored(stage):
+            outcome.stored.add(ref)
+            self._on_event(StageEvent("stored", stage))
+        else:
+            self._on_event(StageEvent("start", stage))
+            try:
+                run_stage(stage, self._store, self._context, partial(self._report_step, stage))
+            except TrainingError as error:
+                outcome.failed[ref] = str(error)
+                self._on_event(StageEvent("failed", stage, note=str(error)))
+            else:
+                outcome.done.add(ref)
+                self._on_event(StageEvent("done", stage))
 
-    on_event(Event("start", stage))
-    try:
-        run_stage(stage, store, sources, partial(_tell_progress, on_event, stage))
-    except TrainingError as error:
-        outcome.failed[ref] = str(error)
-        on_event(Event("failed", stage, note=str(error)))
-    else:
-        outcome.done.add(ref)
-        on_event(Event("done", stage))
+    def _is_stored(self, stage: Stage) -> bool:
+        def look() -> bool:
+            return self._store.open(stage.stage_type, stage.key) is not None
 
+        return distributed.broadcast(look) if stage.is_training else look()
 
-def _is_stored(ref: StageRef, store: Store) -> bool:
-    def look() -> bool:
-        return store.open(ref.kind, ref.key) is not None
+    def _report_step(self, stage: Stage, done: int, total: int, note: str) -> None:
+        self._on_event(StageEvent("progress", stage, done, total, note))
 
-    return distributed.broadcast(look) if ref.kind in TRAINING else look()
-
-
-def _tell_progress(on_event: Callable[[Event], None], stage: Stage, done: int, total: int, note: str) -> None:
-    on_event(Event("progress", stage, done, total, note))
+    def _add_other_rank(self, other: Outcome) -> None:
+        """Add the stages that another rank ran; none of them is a training, and so none fails."""
+        own = self._outcome
+        statuses: tuple[tuple[Literal["stored", "done", "skipped"], set[StageRef], set[StageRef]], ...] = (
+            ("stored", own.stored, other.stored),
+            ("done", own.done, other.done),
+            ("skipped", own.skipped, other.skipped),
+        )
+        for status, known, reported in statuses:
+            for ref in reported - known:
+                known.add(ref)
+                self._on_event(StageEvent(status, self._plan.stages[ref]))

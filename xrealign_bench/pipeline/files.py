@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xrealign_bench.data import LocatedSplit
+
+Rows = Mapping[str, Sequence[Any]]
+"""Column -> values."""
+
 _ROWS_IN_MEMORY = 8192
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write rows as one zstd Parquet file."""
     pq.write_table(table, path, compression="zstd")
+
+
+def read_tables(folder: Path) -> dict[str, pa.Table]:
+    """Return the Parquet tables of a folder by name."""
+    return {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def read_rows(path: Path) -> dict[str, list[Any]]:
@@ -62,3 +72,20 @@ PAIRS = pa.schema(
     }
 )
 """A translated pair with its word alignment: [source word, target word] each."""
+
+
+def data_record(
+    used_as: str, name: str, language: str, located: LocatedSplit, examples: int, dropped: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return what a result says of one split that a stage read."""
+    return {
+        "used_as": used_as,
+        "name": name,
+        "language": language,
+        "config": located.config,
+        "split": located.split,
+        "revision": located.revision,
+        "fingerprint": located.fingerprint,
+        "examples": examples,
+        "dropped": dict(dropped),
+    }

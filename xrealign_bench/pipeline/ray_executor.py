@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import os
 import socket
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError, describe_os_error
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.pipeline.executor import Event, Execute, Outcome
-from xrealign_bench.pipeline.plan import TRAINING, Plan, Sources, Stage, StageKind, StageRef
-from xrealign_bench.pipeline.ray_worker import Ear, Place, Said, computes, software, wait_until_seen, work
+from xrealign_bench.pipeline.executor import Executor, OnEvent, Outcome, StageEvent
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.ray_worker import Ear, Place, Said, software, wait_until_seen, work
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
+from xrealign_bench.pipeline.stages import Predict
 from xrealign_bench.pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class _Job:
         return self.number < other.number
 
 
-def on_ray(address: str | None, gpus_per_stage: float) -> Execute:
+def on_ray(address: str | None, gpus_per_stage: float) -> Executor:
     """`run_on_ray`, ready to be given a plan.
 
     Raises:
@@ -77,8 +79,8 @@ def on_ray(address: str | None, gpus_per_stage: float) -> Execute:
 def run_on_ray(
     plan: Plan,
     store: Store,
-    sources: Sources,
-    on_event: Callable[[Event], None],
+    context: RunContext,
+    on_event: OnEvent,
     *,
     address: str | None = None,
     gpus_per_stage: float = 1.0,
@@ -96,24 +98,22 @@ def run_on_ray(
         UserError: there is no such cluster; no node has what a stage needs; a node does not see
             the store, or would compute other numbers than the plan says; and as `run_serially`.
     """
-    if sources.device not in ("cpu", "cuda"):
-        raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {sources.device}")
+    if context.device not in ("cpu", "cuda"):
+        raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {context.device}")
     with _connected(address), store.mark() as mark:
-        place = Place(store.root, mark, _anywhere(sources), software())
+        place = Place(store.root, mark, _anywhere(context), software())
         return _Driver(plan, store, place, on_event, gpus_per_stage).run()
 
 
 class _Driver:
-    def __init__(
-        self, plan: Plan, store: Store, place: Place, on_event: Callable[[Event], None], gpus_per_stage: float
-    ) -> None:
+    def __init__(self, plan: Plan, store: Store, place: Place, on_event: OnEvent, gpus_per_stage: float) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._plan, self._store, self._place, self._on_event = plan, store, place, on_event
-        self._gpus = gpus_per_stage if place.sources.device.startswith("cuda") else 0.0
+        self._gpus = gpus_per_stage if place.context.device.startswith("cuda") else 0.0
         self._outcome = Outcome()
-        self._peaks: dict[StageKind, int] = {}
+        self._peaks: dict[StageType, int] = {}
         self._started: set[StageRef] = set()
         self._users: dict[StageRef, list[_Job]] = {}
         self._ready: list[_Job] = []
@@ -149,7 +149,7 @@ class _Driver:
             job = _Job(number, refs)
             jobs |= dict.fromkeys(refs, job)
         for job in dict.fromkeys(jobs.values()):
-            for need in {need for ref in job.refs for need in self._plan.stages[ref].inputs.values() if need in jobs}:
+            for need in {need for ref in job.refs for need in self._plan.inputs(ref) if need in jobs}:
                 job.needs += 1
                 self._users.setdefault(need, []).append(job)
             if job.needs == 0:
@@ -161,16 +161,16 @@ class _Driver:
         for ref, stage in self._plan.stages.items():
             if self._look(ref):
                 self._outcome.stored.add(ref)
-                self._on_event(Event("stored", stage))
+                self._on_event(StageEvent("stored", stage))
             else:
                 others.append(ref)
         return others
 
     def _look(self, ref: StageRef) -> bool:
         """Is it stored? Learns what memory its kind needs."""
-        if (entry := self._store.look(ref.kind, ref.key)) is None:
+        if (entry := self._store.look(ref.stage_type, ref.key)) is None:
             return False
-        self._peaks[ref.kind] = max(self._peaks.get(ref.kind, 0), entry.manifest.peak_memory_bytes or 0)
+        self._peaks[ref.stage_type] = max(self._peaks.get(ref.stage_type, 0), entry.manifest.peak_memory_bytes or 0)
         return True
 
     def _submit(self) -> None:
@@ -179,21 +179,17 @@ class _Driver:
         most = 16 + 2 * int(sum(node.get("CPU", 0) for node in nodes))
         while self._ready and len(self._running) < most:
             job = heapq.heappop(self._ready)
-            for ref in [ref for ref in job.refs if self._lacks(ref)]:
+            for ref in [ref for ref in job.refs if self._outcome.lacks_inputs(self._plan.stages[ref])]:
                 job.refs.remove(ref)
                 self._outcome.skipped.add(ref)
-                self._settle(Event("skipped", self._plan.stages[ref]))
+                self._settle(StageEvent("skipped", self._plan.stages[ref]))
             if job.refs:
                 stages = [self._plan.stages[ref] for ref in job.refs]
-                on_gpu = self._gpus > 0 and computes(stages[0])
+                on_gpu = self._gpus > 0 and stages[0].runs_model
                 task = (self._work_on_gpu if on_gpu else self._work).options(
                     name=stages[0].label, num_cpus=self._cpus(stages[0]), memory=self._memory(stages[0], nodes)
                 )
                 self._running[task.remote(stages, self._place, self._ear)] = job
-
-    def _lacks(self, ref: StageRef) -> bool:
-        needs = self._plan.stages[ref].inputs.values()
-        return any(need in self._outcome.failed or need in self._outcome.skipped for need in needs)
 
     def _wait(self) -> list[ObjectRef[Any]]:
         import ray
@@ -242,13 +238,13 @@ class _Driver:
             self._fail(said.ref, said.note)
         else:
             self._start(said.ref)
-            self._on_event(Event("progress", self._plan.stages[said.ref], said.done, said.total, said.note))
+            self._on_event(StageEvent("progress", self._plan.stages[said.ref], said.done, said.total, said.note))
 
     def _start(self, ref: StageRef) -> None:
         """Tell it once each time; what came of a stage may be heard before its start is."""
         if ref not in self._started:
             self._started.add(ref)
-            self._on_event(Event("start", self._plan.stages[ref]))
+            self._on_event(StageEvent("start", self._plan.stages[ref]))
 
     def _lose(self, job: _Job, error: Exception) -> None:
         """Submit again what a worker that died had not stored; what killed its worker too often fails."""
@@ -267,7 +263,7 @@ class _Driver:
             self._fail(at_work, f"its worker was lost {STARTS} times, the last time because {_why(error)}")
         else:
             self._started.discard(at_work)
-            self._on_event(Event("again", self._plan.stages[at_work], note=_why(error)))
+            self._on_event(StageEvent("again", self._plan.stages[at_work], note=_why(error)))
             if lacking := self._lacking(self._plan.stages[at_work], _nodes()):
                 _log.warning("%s any more; waiting for one", lacking)
         if job.refs:
@@ -277,14 +273,14 @@ class _Driver:
         self._start(ref)
         self._look(ref)
         self._outcome.done.add(ref)
-        self._settle(Event("done", self._plan.stages[ref]))
+        self._settle(StageEvent("done", self._plan.stages[ref]))
 
     def _fail(self, ref: StageRef, why: str) -> None:
         self._start(ref)
         self._outcome.failed[ref] = why
-        self._settle(Event("failed", self._plan.stages[ref], note=why))
+        self._settle(StageEvent("failed", self._plan.stages[ref], note=why))
 
-    def _settle(self, event: Event) -> None:
+    def _settle(self, event: StageEvent) -> None:
         """Tell what came of a stage, and let those go that waited for it alone."""
         for job in self._users.pop(event.stage.ref, []):
             job.needs -= 1
@@ -312,55 +308,49 @@ class _Driver:
 
     def _lacking(self, stage: Stage, nodes: list[dict[str, float]]) -> str:
         """What no node has, in words; empty if the stage can be run."""
-        cpus, gpus = self._cpus(stage), self._gpus if computes(stage) else 0.0
+        cpus, gpus = self._cpus(stage), self._gpus if stage.runs_model else 0.0
         if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
             return ""
         wanted = f"{gpus:g} GPUs and {cpus} CPUs" if gpus else f"{cpus} CPUs, as many as the plan has threads,"
         return f"no node of the Ray cluster has the {wanted} that '{stage.label}' takes"
 
     def _cpus(self, stage: Stage) -> int:
-        on_cpu = computes(stage) and not self._gpus
-        return int(stage.settings["numerics"]["threads"]) if on_cpu else 1
+        settings = stage.settings.compute_settings
+        return settings.threads if settings is not None and not self._gpus else 1
 
     def _memory(self, stage: Stage, nodes: list[dict[str, float]]) -> int:
         """Bytes to reserve: what its kind was seen to need, else a guess; never more than the largest node has."""
-        seen = self._peaks.get(stage.kind, 0)
+        seen = self._peaks.get(stage.stage_type, 0)
         wanted = int(seen * _ROOM) or _guessed_memory(stage, self._plan.request.checkpoint, on_gpu=self._gpus > 0)
         few_sizes = -(-wanted // _GRAIN) * _GRAIN
         return min(few_sizes, int(max((node.get("memory", 0) for node in nodes), default=few_sizes)))
 
 
 def jobs_of(plan: Plan, refs: Iterable[StageRef], together: int = TOGETHER) -> Iterator[list[StageRef]]:
-    """What one worker runs: up to so many predictions with one model, else a single stage."""
-    alike: dict[Hashable, list[StageRef]] = {}
+    """Yield the stages that one worker runs: several predictions with one model, or a single other stage."""
+    groups: dict[Hashable, list[StageRef]] = {}
     for ref in refs:
-        alike.setdefault(_model_of(plan.stages[ref]) if ref.kind == "predict" else ref, []).append(ref)
-    for same in alike.values():
-        yield from (same[start : start + together] for start in range(0, len(same), together))
-
-
-def _model_of(stage: Stage) -> Hashable:
-    """What stages of prediction have in common that one loaded model serves."""
-    settings = stage.settings
-    inputs = [ref for role, ref in stage.inputs.items() if role != "test"]
-    return (settings["task"].name, *(settings.get(name) for name in ("initialisation", "seed", "attention")), *inputs)
+        stage = plan.stages[ref]
+        groups.setdefault(stage.model_id if isinstance(stage, Predict) else ref, []).append(ref)
+    for group in groups.values():
+        yield from (group[start : start + together] for start in range(0, len(group), together))
 
 
 def _guessed_memory(stage: Stage, checkpoint: Checkpoint, *, on_gpu: bool) -> int:
     """Before anything is known: the libraries, the weights, and in training on the CPU gradients and two moments."""
-    if not computes(stage):
+    if not stage.runs_model:
         return GIB
     weights = sum(
         file.stat().st_size for file in checkpoint.folder.glob("*") if file.suffix in (".safetensors", ".bin")
     )
-    return 2 * GIB + weights * (4 if stage.kind in TRAINING and not on_gpu else 1)
+    return 2 * GIB + weights * (4 if stage.is_training and not on_gpu else 1)
 
 
 def _nodes() -> list[dict[str, float]]:
     """What each node that is alive has."""
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [node["Recontext"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _why(error: Exception) -> str:
@@ -417,13 +407,13 @@ def _connected(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _anywhere(sources: Sources) -> Sources:
+def _anywhere(context: RunContext) -> RunContext:
     """With places that don't depend on the folder a process is in."""
-    checkpoint = replace(sources.checkpoint, folder=sources.checkpoint.folder.absolute())
+    checkpoint = replace(context.checkpoint, folder=context.checkpoint.folder.absolute())
     if checkpoint.adapter is not None:
         checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())
     if checkpoint.tokenizer is not None:
         checkpoint = replace(checkpoint, tokenizer=checkpoint.tokenizer.absolute())
-    root = sources.location.root
-    location = replace(sources.location, root=None if root is None else root.absolute())
-    return replace(sources, checkpoint=checkpoint, location=location)
+    root = context.location.root
+    location = replace(context.location, root=None if root is None else root.absolute())
+    return replace(context, checkpoint=checkpoint, location=location)

@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 
 from xrealign_bench import __version__
 from xrealign_bench.errors import TrainingError, UserError, convert_os_errors
-from xrealign_bench.models.device import compute_settings, pick_device
-from xrealign_bench.pipeline.plan import Sources, Stage, StageRef
+from xrealign_bench.models.compute_settings import compute_settings
+from xrealign_bench.models.device import find_device
+from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
 _SECONDS_TO_APPEAR = 90.0
@@ -44,18 +45,13 @@ class Place:
     store: Path
     mark: Path
     """A file of the store that the driver keeps locked."""
-    sources: Sources
+    context: RunContext
     software: tuple[tuple[str, str], ...]
     """Package and version."""
 
 
 def software() -> tuple[tuple[str, str], ...]:
     return (("xrealign-bench", __version__), *((package, version(package)) for package in _PACKAGES))
-
-
-def computes(stage: Stage) -> bool:
-    """Does it run a model?"""
-    return "numerics" in stage.settings
 
 
 class Ear:
@@ -120,20 +116,20 @@ def work(stages: Sequence[Stage], place: Place, ear: Any) -> list[Said]:
 
 
 def run_one(stage: Stage, place: Place, progress: Callable[[int, int, str], None]) -> Said:
-    from xrealign_bench.pipeline.stages import run_stage
+    from xrealign_bench.pipeline.runner import run_stage
 
     ref = stage.ref
     # What runs no model is given no GPU and sees none.
-    sources = place.sources if computes(stage) else replace(place.sources, device="cpu")
+    context = place.context if stage.runs_model else replace(place.context, device="cpu")
     try:
         check_place(place)
-        check_compute_settings(stage, sources)
+        check_compute_settings(stage, context)
         remedy = "when that is mended, the same command goes on from what is stored"
         with convert_os_errors(f"{stage.label} on {_node()}", remedy):
             store = _store(place.store)
-            for need in stage.inputs.values():
+            for need in stage.inputs.by_role().values():
                 wait_until_seen(store, need)
-            run_stage(stage, store, sources, progress)
+            run_stage(stage, store, context, progress)
     except TrainingError as error:
         return Said("failed", ref, note=str(error))
     except UserError as error:
@@ -143,7 +139,7 @@ def run_one(stage: Stage, place: Place, progress: Callable[[int, int, str], None
 
 def _forget_models() -> None:
     """A worker that waits for its next stage holds no model."""
-    from xrealign_bench.pipeline.stages import forget_models
+    from xrealign_bench.pipeline.loading import forget_models
 
     forget_models()
 
@@ -176,29 +172,29 @@ def check_place(place: Place) -> None:
             raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
 
 
-def check_compute_settings(stage: Stage, sources: Sources) -> None:
+def check_compute_settings(stage: Stage, context: RunContext) -> None:
     """Set the threads that the stage's key names; refuse where other numbers would come out than the key says."""
-    if not computes(stage):
+    planned = stage.settings.compute_settings
+    if planned is None:
         return
     import torch
 
-    planned = stage.settings["numerics"]
-    torch.set_num_threads(planned["threads"])
+    torch.set_num_threads(planned.threads)
     here = compute_settings(
-        pick_device(sources.device), sources.precision, sources.gradient_checkpointing, sources.quantised
+        find_device(context.device), context.precision, context.gradient_checkpointing, context.quantised
     )
-    if differing := [name for name in sorted({*planned, *here}) if planned.get(name) != here.get(name)]:
-        name = differing[0]
+    if differing := planned.differences(here):
+        name, (in_plan, on_node) = next(iter(differing.items()))
         raise UserError(
-            f"{_node()} would compute other numbers than the plan says: {name} is {here.get(name)} there and "
-            f"{planned.get(name)} in the plan; run on nodes of one kind, with the driver on one of them"
+            f"{_node()} would compute other numbers than the plan says: {name} is {on_node} there and "
+            f"{in_plan} in the plan; run on nodes of one kind, with the driver on one of them"
         )
 
 
 def wait_until_seen(store: Store, ref: StageRef) -> None:
     """Wait for what another node has stored to be seen on this one; whoever reads it says if it never is."""
     end = time.monotonic() + _SECONDS_TO_APPEAR
-    while not store.has(ref.kind, ref.key) and time.monotonic() < end:
+    while not store.has(ref.stage_type, ref.key) and time.monotonic() < end:
         time.sleep(1.0)
 
 

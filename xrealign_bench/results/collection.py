@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from xrealign_bench import __version__
 from xrealign_bench.pipeline.files import read_json
-from xrealign_bench.pipeline.plan import Plan, Run, StageRef
+from xrealign_bench.pipeline.plan import Plan, Run
+from xrealign_bench.pipeline.stage import StageRef
 from xrealign_bench.pipeline.store import Entry, Store
 from xrealign_bench.results.fields import PackageName
 from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.records import (
     CheckpointRecord,
-    ComputeSettings,
     DataRecord,
     RealignmentRecord,
     Score,
@@ -33,7 +33,11 @@ QUANTISER = "bitsandbytes"
 
 def _packages(plan: Plan) -> list[PackageName]:
     """Return the packages that a plan's scores can depend on."""
-    return [name for name in get_args(PackageName) if name != QUANTISER or "quantised" in plan.request.compute_settings]
+    return [
+        name
+        for name in get_args(PackageName)
+        if name != QUANTISER or plan.request.compute_settings.quantised is not None
+    ]
 
 
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
@@ -45,14 +49,14 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
     request = plan.request
     folder.mkdir(parents=True, exist_ok=True)
     predictions = [write_predictions(folder, t.name, _predictions(run, t.name, store)) for t in request.tasks]
-    stages = {ref: store.read(ref.kind, ref.key) for ref in plan.ancestors(run.predict.values())}
+    stages = {ref: store.read(ref.stage_type, ref.key) for ref in plan.ancestors(run.predict.values())}
     checkpoint = request.checkpoint
     result = Result(
         harness_version=__version__,
         created=max(entry.manifest.created for entry in stages.values()),
         command=command,
         suite=request.suite,
-        suite_digest=digest_suite(request.suite, request.suite_tasks, request.corpora),
+        suite_digest=digest_suite(request.suite, request.loaded.tasks, request.loaded.corpora),
         tasks=request.tasks,
         recipe=run.recipe,
         recipe_digest=digest(run.recipe),
@@ -69,13 +73,13 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         seeds=request.seeds,
         languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
         limit=request.limit,
-        compute_settings=ComputeSettings(**request.compute_settings),
+        compute_settings=request.compute_settings,
         packages={name: importlib.metadata.version(name) for name in _packages(plan)},
         data=_data_records(plan, run, store),
         realignment=_realignment_records(run, store),
         scores=_scores(run, store),
         predictions=predictions,
-        stages=[_stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.kind, ref.key))],
+        stages=[_stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.stage_type, ref.key))],
     )
     write_result(folder, result)
     return result
@@ -86,7 +90,7 @@ def _predictions(run: Run, task: str, store: Store) -> pa.Table:
     tables = []
     for (name, language, seed), ref in run.predict.items():
         if name == task:
-            rows = pq.read_table(store.read(ref.kind, ref.key).folder / "predictions.parquet")
+            rows = pq.read_table(store.read(ref.stage_type, ref.key).folder / "predictions.parquet")
             seeds = pa.array([seed] * len(rows), pa.int64())
             rows = rows.add_column(0, "language", pa.array([language] * len(rows))).add_column(1, "seed", seeds)
             tables.append(rows)
@@ -141,4 +145,4 @@ def _first_log(run: Run, store: Store) -> Any:
 
 def _output(store: Store, ref: StageRef, file: str) -> Any:
     """Read a JSON file of a stage's output."""
-    return read_json(store.read(ref.kind, ref.key).folder / file)
+    return read_json(store.read(ref.stage_type, ref.key).folder / file)

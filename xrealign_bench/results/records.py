@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from xrealign_bench.models.device import PRECISIONS
-from xrealign_bench.results.fields import CheckpointId, Finite, Key, Metrics, NoSha256, NotNegative, Rule, Version
+from xrealign_bench.models.compute_settings import ComputeSettings as ComputeSettings
+from xrealign_bench.results.fields import CheckpointId, Finite, Key, Metrics, NoSha256, NotNegative, Rule
 from xrealign_bench.specs import (
     BlockNumber,
     Count,
@@ -167,33 +167,3 @@ class PredictionRecord(Spec):
     """Name of a file next to `result.json`."""
     sha256: Sha256
     rows: Count
-
-
-class ComputeSettings(Spec):
-    """Hardware and software settings that can change a score (`models.device.compute_settings`)."""
-
-    device: Literal["cpu", "cuda", "mps"]
-    device_name: Title | None = None
-    """Name of the GPU."""
-    dtype: Literal["float32", "bfloat16", "float16"]
-    threads: Annotated[int, Field(gt=0, le=10_000)]
-    deterministic_algorithms: bool = False
-    tf32: bool = False
-    torch: Version | None = None
-    transformers: Version | None = None
-    arithmetic: Annotated[int, Field(ge=0, le=10_000)] = 1
-    """`models.device.ARITHMETIC`."""
-    gradient_checkpointing: bool = False
-    quantised: Literal["8bit", "4bit"] | None = None
-    bitsandbytes: Version | None = None
-    processes: Annotated[int, Field(gt=0, le=100_000)] = 1
-
-    @property
-    def suffix(self) -> str:
-        """Suffix for rows that are not computed in fp32, such as `--bf16` or `--8bit`.
-
-        >>> ComputeSettings(device="cpu", dtype="bfloat16", threads=1, quantised="8bit").suffix
-        '--bf16--8bit'
-        """
-        short = [name for name, full in PRECISIONS.items() if full == self.dtype != "float32"]
-        return "".join(f"--{name}" for name in (*short, self.quantised) if name)

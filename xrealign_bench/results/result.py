@@ -23,9 +23,7 @@ from xrealign_bench.results.records import (
 )
 from xrealign_bench.specs import Corpus, Examples, HubData, Moment, Recipe, Sha256, Spec, Suite, Task
 from xrealign_bench.specs.base import digest
-
-BASELINE = "finetune-only"
-"""The recipe that every other recipe is compared with."""
+from xrealign_bench.specs.recipe import BASELINE as BASELINE
 
 
 class Result(Spec):

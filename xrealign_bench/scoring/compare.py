@@ -31,11 +31,10 @@ from xrealign_bench.scoring.inference import Estimate, estimate, holm
 from xrealign_bench.scoring.one_std import ONE_STD, count_one_std, has_std, improved_by_one_std, signs_of
 from xrealign_bench.scoring.pairing import System, check_comparable, pair_counts
 from xrealign_bench.scoring.prior import Prior, SeedPrior, load_prior, over_tasks
+from xrealign_bench.scoring.stored import RESAMPLES as RESAMPLES
 from xrealign_bench.specs import Task
 
 NO_PRIOR = Variance(value=0, df=0)
-RESAMPLES = 10_000
-"""Number of bootstrap resamples for the one-std rule's interval."""
 
 
 def compare(

@@ -184,6 +184,10 @@ class Adapter(Spec):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+BASELINE = "finetune-only"
+"""Recipe that every other one is compared with: the checkpoint fine-tuned as it is."""
+
+
 class Recipe(Spec):
     """One row of the leaderboard: a realignment method and its settings, for any checkpoint and suite."""
 

@@ -124,6 +124,13 @@ def entry_lines(path: Path, field: str) -> list[int]:
     return [document.written[(field, str(index))].line for index in range(len(document.content[field]))]
 
 
+def place_of(path: Path, field: Where) -> str:
+    """Return `file:line: field` of a field in a file that loads, or of the nearest field around it."""
+    written = _read(path).written
+    nearest = next(field[:n] for n in range(len(field), -1, -1) if field[:n] in written)
+    return f"{path}:{written[nearest].line}: {_dotted(field)}"
+
+
 def shipped_folder(model: type[BaseModel]) -> Path:
     """Return the folder of shipped YAML: inside the package if installed from a wheel, next to it in a checkout."""
     package = Path(__file__).parent.parent

@@ -8,9 +8,9 @@ from filecmp import cmp
 from functools import partial
 from pathlib import Path
 
+from xrealign_bench.errors import Problems
 from xrealign_bench.results.result import Result, digest_evidence
 from xrealign_bench.results.storage import HISTORY, find_results, read_result
-from xrealign_bench.submit.problems import Problems
 
 
 def place_on_board(folder: Path) -> str:

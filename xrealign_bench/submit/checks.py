@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.listings import validate_file
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.manifest import LINK
@@ -17,7 +17,7 @@ from xrealign_bench.results.storage import COMPARISON, RESULT, find_results, rea
 from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.specs import Recipe, digest, find_spec, load_spec, shipped_names
 from xrealign_bench.submit.board_checks import board_problems, history_problems, place_on_board
-from xrealign_bench.submit.problems import Problems, html_problems
+from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.submit.result_checks import prediction_problems, result_problems
 
 LARGEST_RECIPE = 16 * 2**10
@@ -63,7 +63,7 @@ def check_submission(file: Path, results: Path, board: Path | None = None) -> Su
     problems.add(history_problems(folders, board))
     if board is not None:
         problems.add(board_problems(folders, board, problems))
-    problems.raise_any()
+    problems.raise_if_any()
     licences = {task.name: task.licence for _, result in submitted for task in result.tasks}
     left_out = [folder for folder, result in found if result.has_fresh_seeds]
     return Submission(recipe, list(dict.fromkeys(folders)), licences, left_out)
@@ -78,7 +78,7 @@ def _read_recipe(file: Path, problems: Problems) -> Recipe:
     problems.add(_file_problems(file))
     if not problems:
         problems.attempt(lambda: validate_file(file))
-    problems.raise_any()
+    problems.raise_if_any()
     return load_spec(file, Recipe)
 
 

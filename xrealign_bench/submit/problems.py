@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from xrealign_bench.errors import UserError
 from xrealign_bench.specs.fields import HTML
 
 T = TypeVar("T")
-
-
-class Problems:
-    """Lines that describe problems, without repetitions, in the order in which they were found."""
-
-    def __init__(self) -> None:
-        self._lines: dict[str, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._lines)
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines)
-
-    def add(self, lines: Iterable[str]) -> bool:
-        """Add problems. Returns whether there were none."""
-        before = len(self._lines)
-        self._lines.update(dict.fromkeys(lines))
-        return len(self._lines) == before
-
-    def attempt(self, step: Callable[[], T]) -> T | None:
-        """Run a step. If it raises a UserError, add its lines and return None."""
-        try:
-            return step()
-        except UserError as error:
-            self.add(str(error).splitlines())
-            return None
-
-    def raise_any(self) -> None:
-        """Raise a UserError with all problems, if there are any."""
-        if self:
-            raise UserError(str(self))
 
 
 def html_problems(content: Any, where: str = "") -> Iterator[str]:

@@ -1,0 +1,128 @@
+"""Models, tokenizers and encoded pairs, loaded for the stages. Imports torch."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerFast
+
+from xrealign_bench.aligners import WordVectors
+from xrealign_bench.aligners.similarity import encoder_vectors
+from xrealign_bench.models import encoder as encoders
+from xrealign_bench.models.adapters import load_adapter
+from xrealign_bench.models.attention import make_bidirectional
+from xrealign_bench.models.checkpoint import Checkpoint
+from xrealign_bench.models.device import pick_device
+from xrealign_bench.models.language_model import add_output_layer
+from xrealign_bench.models.precision import enable_gradient_checkpointing, set_precision
+from xrealign_bench.models.quantisation import quantisation_options
+from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.trained_weights import load_weights
+from xrealign_bench.models.training import TrainingLog
+from xrealign_bench.models.windows import Window, Windows
+from xrealign_bench.pipeline.files import rows_in_parts
+from xrealign_bench.pipeline.stage import Costs, RunContext
+from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
+from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.registry import TASK_TYPES
+
+
+@lru_cache(maxsize=1)
+def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+    """Return the tokenizer, kept: a large one takes a second to load, and every language needs it."""
+    return load_tokenizer(checkpoint)
+
+
+def load_encoder(context: RunContext, attention: str = "own", adapter: Path | None = None, **which: Any) -> Any:
+    """Load the checkpoint's encoder, ready to be computed with in this run.
+
+    Args:
+        attention: `bidirectional` lets each token of a decoder attend to all others.
+        adapter: folder of a realigned adapter, which is merged into the weights.
+        which: weights to load, as `models.encoder.load_encoder` takes them.
+    """
+    encoder = encoders.load_encoder(context.checkpoint, **which, quantisation=_quantisation(context))
+    if adapter is not None:
+        load_adapter(encoder, adapter, str(adapter)).eval()
+    if attention == "bidirectional":
+        make_bidirectional(encoder)
+    set_precision(encoder, context.precision, pick_device(context.device))
+    if context.gradient_checkpointing:
+        enable_gradient_checkpointing(encoder)
+    return encoder
+
+
+def load_realigned(folder: Path, attention: str, context: RunContext) -> Any:
+    """Load the output of a realignment: the whole encoder, or the checkpoint's with an adapter."""
+    if (folder / WEIGHTS).is_file():
+        return load_encoder(context, attention, seed=0, weights=folder / WEIGHTS)
+    return load_encoder(context, attention, folder / ADAPTER, seed=0)
+
+
+@lru_cache(maxsize=1)
+def kept_finetuned(weights: Path, attention: str, context: RunContext, task: Task) -> tuple[Any, int]:
+    """Return a fine-tuned model and its padding token, kept while it predicts one language after the other."""
+    encoder = load_encoder(context, attention, initialisation="random", seed=0)
+    model = TASK_TYPES[task.task_type].new_model(encoder, task)
+    load_weights(model, weights)
+    return model.eval(), tokenizer_of(context.checkpoint).pad_token_id
+
+
+@lru_cache(maxsize=1)
+def kept_not_finetuned(
+    realigned: Path | None, initialisation: Any, seed: int, attention: str, context: RunContext, task: Task
+) -> tuple[Any, int]:
+    """Return a model without fine-tuning, of the realigned encoder or the checkpoint, kept in the same way."""
+    if realigned is None:
+        encoder = load_encoder(context, attention, initialisation=initialisation, seed=seed)
+    else:
+        encoder = load_realigned(realigned, attention, context)
+    if task.reads_language_model:
+        random, bits = initialisation == "random", _quantisation(context)
+        encoder = add_output_layer(context.checkpoint, encoder, random=random, seed=seed, quantisation=bits)
+    return TASK_TYPES[task.task_type].new_model(encoder, task).eval(), tokenizer_of(context.checkpoint).pad_token_id
+
+
+def forget_models() -> None:
+    """Release the models that are kept for the next language."""
+    for kept in (kept_finetuned, kept_not_finetuned):
+        kept.cache_clear()
+
+
+def word_vectors(context: RunContext, max_length: int) -> WordVectors:
+    """Return the function that gives the checkpoint's word vectors to an aligner."""
+    return encoder_vectors(
+        tokenizer_of(context.checkpoint),
+        load_encoder(context, seed=0),
+        max_length=max_length,
+        device=pick_device(context.device),
+    )
+
+
+def read_pairs(folder: Path) -> EncodedPairs:
+    """Read the output of an `encode`."""
+    sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
+    links = (row for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
+    return pair_up(sources, targets, links)
+
+
+def block_parameters(encoder: Any) -> int:
+    """Count the parameters that every token passes, so without embedding tables: 6 FLOPs each a token in training."""
+    number: int = encoder.num_parameters(exclude_embeddings=True)
+    return number
+
+
+def training_costs(log: TrainingLog, tokens: int, encoder: Any) -> Costs:
+    return {
+        "tokens": tokens,
+        "flops": 6.0 * tokens * block_parameters(encoder),
+        "batch_parts": log.batch_parts,
+    }
+
+
+def _quantisation(context: RunContext) -> dict[str, Any]:
+    return quantisation_options(context.quantised, pick_device(context.device), context.precision)

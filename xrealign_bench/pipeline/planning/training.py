@@ -1,0 +1,132 @@
+"""Stages that train and predict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from xrealign_bench.pipeline.plan import Plan, Request, Run
+from xrealign_bench.pipeline.planning.keys import only_cell, package_version, weights_key
+from xrealign_bench.pipeline.planning.task_data import test_languages
+from xrealign_bench.pipeline.stage import StageRef
+from xrealign_bench.pipeline.stages import (
+    Finetune,
+    FinetuneInputs,
+    FinetuneSettings,
+    JointSettings,
+    Predict,
+    PredictInputs,
+    PredictSettings,
+    Realign,
+    RealignInputs,
+    RealignSettings,
+)
+from xrealign_bench.specs import Finetuning, Recipe, Task
+
+
+def plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
+    """Add the stages that realign, fine-tune and predict with one seed."""
+    recipe = run.recipe
+    if recipe.realigns and recipe.schedule.when == "before":
+        run.realign[task.name, seed] = plan.add(_realign(plan.request, run, task, seed))
+    if not task.finetunes:
+        _plan_predictions(plan, run, task, seed, None)
+        return
+    run.finetune[task.name, seed] = plan.add(_finetune(plan, run, task, seed))
+    if recipe.realigns and recipe.schedule.when == "during":
+        run.realign[task.name, seed] = run.finetune[task.name, seed]
+    _plan_predictions(plan, run, task, seed, run.finetune[task.name, seed])
+
+
+def learning_rate(finetuning: Finetuning, model_type: str) -> float:
+    """Return the suite's fine-tuning learning rate for a model type."""
+    return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
+
+
+def _for_checkpoint(finetuning: Finetuning, request: Request) -> Finetuning:
+    """Keep the one learning rate of the checkpoint's model type."""
+    rate = learning_rate(finetuning, request.checkpoint.model_type)
+    return finetuning.model_copy(update={"learning_rate": {"default": rate}})
+
+
+def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
+    """Return the realignment, the same for all tasks whose fine-tuning gives what the recipe takes from it."""
+    recipe, schedule = run.recipe, run.recipe.schedule
+    matches_task = request.suite.realignment_matches == "task"
+    given = request.suite.finetuning_for(task.name) if matches_task else request.suite.finetuning
+    matched = _for_checkpoint(given, request)
+    rate = matched.learning_rate["default"]
+    assert recipe.method != "none"
+    settings = RealignSettings(
+        checkpoint=weights_key(request.checkpoint),
+        initialisation=recipe.initialisation,
+        method=recipe.method,
+        freeze=recipe.freeze,
+        objective=recipe.objective,
+        mixing=recipe.parallel.mixing,
+        batch_size=schedule.batch_size,
+        lr_schedule=schedule.lr_schedule,
+        steps=matched.steps if schedule.steps == "match_finetuning" else schedule.steps,
+        learning_rate=rate if schedule.learning_rate == "match_finetuning" else schedule.learning_rate,
+        seed=seed,
+        compute_settings=request.compute_settings,
+        attention=recipe.attention,
+        adapter=recipe.adapter,
+        peft=None if recipe.adapter is None else package_version("peft"),
+    )
+    return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.encode))
+
+
+def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
+    request, recipe = plan.request, run.recipe
+    inputs = FinetuneInputs(plan.train[task.name])
+    joint, initialisation = None, recipe.initialisation
+    if recipe.realigns and recipe.schedule.when == "during":
+        joint, inputs = _joint(recipe), replace(inputs, pairs=run.encode)
+    elif recipe.realigns:
+        inputs = replace(inputs, encoder=run.realign[task.name, seed])
+    settings = FinetuneSettings(
+        checkpoint=weights_key(request.checkpoint),
+        initialisation="realigned" if inputs.encoder is not None else initialisation,
+        finetuning=_for_checkpoint(request.suite.finetuning_for(task.name), request),
+        task=only_cell(task, request.suite.source_language, "train"),
+        seed=seed,
+        compute_settings=request.compute_settings,
+        joint=joint,
+        attention=recipe.attention,
+    )
+    label = f"fine-tune {task.name} {'after' if joint is None else 'with'} {recipe.name}, seed {seed}"
+    return Finetune(label, settings, inputs)
+
+
+def _joint(recipe: Recipe) -> JointSettings:
+    assert recipe.method != "none"
+    return JointSettings(
+        method=recipe.method,
+        freeze=recipe.freeze,
+        objective=recipe.objective,
+        mixing=recipe.parallel.mixing,
+        batch_size=recipe.schedule.batch_size,
+        weight=recipe.schedule.weight,
+    )
+
+
+def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageRef | None) -> None:
+    """Add the predictions of a fine-tuned model, or, without one, those of the encoder as it is.
+
+    The checkpoint's own predictions are the same for all seeds, and so one stage.
+    """
+    request, recipe = plan.request, run.recipe
+    encoder = run.realign.get((task.name, seed)) if model is None else None
+    initialisation = None if model is not None else "realigned" if encoder is not None else recipe.initialisation
+    for language in test_languages(request, task):
+        settings = PredictSettings(
+            checkpoint=weights_key(request.checkpoint),
+            task=only_cell(task, language, "test"),
+            compute_settings=request.compute_settings,
+            attention=recipe.attention,
+            initialisation=initialisation,
+            seed=seed if initialisation == "random" else None,
+        )
+        inputs = PredictInputs(plan.test[task.name, language], model, encoder)
+        label = f"predict {task.name} {language} after {recipe.name}, seed {seed}"
+        run.predict[task.name, language, seed] = plan.add(Predict(label, settings, inputs))

@@ -1,0 +1,152 @@
+"""Fine-tune on a task's training data in the source language, with realignment beside it in joint training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from xrealign_bench import distributed
+from xrealign_bench.pipeline.files import read_tables, write_json
+from xrealign_bench.pipeline.stage import (
+    Costs,
+    Inputs,
+    KeyedComputeSettings,
+    Settings,
+    Stage,
+    StageRef,
+    StageType,
+    WeightsKey,
+    Workspace,
+)
+from xrealign_bench.pipeline.stages.realign import Attention, Method, Mixing, realignment_record
+from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
+
+if TYPE_CHECKING:
+    from xrealign_bench.realignment.joint import JointRealignment
+
+_PAIRS = "pairs-"
+"""Before a language: the role of its encoded pairs in joint training."""
+
+
+class JointSettings(Spec):
+    """Realignment beside fine-tuning, which takes steps and learning rate from there."""
+
+    method: Method
+    freeze: Freeze
+    objective: Objective
+    mixing: Mixing
+    batch_size: int
+    weight: float
+
+
+class FinetuneSettings(Settings):
+    checkpoint: WeightsKey
+    initialisation: Literal["checkpoint", "random", "realigned"]
+    finetuning: Finetuning
+    """With the one learning rate of the checkpoint's model type."""
+    task: Task
+    seed: int
+    compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
+    joint: JointSettings | None = None
+    attention: Attention = "own"
+
+
+@dataclass(frozen=True)
+class FinetuneInputs(Inputs):
+    train: StageRef
+    """A `tokenise`."""
+    encoder: StageRef | None = None
+    """A `realign`; None: the checkpoint's weights, or random ones."""
+    pairs: Mapping[str, StageRef] = field(default_factory=dict)
+    """Language -> an `encode`, in joint training."""
+
+    def by_role(self) -> dict[str, StageRef]:
+        pairs = {f"{_PAIRS}{language}": ref for language, ref in self.pairs.items()}
+        return {"train": self.train, **({} if self.encoder is None else {"encoder": self.encoder}), **pairs}
+
+
+@dataclass(frozen=True)
+class Finetune(Stage):
+    settings: FinetuneSettings
+    inputs: FinetuneInputs
+
+    stage_type: ClassVar[StageType] = "finetune"
+    code_version: ClassVar[int] = 1
+    is_training: ClassVar[bool] = True
+
+    @property
+    def steps(self) -> int:
+        return self.settings.finetuning.steps
+
+    def run(self, workspace: Workspace) -> Costs:
+        from xrealign_bench.models.device import pick_device, seed_everything
+        from xrealign_bench.models.trained_weights import save_weights
+        from xrealign_bench.pipeline.loading import tokenizer_of, training_costs
+        from xrealign_bench.tasks.registry import TASK_TYPES
+
+        asked, context = self.settings, workspace.context
+        task_type = TASK_TYPES[asked.task.task_type]
+        assert task_type.train is not None  # else the plan has no such stage
+        encoder = self._encoder(workspace)
+        seed_everything(asked.seed)  # for the head
+        model = task_type.new_model(encoder, asked.task)
+        joint = self._joint(encoder, workspace)
+        log = task_type.train(
+            model,
+            tokenizer_of(context.checkpoint).pad_token_id,
+            read_tables(workspace.folder_of(self.inputs.train)),
+            asked.finetuning,
+            seed=asked.seed,
+            device=pick_device(context.device),
+            progress=workspace.progress,
+            joint=None if joint is None else joint.loss,
+        )
+        if distributed.is_main_process():
+            save_weights(model, workspace.output / "model.safetensors")
+        record: dict[str, Any] = {"encoder_parameters": encoder.num_parameters(), "losses": log.losses}
+        tokens = log.tokens
+        if joint is not None:
+            rate = asked.finetuning.learning_rate["default"]
+            beside = joint.log(log.batch_parts)
+            record["record"] = realignment_record(beside, joint.corpus.languages, asked.seed, rate)
+            record["realignment_losses"] = beside.losses
+            tokens += beside.tokens
+        write_json(workspace.output / "log.json", record)
+        return training_costs(log, tokens, encoder)
+
+    def _encoder(self, workspace: Workspace) -> Any:
+        from xrealign_bench.pipeline.loading import load_encoder, load_realigned
+
+        asked = self.settings
+        if asked.initialisation != "realigned":
+            return load_encoder(
+                workspace.context, asked.attention, initialisation=asked.initialisation, seed=asked.seed
+            )
+        assert self.inputs.encoder is not None
+        return load_realigned(workspace.folder_of(self.inputs.encoder), asked.attention, workspace.context)
+
+    def _joint(self, encoder: Any, workspace: Workspace) -> JointRealignment | None:
+        """Return the realignment beside this fine-tuning, if the recipe has one."""
+        from xrealign_bench.models.device import pick_device
+        from xrealign_bench.pipeline.loading import read_pairs, tokenizer_of
+        from xrealign_bench.realignment.joint import JointRealignment
+        from xrealign_bench.realignment.pairs import PairCorpus
+        from xrealign_bench.realignment.settings import Realignment
+
+        asked, context = self.settings, workspace.context
+        joint = asked.joint
+        if joint is None:
+            return None
+        pairs = {language: read_pairs(workspace.folder_of(ref)) for language, ref in self.inputs.pairs.items()}
+        schedule = Schedule(when="during", batch_size=joint.batch_size, weight=joint.weight)
+        return JointRealignment(
+            encoder,
+            PairCorpus(pairs, tokenizer_of(context.checkpoint).pad_token_id),
+            Realignment(joint.method, joint.objective, joint.freeze, schedule, joint.mixing),
+            steps=asked.finetuning.steps,
+            seed=asked.seed,
+            device=pick_device(context.device),
+        )
