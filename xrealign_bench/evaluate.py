@@ -20,8 +20,9 @@ from xrealign_bench.leaderboard.chart import draw_chart
 from xrealign_bench.memo import recall
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
-from xrealign_bench.models.compute_settings import Precision, Quantised, compute_settings
+from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.models.device import check_precision, check_quantised, find_device
+from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.pipeline.executor import Executor, OnEvent, Outcome, run_serially
 from xrealign_bench.pipeline.plan import Plan, Request
 from xrealign_bench.pipeline.planning import make_plan

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.models.compute_settings import PRECISIONS, Quantised
+from xrealign_bench.models.dtypes import PRECISIONS, Quantised
 
 
 class OrderedGroup(click.Group):

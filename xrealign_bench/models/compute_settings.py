@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -14,12 +13,9 @@ from pydantic import Field
 
 from xrealign_bench import distributed
 from xrealign_bench.memo import recall
+from xrealign_bench.models.dtypes import PRECISIONS, Precision, Quantised
 from xrealign_bench.specs import Spec, Title
 
-Precision = Literal["float32", "bfloat16", "float16"]
-Quantised = Literal["8bit", "4bit"]
-PRECISIONS: Mapping[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""Option value -> dtype that the encoder computes in."""
 ARITHMETIC = 2
 """Raised when models add up or draw dropout in another order than before. 2: batches are read by length."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.compute_settings import Precision, Quantised
+from xrealign_bench.models.dtypes import Precision, Quantised
 
 if TYPE_CHECKING:
     import torch

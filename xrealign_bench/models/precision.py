@@ -11,7 +11,7 @@ from torch import nn
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import output_width
-from xrealign_bench.models.compute_settings import Precision
+from xrealign_bench.models.dtypes import Precision
 
 _TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
-from xrealign_bench.models.compute_settings import Precision, Quantised
+from xrealign_bench.models.dtypes import Precision, Quantised
 
 
 def quantisation_options(quantised: Quantised | None, device: torch.device, precision: Precision) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.languages import check_codes, find, published_lists
 from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.compute_settings import Quantised
+from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.specs import Corpus, HubData, PublishedSubset, Recipe, Suite, Task
 from xrealign_bench.specs.recipe import BASELINE

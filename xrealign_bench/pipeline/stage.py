@@ -13,7 +13,8 @@ from pydantic import Field, PlainSerializer
 
 from xrealign_bench.data import DataLocation
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.compute_settings import ComputeSettings, Precision, Quantised
+from xrealign_bench.models.compute_settings import ComputeSettings
+from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.specs import Spec
 from xrealign_bench.specs.base import digest
 

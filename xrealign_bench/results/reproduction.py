@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from xrealign_bench.models.checkpoint_files import EMBEDDED
-from xrealign_bench.models.compute_settings import PRECISIONS
+from xrealign_bench.models.dtypes import PRECISIONS
 from xrealign_bench.results.result import Result
 from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names
 
