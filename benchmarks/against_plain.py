@@ -48,6 +48,7 @@ from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Recipe, Schedule, find_spec
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.token_classification import model as token_classification
 from xrealign_bench.tasks.token_classification.model import TokenClassifier
 
@@ -180,9 +181,8 @@ def full_harness(inputs: Inputs) -> Callable[[], list[float]]:
 def trained(inputs: Inputs, model: TokenClassifier, tables: dict[str, pa.Table]) -> Callable[[], list[float]]:
     same = {"steps": inputs.steps, "learning_rate": {"default": 1e-5}, "lr_schedule": "constant", "warmup": 0.0}
     finetuning = inputs.plan.request.suite.finetuning.model_copy(update=same)
-    run = partial(
-        token_classification.train, model, inputs.pad_id, tables, finetuning, seed=SEED, device=CPU, progress=nothing
-    )
+    settings = FinetuningRun(finetuning, SEED, CPU, nothing)
+    run = partial(token_classification.train, model, inputs.pad_id, tables, settings)
     return lambda: run().losses
 
 

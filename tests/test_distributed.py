@@ -31,6 +31,7 @@ from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import EncodedPair, batch_pairs
 from xrealign_bench.specs import Finetuning, Objective
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
@@ -93,8 +94,8 @@ def small_batches() -> Trained:
             module.p = 0.0
     assert implementation.train is not None
     finetuning = Finetuning(steps=4, batch_size=2, max_length=40, learning_rate={"default": 1e-3})
-    given = {"seed": 1, "device": CPU, "progress": lambda done, total, note: None, "joint": None}
-    log = implementation.train(model, tokenizer.pad_token_id, tables, finetuning, **given)
+    run = FinetuningRun(finetuning, 1, CPU, lambda done, total, note: None)
+    log = implementation.train(model, tokenizer.pad_token_id, tables, run)
     return Trained(log.losses, model.state_dict(), log.batch_parts, log.tokens)
 
 

@@ -29,6 +29,7 @@ from xrealign_bench.realignment.before import realign
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Adapter, Finetuning, Freeze, Objective, Schedule, Task
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.labelled_texts import TextData
 from xrealign_bench.tasks.likelihoods import encode_for_likelihood
 from xrealign_bench.tasks.question_answering.data import QuestionData
@@ -164,9 +165,7 @@ def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
     if implementation.train is not None:
         before = copied(model)
         finetuning = Finetuning(steps=2, batch_size=2, max_length=40, learning_rate={"default": 1e-2})
-        log = implementation.train(
-            model, tokenizer.pad_token_id, tables, finetuning, seed=1, device=CPU, progress=quiet
-        )
+        log = implementation.train(model, tokenizer.pad_token_id, tables, FinetuningRun(finetuning, 1, CPU, quiet))
         assert len(log.losses) == 2
         assert not torch.equal(model.state_dict()["classifier.weight"], before["classifier.weight"])
     predicted = implementation.predict(model, tokenizer.pad_token_id, tables, task, device=CPU)

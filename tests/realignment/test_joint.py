@@ -20,6 +20,7 @@ from xrealign_bench.realignment.joint import JointRealignment
 from xrealign_bench.realignment.pairs import EncodedPairs, PairBatch, PairCorpus
 from xrealign_bench.realignment.settings import Realignment
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.token_classification.model import TokenClassifier, train
 
 CPU = torch.device("cpu")
@@ -58,9 +59,8 @@ def finetune(encoder: nn.Module, joint: JointRealignment | None, steps: int = 3)
     tables = {"windows": windows_table(windows), "sentences": pa.table({"labels": labels})}
     finetuning = Finetuning(steps=steps, batch_size=4, learning_rate={"default": 1e-3}, warmup=0)
     log = train(
-        classifier, PAD, tables, finetuning,
-        seed=7, device=CPU, progress=quiet, joint=joint and joint.loss,
-    )  # fmt: skip
+        classifier, PAD, tables, FinetuningRun(finetuning, 7, CPU, quiet, None if joint is None else joint.loss)
+    )
     return classifier, log.losses
 
 

@@ -14,6 +14,7 @@ from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.specs import Finetuning
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 CPU = torch.device("cpu")
@@ -39,11 +40,7 @@ def test_training_in_parts_gives_the_losses_of_whole_batches(name: Any) -> None:
                 model,
                 tokenizer.pad_token_id,
                 tables,
-                finetuning,
-                seed=1,
-                device=CPU,
-                progress=lambda done, total, note: None,
-                joint=None,
+                FinetuningRun(finetuning, 1, CPU, lambda done, total, note: None),
             )
         )
     assert [log.batch_parts for log in logs] == [1, 3]

@@ -39,54 +39,64 @@ class Batch:
     """Compute the loss, with a graph."""
 
 
-# The keyword arguments are those of `tasks.registry.Train`, which all task types share.
+@dataclass(frozen=True)
+class FinetuningRun:
+    """The settings of one fine-tuning, and where it runs."""
+
+    settings: Finetuning
+    """The learning rate is `default`."""
+    seed: int
+    """Seed of the order of examples and of dropout."""
+    device: torch.device
+    progress: TrainingProgress
+    """Called after each step."""
+    joint: JointLoss | None = None
+    """A realignment loss added in each step."""
+
+
 def finetune(
     model: Any,
     texts: Sequence[Sequence[int]],
     pad_id: int,
     read: Callable[[list[int]], Batch],
-    finetuning: Finetuning,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: TrainingProgress,
-    joint: JointLoss | None = None,
+    run: FinetuningRun,
 ) -> FinetuningLog:
-    """Fine-tune all parameters of a task's model in place, with dropout. The learning rate is `default`.
+    """Fine-tune all parameters of a task's model in place, with dropout.
 
     Args:
+        model: a new model.
         texts: the sub-words of each example (in word tagging: of each window).
+        pad_id: the tokenizer's padding token.
         read: return the batch of the examples with these numbers.
-
-    The other arguments are those of the task types' `train`.
+        run: settings, seed and device.
 
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    seed_everything(seed)
-    tokens = 0
+    seed_everything(run.seed)
+    settings, joint, tokens = run.settings, run.joint, 0
 
     def losses() -> Iterator[StepLoss]:
         nonlocal tokens
-        for chosen in shuffled_batches(len(texts), finetuning.batch_size, finetuning.steps, seed):
+        for chosen in shuffled_batches(len(texts), settings.batch_size, settings.steps, run.seed):
             batch = read(chosen)
             tokens += batch.tokens
             yield partial(_in_parts, read, chosen, batch)
 
     model.train().requires_grad_(True)
     with shrink_embeddings(model.encoder, chain([[pad_id]], texts, () if joint is None else joint.texts)):
-        model.to(device)
+        model.to(run.device)
         log = optimise(
             model.parameters(),
             losses(),
-            steps=finetuning.steps,
-            batch_size=finetuning.batch_size,
-            learning_rate=finetuning.learning_rate["default"],
-            schedule=finetuning.lr_schedule,
-            warmup=finetuning.warmup,
-            progress=progress,
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate["default"],
+            schedule=settings.lr_schedule,
+            warmup=settings.warmup,
+            progress=run.progress,
             joint=joint,
-            scaler=loss_scaler(model.encoder, device),
+            scaler=loss_scaler(model.encoder, run.device),
         )
     model.eval()
     return FinetuningLog(log.losses, log.batch_parts, tokens)

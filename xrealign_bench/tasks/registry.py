@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xrealign_bench.data import DataLocation, LocatedSplit, Split
-from xrealign_bench.specs import Finetuning, Task, TaskType
+from xrealign_bench.specs import Task, TaskType
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
-    from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
+    from xrealign_bench.models.training import FinetuningLog
+    from xrealign_bench.tasks.finetuning import FinetuningRun
     from xrealign_bench.tasks.metrics import TaskMetric
 
 
@@ -68,13 +69,9 @@ class NewModel(Protocol):
 
 
 class Train(Protocol):
-    """Fine-tune all parameters in place on the tables of the training data. `joint` is passed on to `optimise`."""
+    """Fine-tune all parameters in place on the tables of the training data."""
 
-    # Each argument comes from another place in the fine-tuning stage; a bundle would be unpacked at once.
-    def __call__(
-        self, model: Any, pad_id: int, tables: Mapping[str, Any], finetuning: Finetuning, *,
-        seed: int, device: torch.device, progress: TrainingProgress, joint: JointLoss | None,
-    ) -> FinetuningLog: ...  # fmt: skip
+    def __call__(self, model: Any, pad_id: int, tables: Mapping[str, Any], run: FinetuningRun) -> FinetuningLog: ...
 
 
 class Predict(Protocol):

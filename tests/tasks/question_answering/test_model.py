@@ -20,6 +20,7 @@ from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import Windows, windows_table
 from xrealign_bench.specs import Finetuning, Spans, Task, find_spec
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.question_answering.data import QuestionData
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, encode
 from xrealign_bench.tasks.question_answering.metric import hashed_tokens
@@ -70,7 +71,9 @@ def classifier(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.1) -> Span
 
 def fit(model: SpanClassifier, tables: Tables, steps: int = 5, rate: float = 3e-3, **given: Any) -> FinetuningLog:
     finetuning = Finetuning(steps=steps, batch_size=given.pop("batch_size", 16), learning_rate={"default": rate})
-    return train(model, 0, tables, finetuning, device=CPU, progress=lambda *_: None, **{"seed": 1, **given})
+    return train(
+        model, 0, tables, FinetuningRun(finetuning, device=CPU, progress=lambda *_: None, **{"seed": 1, **given})
+    )
 
 
 def test_an_obvious_answer_is_learnt(tokenizer: PreTrainedTokenizerFast) -> None:

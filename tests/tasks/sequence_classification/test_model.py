@@ -18,6 +18,7 @@ from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import TrainingError
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.specs import Finetuning, Task
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.labelled_texts import TextData
 from xrealign_bench.tasks.sequence_classification import model as sequence_classification
 from xrealign_bench.tasks.sequence_classification.encoding import encode
@@ -64,7 +65,7 @@ def classifier(dropout: float = 0.1) -> SequenceClassifier:
 def fit(model: SequenceClassifier, tables: Tables, steps: int = 5, rate: float = 3e-3, **given: Any) -> FinetuningLog:
     finetuning = Finetuning(steps=steps, batch_size=given.pop("batch_size", 16), learning_rate={"default": rate})
     given = {"seed": 1, "progress": lambda done, total, note: None, **given}
-    return train(model, PAD, tables, finetuning, device=CPU, **given)
+    return train(model, PAD, tables, FinetuningRun(finetuning, device=CPU, **given))
 
 
 def predicted(model: SequenceClassifier, tables: Tables, **given: Any) -> list[int]:

@@ -17,6 +17,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.training import FinetuningLog, TrainingError
 from xrealign_bench.models.windows import Window, windows_table
 from xrealign_bench.specs import Finetuning
+from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.token_classification import model as token_classification
 from xrealign_bench.tasks.token_classification.model import TokenClassifier, tag, train
 
@@ -49,7 +50,7 @@ def fit(
     finetuning = Finetuning(steps=steps, batch_size=given.pop("batch_size", 16), learning_rate={"default": rate})
     given = {"seed": 1, "progress": lambda done, total, note: None, **given}
     tables = {"windows": windows_table(windows), "sentences": pa.table({"labels": labels})}
-    return train(model, PAD, tables, finetuning, device=CPU, **given)
+    return train(model, PAD, tables, FinetuningRun(finetuning, device=CPU, **given))
 
 
 def word_counts(labels: list[list[int]]) -> list[int]:

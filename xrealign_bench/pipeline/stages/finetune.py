@@ -85,6 +85,7 @@ class Finetune(Stage):
         from xrealign_bench.models.device import pick_device, seed_everything
         from xrealign_bench.models.trained_weights import save_weights
         from xrealign_bench.pipeline.loading import tokenizer_of, training_costs
+        from xrealign_bench.tasks.finetuning import FinetuningRun
         from xrealign_bench.tasks.registry import TASK_TYPES
 
         asked, context = self.settings, workspace.context
@@ -98,11 +99,13 @@ class Finetune(Stage):
             model,
             tokenizer_of(context.checkpoint).pad_token_id,
             read_tables(workspace.folder_of(self.inputs.train)),
-            asked.finetuning,
-            seed=asked.seed,
-            device=pick_device(context.device),
-            progress=workspace.progress,
-            joint=None if joint is None else joint.loss,
+            FinetuningRun(
+                asked.finetuning,
+                asked.seed,
+                pick_device(context.device),
+                workspace.progress,
+                None if joint is None else joint.loss,
+            ),
         )
         if distributed.is_main_process():
             save_weights(model, workspace.output / "model.safetensors")

@@ -15,10 +15,10 @@ from torch.nn import functional
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
-from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
+from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import TokenBatch, Windows
-from xrealign_bench.specs import Finetuning, Spans, Task
-from xrealign_bench.tasks.finetuning import Batch, finetune
+from xrealign_bench.specs import Spans, Task
+from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
 from xrealign_bench.tasks.heads import EncoderHead
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, collate_spans
 from xrealign_bench.tasks.question_answering.metric import METRIC, hashed_tokens
@@ -50,18 +50,7 @@ def new_model(encoder: nn.Module, task: Task) -> SpanClassifier:
     return SpanClassifier(encoder)
 
 
-# The arguments are those of `tasks.registry.Train`, which all task types share.
-def train(
-    model: SpanClassifier,
-    pad_id: int,
-    tables: Mapping[str, pa.Table],
-    finetuning: Finetuning,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: TrainingProgress,
-    joint: JointLoss | None = None,
-) -> FinetuningLog:
+def train(model: SpanClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy of starts and ends.
 
     For a window without the answer the target is its first token, as in BERT's fine-tuning on SQuAD (Devlin et al.,
@@ -71,11 +60,7 @@ def train(
         model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
         tables: training data, from `encode`.
-        finetuning: settings; the batch size counts windows, and the learning rate is `default`.
-        seed: seed of the order of windows and of dropout.
-        device: where to compute.
-        progress: called after each step.
-        joint: a realignment loss added in each step.
+        run: settings, seed and device; the batch size counts windows.
 
     Raises:
         UserError: no window contains an answer.
@@ -90,12 +75,12 @@ def train(
 
     def read(numbers: list[int]) -> Batch:
         chosen = [windows[number] for number in numbers]
-        batch = collate_spans(chosen, pad_id).to(device)
-        gold = torch.tensor([[window.answer_start, window.answer_end] for window in chosen], device=device)
+        batch = collate_spans(chosen, pad_id).to(run.device)
+        gold = torch.tensor([[window.answer_start, window.answer_end] for window in chosen], device=run.device)
         return Batch(int(batch.attention_mask.sum()), len(chosen), partial(_loss, model, batch, gold))
 
     texts = [window.input_ids for window in windows]
-    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
+    return finetune(model, texts, pad_id, read, run)
 
 
 def predict(

@@ -16,10 +16,10 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.family import TEXT_POOLING, family_of
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
-from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
+from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import TokenBatch, collate_tokens
-from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.finetuning import Batch, finetune
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
 from xrealign_bench.tasks.heads import EncoderHead
 from xrealign_bench.tasks.sequence_classification.metric import METRIC
 
@@ -82,29 +82,14 @@ class _Examples:
         return collate_tokens(ids, self.pad_id, types)
 
 
-# The arguments are those of `tasks.registry.Train`, which all task types share.
-def train(
-    model: SequenceClassifier,
-    pad_id: int,
-    tables: Mapping[str, pa.Table],
-    finetuning: Finetuning,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: TrainingProgress,
-    joint: JointLoss | None = None,
-) -> FinetuningLog:
+def train(model: SequenceClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's examples.
 
     Args:
         model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
         tables: training data, from `encode`.
-        finetuning: settings; the learning rate is `default`.
-        seed: seed of the order of examples and of dropout.
-        device: where to compute.
-        progress: called after each step.
-        joint: a realignment loss added in each step.
+        run: settings, seed and device.
 
     Raises:
         UserError: the model classifies a text by its first token, and the tokenizer adds no special token there.
@@ -119,11 +104,11 @@ def train(
         )
 
     def read(numbers: list[int]) -> Batch:
-        batch = examples.collate(numbers).to(device)
-        gold = torch.tensor([labels[number] for number in numbers], device=device)
+        batch = examples.collate(numbers).to(run.device)
+        gold = torch.tensor([labels[number] for number in numbers], device=run.device)
         return Batch(int(batch.attention_mask.sum()), len(numbers), partial(_loss, model, batch, gold))
 
-    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
+    return finetune(model, texts, pad_id, read, run)
 
 
 def predict(

@@ -15,10 +15,10 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
 from xrealign_bench.models.pooling import pool_words
-from xrealign_bench.models.training import FinetuningLog, JointLoss, TrainingProgress
+from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import Window, WindowBatch, Windows, collate, pad
-from xrealign_bench.specs import Finetuning, Task
-from xrealign_bench.tasks.finetuning import Batch, finetune
+from xrealign_bench.specs import Task
+from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
 from xrealign_bench.tasks.heads import EncoderHead
 from xrealign_bench.tasks.labels import NOT_LABELLED
 from xrealign_bench.tasks.token_classification.metric import METRIC
@@ -40,29 +40,14 @@ def new_model(encoder: nn.Module, task: Task) -> TokenClassifier:
     return TokenClassifier(encoder, len(task.labels))
 
 
-# The arguments are those of `tasks.registry.Train`, which all task types share.
-def train(
-    model: TokenClassifier,
-    pad_id: int,
-    tables: Mapping[str, pa.Table],
-    finetuning: Finetuning,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: TrainingProgress,
-    joint: JointLoss | None = None,
-) -> FinetuningLog:
+def train(model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's words.
 
     Args:
         model: a new model; its encoder may be realigned.
         pad_id: the tokenizer's padding token.
         tables: training data, from `encode`; windows without a labelled word are left out.
-        finetuning: settings; the batch size counts windows, and the learning rate is `default`.
-        seed: seed of the order of windows and of dropout.
-        device: where to compute.
-        progress: called after each step.
-        joint: a realignment loss added in each step.
+        run: settings, seed and device; the batch size counts windows.
 
     Raises:
         UserError: no word has a label.
@@ -78,13 +63,13 @@ def train(
 
     def read(numbers: list[int]) -> Batch:
         windows, gold_labels = zip(*(labelled[number] for number in numbers), strict=True)
-        batch = collate(windows, pad_id).to(device)
+        batch = collate(windows, pad_id).to(run.device)
         gold = pad(gold_labels, NOT_LABELLED)
         labelled_words = int((gold != NOT_LABELLED).sum())  # on the CPU: a GPU would have to be waited for
-        return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold.to(device)))
+        return Batch(int(batch.attention_mask.sum()), labelled_words, partial(_loss, model, batch, gold.to(run.device)))
 
     texts = [window.input_ids for window, _ in labelled]
-    return finetune(model, texts, pad_id, read, finetuning, seed=seed, device=device, progress=progress, joint=joint)
+    return finetune(model, texts, pad_id, read, run)
 
 
 def predict(
