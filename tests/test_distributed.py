@@ -21,7 +21,7 @@ from xrealign_bench import distributed
 from xrealign_bench.errors import TrainingError, UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
-from xrealign_bench.models.compute_settings import compute_settings
+from xrealign_bench.models.compute_settings import ComputeSettings, compute_settings
 from xrealign_bench.models.device import pick_device, seed_everything
 from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.tokenizer import load_tokenizer
@@ -155,7 +155,7 @@ OTHERS: list[Callable[[], Any]] = [broken, refused, drawn]
 def work(folder: Path) -> None:
     distributed.init(CPU)
     done = {case.__name__: case() for case in [*CASES, *OTHERS]}
-    done["numerics"] = compute_settings(CPU)
+    done["compute_settings"] = compute_settings("cpu")
     torch.save(done, folder / f"{'first' if distributed.is_main_process() else 'second'}.pt")
     distributed.shutdown()
 
@@ -219,9 +219,11 @@ def test_dropout_differs_between_processes_and_follows_from_the_seed(together: l
 
 
 def test_how_many_there_are_is_a_numeric_setting_where_it_is_not_one(together: list[dict[str, Any]]) -> None:
-    alone = compute_settings(CPU)
-    assert "processes" not in alone
-    assert together[0]["numerics"] == alone | {"processes": 2, "threads": 1}
+    alone = compute_settings("cpu")
+    assert "processes" not in alone.key_content()
+    found: ComputeSettings = together[0]["compute_settings"]
+    assert found == alone.model_copy(update={"processes": 2, "threads": 1})
+    assert found.key_content()["processes"] == 2
 
 
 @pytest.mark.parametrize(

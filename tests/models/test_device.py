@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.compute_settings import compute_settings
+from xrealign_bench.models.compute_settings import ComputeSettings, compute_settings
 from xrealign_bench.models.device import pick_device, seed_everything
 
 
@@ -54,13 +54,13 @@ def test_a_gpu_is_set_to_what_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_settings_are_plain_and_change_with_what_changes_numbers() -> None:
-    settings = compute_settings(torch.device("cpu"))
-    assert json.loads(json.dumps(settings)) == settings
-    assert settings["torch"] == torch.__version__ and settings["dtype"] == "float32"
+    settings = compute_settings("cpu")
+    assert ComputeSettings.model_validate_json(json.dumps(settings.model_dump(mode="json"))) == settings
+    assert settings.torch == torch.__version__ and settings.dtype == "float32"
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        assert compute_settings(torch.device("cpu")) != settings
+        assert compute_settings("cpu") != settings
     finally:
         torch.set_num_threads(threads)
 

@@ -350,7 +350,7 @@ def _nodes() -> list[dict[str, float]]:
     """What each node that is alive has."""
     import ray
 
-    return [node["Recontext"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _why(error: Exception) -> str:
