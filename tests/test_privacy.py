@@ -71,7 +71,7 @@ def write_specs(folder: Path) -> Path:
     write_yaml(
         folder / "phrases.yaml",
         {
-            **{name: TASK[name] for name in ("name", "title", "licence", "kind")},
+            **{name: TASK[name] for name in ("name", "title", "licence", "task_type")},
             "source": {"kind": "hub", "dataset": "org/tags"},
             "configs": LANGUAGES,
             "columns": {"words": "words", "labels": "labels"},

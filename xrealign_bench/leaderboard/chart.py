@@ -65,9 +65,6 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
     if path.is_file() and drawn_from.encode() in path.read_bytes():
         return path
-    drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
-    if path.is_file() and drawn_from.encode() in path.read_bytes():
-        return path
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
