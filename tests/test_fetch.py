@@ -327,7 +327,9 @@ def test_lexicons_are_fetched_too(world: World, root: Path, hub: Any, online: Ca
     assert "lexicons of pairs: 1, 0.0 MB; none for sw, th" in ran.out
     planned = online(*world.arguments, *recipe, "--json", "--offline", program=["-c", UNMEASURED])
     assert planned.status == 0, planned.err
-    assert [s["label"] for s in json.loads(planned.out)["stages"] if s["stage_type"] == "align"] == ["align en-de (lexicon)"]
+    assert [s["label"] for s in json.loads(planned.out)["stages"] if s["stage_type"] == "align"] == [
+        "align en-de (lexicon)"
+    ]
 
 
 @pytest.mark.parametrize(("revision", "commit"), [(None, COMMIT), ("refs/convert/parquet", CONVERTED)])

@@ -23,7 +23,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 
 from tests.small import RECIPE, SUITE, TASK, Ran, World, command, write_checkpoint, write_yaml
-from xrealign_bench.evaluate import _without_places
+from xrealign_bench.evaluate import redact_command
 
 USER, HOST, TOKEN = "ottokarzwei", "wolkenkuckuck-17", "hf_PaPaGeNoPaPaGeNa1234567890"
 SOURCE_WORDS = ["quimbelsaft", "drofelnd", "zwackelt", "mirtelhaus", "plonkeria", "vusterung", "gnarbold", "yxeltum"]
@@ -200,4 +200,4 @@ def test_the_search_finds_what_is_there(published: Published, tmp_path: Path) ->
     ],
 )  # fmt: skip
 def test_a_stored_command_line_names_no_place_and_no_host(given: list[str], kept: str) -> None:
-    assert _without_places(["xrealign-bench", "evaluate", *given]) == f"xrealign-bench evaluate {kept}"
+    assert redact_command(["xrealign-bench", "evaluate", *given]) == f"xrealign-bench evaluate {kept}"

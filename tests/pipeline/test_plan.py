@@ -727,3 +727,15 @@ def test_with_problems_no_checkpoint_is_asked_for(tmp_path: Path, options: Calla
     with pytest.raises(UserError) as raised:
         prepare(options(recipes=[str(bad)], checkpoint="nobody/no-such-checkpoint"))
     assert "golden" in str(raised.value) and "no-such-checkpoint" not in str(raised.value)
+
+
+def test_a_new_version_of_an_aligner_changes_the_keys_of_its_alignments(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make_plan(request())
+    name = before.request.suite.parallel.aligner
+    assert ALIGNERS[name].version == 1
+    assert "version" not in next(iter(before.aligned(before.runs[1]).values())).description()["settings"]
+    monkeypatch.setitem(ALIGNERS, name, replace(ALIGNERS[name], version=2))
+    after = make_plan(request())
+    changed = {kind for kind in STAGE_TYPES if keys(before)[kind] != keys(after)[kind]}
+    assert changed == PAIRS
+    assert keys(before, run=0) == keys(after, run=0)

@@ -82,7 +82,9 @@ class OnRay:
         self.outcome, self.evaluation = self._run(plan)
 
     def _run(self, plan: Plan) -> tuple[Outcome, Evaluation | None]:
-        return job.run(plan, Store(self.store), self.output, "cpu", ["test"], self._hear, on_ray(None, 1.0))
+        store = Store(self.store)
+        outcome = on_ray(None, 1.0)(plan, store, job.run_context(plan.request, "cpu"), self._hear)
+        return outcome, None if outcome.failed else job.write_evaluation(plan, store, self.output, ["test"])
 
     def _hear(self, event: StageEvent) -> None:
         self.events.append(event)

@@ -213,7 +213,8 @@ def _evaluate(
     for line in (announcement(plan, stages), *said_of(plan), *short_of_room(plan, stages)):
         say(line)
     with ProgressBars(len(plan.stages)) as progress:
-        outcome, evaluation = job.run(plan, stages, output, options.device, _command(), progress, execute)
+        outcome = execute(plan, stages, job.run_context(plan.request, options.device), progress)
+        evaluation = None if outcome.failed else job.write_evaluation(plan, stages, output, _command())
     say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())

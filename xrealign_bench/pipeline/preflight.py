@@ -1,4 +1,4 @@
-"""Can this run here? Checks of recipes against suite and checkpoint before anything is downloaded or computed."""
+"""Checks of recipes against suite and checkpoint, before anything is downloaded or computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xrealign_bench.specs.recipe import BASELINE
 
 
 class FieldProblem(NamedTuple):
-    """A field of a spec that can't be used."""
+    """Problem of one field of a spec."""
 
     field: tuple[str, ...]
     message: str
@@ -29,18 +29,38 @@ def check_request(request: Request) -> None:
     """Check that recipes, suite and checkpoint fit together.
 
     Raises:
-        UserError: they don't; a line for each problem.
+        UserError: they don't. The message has one line per problem.
     """
     problems = Problems()
-    problems.add(suite_problems(request.suite, request.loaded.tasks, request.languages))
-    problems.add(combination_problems(request.loaded, request.recipes, request.tasks, request.languages))
+    quantised = request.compute_settings.quantised
+    problems.add(spec_problems(request.loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
-    problems.add(quantisation_problems(request.compute_settings.quantised, request.recipes, request.tasks))
     problems.raise_if_any()
 
 
+def spec_problems(
+    loaded: LoadedSuite,
+    recipes: Sequence[Recipe],
+    tasks: Sequence[Task],
+    languages: Sequence[str],
+    quantised: Quantised | None,
+) -> Iterator[str]:
+    """Yield every problem that can be found without the checkpoint.
+
+    Args:
+        loaded: the suite.
+        recipes: the recipes to evaluate.
+        tasks: the suite's tasks to evaluate.
+        languages: the target languages to evaluate.
+        quantised: quantisation of the weights, if any.
+    """
+    yield from suite_problems(loaded.suite, loaded.tasks, languages)
+    yield from _combination_problems(loaded, recipes, tasks, languages)
+    yield from _quantisation_problems(quantised, recipes, tasks)
+
+
 def recipe_problems(recipe: Recipe) -> Iterator[FieldProblem]:
-    """Yield what is wrong with a recipe on any suite."""
+    """Yield the problems that a recipe has on any suite."""
     plain = Recipe(name=BASELINE, title=recipe.title, description=recipe.description, citation=recipe.citation)
     if recipe.name == BASELINE and recipe != plain:
         yield FieldProblem(
@@ -65,7 +85,7 @@ def recipe_problems(recipe: Recipe) -> Iterator[FieldProblem]:
 
 
 def suite_problems(suite: Suite, tasks: Sequence[Task], targets: Sequence[str]) -> Iterator[str]:
-    """Yield languages that a suite doesn't call by their one code, and targets that none of its tasks tests."""
+    """Yield unknown or ambiguous language codes of a suite, and targets that no task tests."""
     others = [code for codes in suite.parallel.other_corpora.values() for code in codes]
     try:
         check_codes([suite.source_language, *suite.target_languages, *others])
@@ -78,10 +98,10 @@ def suite_problems(suite: Suite, tasks: Sequence[Task], targets: Sequence[str]) 
             yield str(unknown(f"language of the tasks {names}:", code, tested))
 
 
-def combination_problems(
+def _combination_problems(
     loaded: LoadedSuite, recipes: Sequence[Recipe], tasks: Sequence[Task], languages: Sequence[str]
 ) -> Iterator[str]:
-    """Yield what keeps recipes from being evaluated on these tasks and target languages of a suite."""
+    """Yield conflicts between recipes and these tasks and target languages of a suite."""
     source = loaded.suite.source_language
     for task in tasks:
         if task.task_type == "retrieval" and task.text_language != source:
@@ -127,12 +147,12 @@ def _realignment_problems(loaded: LoadedSuite, recipe: Recipe) -> Iterator[str]:
 
 
 def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
-    """Return the name of the aligner for a corpus; None if whole sentences are contrasted.
+    """Return the name of the aligner for a corpus, or None if the recipe needs no links.
 
     Raises:
         UserError: the aligner is unknown, or the corpus lacks what it needs.
     """
-    if recipe.method == "sentence_contrastive":
+    if not recipe.needs_links:
         return None
     aligner = recipe.aligner or suite.parallel.aligner
     if aligner not in ALIGNERS:
@@ -145,7 +165,7 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
 
 
 def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> Iterator[str]:
-    """Yield what keeps recipes and tasks from being run with a checkpoint, as far as its configuration tells."""
+    """Yield conflicts of recipes and tasks with a checkpoint, as far as its configuration tells."""
     generative = [task.name for task in tasks if task.reads_language_model]
     if generative and checkpoint.family != "decoder":
         yield (
@@ -168,7 +188,7 @@ def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks
 
 
 def block_problems(count: int, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> Iterator[str]:
-    """Yield the recipes and tasks that name blocks which a model with this number of blocks lacks."""
+    """Yield the recipes and tasks that name blocks beyond the number in the model."""
     checks: list[tuple[str, Callable[[], object]]] = []
     for recipe in recipes:
         where = f"recipe '{recipe.name}'"
@@ -182,10 +202,10 @@ def block_problems(count: int, recipes: Sequence[Recipe], tasks: Sequence[Task])
             yield f"{where}: {error}"
 
 
-def quantisation_problems(
+def _quantisation_problems(
     quantised: Quantised | None, recipes: Sequence[Recipe], tasks: Sequence[Task]
 ) -> Iterator[str]:
-    """Yield what trains quantised weights: they have no gradient, so only an adapter beside them can be trained."""
+    """Yield recipes and tasks that would train quantised weights, which have no gradient, instead of an adapter."""
     if quantised is None:
         return
     if finetuned := [task.name for task in tasks if task.finetunes]:
@@ -203,9 +223,12 @@ def quantisation_problems(
 
 
 def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
-    """Refuse retrieval among sentences that the recipe realigns on.
+    """Refuse to realign on the sentences among which a retrieval task searches.
 
-    They are known by the data's fingerprint, so the same text under another name goes unnoticed.
+    They are recognised by the data's fingerprint, so the same text in another data set goes unnoticed.
+
+    Raises:
+        UserError: the corpus and the task's test data overlap.
     """
     corpora = {stage.settings.data: stage.settings.corpus for stage in plan.aligned(run).values()}
     for (name, language), stage in plan.tokenised().items():

@@ -54,7 +54,7 @@ def _max_length(request: Request, recipe: Recipe) -> int:
 
 def _with_lexicons(request: Request, recipe: Recipe) -> str:
     name = recipe.aligner or request.suite.parallel.aligner
-    needed = recipe.method == "word_contrastive" and name in ALIGNERS and ALIGNERS[name].needs_lexicon
+    needed = recipe.needs_links and name in ALIGNERS and ALIGNERS[name].needs_lexicon
     return " and its lexicons together have" if needed else " has"
 
 
