@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -90,11 +91,21 @@ def _predictions(run: Run, task: str, store: Store) -> pa.Table:
     tables = []
     for (name, language, seed), ref in run.predict.items():
         if name == task:
-            rows = pq.read_table(store.read(ref.stage_type, ref.key).folder / "predictions.parquet")
-            seeds = pa.array([seed] * len(rows), pa.int64())
-            rows = rows.add_column(0, "language", pa.array([language] * len(rows))).add_column(1, "seed", seeds)
+            # pq.read_table would import pandas.
+            rows = pq.ParquetFile(store.read(ref.stage_type, ref.key).folder / "predictions.parquet").read()
+            rows = rows.add_column(0, "language", _repeat(language, len(rows)))
+            rows = rows.add_column(1, "seed", _repeat(seed, len(rows)))
             tables.append(rows)
     return pa.concat_tables(tables)
+
+
+def _repeat(value: str | int, count: int) -> pa.Array:
+    """Repeat a value like `pa.repeat`, which would import pandas: a quarter of the time of a stored run."""
+    if isinstance(value, int):
+        return pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(np.full(count, value, np.int64))])
+    content = value.encode()
+    ends = np.arange(count + 1, dtype=np.int32) * np.int32(len(content))
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(content * count)])
 
 
 def _scores(run: Run, store: Store) -> list[Score]:
