@@ -65,8 +65,15 @@ def states(encoder: Any) -> torch.Tensor:
         return hidden
 
 
-@pytest.mark.parametrize("head", [True, False])
-@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert", "llama", "gpt2", "bloom", "mt5", "m2m-100"])
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        *((name, True) for name in ("bert", "modernbert", "llama", "gpt2", "mt5", "m2m-100")),
+        *((name, False) for name in ("bert", "llama", "mt5")),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in ("xlm-roberta", "bloom")),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in ("modernbert", "gpt2", "m2m-100")),
+    ],
+)
 def test_it_is_merged_as_peft_merges_it(
     checkpoints: dict[str, Checkpoint], name: str, head: bool, tmp_path: Path
 ) -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.embedding_rows import shrink_embeddings
-from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.tokenizer import load_tokenizer
 
 
@@ -43,7 +43,7 @@ def train(encoder: Any, given: list[tuple[Tensor, Tensor]], own_rows: bool) -> t
 
 
 def test_the_weights_are_those_of_training_all_rows(checkpoint: Checkpoint) -> None:
-    tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
+    tokenizer, encoder = load_tokenizer(checkpoint), new_encoder(checkpoint)
     assert tokenizer.pad_token_id is not None
     other, table = copy.deepcopy(encoder), encoder.get_input_embeddings()
     given = batches(tokenizer.pad_token_id, len(table.weight))
@@ -62,7 +62,7 @@ def test_the_weights_are_those_of_training_all_rows(checkpoint: Checkpoint) -> N
 
 
 def test_gradients_have_the_size_of_what_is_read(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     table = encoder.get_input_embeddings()
     with shrink_embeddings(encoder, [[7, 9], [9, 30]]):
         ids = torch.tensor([[9, 30, 7]])
@@ -72,9 +72,10 @@ def test_gradients_have_the_size_of_what_is_read(checkpoint: Checkpoint) -> None
             encoder(input_ids=ids + 1, attention_mask=torch.ones_like(ids))
 
 
+@pytest.mark.few_families
 @pytest.mark.parametrize("why", ["frozen", "shared"])
 def test_a_table_that_is_not_its_own_to_change_stays_whole(checkpoint: Checkpoint, why: str) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     table = encoder.get_input_embeddings()
     if why == "frozen":
         table.weight.requires_grad_(False)
@@ -86,8 +87,9 @@ def test_a_table_that_is_not_its_own_to_change_stays_whole(checkpoint: Checkpoin
         assert len(table.weight) == size
 
 
+@pytest.mark.few_families
 def test_what_is_interrupted_leaves_the_table_whole(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     table = encoder.get_input_embeddings()
     before = table.weight.detach().clone()
     with pytest.raises(KeyboardInterrupt), shrink_embeddings(encoder, [[7, 9]]):

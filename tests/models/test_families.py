@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from tests.models.conftest import ARCHITECTURES, TOKENIZERS
+from tests.models.conftest import ARCHITECTURES, TOKENIZERS, new_encoder
 from xrealign_bench.data import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.adapters import load_adapter, save_adapter
@@ -99,14 +99,19 @@ def test_the_family_is_read_from_the_configuration(checkpoint: Checkpoint) -> No
     elif "ForCausalLM" in config["architectures"][0] or config["architectures"][0] == "GPT2LMHeadModel":
         expected = "decoder"
     assert family_of(config) == expected
-    assert family_of(load_encoder(checkpoint, seed=0).config.to_dict()) == expected
+    assert family_of(new_encoder(checkpoint).config.to_dict()) == expected
 
 
 @pytest.mark.parametrize(
-    "freezing", [Freeze(blocks="lower_half"), Freeze(blocks="upper_half", embeddings=True)], ids=str
+    "freezing",
+    [
+        Freeze(blocks="lower_half"),
+        pytest.param(Freeze(blocks="upper_half", embeddings=True), marks=pytest.mark.few_families),
+    ],
+    ids=str,
 )
 def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing: Freeze) -> None:
-    tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
+    tokenizer, encoder = load_tokenizer(checkpoint), new_encoder(checkpoint)
     before, parts = copied(encoder), find_parts(encoder)
     blocks = [0, 1] if freezing.blocks == "lower_half" else [2, 3, 4]
     frozen = [module for number in blocks for module in parts.blocks[number]] + parts.embeddings * freezing.embeddings
@@ -129,7 +134,7 @@ def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing:
 def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
     checkpoint: Checkpoint, blocks: str, tmp_path: Path
 ) -> None:
-    tokenizer, encoder = load_tokenizer(checkpoint), load_encoder(checkpoint, seed=0)
+    tokenizer, encoder = load_tokenizer(checkpoint), new_encoder(checkpoint)
     before, frozen = copied(encoder), find_parts(encoder).blocks[:2] if blocks == "lower_half" else []
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
     still = {names[id(p)] for modules in frozen for module in modules for p in module.parameters()}
@@ -141,7 +146,7 @@ def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
     log = realign(encoder, corpus, settings, seed=3, device=CPU, progress=quiet)
     adapted = log.adapter
     save_adapter(adapted, tmp_path / "adapter", checkpoint.id)
-    merged = load_adapter(load_encoder(checkpoint, seed=0), tmp_path / "adapter", "it")
+    merged = load_adapter(new_encoder(checkpoint), tmp_path / "adapter", "it")
     after = merged.state_dict()
     assert torch.allclose(outputs(adapted), outputs(merged), atol=1e-5)
     assert list(after) == list(before)
@@ -155,13 +160,15 @@ def test_a_realigned_adapter_is_a_low_rank_addition_to_linear_layers(
     assert log.frozen.trained + log.frozen.frozen > sum(tensor.numel() for tensor in before.values())
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "token_classification" else pytest.mark.few_families) for n in TASKS]
+)
 def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
     checkpoint: Checkpoint, name: str, tmp_path: Path
 ) -> None:
     implementation, task, tokenizer = TASK_TYPES[name], TASKS[name], load_tokenizer(checkpoint)
     tables, _ = implementation.encode(task, DATA[name], tokenizer, 40)
-    model = implementation.new_model(load_encoder(checkpoint, seed=0), task)
+    model = implementation.new_model(new_encoder(checkpoint), task)
     if implementation.train is not None:
         before = copied(model)
         finetuning = Finetuning(steps=2, batch_size=2, max_length=40, learning_rate={"default": 1e-2})
@@ -176,10 +183,17 @@ def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
     assert implementation.predict(again, tokenizer.pad_token_id, tables, task, device=CPU).equals(predicted)
 
 
-@pytest.mark.parametrize("head", [TokenClassifier, SequenceClassifier, SpanClassifier])
+@pytest.mark.parametrize(
+    "head",
+    [
+        TokenClassifier,
+        pytest.param(SequenceClassifier, marks=pytest.mark.few_families),
+        pytest.param(SpanClassifier, marks=pytest.mark.few_families),
+    ],
+)
 def test_no_padding_moves_a_score(checkpoint: Checkpoint, head: Any) -> None:
     """Whatever stands behind the text, however much of it: models that count from the left are never padded there."""
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     model = (SpanClassifier(encoder) if head is SpanClassifier else head(encoder, 3)).eval()
     ids = torch.arange(8, 20).unsqueeze(0)
     third = torch.tensor([[0, 4, 11]]) if head is TokenClassifier else None
@@ -231,7 +245,7 @@ def test_truncation_and_padding_that_a_tokenizer_was_saved_with_do_not_matter(
 
 
 def test_a_decoder_sees_the_left_alone_and_the_others_both_sides(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     ids = torch.arange(8, 20).unsqueeze(0)
     other = torch.cat([ids[:, :-1], ids[:, :1]], 1)
     with torch.no_grad():

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output, find_blocks, find_parts, position_limit, resolve_layer
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
@@ -68,7 +69,7 @@ def is_embedding(name: str, model_type: str) -> bool:
 
 
 def test_blocks_are_the_layers_in_order(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     names = {id(module): name for name, module in encoder.named_modules()}
     found = [names[id(block)] for block in find_blocks(encoder)]
     stem = found[0].rpartition(".")[0]
@@ -77,7 +78,7 @@ def test_blocks_are_the_layers_in_order(checkpoint: Checkpoint) -> None:
 
 
 def test_embeddings_are_what_stands_in_front(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     found = {id(p) for module in find_parts(encoder).embeddings for p in module.parameters()}
     assert {name for name, p in encoder.named_parameters() if id(p) in found} == {
         name for name, _ in encoder.named_parameters() if is_embedding(name, checkpoint.model_type)
@@ -87,7 +88,7 @@ def test_embeddings_are_what_stands_in_front(checkpoint: Checkpoint) -> None:
 @pytest.mark.few_families
 @pytest.mark.parametrize(("spec", "blocks"), CHOICES, ids=str)
 def test_exactly_the_frozen_parameters_stay(checkpoint: Checkpoint, spec: Freeze, blocks: list[int]) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     report = freeze(encoder, spec)
     assert report.blocks == blocks
     before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
@@ -117,7 +118,7 @@ def test_exactly_the_frozen_parameters_stay(checkpoint: Checkpoint, spec: Freeze
 
 
 def test_no_graph_below_a_frozen_front(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0).train()
+    encoder = new_encoder(checkpoint).train()
     freeze(encoder, Freeze(blocks="lower_half", embeddings=True))
     inputs: list[torch.Tensor] = []
     find_blocks(encoder)[2].register_forward_pre_hook(
@@ -128,9 +129,9 @@ def test_no_graph_below_a_frozen_front(checkpoint: Checkpoint) -> None:
     assert hidden.requires_grad
 
 
-@pytest.mark.parametrize("blocks", ["none", "upper_third"])
+@pytest.mark.parametrize("blocks", ["none", pytest.param("upper_third", marks=pytest.mark.few_families)])
 def test_only_norms_are_trained(checkpoint: Checkpoint, blocks: str) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     freeze(encoder, Freeze(blocks=blocks, train_only="layer_norms"))
     trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
     frozen = [3, 4] if blocks == "upper_third" else []
@@ -139,7 +140,7 @@ def test_only_norms_are_trained(checkpoint: Checkpoint, blocks: str) -> None:
 
 
 def test_only_biases_are_trained(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     biases = {name for name, _ in encoder.named_parameters() if name.endswith(".bias")}
     spec = Freeze(train_only="biases")
     if not biases:
@@ -153,13 +154,13 @@ def test_only_biases_are_trained(checkpoint: Checkpoint) -> None:
 
 
 def test_freezing_again_starts_from_nothing(checkpoints: dict[str, Checkpoint]) -> None:
-    encoder = load_encoder(checkpoints["bert"], seed=0)
+    encoder = new_encoder(checkpoints["bert"])
     freeze(encoder, Freeze(blocks="upper_half"))
     assert freeze(encoder, Freeze()).frozen == 0
 
 
 def test_block_output_is_the_hidden_state(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     with torch.no_grad():
         full = encoder(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
         for number in range(LAYERS):
@@ -168,8 +169,9 @@ def test_block_output_is_the_hidden_state(checkpoint: Checkpoint) -> None:
         assert torch.equal(block_output(encoder, "last", IDS, MASK), full.last_hidden_state)
 
 
+@pytest.mark.few_families
 def test_blocks_above_are_not_run(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     run: list[int] = []
     for number, block in enumerate(find_blocks(encoder)):
         block.register_forward_hook(lambda *_, number=number: run.append(number))
@@ -179,8 +181,9 @@ def test_blocks_above_are_not_run(checkpoint: Checkpoint) -> None:
     assert run == [0, 1, *range(LAYERS)]
 
 
+@pytest.mark.few_families
 def test_looking_draws_no_random_numbers_and_keeps_the_mode(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0).train()
+    encoder = new_encoder(checkpoint).train()
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -210,7 +213,7 @@ def test_selections_that_do_not_fit(selection: str | list[int], n_blocks: int, m
 
 def test_freezing_everything_is_refused(checkpoints: dict[str, Checkpoint]) -> None:
     with pytest.raises(UserError, match="nothing is left to realign"):
-        freeze(load_encoder(checkpoints["bert"], seed=0), Freeze(blocks=":", embeddings=True))
+        freeze(new_encoder(checkpoints["bert"]), Freeze(blocks=":", embeddings=True))
 
 
 @pytest.mark.parametrize(("layer", "n_blocks"), [(5, 5), ("penultimate", 1)])
@@ -296,7 +299,7 @@ def test_xlm_keeps_its_blocks_in_several_lists(make_checkpoint: Callable[..., Pa
     ],
 )
 def test_position_limit(checkpoints: dict[str, Checkpoint], name: str, limit: int | None) -> None:
-    encoder = load_encoder(checkpoints[name], seed=0)
+    encoder = new_encoder(checkpoints[name])
     assert position_limit(encoder) == limit
     longest = torch.full((1, limit or 100), 11)
     block_output(encoder, "last", longest, torch.ones_like(longest))

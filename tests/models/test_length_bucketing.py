@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.models import length_bucketing
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.length_bucketing import group_by_length, run_by_length
 from xrealign_bench.models.tokenizer import load_tokenizer
 
@@ -39,9 +39,9 @@ def test_no_other_way_to_cut_a_batch_is_cheaper(seed: int, a_pass: float) -> Non
         assert len(groups) == 1
 
 
-@pytest.mark.parametrize("layer", ["last", 2])
+@pytest.mark.parametrize("layer", ["last", pytest.param(2, marks=pytest.mark.few_families)])
 def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> None:
-    encoder, tokenizer = load_encoder(checkpoint, seed=0), load_tokenizer(checkpoint)
+    encoder, tokenizer = new_encoder(checkpoint), load_tokenizer(checkpoint)
     assert tokenizer.pad_token_id is not None
     of, random = [4, 17, 5, 16, 4, 9], torch.Generator().manual_seed(1)
     ids = torch.randint(9, 30, (len(of), max(of)), generator=random)
@@ -68,8 +68,9 @@ def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> Non
             torch.testing.assert_close(own, whole, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.few_families
 def test_a_larger_model_is_worth_more_groups(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     small = length_bucketing._tokens_a_pass(encoder, torch.device("cpu"))
     encoder.layers_more = torch.nn.Linear(400, 400)
     assert length_bucketing._tokens_a_pass(encoder, torch.device("cpu")) < small

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models.conftest import new_encoder
 from tests.models.test_families import copied, pairs, quiet
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.checkpoint import Checkpoint
-from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.precision import enable_gradient_checkpointing, loss_scaler, set_precision
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.realignment.before import realign
@@ -39,9 +39,9 @@ def realigned(checkpoint: Checkpoint, encoder: nn.Module) -> RealignmentLog:
     return realign(encoder, corpus, settings, seed=3, device=CPU, progress=quiet)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.few_families)])
 def test_an_encoder_computes_in_less_and_gives_and_keeps_float32(checkpoint: Checkpoint, precision: Any) -> None:
-    plain, lower = (load_encoder(checkpoint, seed=0) for _ in range(2))
+    plain, lower = (new_encoder(checkpoint) for _ in range(2))
     if checkpoint.model_type == "xmod":  # transformers' code for it
         with pytest.raises(UserError, match=f"a XmodModel can't be computed in {precision} .*; use --precision fp32"):
             set_precision(lower, precision, CPU)
@@ -66,7 +66,7 @@ def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision:
         pytest.skip("is refused")
     logs, moved = [], []
     for name in ("float32", precision):
-        encoder = load_encoder(checkpoint, seed=0)
+        encoder = new_encoder(checkpoint)
         before = copied(encoder)
         set_precision(encoder, name, CPU)
         logs.append(realigned(checkpoint, encoder))
@@ -81,11 +81,11 @@ def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
     """Dropout is drawn again from the same state."""
     if checkpoint.model_type == "mpnet":
         with pytest.raises(UserError, match="a MPNetModel is not made for gradient checkpointing; leave"):
-            enable_gradient_checkpointing(load_encoder(checkpoint, seed=0))
+            enable_gradient_checkpointing(new_encoder(checkpoint))
         return
     outcomes = []
     for checkpointed in (False, True):
-        encoder = load_encoder(checkpoint, seed=0)
+        encoder = new_encoder(checkpoint)
         if checkpointed:
             enable_gradient_checkpointing(encoder)
         outcomes.append((realigned(checkpoint, encoder).losses, copied(encoder)))
@@ -95,7 +95,7 @@ def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
 
 
 def test_a_copy_of_an_encoder_runs_the_copy(checkpoints: dict[str, Checkpoint]) -> None:
-    encoder = load_encoder(checkpoints["bert"], seed=0)
+    encoder = new_encoder(checkpoints["bert"])
     set_precision(encoder, "bfloat16", CPU)
     other = copy.deepcopy(encoder)
     before = hidden_states(encoder)[1]
@@ -107,6 +107,6 @@ def test_a_copy_of_an_encoder_runs_the_copy(checkpoints: dict[str, Checkpoint]) 
 
 def test_losses_are_scaled_in_float16_alone(checkpoints: dict[str, Checkpoint]) -> None:
     for precision, scaled in (("float32", False), ("bfloat16", False), ("float16", True)):
-        encoder = load_encoder(checkpoints["bert"], seed=0)
+        encoder = new_encoder(checkpoints["bert"])
         set_precision(encoder, precision, CPU)  # type: ignore[arg-type]
         assert loss_scaler(encoder, CPU).is_enabled() == scaled
