@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.test_layers import LAYERS
 from xrealign_bench.cli import cli
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Corpus, Suite, Task, find_in_suite, find_spec, load_spec
@@ -83,6 +84,44 @@ def test_commands_have_these_options(page: Path) -> None:
 def test_a_wrong_command_is_noticed(arguments: list[str]) -> None:
     with pytest.raises((click.UsageError, UserError)):
         parse(arguments)
+
+
+def listed_in_tree() -> set[str]:
+    """The paths in architecture.md's folder tree, which is indented by two spaces a level."""
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    tree = re.search(r"^## The folder tree\n+```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert tree is not None
+    parents: list[str] = []
+    paths = set()
+    for line in tree[1].splitlines():
+        indent, name = re.fullmatch(r"( *)(\S+) {2,}\S.*", line).groups()  # type: ignore[union-attr]
+        parents[len(indent) // 2 :] = [name]
+        paths.add("".join(parents))
+    return paths
+
+
+def test_the_folder_tree_is_the_real_one() -> None:
+    package = ROOT / "xrealign_bench"
+    held = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    folders = {"/".join(path.relative_to(ROOT).parts[:3]) for path in held if len(path.relative_to(package).parts) > 2}
+    folders |= {relative(path.parent) for path in held if len(path.relative_to(package).parts) <= 2}
+    expected = {re.sub(r"/tasks/\w+$", "/tasks/<task_type>", folder) + "/" for folder in folders}
+    expected |= {relative(path) for path in package.glob("[!_]*.py")}
+    listed = listed_in_tree()
+    assert {path for path in listed if path.startswith("xrealign_bench/")} == expected
+    assert all((ROOT / path).is_dir() for path in listed if not path.startswith("xrealign_bench/"))
+
+
+def test_modules_that_the_pages_name_exist() -> None:
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            for name in re.findall(r"`((?:\w+/)+\w+\.py)\b", page.read_text("utf-8")):
+                assert (ROOT / "xrealign_bench" / name).exists() or (ROOT / name).exists(), (relative(page), name)
+
+
+def test_the_contributors_page_has_the_order_of_layers() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert " < ".join(LAYERS) in " ".join(page.split())
 
 
 def test_the_example_is_the_one_on_the_page_and_valid() -> None:
