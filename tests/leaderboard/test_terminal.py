@@ -89,7 +89,7 @@ def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
     text = render_evaluation([result], [None])
     assert _line(text, "finetune-only") == ["finetune-only", *"–––––––", "90.0"]
     assert "Partial, so not ranked: languages not evaluated: fr, th, sw." in text
-    assert text.count("not evaluated") == 2 and "– is a mean over something that was not evaluated." in text
+    assert text.count("not evaluated") == 2 and "–: no mean, because a part of it was not evaluated." in text
     assert _line(text, "DE (de)") == ["DE", "(de)", "high", "0.10", "80.0"]
 
 

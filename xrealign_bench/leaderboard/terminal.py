@@ -66,10 +66,10 @@ def render_languages(results: Sequence[Result], comparisons: Sequence[Comparison
         for start in range(0, len(rows), RECIPES_ABREAST):
             table = languages_by_recipe(rows[start : start + RECIPES_ABREAST], task, (), "terminal")
             blocks.append(f"{task}\n{_render(table)}")
-    key = "percent; in brackets the gain over the first column"
+    key = "Percent; in brackets: the gain over the first column"
     if len(results[0].seeds) > 1:
-        key += "; + or - after it: helped or harmed (corrected test at 5 %)"
-    return "\n\n".join([*blocks, key])
+        key += ", + if helped, - if harmed (corrected test at 5 %)"
+    return "\n\n".join([*blocks, f"{key}."])
 
 
 def _expected_gain(task: TaskComparison) -> Cell:
@@ -128,7 +128,7 @@ def _task_blocks(rows: Sequence[BoardRow], task: str) -> list[str]:
     if one_std.rows:
         title = f"{task}, languages changed by more than one standard deviation of the first row"
         blocks.append(f"{title}\n{_render(one_std)}")
-    # A group that some language's words lack, such as articles, has no mean over all targets: named, not shown.
+    # A group without words in some language, such as articles, has no mean over all targets, so only its name is shown.
     groups = rows[0].summary.tasks[task].word_groups
     shown = [name for name, value in groups.items() if value.mean is not None]
     if shown:
@@ -154,9 +154,9 @@ def _missing_means(first: Result, summaries: Sequence[Summary]) -> list[str]:
         # The heading lists what was not evaluated.
         reasons = [reason for reason in reasons if "not evaluated" not in reason]
         if any(value.mean is None for value in values):
-            blocks.append(f"{NONE} is a mean over something that was not evaluated.")
+            blocks.append(f"{NONE}: no mean, because a part of it was not evaluated.")
     if reasons:
-        blocks.append("\n  ".join([f"{NONE} is a mean that lacks a part:", *reasons]))
+        blocks.append("\n  ".join([f"{NONE}: no mean, because a part of it is missing:", *reasons]))
     return blocks
 
 
