@@ -41,8 +41,8 @@ def main() -> None:
     try:
         print(review(given.submitted, given.published))
     except UserError as error:
-        told = str(error).replace(f"{given.submitted}/", "").splitlines()
-        print("## The submission can't be accepted yet\n\n" + "\n".join(f"    {line}" for line in told))
+        problems = str(error).replace(f"{given.submitted}/", "").splitlines()
+        print("## The submission can't be accepted yet\n\n" + "\n".join(f"    {line}" for line in problems))
         sys.exit(2)
 
 

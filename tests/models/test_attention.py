@@ -40,7 +40,7 @@ def test_every_token_sees_every_other_but_padding(checkpoints: dict[str, Checkpo
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_takes_no_such_mask_is_refused(checkpoints: dict[str, Checkpoint], name: str) -> None:
-    with pytest.raises(UserError, match="can't be made to see both sides; leave attention: bidirectional out"):
+    with pytest.raises(UserError, match="can't attend in both directions; leave attention: bidirectional out"):
         make_bidirectional(load_encoder(checkpoints[name], seed=0))
 
 

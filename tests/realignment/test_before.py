@@ -61,7 +61,7 @@ def block(number: int) -> str:
 def test_exactly_what_is_not_frozen_changes(freezing: Freeze, frozen_blocks: list[int], embeddings: bool) -> None:
     encoder = tiny_bert()
     before = copy_of(encoder)
-    log = run(encoder, freezing=freezing, objective=Objective(layer="last"))
+    log = run(encoder, freeze=freezing, objective=Objective(layer="last"))
     still = {n for n in before if n.startswith(tuple(block(b) for b in frozen_blocks))} if frozen_blocks else set()
     if embeddings:
         still |= {name for name in before if name.startswith("embeddings.")}
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 def test_the_encoder_is_left_ready_for_fine_tuning() -> None:
     encoder = tiny_bert()
     names = set(copy_of(encoder))
-    run(encoder, freezing=Freeze(blocks="lower_half", embeddings=True))
+    run(encoder, freeze=Freeze(blocks="lower_half", embeddings=True))
     assert all(parameter.requires_grad for parameter in encoder.parameters())
     assert not any(module.training for module in encoder.modules())
     assert set(copy_of(encoder)) == names  # no projection

@@ -76,7 +76,7 @@ def finetune(encoder: nn.Module, joint: JointRealignment | None, steps: int = 3)
 def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Freeze, frozen: tuple[str, ...]) -> None:
     """Compare the gradients of the first step with those of the two losses."""
     encoder = tiny_bert(dropout=0.0)
-    joint = joint_with(encoder, freezing=freezing)
+    joint = joint_with(encoder, freeze=freezing)
     head = joint._losses.head
     reference, reference_head = copy.deepcopy(encoder), copy.deepcopy(head)
     source = cipher_pairs(1, 1, seed=8).pairs[0].source
@@ -91,7 +91,7 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
         gradients.update({name: parameter.grad for name, parameter in encoder.named_parameters()})
 
     # Which batch is read is known from the same joint realignment of a copy.
-    batch = batch_of(next(joint_with(copy.deepcopy(encoder), freezing=freezing).loss.losses))
+    batch = batch_of(next(joint_with(copy.deepcopy(encoder), freeze=freezing).loss.losses))
     optimise(
         encoder.parameters(), [lambda parts: iter([task_loss(encoder)])],
         steps=1, batch_size=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
@@ -114,7 +114,7 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
 def test_fine_tuning_trains_what_is_frozen_for_realignment() -> None:
     encoder = tiny_bert()
     before = copy_of(encoder)
-    finetune(encoder, joint_with(encoder, freezing=Freeze(blocks="lower_half", embeddings=True)))
+    finetune(encoder, joint_with(encoder, freeze=Freeze(blocks="lower_half", embeddings=True)))
     frozen = {n for n in before if n.startswith(("embeddings.word", "encoder.layer.0.output"))}
     assert frozen
     assert not any(torch.equal(before[name], dict(encoder.named_parameters())[name]) for name in frozen)

@@ -139,7 +139,7 @@ EVALUATION_OPTIONS = (
         "--seed",
         "seeds",
         item=click.IntRange(min=0),
-        help="Only these seeds of the suite, such as 31,42; or new seeds in place of the suite's.",
+        help="Only these seeds of the suite, such as 31,42; or new seeds instead of the suite's.",
     ),
     click.option(
         "--limit",

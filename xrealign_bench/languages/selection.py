@@ -130,9 +130,9 @@ def select(
     left_out = {code: reason for code, reason in reasons.items() if reason is not None}
     candidates = [code for code in wanted if code not in left_out]
     if n < 1 or n > len(candidates):
-        told = f" ({', '.join(f'{code}: {why}' for code, why in left_out.items())} left out)" if left_out else ""
+        note = f" ({', '.join(f'{code}: {why}' for code, why in left_out.items())} left out)" if left_out else ""
         raise UserError(
-            f"{n} languages can't be chosen from a pool of {len(candidates)}{told}; choose fewer or widen it"
+            f"{n} languages can't be chosen from a pool of {len(candidates)}{note}; choose fewer or widen it"
         )
     if anchor_source and (why := missing_reason(anchor, "featural")) is not None:
         raise UserError(

@@ -46,7 +46,7 @@ def tier(language: Language, tiers: Mapping[TierName, Sequence[int]]) -> str:
 def tercile_cuts(values: Sequence[float]) -> tuple[float, float]:
     """Return two cuts that split the values into three bands of sizes as equal as ties allow.
 
-    A cut lies midway between two neighbouring distinct values, so that equal values share a band and no value lies on
+    A cut is midway between two neighbouring distinct values, so that equal values share a band and no value lies on
     a cut. The lower cut has as close to a third of the values below it as possible, the upper cut as close to two
     thirds; ties go to the lower position.
 

@@ -56,7 +56,7 @@ class Confirmation:
 
     @property
     def holds(self) -> bool:
-        """Whether the 95 % interval of the gain lies above 0."""
+        """Whether the 95 % interval of the gain is above 0."""
         return self.gain.low is not None and self.gain.low > 0
 
 

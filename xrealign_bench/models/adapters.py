@@ -170,7 +170,7 @@ def _vocabulary(model: Any, shapes: Mapping[str, Sequence[int]], what: str) -> i
     lacking = [paths[role] for role in needed if whole[role] != rows]
     if rows > before and lacking:
         raise UserError(
-            f"{what}: its adapter was trained with {rows} embeddings in place of the base model's {before}, and "
+            f"{what}: its adapter was trained with {rows} embeddings instead of the base model's {before}, and "
             f"{ADAPTER_WEIGHTS} lacks those of {shorten_list(lacking)}; save it with save_embedding_layers=True"
         )
     return int(rows)

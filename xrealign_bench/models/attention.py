@@ -37,7 +37,7 @@ def make_bidirectional(encoder: nn.Module) -> None:
     encoder.forward = MethodType(forward, encoder)
     if not _sees_all_but_padding(encoder):
         raise UserError(
-            f"a {type(encoder).__name__} can't be made to see both sides; leave attention: bidirectional out of the "
+            f"a {type(encoder).__name__} can't attend in both directions; leave attention: bidirectional out of the "
             "recipe"
         )
 

@@ -70,7 +70,7 @@ def check_precision(precision: Precision, device: str) -> None:
 
 
 def check_quantised(quantised: Quantised | None, device: str) -> None:
-    """Refuse weights of so few bits where they can't be had.
+    """Refuse quantised weights where they are not available.
 
     Raises:
         UserError: bitsandbytes is not installed, or does not support the device.

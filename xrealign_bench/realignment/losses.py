@@ -48,7 +48,7 @@ class RealignmentLosses:
         realignment: the settings.
         seed: seeds the batches and the projection head.
         device: where to compute.
-        adapted: what `add_adapter` returned for the encoder, if the adapter is trained in place of its weights.
+        adapted: what `add_adapter` returned for the encoder, if the adapter is trained instead of its weights.
 
     Raises:
         UserError: a language has nothing to realign, or the freezing does not fit the model.
@@ -68,7 +68,7 @@ class RealignmentLosses:
         self.pairs_seen, self.tokens = dict.fromkeys(sorted(corpus.languages), 0), 0
         seed_everything(seed)
         objective = realignment.objective
-        self.frozen = freeze(encoder, realignment.freezing, None if adapted is None else adapter_parameters(adapted))
+        self.frozen = freeze(encoder, realignment.freeze, None if adapted is None else adapter_parameters(adapted))
         _check_something_is_trained(encoder, self.frozen, objective, adapted is not None)
         size = objective.projection
         self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)

@@ -10,14 +10,14 @@ from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
 
 @dataclass(frozen=True)
 class Realignment:
-    """What a recipe asks of realignment."""
+    """A recipe's settings of realignment."""
 
     method: str
     """A name in `specs.methods.METHODS`."""
     objective: Objective = field(default_factory=Objective)
-    freezing: Freeze = field(default_factory=Freeze)
+    freeze: Freeze = field(default_factory=Freeze)
     schedule: Schedule = field(default_factory=Schedule)
     """`realign` needs its steps and learning rate as numbers; joint realignment takes them from fine-tuning."""
     mixing: Mixing = "round_robin"
     adapter: Adapter | None = None
-    """Trained in place of the encoder's weights."""
+    """Trained instead of the encoder's weights."""

@@ -29,7 +29,7 @@ def part_of_suite(request: Request) -> str:
     """Return the suffix for the part of the suite that is evaluated, and its precision if that is not fp32.
 
     For example `--de-sw--limit64` or `--bf16`; empty for the whole suite. Different parts have different suffixes: a
-    long list is told by its length and a digest.
+    long list is named by its length and a digest.
     """
     suite = request.suite
     parts = []

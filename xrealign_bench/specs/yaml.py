@@ -49,8 +49,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
             problems.append((written[nearest].line, where, say))
     if problems:
         problems.sort(key=lambda problem: problem[:2])
-        told = problems[:MOST_PROBLEMS]
-        lines: list[str] = [f"{path}:{line}: {_dotted(where)}: {say()}" for line, where, say in told]
+        shown = problems[:MOST_PROBLEMS]
+        lines: list[str] = [f"{path}:{line}: {_dotted(where)}: {say()}" for line, where, say in shown]
         raise UserError("\n".join([*lines, *count_further_problems(str(path), len(problems))]))
     return spec
 

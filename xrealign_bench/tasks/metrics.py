@@ -30,7 +30,7 @@ class TaskMetric:
     gold_of: Callable[[Task, Any], dict[str, Sequence[Any]]]
     """Return `example` and the columns `from_data` of one language's data, as loaded."""
     score: Callable[[Task, Mapping[str, Sequence[Any]]], dict[str, Any]]
-    """Return `metrics`, `counted`, `groups` and `reason` of `results.schema.Score`, computed from the columns
+    """Return `metrics`, `counted`, `groups` and `reason` of `results.records.Score`, computed from the columns
     (`example` included) of one language and seed."""
     per_example_counts: Callable[[Task, pa.Table], PerExampleCounts]
     """Return what each prediction earned and could have earned."""

@@ -30,7 +30,7 @@ def score_language(
         groups: the group of each word, if the task has groups.
 
     Returns:
-        `metrics`, `counted`, `groups` and `reason`, as in `results.schema.Score`. If no word is scored the metrics are
+        `metrics`, `counted`, `groups` and `reason`, as in `results.records.Score`. If no word is scored the metrics are
         None and `reason` says so.
 
     Raises:
