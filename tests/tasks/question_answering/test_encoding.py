@@ -196,7 +196,7 @@ def test_an_answer_longer_than_a_window_is_counted(tokenizer: PreTrainedTokenize
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [CONTEXT[:n] for n in range(1, 30)]
     whole = tokenise(tokenizer, texts)
-    monkeypatch.setattr("xrealign_bench.models.tokenizer.TEXTS_PER_BATCH", 7)
+    monkeypatch.setattr("xrealign_bench.models.tokenisation.TEXTS_PER_BATCH", 7)
     assert tokenise(tokenizer, texts) == whole
 
 

@@ -96,7 +96,7 @@ def encoded_one(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 def test_batches_do_not_matter(tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
     texts, pairs = random_texts(3, 20), random_texts(4, 20)
     whole = encode_texts(tokenizer, texts, pairs, 16)
-    monkeypatch.setattr("xrealign_bench.models.tokenizer.TEXTS_PER_BATCH", 7)
+    monkeypatch.setattr("xrealign_bench.models.tokenisation.TEXTS_PER_BATCH", 7)
     assert encode_texts(tokenizer, texts, pairs, 16) == whole
 
 

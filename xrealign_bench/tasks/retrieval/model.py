@@ -36,7 +36,7 @@ class SentenceEncoder(nn.Module):
 
     Args:
         encoder: from `load_encoder`.
-        layer: the block, as in `models.blocks.resolve_layer`.
+        layer: the block, as in `models.block_numbers.resolve_layer`.
     """
 
     def __init__(self, encoder: nn.Module, layer: Any) -> None:
