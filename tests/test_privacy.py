@@ -10,6 +10,7 @@ import getpass
 import os
 import platform
 import random
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -155,7 +156,9 @@ def test_files_name_no_person_place_or_text(published: Published, tmp_path: Path
     ]
     assert found == []
     pictures = [content for name, content in published.files.items() if name.endswith(".png")]
-    assert not any(kind in picture for picture in pictures for kind in (b"tEXt", b"zTXt", b"iTXt", b"eXIf"))
+    digests = [re.findall(rb"tEXtSource\x00[0-9a-f]{64}", picture) for picture in pictures]
+    assert [len(found) for found in digests] == [picture.count(b"tEXt") for picture in pictures]
+    assert not any(chunk in picture for picture in pictures for chunk in (b"zTXt", b"iTXt", b"eXIf"))
     suffixes = {Path(name).suffix for name in published.files}
     assert {".json", ".parquet", ".md", ".csv", ".png", ".html"} <= suffixes
 

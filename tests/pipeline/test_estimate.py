@@ -16,7 +16,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare, run_context
 from xrealign_bench.pipeline import calibrate
 from xrealign_bench.pipeline.calibrate import Calibration, Measurement
-from xrealign_bench.pipeline.estimate import Estimate, Row, Total, estimate, weights_bytes
+from xrealign_bench.pipeline.estimate import Estimate, StageTypeCost, Total, estimate, weights_bytes
 from xrealign_bench.pipeline.manifest import MANIFEST, read_manifest, write_manifest
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.stage import Stage
@@ -58,7 +58,7 @@ def world(new_world: WorldMaker) -> World:
     return new_world(target_languages=TARGETS, seeds=[3, 7])
 
 
-def rows(plan: Plan, world: World) -> dict[str, Row]:
+def rows(plan: Plan, world: World) -> dict[str, StageTypeCost]:
     return {row.kind: row for row in estimate(plan, Store(world.store)).rows}
 
 
@@ -78,10 +78,10 @@ def test_aligners_are_timed_apart(world: World) -> None:
     store, gold, lexicon = Store(world.store), plan_of(world), plan_of(world, aligner="lexicon")
     for stage, seconds, memory in zip(of(gold, "align")[:2], (2.0, 4.0), (5 * MB, 7 * MB), strict=True):
         put(store, stage, seconds, memory)
-    assert rows(gold, world)["align"] == Row("align", 3, 2, fmean([2.0, 4.0]), 7 * MB, None, 1)
-    assert rows(lexicon, world)["align"] == Row("align", 3, 0, None)
+    assert rows(gold, world)["align"] == StageTypeCost("align", 3, 2, fmean([2.0, 4.0]), 7 * MB, None, 1)
+    assert rows(lexicon, world)["align"] == StageTypeCost("align", 3, 0, None)
     put(store, of(lexicon, "align")[0], 100.0)
-    assert rows(lexicon, world)["align"] == Row("align", 3, 1, 2 * 100.0, MB, None, 2)
+    assert rows(lexicon, world)["align"] == StageTypeCost("align", 3, 1, 2 * 100.0, MB, None, 2)
     assert rows(gold, world)["align"].seconds == 3.0
     # Nor does a run with fewer examples say what one with all of them takes.
     assert rows(plan_of(world, limit=5), world)["align"].seconds is None
@@ -94,11 +94,11 @@ def test_what_is_read_makes_the_cost(world: World) -> None:
     put(store, encode[0], 6.0)
     assert rows(plan, world)["encode"].seconds is None  # of unknown pairs
     put(store, align[0], 1.0)
-    assert rows(plan, world)["encode"] == Row("encode", 3, 1, 2 * 6.0, MB, None, 2)
+    assert rows(plan, world)["encode"] == StageTypeCost("encode", 3, 1, 2 * 6.0, MB, None, 2)
     for stage in test:
         put(store, stage, 1.0)
     put(store, predict[0], 9.0)
-    assert rows(plan, world)["predict"] == Row("predict", 16, 1, 15 * 9.0, MB, None, 15)
+    assert rows(plan, world)["predict"] == StageTypeCost("predict", 16, 1, 15 * 9.0, MB, None, 15)
     assert rows(plan_of(world, limit=5), world)["predict"].seconds is None
 
 
@@ -111,7 +111,7 @@ def test_another_seed_takes_as_long(world: World) -> None:
     for kind in ("align", "encode"):
         for stage in of(plan, kind):
             put(store, stage, 1.0)
-    assert rows(plan, world)["realign"] == Row("realign", 2, 1, 70.0, MB, None, 1)
+    assert rows(plan, world)["realign"] == StageTypeCost("realign", 2, 1, 70.0, MB, None, 1)
 
 
 def test_fine_tuning_after_a_realignment_takes_as_long_as_without(world: World) -> None:

@@ -149,7 +149,7 @@ def test_training_that_diverges_fails_its_recipe_only(new_world: WorldMaker) -> 
     assert "12 stages run, 0 found in the store" in ran.err
     assert "1 stage failed, 3 not run:" in ran.err
     assert "\n  realign with wild, seed 3: the loss of step 1 of 3 is" in ran.err
-    assert "the same command goes on from there" in ran.err
+    assert "run the same command again to resume" in ran.err
     assert not (world.output / "leaderboard").exists()
     assert left_over(world.store, world.output) == []
     again = world.evaluate("--recipe", wild, "--recipe", "alignfreeze-full")

@@ -189,7 +189,7 @@ def test_a_failed_training_costs_its_descendants_and_the_status_says_so(
     assert ended == "17 stages run, 0 found in the store"
     assert failed == "1 stage failed, 4 not run:"
     assert which.startswith("  realign with bad, seed 3: ")
-    assert stored == "What was finished is stored; the same command goes on from there."
+    assert stored == "Finished stages are stored; run the same command again to resume."
     assert set(entries(tmp_path / "store")) == set(entries(world.store))
     assert command(*given).err.splitlines()[-3:] == ran.err.splitlines()[-3:]  # the serial executor says the same
 

@@ -1,4 +1,4 @@
-"""What is said of a plan before it is run, and of its results."""
+"""Messages about a plan before it is run, and about its results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.leaderboard.formatting import pluralise
 
 if TYPE_CHECKING:
-    from xrealign_bench.pipeline.estimate import Row, Total
+    from xrealign_bench.pipeline.estimate import StageTypeCost, Total
     from xrealign_bench.pipeline.plan import Plan
     from xrealign_bench.pipeline.stage import RunContext
     from xrealign_bench.pipeline.store import Store
@@ -51,13 +51,13 @@ def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> 
     tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
     click.echo(f"tasks {tasks}; {pluralise(len(tested), 'target language')}; seeds {seeds}\n")
     table = [[row.kind, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
-    more = " and more" * bool(whole.without_timing)
-    table.append(["total", whole.stages, whole.stored, _about(whole.seconds) + more, *_room(whole)])
+    seconds = f"{_about(whole.seconds)} and more" if whole.without_timing else _about(whole.seconds)
+    table.append(["total", whole.stages, whole.stored, seconds, *_room(whole)])
     headers = ["stage", "in the plan", "stored", "roughly takes", "memory", "disk", "GPU memory"]
     if whole.gpu_memory_bytes is None:
         headers, table = headers[:-1], [row[:-1] for row in table]
     click.echo(tabulate(table, headers=headers, colalign=("left", *["right"] * (len(headers) - 1))))
-    for line in (*(f"no timing: {why}" for why in found.unmeasured), *said_of(plan)):
+    for line in (*(f"no timing: {why}" for why in found.unmeasured), *plan_notes(plan)):
         click.echo(f"\n{line}")
     for line in _how_measured(load, cores) if any(row.kind == "start" for row in found.rows) else []:
         click.echo(f"\n{line}")
@@ -67,16 +67,16 @@ def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> 
 
 
 def _how_measured(load: float, cores: int) -> list[str]:
-    """What to know of figures that were measured in miniature, on a machine with this load before."""
-    said = ["measured in miniature; start: what a process loads; memory: allow a third more, long runs keep more"]
+    """Explain figures that were measured in miniature, and warn if the machine was busy before."""
+    notes = ["measured in miniature; start: what a process loads; memory: allow a third more, long runs keep more"]
     if load > cores / 2:
         busy = f"the machine was busy (load {load:.1f} on {pluralise(cores, 'core')})"
-        said.append(f"warning: {busy}, so times are too long: by far, where threads wait for each other")
-    return said
+        notes.append(f"warning: {busy}, so times are too long: by far, where threads wait for each other")
+    return notes
 
 
 def announcement(plan: Plan, store: Store) -> str:
-    """What is about to be run, in one line."""
+    """Summarise in one line the run that is about to start."""
     from xrealign_bench.pipeline.estimate import estimate
 
     seeds, whole = plan.request.seeds, estimate(plan, store).total
@@ -93,8 +93,8 @@ def announcement(plan: Plan, store: Store) -> str:
     return "; ".join(parts)
 
 
-def short_of_room(plan: Plan, store: Store) -> list[str]:
-    """A warning where the weights that are still to be trained don't fit on the store's disk."""
+def disk_warnings(plan: Plan, store: Store) -> list[str]:
+    """Warn if the weights that are still to be trained don't fit on the store's disk."""
     from xrealign_bench.pipeline.estimate import free_bytes, weights_bytes
 
     needed, free = weights_bytes(plan, store), free_bytes(store)
@@ -107,7 +107,7 @@ def short_of_room(plan: Plan, store: Store) -> list[str]:
 
 
 def rules_applied(results: Sequence[Result]) -> list[str]:
-    """A line for what the data's rules dropped, and one for what they repaired; by split it stands in each result."""
+    """Return a line for examples dropped by data rules, and one for labels repaired; results list them by split."""
     records = [record for result in results for record in result.data]
     return [
         *_by_rule("dropped", ((record, record.dropped) for record in records)),
@@ -125,8 +125,8 @@ def _by_rule(what: str, counted: Iterable[tuple[DataRecord, Mapping[str, int]]])
     return [f"{what} by rule, see 'data' in the results: {', '.join(parts)}"] if parts else []
 
 
-def said_of(plan: Plan) -> list[str]:
-    """A line for tasks that are left out, for each choice of languages, and for each list that can't be realigned."""
+def plan_notes(plan: Plan) -> list[str]:
+    """Return lines about tasks left out, languages chosen for realignment, and languages without parallel data."""
     request = plan.request
     tested = {task.name for task in request.tasks}
     idle = [
@@ -134,8 +134,8 @@ def said_of(plan: Plan) -> list[str]:
         for task in request.loaded.tasks
         if task.name not in tested and not set(task.languages) & set(request.languages)
     ]
-    said = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []
-    said += [
+    notes = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []
+    notes += [
         f"{run.recipe.name} realigns {', '.join(run.align)}"
         for run in plan.runs
         if run.recipe.realigns and run.recipe.parallel.languages != "suite_targets"
@@ -144,7 +144,7 @@ def said_of(plan: Plan) -> list[str]:
     for run in plan.runs:
         if run.without_data:
             recipes.setdefault(tuple(run.without_data), []).append(run.recipe.name)
-    return said + [
+    return notes + [
         f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment, evaluated all the same"
         if set(codes) <= set(plan.request.languages)
         else f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment"
@@ -158,8 +158,8 @@ def _about(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _room(cost: Row | Total) -> list[str]:
-    """Memory, room on the disk, memory of the GPU."""
+def _room(cost: StageTypeCost | Total) -> list[str]:
+    """Format memory, disk space and GPU memory."""
     return [
         "" if size is None else _bytes(size) for size in (cost.memory_bytes, cost.disk_bytes, cost.gpu_memory_bytes)
     ]

@@ -1,4 +1,4 @@
-"""`evaluate`, `freeze-search` and `verify`: what runs a plan."""
+"""Commands that run a plan: `evaluate`, `freeze-search` and `verify`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     """Realign, fine-tune, score zero-shot transfer.
 
     The checkpoint fine-tuned only (recipe finetune-only) is always evaluated beside the recipes. Every finished stage
-    is stored: an interrupted run goes on where it was when the same command is given again.
+    is stored: if a run is interrupted, run the same command again: it resumes after the last finished stage.
 
     A part of the suite (--task, --language, --seed, --limit) is shown on the board and not ranked. Its results lie
     beside those of the whole suite, in folders that say which part it is, such as alignfreeze-front--seed31 or
@@ -120,7 +120,7 @@ def freeze_search(
     show_default=True,
     help="Folder for the stages; what is found there is not computed again.",
 )
-@click.option("--record", is_flag=True, help="Note beside RESULT that it held: boards then show it as rerun.")
+@click.option("--record", is_flag=True, help="Record the verification beside RESULT: boards then show it as rerun.")
 @device_option
 @offline_option
 @code_option
@@ -177,7 +177,7 @@ def verify(
 
 
 def _executor(options: dict[str, Any]) -> Executor:
-    """What runs a plan, by its options, which are taken out of a command's."""
+    """Return the executor for a command's options, and remove its options from them."""
     name, address, gpus_per_stage = (options.pop(option) for option in ("executor", "address", "gpus_per_stage"))
     if name == "ray":
         from xrealign_bench.pipeline.ray_executor import on_ray
@@ -194,9 +194,9 @@ def _executor(options: dict[str, Any]) -> Executor:
 def _evaluate(
     options: Options, execute: Executor, store: Path, output: Path, dry_run: bool, as_json: bool
 ) -> Evaluation | None:
-    """Run an evaluation and print it; None: nothing was to be run."""
+    """Run an evaluation and print it. Returns None for a dry run."""
     from xrealign_bench import evaluate as job
-    from xrealign_bench.cli.plans import announcement, print_plan, rules_applied, said_of, short_of_room
+    from xrealign_bench.cli.plans import announcement, disk_warnings, plan_notes, print_plan, rules_applied
     from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.terminal import render_evaluation
     from xrealign_bench.pipeline.store import Store
@@ -210,7 +210,7 @@ def _evaluate(
         print_plan(plan, stages, job.run_context(plan.request, options.device), as_json)
         return None
     distributed.broadcast(partial(check_output, plan, output))
-    for line in (announcement(plan, stages), *said_of(plan), *short_of_room(plan, stages)):
+    for line in (announcement(plan, stages), *plan_notes(plan), *disk_warnings(plan, stages)):
         say(line)
     with ProgressBars(len(plan.stages)) as progress:
         outcome = execute(plan, stages, job.run_context(plan.request, options.device), progress)
@@ -219,7 +219,7 @@ def _evaluate(
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
         say(f"{pluralise(len(outcome.failed), 'stage')} failed, {len(outcome.skipped)} not run:\n{reasons}")
-        say("What was finished is stored; the same command goes on from there.")
+        say("Finished stages are stored; run the same command again to resume.")
         sys.exit(FAILED)
     for line in rules_applied(evaluation.results):
         say(line)
@@ -239,7 +239,7 @@ def _evaluate(
 
 
 def _join(device: str | None) -> None:
-    """Before anything that several processes do together."""
+    """Initialise distributed training if there are several processes."""
     if distributed.world_size() > 1:
         from xrealign_bench.models.device import pick_device
 
@@ -248,5 +248,5 @@ def _join(device: str | None) -> None:
 
 
 def _command() -> list[str]:
-    """The command as a user would give it, without the place of the script."""
+    """Return the command line as a user would type it, without the path of the script."""
     return ["xrealign-bench", *sys.argv[1:]]

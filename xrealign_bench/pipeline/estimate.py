@@ -1,4 +1,4 @@
-"""What the stages of a plan that are not stored yet will cost: time, memory and room on the disk."""
+"""Estimate the time, memory and disk space of the stages of a plan that are not stored yet."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs.base import canonical_json
 
 OF_ONE_STAGE = {"language", "target", "data", "lexicon", "seed"}
-"""Settings in which stages of about equal cost differ."""
+"""Settings that may differ between stages of about equal cost."""
 NOT_READ_THROUGH = ("encoder", "model")
-"""Inputs that are weights; the others' size makes the cost."""
+"""Inputs that are weights. The size of all other inputs determines the cost."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """The stages of one kind; `start` is what a process loads before the first one."""
+class StageTypeCost:
+    """Cost of all stages of one type; `start` is what a process loads before the first stage."""
 
     kind: StageType | Literal["start"]
     stages: int
     stored: int
     seconds: float | None
-    """For those that are not stored; None: there is no timing yet for one of them."""
+    """For stages that are not stored, or None without a timing for one of them."""
     memory_bytes: int | None = None
-    """Highest resident memory meanwhile; None: not known, or all are stored."""
+    """Peak resident memory, or None if it is unknown or all stages are stored."""
     gpu_memory_bytes: int | None = None
     disk_bytes: int | None = None
-    """What they add to the store; None: not known of one of them."""
+    """Added to the store, or None if it is unknown for one of the stages."""
 
 
 @dataclass(frozen=True)
 class Total:
-    """All stages of a plan."""
+    """Cost of all stages of a plan."""
 
     stages: int
     stored: int
     seconds: float
-    """For those kinds that have timings."""
+    """Sum over the stage types that have timings."""
     memory_bytes: int | None
     gpu_memory_bytes: int | None
     disk_bytes: int
-    """For those kinds of which it is known."""
+    """Sum over the stage types for which it is known."""
     without_timing: list[str]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    rows: list[Row]
+    rows: list[StageTypeCost]
     unmeasured: list[str] = field(default_factory=list)
     """Why there is no timing for some stages."""
 
@@ -80,8 +80,8 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What one stage costs."""
+class _StageCost:
+    """Cost of one stage."""
 
     seconds: float | None
     memory_bytes: int | None = None
@@ -89,14 +89,14 @@ class _Stage:
     disk_bytes: int | None = None
 
 
-_STORED = _Stage(0.0, disk_bytes=0)
+_STORED = _StageCost(0.0, disk_bytes=0)
 
 
 @dataclass
 class _Measured:
-    """What was found out in miniature."""
+    """Costs measured on miniatures of stages."""
 
-    costs: dict[StageRef, _Stage] = field(default_factory=dict)
+    costs: dict[StageRef, _StageCost] = field(default_factory=dict)
     start: float | None = None
     failures: list[str] = field(default_factory=list)
 
@@ -104,43 +104,43 @@ class _Measured:
 def estimate(
     plan: Plan, store: Store, context: RunContext | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> Estimate:
-    """One row a kind of stage, in the order of the plan.
+    """Estimate the cost of each type of stage, in the order of the plan.
 
-    A stage costs what its like in the store did on average: the same task or corpus, aligner, limit, model, training
-    and device, in whatever language and with whatever seed. What has no like there is measured in miniature, where
-    `context` say with what; that takes some seconds a kind of work and leaves nothing in the store.
+    A stage costs the mean of similar stages in the store: those with the same task or corpus, aligner, limit, model,
+    training and device, in any language and with any seed. Stages without similar ones are measured in miniature, which
+    takes a few seconds for each group of them and leaves nothing in the store.
 
     Args:
-        plan: what is to be run.
-        store: where.
-        context: of the plan's stages; None: nothing is measured.
-        tell: told the label of what is measured next.
+        plan: the plan to estimate.
+        store: the store that the plan would be run on.
+        context: context of the plan's stages. Without it nothing is measured.
+        tell: called with the label of the stage to be measured next.
     """
-    alike = _Alike({ref.key: stage.description() for ref, stage in plan.stages.items()})
-    costs: dict[StageRef, _Stage] = {}
+    similar = _SimilarStages({ref.key: stage.description() for ref, stage in plan.stages.items()})
+    costs: dict[StageRef, _StageCost] = {}
     known = cache(lambda: _costs_in(store))
     unknown: dict[str, list[StageRef]] = defaultdict(list)
     for ref in plan.stages:
         if store.has(ref.stage_type, ref.key):
             costs[ref] = _STORED
-        elif like := known().get(alike.name(ref.key)):
-            costs[ref] = _mean(like)
+        elif stored := known().get(similar.name(ref.key)):
+            costs[ref] = _mean(stored)
         else:
-            unknown[alike.name(ref.key)].append(ref)
+            unknown[similar.name(ref.key)].append(ref)
     measured = _measure(unknown.values(), plan, store, context, tell) if unknown and context else _Measured()
     rows = _rows(plan, costs | measured.costs)
     if measured.start is not None:
-        rows.insert(0, Row("start", 0, 0, measured.start, disk_bytes=0))
+        rows.insert(0, StageTypeCost("start", 0, 0, measured.start, disk_bytes=0))
     return Estimate(rows, measured.failures)
 
 
 def free_bytes(store: Store) -> int:
-    """On the store's disk."""
+    """Return the free space on the store's disk, in bytes."""
     return shutil.disk_usage(store.root).free
 
 
 def weights_bytes(plan: Plan, store: Store) -> int:
-    """What the weights alone will add to the store, by the checkpoint's size: nothing is measured."""
+    """Return the bytes of weights that a run will add to the store, from the checkpoint's size without measuring."""
     trained = [
         stage
         for ref, stage in plan.stages.items()
@@ -150,12 +150,12 @@ def weights_bytes(plan: Plan, store: Store) -> int:
     return len(trained) * 4 * _parameters(plan.request.checkpoint) if trained else 0
 
 
-def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
-    by_kind: dict[StageType, list[_Stage]] = defaultdict(list)
+def _rows(plan: Plan, costs: Mapping[StageRef, _StageCost]) -> list[StageTypeCost]:
+    by_kind: dict[StageType, list[_StageCost]] = defaultdict(list)
     for ref in plan.stages:
-        by_kind[ref.stage_type].append(costs.get(ref, _Stage(None)))
+        by_kind[ref.stage_type].append(costs.get(ref, _StageCost(None)))
     return [
-        Row(
+        StageTypeCost(
             kind=kind,
             stages=len(each),
             stored=sum(one is _STORED for one in each),
@@ -171,10 +171,10 @@ def _rows(plan: Plan, costs: Mapping[StageRef, _Stage]) -> list[Row]:
 def _measure(
     unknown: Iterable[Sequence[StageRef]], plan: Plan, store: Store, context: RunContext, tell: Callable[[str], None]
 ) -> _Measured:
-    """The costs of stages, each sequence of which are alike."""
+    """Measure groups of similar stages."""
     measured = _Measured()
     if distributed.world_size() > 1:
-        measured.failures.append("what several processes compute together can't be measured in one")
+        measured.failures.append("training on several processes can't be measured in one")
         return measured
     with store.scratch() as folder, Calibration(plan, context, folder, tell) as calibration:
         measured.start = calibration.start()
@@ -195,8 +195,8 @@ def _measure(
     return measured
 
 
-def _cost_of(cost: Cost, size: int, *, first: bool) -> _Stage:
-    return _Stage(
+def _cost_of(cost: Cost, size: int, *, first: bool) -> _StageCost:
+    return _StageCost(
         seconds=cost.seconds.at(cost.work(size)) + cost.once * first,
         memory_bytes=cost.memory_bytes,
         gpu_memory_bytes=cost.gpu_memory_bytes,
@@ -226,25 +226,25 @@ def _model(stage: Stage) -> Hashable:
     return stage.model_id if isinstance(stage, Predict) else None
 
 
-class _Alike:
-    """Which stages cost about the same.
+class _SimilarStages:
+    """Groups of stages that cost about the same.
 
     Args:
-        dumps: key -> stage as plain JSON.
+        descriptions: key -> `Stage.description`.
     """
 
-    def __init__(self, dumps: Mapping[str, Mapping[str, Any]]) -> None:
-        self._dumps = dumps
+    def __init__(self, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+        self._descriptions = descriptions
         self._names: dict[str, str] = {}
 
     def name(self, key: str) -> str:
-        """What a stage has in common with those that cost about the same.
+        """Return the name of a stage's group, made of everything that determines the cost.
 
         Raises:
-            KeyError: it, or something that it reads, is not known.
+            KeyError: the stage or one of its inputs is unknown.
         """
         if key not in self._names:
-            self._names[key] = self._name(self._dumps[key])
+            self._names[key] = self._name(self._descriptions[key])
         return self._names[key]
 
     def _name(self, stage: Mapping[str, Any]) -> str:
@@ -255,7 +255,7 @@ class _Alike:
 
 
 def _essence(name: str, value: Any) -> Any:
-    """Of a setting, what makes the cost."""
+    """Return the part of a setting that determines the cost."""
     if name == "task":
         return [value["name"], value["train_examples"], value["test_examples"]]
     if name == "corpus":
@@ -264,20 +264,20 @@ def _essence(name: str, value: Any) -> Any:
     return "checkpoint" if (name, value) == ("initialisation", "realigned") else value
 
 
-def _costs_in(store: Store) -> dict[str, list[_Stage]]:
-    """What stored stages cost, by what they have in common."""
+def _costs_in(store: Store) -> dict[str, list[_StageCost]]:
+    """Return the costs of stored stages by the name of their group."""
     entries = store.entries()
-    alike = _Alike({entry.manifest.key: entry.manifest.description for entry in entries})
-    costs: dict[str, list[_Stage]] = defaultdict(list)
+    similar = _SimilarStages({entry.manifest.key: entry.manifest.description for entry in entries})
+    costs: dict[str, list[_StageCost]] = defaultdict(list)
     for entry in entries:
         manifest = entry.manifest
         on_gpu = manifest.costs.get("gpu_memory_bytes")
         try:
-            name = alike.name(manifest.key)
+            name = similar.name(manifest.key)
         except KeyError:  # pruned
             continue
         costs[name].append(
-            _Stage(
+            _StageCost(
                 manifest.seconds,
                 manifest.peak_memory_bytes,
                 None if on_gpu is None else int(on_gpu),
@@ -287,9 +287,9 @@ def _costs_in(store: Store) -> dict[str, list[_Stage]]:
     return costs
 
 
-def _mean(costs: Sequence[_Stage]) -> _Stage:
-    """The mean of their time and room, the highest of their memory."""
-    return _Stage(
+def _mean(costs: Sequence[_StageCost]) -> _StageCost:
+    """Return the mean time and disk space and the peak memory."""
+    return _StageCost(
         seconds=fmean(cost.seconds for cost in costs if cost.seconds is not None),
         memory_bytes=highest([cost.memory_bytes for cost in costs]),
         gpu_memory_bytes=highest([cost.gpu_memory_bytes for cost in costs]),
@@ -303,7 +303,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 
 def _parameters(checkpoint: Checkpoint) -> int:
-    """Of the weights, from their headers."""
+    """Count the parameters of a checkpoint from the headers of its files."""
     from safetensors import safe_open
 
     total = 0
