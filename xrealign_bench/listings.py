@@ -1,4 +1,4 @@
-"""What the harness knows, as rows to list and as content to show."""
+"""Tables and descriptions of recipes, suites, tasks, languages, checkpoints, aligners and stored stages."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from xrealign_bench.languages import (
 )
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
+from xrealign_bench.languages.selection import Selection
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.preflight import recipe_problems, suite_problems
 from xrealign_bench.specs import (
@@ -41,8 +42,8 @@ from xrealign_bench.specs import (
 from xrealign_bench.specs.yaml import place_of, read_fields
 
 
-def rows_of(kind: str) -> list[dict[str, Any]]:
-    """One row a thing of that kind, with what one needs to choose."""
+def rows_of(category: str) -> list[dict[str, Any]]:
+    """Return one row per recipe, suite, task, language, checkpoint or aligner, with the fields needed to choose."""
     return {
         "recipes": _recipes,
         "suites": _suites,
@@ -50,29 +51,29 @@ def rows_of(kind: str) -> list[dict[str, Any]]:
         "languages": _languages,
         "checkpoints": _checkpoints,
         "aligners": _aligners,
-    }[kind]()
+    }[category]()
 
 
-def describe(kind: str, name: str, source: str) -> dict[str, Any]:
-    """One thing whole; a language with its distances to `source`.
+def describe(category: str, name: str, source: str) -> dict[str, Any]:
+    """Return every field of one item of a category; of a language also its distances to `source`.
 
     Raises:
-        UserError: there is no such thing.
+        UserError: there is no such item.
     """
     specs: dict[str, type[BaseModel]] = {"recipes": Recipe, "suites": Suite, "tasks": Task}
-    if kind in specs:
-        return find_spec(name, specs[kind]).model_dump(mode="json")  # type: ignore[type-var]
-    if kind == "languages":
+    if category in specs:
+        return find_spec(name, specs[category]).model_dump(mode="json")  # type: ignore[type-var]
+    if category == "languages":
         return _language(name, source)
-    for row in rows_of(kind):
+    for row in rows_of(category):
         if row["name"] == name:
             return row
-    raise unknown(kind[:-1], name, [row["name"] for row in rows_of(kind)])
+    raise unknown(category[:-1], name, [row["name"] for row in rows_of(category)])
 
 
 @dataclass(frozen=True)
 class ValidFile:
-    """A YAML file that can be used."""
+    """A YAML file that passed validation."""
 
     spec_type: str
     """Such as `recipe`."""
@@ -80,10 +81,10 @@ class ValidFile:
 
 
 def validate_file(path: Path) -> ValidFile:
-    """Check a YAML file as the type of spec that its fields are those of.
+    """Validate a YAML file as the type of spec that its fields match best.
 
     Raises:
-        UserError: it can't be used; a line for each problem.
+        UserError: the file is invalid. The message has one line per problem.
     """
     model = _spec_type_of(path)
     spec = load_spec(path, model)  # type: ignore[type-var]
@@ -123,48 +124,46 @@ def _codes_of(spec: Task | Corpus) -> list[str]:
 
 
 def stored_rows(root: Path) -> list[dict[str, Any]]:
-    """One row a kind of stage: entries, megabytes, and the seconds that they took."""
+    """Return one row per type of stage in a store: entries, megabytes, and the seconds that they took."""
     from xrealign_bench.pipeline.store import Store
 
-    by_kind = defaultdict(list)
+    by_type = defaultdict(list)
     for entry in Store(root).entries():
-        by_kind[entry.manifest.kind].append(entry)
+        by_type[entry.manifest.kind].append(entry)
     return [
         {
-            "stage": kind,
+            "stage": stage_type,
             "entries": len(entries),
             "MB": sum(entry.size for entry in entries) / 1e6,
             "seconds": sum(entry.manifest.seconds for entry in entries),
         }
-        for kind, entries in by_kind.items()
+        for stage_type, entries in by_type.items()
     ]
 
 
 def chosen_languages(
-    method: Method,
-    n: int,
-    pool_name: str,
-    *,
-    source: str,
-    anchor_source: bool,
-    seed: int,
-    **filters: Any,
+    method: Method, n: int, pool_name: str, *, source: str, anchor_source: bool, seed: int, **filters: Any
 ) -> dict[str, Any]:
-    """Languages chosen from a pool, how, and one row on each.
+    """Choose languages from a pool. Returns the choice, how it was made, and one row per language.
 
-    `pool_name` is what `languages.pool` knows, or `suite:NAME` for a suite's targets; `filters` are those of
-    `languages.narrow`.
+    Args:
+        method: how to choose.
+        n: how many to choose.
+        pool_name: a pool that `languages.pool` knows, or `suite:NAME` for a suite's targets.
+        source: the source language.
+        anchor_source: whether distances to the source language count.
+        seed: seed of the method `random`.
+        filters: conditions, as for `languages.narrow`.
 
     Raises:
         UserError: there is no such pool, language or checkpoint, or too few languages are left.
     """
-    kind, _, name = pool_name.partition(":")
-    whole = find_spec(name, Suite).target_languages if kind == "suite" else pool(pool_name)
+    prefix, _, name = pool_name.partition(":")
+    whole = find_spec(name, Suite).target_languages if prefix == "suite" else pool(pool_name)
     codes = narrow(whole, **filters)
     if not codes:
         raise UserError(f"none of the {len(whole)} languages of the pool '{pool_name}' meets all conditions; drop some")
     selection = select_languages(method, n, codes, source=source, anchor_source=anchor_source, seed=seed)
-    mean = selection.distance_mean
     return {
         "languages": list(selection.languages),
         "method": method,
@@ -172,37 +171,44 @@ def chosen_languages(
         "source_in_set": anchor_source,
         "seed": seed if method == "random" else None,
         "found": selection.found,
-        "distance": {
-            "kind": "featural",
-            "sum": round(selection.distance_sum, 6),
-            "mean": None if mean is None else round(mean, 6),
-            "pairs": selection.pairs,
-        },
+        "distance": _selection_distance(selection),
         "pool": {
             "name": pool_name,
             "languages": len(whole),
             "meet_conditions": len(codes),
             "left_out": dict(selection.left_out),
         },
-        "rows": [
-            {
-                "name": code,
-                "language": find(code).name,
-                "script": find(code).script,
-                "family": find(code).family,
-                "joshi_class": find(code).joshi_class,
-                f"featural distance to {find(source).code}": _rounded(distance(source, code, "featural")),
-            }
-            for code in selection.languages
-        ],
+        "rows": [_chosen_row(code, source) for code in selection.languages],
+    }
+
+
+def _selection_distance(selection: Selection) -> dict[str, Any]:
+    mean = selection.distance_mean
+    return {
+        "kind": "featural",
+        "sum": round(selection.distance_sum, 6),
+        "mean": None if mean is None else round(mean, 6),
+        "pairs": selection.pairs,
+    }
+
+
+def _chosen_row(code: str, source: str) -> dict[str, Any]:
+    language = find(code)
+    return {
+        "name": code,
+        "language": language.name,
+        "script": language.script,
+        "family": language.family,
+        "joshi_class": language.joshi_class,
+        f"featural distance to {find(source).code}": _rounded(distance(source, code, "featural")),
     }
 
 
 def suite_languages(name_or_file: str) -> dict[str, Any]:
-    """The targets of a suite, one row each, and how many of each tier, band, script and family, and in each task.
+    """Return one row per target language of a suite, and counts by tier, band, script, family and task.
 
     Raises:
-        UserError: there is no such suite, or it is wrong.
+        UserError: the suite is missing or invalid.
     """
     from xrealign_bench.results.language_records import describe_language
 
@@ -223,17 +229,17 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
                 "tasks": [task.name for task in tasks if record.code in task.languages],
             }
         )
-    counted = {what: [row[what] for row in rows] for what in ("tier", "band", "script", "family")}
-    counted["tasks"] = [name for row in rows for name in row["tasks"]]
+    values = {field: [row[field] for row in rows] for field in ("tier", "band", "script", "family")}
+    values["tasks"] = [name for row in rows for name in row["tasks"]]
     return {
         "suite": suite.id,
         "rows": rows,
-        "counts": {what: dict(Counter(values).most_common()) for what, values in counted.items()},
+        "counts": {field: dict(Counter(found).most_common()) for field, found in values.items()},
     }
 
 
 def published_rows() -> list[dict[str, Any]]:
-    """One row a published list of languages."""
+    """Return one row per published list of languages."""
     return [
         {"name": p.name, "n": len(p.languages), "note": p.note, "languages": list(p.languages), "source": p.source}
         for p in published_lists().values()
@@ -241,11 +247,11 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def _spec_type_of(path: Path) -> type[BaseModel]:
-    """Recipe, suite, task, corpus or lock: the one that knows most of the fields."""
+    """Return the type of spec that has most of the file's fields."""
     try:
         fields = read_fields(path).keys()
     except UserError:
-        return Recipe  # loading it says what is wrong
+        return Recipe  # loading it reports the problem
     models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)
     return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 

@@ -290,17 +290,17 @@ def test_a_killed_node_costs_one_stage(cluster: Cluster, world: World, plan: Pla
 
 
 def place_of(plan: Plan, store: Path, mark: Path) -> Any:
-    return ray_worker.Place(store, mark, job.run_context(plan.request, "cpu"), ray_worker.software())
+    return ray_worker.WorkerSetup(store, mark, job.run_context(plan.request, "cpu"), ray_worker.software())
 
 
 def test_a_store_that_a_node_does_not_share_is_refused(plan: Plan, tmp_path: Path) -> None:
     with Store(tmp_path).mark() as mark:
-        ray_worker.check_place(place_of(plan, tmp_path, mark))
+        ray_worker.check_setup(place_of(plan, tmp_path, mark))
         with pytest.raises(UserError, match="does not see the store"):
-            ray_worker.check_place(place_of(plan, tmp_path, mark.with_name("elsewhere")))
+            ray_worker.check_setup(place_of(plan, tmp_path, mark.with_name("elsewhere")))
         mark.with_name("unlocked").touch()
         with pytest.raises(UserError, match="does not see the locks of the store"):
-            ray_worker.check_place(place_of(plan, tmp_path, mark.with_name("unlocked")))
+            ray_worker.check_setup(place_of(plan, tmp_path, mark.with_name("unlocked")))
     assert not mark.exists()
 
 
@@ -312,8 +312,8 @@ def test_a_stage_that_runs_no_model_needs_no_gpu(plan: Plan, tmp_path: Path) -> 
         place = replace(place, context=replace(place.context, device="cuda"))
         done = ray_worker.run_one(first["tokenise"], place, lambda done, total, note: None)
         refused = ray_worker.run_one(first["finetune"], place, lambda done, total, note: None)
-    assert done.what == "done"
-    assert refused.what == "refused" and "torch finds no cuda device here" in refused.note
+    assert done.status == "done"
+    assert refused.status == "refused" and "torch finds no cuda device here" in refused.note
 
 
 def test_predictions_with_one_model_are_made_by_one_worker(plan: Plan) -> None:

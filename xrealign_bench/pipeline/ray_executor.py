@@ -1,8 +1,8 @@
 """Run the stages of a plan as tasks of a Ray cluster, all of whose nodes see the store on a shared file system.
 
-The driver, which holds the plan, submits a stage when what it needs is stored; a worker computes it and stores it as
-any other process would. What is stored is the truth: a worker or a node that is lost costs the stages that it was at,
-which are submitted again, and a driver that is killed costs nothing. Events only say how far things are.
+The driver, which holds the plan, submits a stage when its inputs are stored; a worker computes and stores it as any
+other process would. Only the store counts: if a worker or a node is lost, the stages that it was running are submitted
+again, and if the driver is killed, nothing is lost. Events only report progress.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xrealign_bench.errors import UserError, describe_os_error
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.executor import Executor, OnEvent, Outcome, StageEvent
 from xrealign_bench.pipeline.plan import Plan
-from xrealign_bench.pipeline.ray_worker import Ear, Place, Said, software, wait_until_seen, work
+from xrealign_bench.pipeline.ray_worker import EventQueue, WorkerEvent, WorkerSetup, software, wait_until_seen, work
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
 from xrealign_bench.pipeline.stages import Predict
 from xrealign_bench.pipeline.store import Store
@@ -34,35 +34,35 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 STARTS = 4
-"""How often a stage is begun before it fails for good because its worker was lost each time."""
+"""Number of lost workers after which their stage counts as failed."""
 TOGETHER = 128
-"""Predictions with one model, at most, that one worker makes one after the other, loading it once."""
+"""Maximum number of predictions with one model per job, so that a worker loads the model once."""
 GIB = 2**30
 _GRAIN = GIB // 4
-"""Memory is reserved in times of this, because Ray looks for a worker anew for each other size."""
+"""Reserved memory is a multiple of this, because Ray starts other workers for each new size."""
 _ROOM = 1.2
-"""Memory that is reserved, in times of what a stage of the kind was seen to need."""
+"""Reserved memory, as a multiple of the peak of stored stages of the same type."""
 _SECONDS_BETWEEN_LOOKS = 0.3
 _SECONDS_TO_CANCEL = 5.0
 
 
 @dataclass(eq=False)
 class _Job:
-    """Stages that one worker runs one after the other; none needs another one."""
+    """Stages that one worker runs in sequence. None of them needs another one."""
 
     number: int
     refs: list[StageRef]
     needs: int = 0
-    """Stages of other jobs that are not settled yet."""
+    """Number of unfinished stages of other jobs that this job waits for."""
     lost: int = 0
-    """How many workers died over the first of the stages."""
+    """Number of workers lost while they ran the first of the stages."""
 
     def __lt__(self, other: _Job) -> bool:
         return self.number < other.number
 
 
 def on_ray(address: str | None, gpus_per_stage: float) -> Executor:
-    """`run_on_ray`, ready to be given a plan.
+    """Return `run_on_ray` as an executor.
 
     Raises:
         UserError: Ray is not installed, there are several processes already, or no cluster at that address.
@@ -85,14 +85,14 @@ def run_on_ray(
     address: str | None = None,
     gpus_per_stage: float = 1.0,
 ) -> Outcome:
-    """Run what the store does not hold yet on a Ray cluster; the same contract as `run_serially`.
+    """Run the stages that the store doesn't hold yet on a Ray cluster, with the contract of `run_serially`.
 
-    Besides a failed training, a stage fails for good whose worker was lost `STARTS` times. Stored stages are looked at,
-    not read: whoever reads one verifies it.
+    A stage also fails if its worker was lost `STARTS` times. Stored stages are not read here: the workers that read
+    them verify them.
 
     Args:
-        address: of the cluster of which this machine is a node: `auto` or `HOST:PORT`; None: one is started here.
-        gpus_per_stage: share of a GPU that a stage takes which computes on one.
+        address: address of the cluster that this machine is a node of (`auto` or `HOST:PORT`); None starts one here.
+        gpus_per_stage: share of a GPU that each stage with a model takes.
 
     Raises:
         UserError: there is no such cluster; no node has what a stage needs; a node does not see
@@ -101,17 +101,17 @@ def run_on_ray(
     if context.device not in ("cpu", "cuda"):
         raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {context.device}")
     with _connected(address), store.mark() as mark:
-        place = Place(store.root, mark, _anywhere(context), software())
-        return _Driver(plan, store, place, on_event, gpus_per_stage).run()
+        setup = WorkerSetup(store.root, mark, _with_absolute_paths(context), software())
+        return _Driver(plan, store, setup, on_event, gpus_per_stage).run()
 
 
 class _Driver:
-    def __init__(self, plan: Plan, store: Store, place: Place, on_event: OnEvent, gpus_per_stage: float) -> None:
+    def __init__(self, plan: Plan, store: Store, setup: WorkerSetup, on_event: OnEvent, gpus_per_stage: float) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._plan, self._store, self._place, self._on_event = plan, store, place, on_event
-        self._gpus = gpus_per_stage if place.context.device.startswith("cuda") else 0.0
+        self._plan, self._store, self._setup, self._on_event = plan, store, setup, on_event
+        self._gpus = gpus_per_stage if setup.context.device.startswith("cuda") else 0.0
         self._outcome = Outcome()
         self._peaks: dict[StageType, int] = {}
         self._started: set[StageRef] = set()
@@ -120,8 +120,8 @@ class _Driver:
         """A heap, in the order of the plan."""
         self._running: dict[ObjectRef[Any], _Job] = {}
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        ear: Any = ray.remote(num_cpus=0, max_restarts=-1)(Ear)
-        self._ear = ear.options(scheduling_strategy=here).remote()
+        queue: Any = ray.remote(num_cpus=0, max_restarts=-1)(EventQueue)
+        self._queue = queue.options(scheduling_strategy=here).remote()
         # By default Ray keeps a worker that computed on the CPU, and ends one that holds memory of a GPU.
         self._work: Any = ray.remote(max_retries=0)(work)
         self._work_on_gpu: Any = ray.remote(max_retries=0, num_gpus=self._gpus, max_calls=1)(work)
@@ -156,7 +156,7 @@ class _Driver:
                 heapq.heappush(self._ready, job)
 
     def _find_stored(self) -> list[StageRef]:
-        """Tell which stages are stored, and return the others."""
+        """Report which stages are stored, and return the others."""
         others = []
         for ref, stage in self._plan.stages.items():
             if self._look(ref):
@@ -167,14 +167,14 @@ class _Driver:
         return others
 
     def _look(self, ref: StageRef) -> bool:
-        """Is it stored? Learns what memory its kind needs."""
+        """Return whether a stage is stored, and note its peak memory for stages of the same type."""
         if (entry := self._store.look(ref.stage_type, ref.key)) is None:
             return False
         self._peaks[ref.stage_type] = max(self._peaks.get(ref.stage_type, 0), entry.manifest.peak_memory_bytes or 0)
         return True
 
     def _submit(self) -> None:
-        """As much as keeps the cluster busy, so that Ray's own queue stays short."""
+        """Submit enough jobs to keep the cluster busy, so that Ray's own queue stays short."""
         nodes = _nodes() if self._ready else []
         most = 16 + 2 * int(sum(node.get("CPU", 0) for node in nodes))
         while self._ready and len(self._running) < most:
@@ -189,7 +189,7 @@ class _Driver:
                 task = (self._work_on_gpu if on_gpu else self._work).options(
                     name=stages[0].label, num_cpus=self._cpus(stages[0]), memory=self._memory(stages[0], nodes)
                 )
-                self._running[task.remote(stages, self._place, self._ear)] = job
+                self._running[task.remote(stages, self._setup, self._queue)] = job
 
     def _wait(self) -> list[ObjectRef[Any]]:
         import ray
@@ -203,51 +203,51 @@ class _Driver:
         import ray
         from ray.exceptions import RayActorError
 
-        with suppress(RayActorError):  # it is started again; only what it was told is lost
-            for said in ray.get(self._ear.take.remote()):
-                self._hear(said)
+        with suppress(RayActorError):  # it is restarted; only its queued events are lost
+            for event in ray.get(self._queue.take.remote()):
+                self._handle(event)
 
     def _take(self, job: _Job, task: ObjectRef[Any]) -> None:
-        """What came of a job that ended."""
+        """Handle a job that ended."""
         import ray
         from ray.exceptions import RayError, RaySystemError, RayTaskError
 
         try:
-            for said in ray.get(task):
-                self._hear(said)
+            for event in ray.get(task):
+                self._handle(event)
         except RayTaskError as error:
             if isinstance(error.cause, RaySystemError):
-                said_so = str(error.cause).splitlines()[0]
-                raise UserError(f"a node can't run xrealign-bench ({said_so}); install the same everywhere") from None
+                reason = str(error.cause).splitlines()[0]
+                raise UserError(f"a node can't run xrealign-bench ({reason}); install the same everywhere") from None
             raise  # a mistake in the code
         except RayError as error:
             self._lose(job, error)
 
-    def _hear(self, said: Said) -> None:
-        if said.what == "warning":
-            _log.warning("%s", said.note)
-        elif said.what == "refused":
-            raise UserError(said.note)
-        elif said.ref in self._outcome.done or said.ref in self._outcome.failed:
-            pass  # told already
-        elif said.what == "start":
-            self._start(said.ref)
-        elif said.what == "done":
-            self._finish(said.ref)
-        elif said.what == "failed":
-            self._fail(said.ref, said.note)
+    def _handle(self, event: WorkerEvent) -> None:
+        if event.status == "warning":
+            _log.warning("%s", event.note)
+        elif event.status == "refused":
+            raise UserError(event.note)
+        elif event.ref in self._outcome.done or event.ref in self._outcome.failed:
+            pass  # reported already
+        elif event.status == "start":
+            self._start(event.ref)
+        elif event.status == "done":
+            self._finish(event.ref)
+        elif event.status == "failed":
+            self._fail(event.ref, event.note)
         else:
-            self._start(said.ref)
-            self._on_event(StageEvent("progress", self._plan.stages[said.ref], said.done, said.total, said.note))
+            self._start(event.ref)
+            self._on_event(StageEvent("progress", self._plan.stages[event.ref], event.done, event.total, event.note))
 
     def _start(self, ref: StageRef) -> None:
-        """Tell it once each time; what came of a stage may be heard before its start is."""
+        """Report the start of a stage once. Its outcome may arrive before the worker's start event."""
         if ref not in self._started:
             self._started.add(ref)
             self._on_event(StageEvent("start", self._plan.stages[ref]))
 
     def _lose(self, job: _Job, error: Exception) -> None:
-        """Submit again what a worker that died had not stored; what killed its worker too often fails."""
+        """Resubmit the stages that a lost worker had not stored. A stage that lost `STARTS` workers fails."""
         before = job.refs[0]
         job.refs = [ref for ref in job.refs if ref not in self._outcome.done and ref not in self._outcome.failed]
         for ref in [ref for ref in job.refs if self._look(ref)]:
@@ -260,10 +260,10 @@ class _Driver:
         if job.lost == STARTS:
             job.lost = 0
             job.refs.remove(at_work)
-            self._fail(at_work, f"its worker was lost {STARTS} times, the last time because {_why(error)}")
+            self._fail(at_work, f"its worker was lost {STARTS} times, the last time because {_reason(error)}")
         else:
             self._started.discard(at_work)
-            self._on_event(StageEvent("again", self._plan.stages[at_work], note=_why(error)))
+            self._on_event(StageEvent("again", self._plan.stages[at_work], note=_reason(error)))
             if lacking := self._lacking(self._plan.stages[at_work], _nodes()):
                 _log.warning("%s any more; waiting for one", lacking)
         if job.refs:
@@ -281,7 +281,7 @@ class _Driver:
         self._settle(StageEvent("failed", self._plan.stages[ref], note=why))
 
     def _settle(self, event: StageEvent) -> None:
-        """Tell what came of a stage, and let those go that waited for it alone."""
+        """Report the outcome of a stage, and release the jobs that waited only for it."""
         for job in self._users.pop(event.stage.ref, []):
             job.needs -= 1
             if job.needs == 0:
@@ -289,7 +289,7 @@ class _Driver:
         self._on_event(event)
 
     def _cancel(self) -> None:
-        """End what is running, and give it a moment to tidy up."""
+        """Cancel running tasks, and give them a moment to clean up."""
         import ray
         from ray.exceptions import RayError
 
@@ -299,7 +299,7 @@ class _Driver:
             ray.wait(list(self._running), num_returns=len(self._running), timeout=_SECONDS_TO_CANCEL)
 
     def _check_fits(self) -> None:
-        """Refuse a plan with a stage that would wait for ever."""
+        """Refuse a plan with a stage that fits no node."""
         nodes = _nodes()
         waiting = {*self._ready, *(job for jobs in self._users.values() for job in jobs)}
         for stage in (self._plan.stages[job.refs[0]] for job in sorted(waiting)):
@@ -307,7 +307,7 @@ class _Driver:
                 raise UserError(f"{lacking}; add one that has")
 
     def _lacking(self, stage: Stage, nodes: list[dict[str, float]]) -> str:
-        """What no node has, in words; empty if the stage can be run."""
+        """Describe the resources that no node has for a stage; empty if it fits one."""
         cpus, gpus = self._cpus(stage), self._gpus if stage.runs_model else 0.0
         if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
             return ""
@@ -319,7 +319,7 @@ class _Driver:
         return settings.threads if settings is not None and not self._gpus else 1
 
     def _memory(self, stage: Stage, nodes: list[dict[str, float]]) -> int:
-        """Bytes to reserve: what its kind was seen to need, else a guess; never more than the largest node has."""
+        """Return the bytes to reserve: the observed peak with some room, or a guess; at most the largest node's."""
         seen = self._peaks.get(stage.stage_type, 0)
         wanted = int(seen * _ROOM) or _guessed_memory(stage, self._plan.request.checkpoint, on_gpu=self._gpus > 0)
         few_sizes = -(-wanted // _GRAIN) * _GRAIN
@@ -337,7 +337,7 @@ def jobs_of(plan: Plan, refs: Iterable[StageRef], together: int = TOGETHER) -> I
 
 
 def _guessed_memory(stage: Stage, checkpoint: Checkpoint, *, on_gpu: bool) -> int:
-    """Before anything is known: the libraries, the weights, and in training on the CPU gradients and two moments."""
+    """Guess from libraries, weights and, for training on the CPU, gradients and two moments."""
     if not stage.runs_model:
         return GIB
     weights = sum(
@@ -347,13 +347,13 @@ def _guessed_memory(stage: Stage, checkpoint: Checkpoint, *, on_gpu: bool) -> in
 
 
 def _nodes() -> list[dict[str, float]]:
-    """What each node that is alive has."""
+    """Return the resources of each live node."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     if isinstance(error, OutOfMemoryError):
@@ -361,7 +361,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, NodeDiedError):
         return "its node was lost"
     if isinstance(error, WorkerCrashedError):
-        return "its process was killed, as the system does where memory runs out"
+        return "its process was killed, as the system does when memory runs out"
     return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
@@ -369,7 +369,7 @@ def _why(error: Exception) -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """Fail at once if nothing listens at the address; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdigit():
         raise UserError(
@@ -384,22 +384,22 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
-    """Be the driver of a cluster, of one's own if there is no address."""
+    """Connect to a cluster as its driver, or start a local one without an address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # by Ray's default workers give way to all else on the machine
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default, Ray gives workers a low priority
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     given: dict[str, Any] = {"address": address}
-    if address is None:  # what stages pass on goes through the store
+    if address is None:  # stages exchange data through the store
         given = {"address": "local", "include_dashboard": False, "object_store_memory": 128 * 2**20}
     already = ray.is_initialized()
     try:
         if not already:
             ray.init(**given, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"no Ray cluster at --address {address}: {said}") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"no Ray cluster at --address {address}: {reason}") from None
     try:
         yield
     finally:
@@ -407,8 +407,8 @@ def _connected(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _anywhere(context: RunContext) -> RunContext:
-    """With places that don't depend on the folder a process is in."""
+def _with_absolute_paths(context: RunContext) -> RunContext:
+    """Return the context with absolute paths."""
     checkpoint = replace(context.checkpoint, folder=context.checkpoint.folder.absolute())
     if checkpoint.adapter is not None:
         checkpoint = replace(checkpoint, adapter=checkpoint.adapter.absolute())

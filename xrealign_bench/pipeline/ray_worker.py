@@ -1,4 +1,4 @@
-"""What a node of a Ray cluster does: look whether it may, run stages, and tell the driver how far they are."""
+"""Worker of a Ray cluster: checks its node, runs stages, and reports their progress to the driver."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
 
 _SECONDS_TO_APPEAR = 90.0
-"""How long a network file system may hide from a node what another one has made (NFS caches for up to a minute)."""
+"""Time until a network file system shows a file that another node wrote. NFS caches for up to a minute."""
 _PACKAGES = ("tokenizers", "transformers", "torch", "peft", "eflomal", "icu4py")
-"""What moves a key or a number, and must be the same on all nodes."""
+"""Packages that change keys or results, so their versions must be the same on all nodes."""
 
 
-class Said(NamedTuple):
-    """What a worker tells the driver of a stage."""
+class WorkerEvent(NamedTuple):
+    """News about a stage that a worker sends to the driver."""
 
-    what: Literal["start", "progress", "done", "failed", "refused", "warning"]
+    status: Literal["start", "progress", "done", "failed", "refused", "warning"]
     ref: StageRef
     done: int = 0
     total: int = 0
@@ -39,8 +39,8 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a worker must find on its node."""
+class WorkerSetup:
+    """Requirements that a worker checks on its node."""
 
     store: Path
     mark: Path
@@ -54,91 +54,94 @@ def software() -> tuple[tuple[str, str], ...]:
     return (("xrealign-bench", __version__), *((package, version(package)) for package in _PACKAGES))
 
 
-class Ear:
-    """An actor beside the driver that keeps what workers tell until it asks."""
+class EventQueue:
+    """Actor on the driver's node that queues the events of workers."""
 
     def __init__(self) -> None:
-        self._told: list[Said] = []
+        self._events: list[WorkerEvent] = []
 
-    def tell(self, said: Said) -> None:
-        self._told.append(said)
+    def tell(self, event: WorkerEvent) -> None:
+        self._events.append(event)
 
-    def take(self) -> list[Said]:
-        told, self._told = self._told, []
-        return told
+    def take(self) -> list[WorkerEvent]:
+        events, self._events = self._events, []
+        return events
 
 
-class _Voice(logging.Handler):
-    """Tells the driver what stages and store say, and that at most every half second of a stage's steps."""
+class _EventSender(logging.Handler):
+    """Sends events and log warnings to the driver, and the steps of a stage at most every half second."""
 
     SECONDS_BETWEEN_STEPS = 0.5
 
-    def __init__(self, ear: Any) -> None:
+    def __init__(self, queue: Any) -> None:
         super().__init__(logging.WARNING)
-        self._ear = ear
+        self._queue = queue
         self._stepped = 0.0
         self.ref: StageRef | None = None
 
     def begin(self, stage: Stage) -> None:
         self.ref, self._stepped = stage.ref, 0.0
-        self.tell(Said("start", self.ref))
+        self.tell(WorkerEvent("start", self.ref))
 
-    def tell(self, said: Said) -> None:
-        self._ear.tell.remote(said)
+    def tell(self, event: WorkerEvent) -> None:
+        self._queue.tell.remote(event)
 
     def step(self, ref: StageRef, done: int, total: int, note: str) -> None:
         if time.monotonic() - self._stepped >= self.SECONDS_BETWEEN_STEPS:
             self._stepped = time.monotonic()
-            self.tell(Said("progress", ref, done, total, note))
+            self.tell(WorkerEvent("progress", ref, done, total, note))
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.ref is not None:
-            self.tell(Said("warning", self.ref, note=f"{_node()}: {record.getMessage()}"))
+            self.tell(WorkerEvent("warning", self.ref, note=f"{_node()}: {record.getMessage()}"))
 
 
-def work(stages: Sequence[Stage], place: Place, ear: Any) -> list[Said]:
-    """Run stages in a worker; what came of each is told at once, and returned for where that was not heard."""
-    voice = _Voice(ear)
+def work(stages: Sequence[Stage], setup: WorkerSetup, queue: Any) -> list[WorkerEvent]:
+    """Run stages in a worker.
+
+    The outcome of each stage is sent at once, and also returned in case the queue is lost.
+    """
+    sender = _EventSender(queue)
     log = logging.getLogger("xrealign_bench")
-    log.addHandler(voice)
-    came: list[Said] = []
+    log.addHandler(sender)
+    outcomes: list[WorkerEvent] = []
     try:
         for stage in stages:
-            voice.begin(stage)
-            came.append(run_one(stage, place, partial(voice.step, stage.ref)))
-            voice.tell(came[-1])
-            if came[-1].what == "refused":
+            sender.begin(stage)
+            outcomes.append(run_one(stage, setup, partial(sender.step, stage.ref)))
+            sender.tell(outcomes[-1])
+            if outcomes[-1].status == "refused":
                 break
     finally:
-        log.removeHandler(voice)
+        log.removeHandler(sender)
         _forget_models()
-    return came
+    return outcomes
 
 
-def run_one(stage: Stage, place: Place, progress: Callable[[int, int, str], None]) -> Said:
+def run_one(stage: Stage, setup: WorkerSetup, progress: Callable[[int, int, str], None]) -> WorkerEvent:
     from xrealign_bench.pipeline.runner import run_stage
 
     ref = stage.ref
-    # What runs no model is given no GPU and sees none.
-    context = place.context if stage.runs_model else replace(place.context, device="cpu")
+    # A stage without a model gets no GPU.
+    context = setup.context if stage.runs_model else replace(setup.context, device="cpu")
     try:
-        check_place(place)
+        check_setup(setup)
         check_compute_settings(stage, context)
         remedy = "when that is mended, the same command goes on from what is stored"
         with convert_os_errors(f"{stage.label} on {_node()}", remedy):
-            store = _store(place.store)
+            store = _store(setup.store)
             for need in stage.inputs.by_role().values():
                 wait_until_seen(store, need)
             run_stage(stage, store, context, progress)
     except TrainingError as error:
-        return Said("failed", ref, note=str(error))
+        return WorkerEvent("failed", ref, note=str(error))
     except UserError as error:
-        return Said("refused", ref, note=str(error))
-    return Said("done", ref)
+        return WorkerEvent("refused", ref, note=str(error))
+    return WorkerEvent("done", ref)
 
 
 def _forget_models() -> None:
-    """A worker that waits for its next stage holds no model."""
+    """Release models while a worker waits for its next stage."""
     from xrealign_bench.pipeline.loading import forget_models
 
     forget_models()
@@ -146,34 +149,42 @@ def _forget_models() -> None:
 
 @cache
 def _store(root: Path) -> Store:
-    """Kept by a worker, with what it has verified."""
+    """Return the store, cached in a worker together with the entries that it has verified."""
     return Store(root)
 
 
 @cache
-def check_place(place: Place) -> None:
-    """Refuse a node that does not share the store, its locks or the versions; once a worker."""
-    if not place.mark.exists():
+def check_setup(setup: WorkerSetup) -> None:
+    """Refuse a node that does not share the store, its locks or the package versions. Checked once per worker.
+
+    Raises:
+        UserError: the node differs.
+    """
+    if not setup.mark.exists():
         raise UserError(
-            f"{_node()} does not see the store {place.store}; put it on a file system that all nodes have under this "
+            f"{_node()} does not see the store {setup.store}; put it on a file system that all nodes have under this "
             "path"
         )
     try:
-        with suppress(NotImplementedError), FileLock(place.mark, timeout=0, fallback_to_soft=False):
+        with suppress(NotImplementedError), FileLock(setup.mark, timeout=0, fallback_to_soft=False):
             pass
         raise UserError(
-            f"{_node()} does not see the locks of the store {place.store}; mount its file system with locks that hold "
+            f"{_node()} does not see the locks of the store {setup.store}; mount its file system with locks that hold "
             "for all nodes, or choose another one"
         )
     except Timeout:
         pass  # as it should be
-    for (name, here), (_, there) in zip(software(), place.software, strict=True):
+    for (name, here), (_, there) in zip(software(), setup.software, strict=True):
         if here != there:
             raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
 
 
 def check_compute_settings(stage: Stage, context: RunContext) -> None:
-    """Set the threads that the stage's key names; refuse where other numbers would come out than the key says."""
+    """Set the number of threads in the stage's key, and refuse a node whose other settings differ from the key.
+
+    Raises:
+        UserError: they differ.
+    """
     planned = stage.settings.compute_settings
     if planned is None:
         return
@@ -192,7 +203,7 @@ def check_compute_settings(stage: Stage, context: RunContext) -> None:
 
 
 def wait_until_seen(store: Store, ref: StageRef) -> None:
-    """Wait for what another node has stored to be seen on this one; whoever reads it says if it never is."""
+    """Wait until an entry stored by another node is visible here. Returns after a timeout: reading it then fails."""
     end = time.monotonic() + _SECONDS_TO_APPEAR
     while not store.has(ref.stage_type, ref.key) and time.monotonic() < end:
         time.sleep(1.0)
