@@ -1,4 +1,4 @@
-"""What this installation is and what it can reach."""
+"""Diagnosis of an installation: versions, devices, the Hub, data and the store."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PACKAGES = (
 
 
 OPTIONAL = ("ray", "bitsandbytes")
-"""What `--executor ray` and `--quantise` need."""
+"""Packages that `--executor ray` and `--quantise` need."""
 
 
 def examine(data_root: Path | None, store: Path) -> dict[str, Any]:
-    """Versions, devices, reachability and places, each under a plain name."""
+    """Return versions, devices, whether the Hub is reachable, and folders, by name."""
     import torch
 
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -61,7 +61,7 @@ def _version(package: str) -> str:
 
 
 def _hub() -> str:
-    """Whether the Hub answers, in one request."""
+    """Check by one request whether the Hub answers."""
     from huggingface_hub import HfApi
     from huggingface_hub.constants import ENDPOINT
 
@@ -75,7 +75,7 @@ def _hub() -> str:
 
 
 def _data_of(suite: str, data_root: Path | None) -> str:
-    """How firmly a suite's lock pins its data, and how many of them are below the data root (not read)."""
+    """Count how a suite's lock pins its splits, and how many exist below the data root. Reads no data."""
     lock = read_lock(suite)
     if lock is None:
         return "no lock"

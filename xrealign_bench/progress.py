@@ -1,4 +1,4 @@
-"""Progress bars on stderr: one for the plan, one for each stage at work."""
+"""Progress bars on stderr: one for the plan, and one for each running stage."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from xrealign_bench.pipeline.stage import StageRef
 
 
 class ProgressBars:
-    """Draws the events of an executor; without a terminal it prints a line for each long stage, and one a minute."""
+    """Progress bars for the events of an executor. Without a terminal, prints a line per training and one a minute."""
 
     SECONDS_BETWEEN_LINES = 60.0
     BARS = 4
-    """Of stages, at most; of the others at work only the number is shown."""
+    """Maximum number of stages with a bar. Other running stages are only counted."""
 
     def __init__(self, stages: int) -> None:
         self._plan = self._bar(stages, "stages", "stage")
         self._at_work: dict[StageRef, str] = {}
         self._stages: dict[StageRef, tqdm[Any]] = {}
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
 
     def __enter__(self) -> ProgressBars:
         return self
@@ -45,7 +45,7 @@ class ProgressBars:
         ref = event.stage.ref
         if event.status == "start":
             self._at_work[ref] = event.stage.label
-            self._show_what_is_at_work()
+            self._show_running()
         elif event.status == "progress":
             self._step(event, ref)
         else:
@@ -59,14 +59,14 @@ class ProgressBars:
             self._plan.write(f"{event.note}; to be run again: {event.stage.label}", file=sys.stderr)
             return
         if len(self._at_work) > 0:
-            self._show_what_is_at_work()
+            self._show_running()
         self._plan.update()
         if event.status == "failed":
             self._plan.write(f"failed: {event.stage.label}: {event.note}", file=sys.stderr)
         elif event.status == "done" and event.stage.is_training:
             self._plan.write(f"done: {event.stage.label}", file=sys.stderr)
 
-    def _show_what_is_at_work(self) -> None:
+    def _show_running(self) -> None:
         labels = list(self._at_work.values())
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self._plan.set_postfix_str(labels[0] + others)
@@ -77,21 +77,21 @@ class ProgressBars:
         if (bar := self._stages.get(ref)) is not None:
             bar.set_postfix_str(event.note, refresh=False)
             bar.update(event.done - bar.n)
-        if self._plan.disable and time.monotonic() - self._said >= self.SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        if self._plan.disable and time.monotonic() - self._printed >= self.SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
             others = f" ({len(self._at_work) - 1} more at work)" if len(self._at_work) > 1 else ""
-            said = f"{event.stage.label}: step {event.done} of {event.total}, {event.note}{others}"
-            print(said, file=sys.stderr, flush=True)
+            line = f"{event.stage.label}: step {event.done} of {event.total}, {event.note}{others}"
+            print(line, file=sys.stderr, flush=True)
 
     @staticmethod
     def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
-        """`disable=None`: not drawn where stderr is no terminal."""
+        """Return a bar, which `disable=None` hides if stderr is not a terminal."""
         return tqdm(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
 
 
 @contextmanager
 def measuring() -> Iterator[Callable[[str], None]]:
-    """Gives a function that is told what is measured next; without a terminal each is a line."""
+    """Yield a function to call with the label of each measurement. Without a terminal, each label is printed."""
     with tqdm(bar_format="measuring: {desc} [{elapsed}]", file=sys.stderr, leave=False, disable=None) as bar:
 
         def tell(what: str) -> None:

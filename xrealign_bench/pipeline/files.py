@@ -1,4 +1,4 @@
-"""The files that stages leave in the store for one another: Parquet for rows, JSON for the rest, no pickles."""
+"""File formats of stage outputs: Parquet for tables, JSON for the rest, no pickles."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
 
 
 def read_rows(path: Path) -> dict[str, list[Any]]:
-    """All columns of a Parquet file."""
+    """Read all columns of a Parquet file."""
     columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
     return columns
 
 
 def rows_in_parts(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    """Some columns of a Parquet file, so many rows at a time that memory does not grow with the file."""
+    """Yield some columns of a Parquet file in batches of rows, so that memory doesn't grow with the file."""
     for part in pq.ParquetFile(path).iter_batches(_ROWS_IN_MEMORY, columns=columns):
         yield part.to_pydict()
 
 
 @contextmanager
 def table_in_parts(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Gives a function that adds rows to a file like `write_table`'s; it must be called once at least."""
+    """Yield a function that appends rows to a Parquet file. It must be called at least once."""
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
 

@@ -1,4 +1,4 @@
-"""The manifest of an entry of the store: what it is, what it cost, and the checksums of its files."""
+"""Manifest of a store entry: its description, its costs, and the checksums of its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 
 
 class DamagedError(Exception):
-    """An entry is not what its manifest says; the text says how."""
+    """An entry doesn't match its manifest. The message says how."""
 
 
 class FileRecord(Spec):
@@ -28,30 +28,30 @@ class FileRecord(Spec):
 
 
 class Manifest(Spec):
-    """What is known of an entry. On disk also `sha256`, of its own canonical JSON without that field."""
+    """Manifest of an entry. The file also has `sha256`, the checksum of its canonical JSON without that field."""
 
     schema_version: Literal[1] = 1
     kind: str
     key: str
     description: dict[str, Any]
-    """What the key was made of, for people: the caller's own words as JSON."""
+    """Content of the key as plain JSON, for people."""
     seconds: float
-    """Wall time of making it."""
+    """Wall time."""
     peak_memory_bytes: int | None
-    """Highest resident memory of the process meanwhile, without its children; null: the system won't say."""
+    """Peak resident memory of the process without its children, or null if the system doesn't tell."""
     costs: dict[str, float]
-    """Further costs that the maker counted, such as `flops`."""
+    """Further costs that the stage counted, such as `flops`."""
     created: Moment
     harness_version: str
     files: dict[str, FileRecord]
-    """By path relative to the entry's folder."""
+    """Path relative to the entry's folder -> file."""
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
-    """Checksum and size of every file below `folder`, each synced to disk.
+    """Sync every file below `folder` to disk, and return checksums and sizes.
 
     Raises:
-        ValueError: there is none, or something that is not a plain file.
+        ValueError: there is no file, or something other than plain files.
     """
     files = {}
     for path in sorted(folder.rglob("*")):
@@ -78,7 +78,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        DamagedError: it is missing, or not what was written.
+        DamagedError: it is missing or was changed.
         UserError: a newer version of this package wrote it.
     """
     if path.exists() and not path.is_file():

@@ -1,17 +1,16 @@
-"""The store: what a stage made, kept in a folder under the key of everything that determined it.
+"""Content-addressed store: each entry is a folder with a stage's output, under the key of all that determined it.
 
     root/<kind>/<first two digits of the key>/<key>/    the stage's files and manifest.json
-    root/.work/<kind>-<key>/                            being made; becomes the above by one rename
-    root/.locks/<kind>-<key>.lock                       held by whoever makes or removes the entry
+    root/.work/<kind>-<key>/                            work in progress; moved to the above by one rename
+    root/.locks/<kind>-<key>.lock                       held while a process makes or removes the entry
 
 An entry appears whole or not at all: files are synced to disk, then the manifest with their checksums is
 written, then the folder is renamed into place. Locks belong to the operating system, which frees them when a
-process dies, so what was interrupted leaves a work folder only, and the next store on this root removes it. A
-file that changed afterwards is noticed by its checksum: the entry is removed with a warning and counts as
-absent, so that it is made again.
+process dies, so an interrupted stage leaves only a work folder, which the next store on this root removes. A
+file that changed afterwards fails its checksum: the entry is removed with a warning and made again.
 
 Accepted: `prune` may remove an entry that another process is reading; lock files (empty) are never removed,
-because removing one that somebody waits for would let two in.
+because removing one that a process waits for would let two processes in.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished output: `folder` holds the files that `manifest` lists. Not to be written to."""
+    """Finished output: `folder` contains the files listed in `manifest`. Read-only."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """Total size of the files, in bytes."""
         return sum(file.size for file in self.manifest.files.values())
 
     @property
@@ -74,7 +73,7 @@ class Damage(NamedTuple):
 
 
 class Store:
-    """Entries below `root`, which is made if need be. Waiting and damage are told as warnings of `logging`.
+    """Store below `root`, which is created if needed. Waiting and damage are logged as warnings.
 
     Raises:
         UserError: `root` can't be written to, or its file system has no locks.
@@ -95,21 +94,20 @@ class Store:
         self._remove_interrupted_work()
 
     def has(self, kind: str, key: str) -> bool:
-        """Is the entry there, with all files in their sizes? Their bytes are not read: `open` does that."""
+        """Return whether the entry exists and its files have the right sizes. Contents are verified by `open`."""
         return self.look(kind, key) is not None
 
     def look(self, kind: str, key: str) -> Entry | None:
-        """The entry, unread as by `has`; None if it is absent or looks damaged."""
+        """Return the entry without reading its files, or None if it is missing or looks damaged."""
         try:
             return self._look(kind, key)
         except DamagedError:
             return None
 
     def open(self, kind: str, key: str) -> Entry | None:
-        """The entry, or None if it is absent.
+        """Return the entry, or None if it is missing.
 
-        The first time in this object its checksums are verified: a damaged entry is removed with a warning,
-        and counts as absent.
+        Checksums are verified once per `Store`. A damaged entry is removed with a warning and counts as missing.
         """
         try:
             entry = self._verify(kind, key)
@@ -122,10 +120,10 @@ class Store:
         return entry
 
     def read(self, kind: str, key: str) -> Entry:
-        """The entry, which must be there.
+        """Return an entry that must exist.
 
         Raises:
-            UserError: it is absent: somebody removed it since it was made.
+            UserError: it is missing, because it was removed after it was made.
         """
         if (entry := self.open(kind, key)) is None:
             raise UserError(
@@ -141,25 +139,25 @@ class Store:
         description: Mapping[str, Any],
         make: Callable[[Path], Mapping[str, float] | None],
     ) -> Entry:
-        """The entry, made by `make` if it is absent.
+        """Return the entry, calling `make` to create it if it is missing.
 
-        If another process is making the same entry, waits for it and takes what it made.
+        If another process is making the same entry, wait for it and return its entry.
 
         Args:
-            kind: the kind of stage, such as `realign`.
-            key: sha256 (hex) of all that determines the output.
-            description: what the key was made of, as plain JSON; stored for people.
-            make: fills the empty folder that it is given; may return costs that it counted. If it raises,
-                nothing stays behind.
+            kind: the type of stage, such as `realign`.
+            key: sha256 (hex) of everything that determines the output.
+            description: content of the key as plain JSON, stored for people.
+            make: writes files to the empty folder that it is given, and may return costs. If it raises, nothing is
+                left behind.
         """
         if (entry := self.open(kind, key)) is not None:
             return entry
         with self._lock(kind, key):
-            # Whoever held the lock may have made it while we waited.
+            # Another process may have made it while this one waited for the lock.
             return self._or_discard(self._verify, kind, key) or self._make(kind, key, description, make)
 
     def entries(self) -> list[Entry]:
-        """All entries that look complete, by kind and key; one that doesn't is left out with a warning."""
+        """Return all entries that look complete, sorted by kind and key. Warn about the others."""
         found = []
         for kind, key in self._keys():
             try:
@@ -172,11 +170,11 @@ class Store:
 
     @property
     def size(self) -> int:
-        """Bytes of all entries' files."""
+        """Total size of all entries, in bytes."""
         return sum(entry.size for entry in self.entries())
 
     def verify(self) -> list[Damage]:
-        """Read every byte again. Damaged entries are removed, with a warning, and returned."""
+        """Verify the checksums of all entries again. Damaged entries are removed with a warning and returned."""
         self._verified.clear()
         found = []
         for kind, key in self._keys():
@@ -189,10 +187,10 @@ class Store:
         return found
 
     def prune(self, *, keep: Container[tuple[str, str]] = (), older_than: timedelta | None = None) -> list[Entry]:
-        """Remove entries and return them: all but those of the (kind, key) pairs in `keep`.
+        """Remove all entries except those in `keep`, pairs of (kind, key), and return the removed ones.
 
-        With `older_than`, only those that were last made or opened longer ago than that. What another process
-        is working on stays.
+        With `older_than`, remove only entries that were last made or opened longer ago than that. Entries locked by
+        another process stay.
         """
         removed = []
         for kind, key in self._keys():
@@ -208,15 +206,15 @@ class Store:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder on the store's disk for this process alone, empty at first and removed afterwards."""
+        """Yield an empty temporary folder on the store's disk, which is removed afterwards."""
         work = self._works / f"scratch-{uuid.uuid4().hex}"
         with self._lock_name(work.name, wait=True):
             work.mkdir()
             try:
                 yield work
             finally:
-                shutil.rmtree(work, ignore_errors=True)  # what stays is removed by the next store on this root
-                (self._locks / f"{work.name}.lock").unlink()  # nobody else waits for this name
+                shutil.rmtree(work, ignore_errors=True)  # the next store on this root removes leftovers
+                (self._locks / f"{work.name}.lock").unlink()  # no other process waits for this name
 
     @property
     def _locks(self) -> Path:
@@ -228,7 +226,7 @@ class Store:
 
     @contextmanager
     def mark(self) -> Iterator[Path]:
-        """A file below the root that is locked meanwhile: for others to find out whether they see it, and its lock."""
+        """Yield a locked file below the root, by which other nodes can check that they see the store and its locks."""
         name = f"run-{uuid.uuid4().hex}"
         path = self._locks / f"{name}.lock"
         with self._lock_name(name, wait=True):
@@ -243,7 +241,7 @@ class Store:
         return self.root / kind / key[:2] / key
 
     def _keys(self) -> list[tuple[str, str]]:
-        """Kind and key of every entry; what else lies below the root is not the store's."""
+        """Return kind and key of every entry, ignoring other files below the root."""
         folders = self.root.glob("[a-z]*/??/*/")
         return sorted((f.parent.parent.name, f.name) for f in folders if _KEY.fullmatch(f.name))
 
@@ -252,7 +250,7 @@ class Store:
 
     @contextmanager
     def _lock_name(self, name: str, wait: bool) -> Iterator[bool]:
-        """Hold an entry's lock; yields whether it is held (always, with `wait`)."""
+        """Hold a lock. Yields whether it was acquired, which is always true with `wait`."""
         lock = FileLock(self._locks / f"{name}.lock", fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
@@ -272,7 +270,7 @@ class Store:
             lock.release()
 
     def _look(self, kind: str, key: str) -> Entry | None:
-        """The entry if it is there, without reading its files.
+        """Return the entry without reading its files, or None if it is missing.
 
         Raises:
             DamagedError: the manifest can't be used, or a file is missing or has another size.
@@ -295,7 +293,7 @@ class Store:
         return Entry(folder, manifest)
 
     def _verify(self, kind: str, key: str) -> Entry | None:
-        """`_look`, and the first time also the checksums of all files."""
+        """Return the entry as `_look` does, and verify all checksums the first time."""
         entry = self._look(kind, key)
         if entry is not None and (kind, key) not in self._verified:
             for name, file in entry.manifest.files.items():
@@ -309,7 +307,7 @@ class Store:
         return entry
 
     def _or_discard(self, look: Callable[[str, str], Entry | None], kind: str, key: str) -> Entry | None:
-        """Look under the lock: another process may have removed or remade what this one saw damaged."""
+        """Look again under the lock, and discard an entry that is still damaged."""
         try:
             return look(kind, key)
         except DamagedError as damage:
@@ -318,7 +316,7 @@ class Store:
             return None
 
     def _discard(self, kind: str, key: str) -> None:
-        """Under the lock: take the entry away in one step, then remove it."""
+        """Remove the entry, by one rename at first. The caller holds the lock."""
         self._verified.discard((kind, key))
         work = self._works / f"{kind}-{key}"
         if work.exists():
@@ -333,7 +331,7 @@ class Store:
         description: Mapping[str, Any],
         make: Callable[[Path], Mapping[str, float] | None],
     ) -> Entry:
-        """Under the lock: make the entry in a work folder and rename it into place."""
+        """Make the entry in a work folder and rename it into place. The caller holds the lock."""
         folder, work = self._folder(kind, key), self._works / f"{kind}-{key}"
         if work.exists():
             shutil.rmtree(work)
@@ -362,7 +360,7 @@ class Store:
             work.rename(folder)
             fsync(folder.parent)
         except BaseException:  # Ctrl-C too
-            # What can't be removed now is removed by the next store on this root.
+            # The next store on this root removes leftovers.
             shutil.rmtree(work, ignore_errors=True)
             raise
         self._verified.add((kind, key))
@@ -376,7 +374,7 @@ class Store:
 
 
 def _reset_peak_memory() -> bool:
-    """Let the kernel count this process's peak memory anew (Linux only: proc(5), clear_refs)."""
+    """Reset this process's peak memory; returns False except on Linux (proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -389,7 +387,7 @@ def _peak_memory() -> int:
 
 
 def resident_memory() -> int | None:
-    """Bytes of memory that this process has now; None: the system won't say."""
+    """Return the resident memory of this process in bytes, or None if the system doesn't tell."""
     try:
         return _status("VmRSS")
     except OSError:
