@@ -420,7 +420,9 @@ def test_a_closed_pipe_is_no_error(arguments: str, unbuffered: str) -> None:
 def test_a_recipe_with_an_unknown_subset_is_invalid(tmp_path: Path) -> None:
     parallel = {"languages": {"subset": "lowresource/most-uriel-en-6"}}
     ran = command("validate", write_yaml(tmp_path / "mine.yaml", RECIPE | {"parallel": parallel}))
-    assert is_bad_input(ran, "mine.yaml: parallel.languages: unknown published subset .*did you mean lowresource/most-")
+    assert is_bad_input(
+        ran, r"mine\.yaml:6: parallel\.languages: unknown published subset .*did you mean lowresource/most-"
+    )
 
 
 # --- evaluate: bad input ------------------------------------------------------------------------------------------
@@ -662,13 +664,14 @@ def test_validate_looks_for_what_a_suite_names(tmp_path: Path, changes: dict[str
 
 
 @pytest.mark.parametrize(
-    ("languages", "message"), [("[de, xx]", "unknown language 'xx'"), ("[de, sw, deu]", "names de more than once")]
+    ("languages", "message"),
+    [("[de, xx]", ".1: unknown language 'xx'"), ("[de, sw, deu]", ": names de more than once")],
 )
 def test_validate_knows_the_languages(tmp_path: Path, languages: str, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(f"name: mine\ntitle: X\nmethod: word_contrastive\nparallel: {{languages: {languages}}}\n")
     ran = command("validate", path)
-    assert ran.status == 2 and f"{path}: parallel.languages: {message}" in ran.err
+    assert ran.status == 2 and f"{path}:4: parallel.languages{message}" in ran.err
 
 
 def test_tasks_without_the_languages_are_skipped(new_world: WorldMaker) -> None:

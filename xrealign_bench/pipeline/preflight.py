@@ -91,6 +91,7 @@ def suite_problems(suite: Suite, tasks: Sequence[Task], targets: Sequence[str]) 
         check_codes([suite.source_language, *suite.target_languages, *others])
     except UserError as error:
         yield f"suite '{suite.name}': {error}"
+        return  # the targets below would be listed again
     tested = {language for task in tasks for language in task.languages}
     names = ", ".join(task.name for task in tasks)
     for code in targets:
