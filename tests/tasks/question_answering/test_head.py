@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, collate_spans, encode_questions, tokenise
 from xrealign_bench.tasks.question_answering.model import SpanClassifier
@@ -36,7 +36,7 @@ def logits_of(model: SpanClassifier, windows: list[SpanWindow], pad: int) -> lis
 
 
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
-    model = SpanClassifier(load_encoder(checkpoint, seed=0)).eval()
+    model = SpanClassifier(new_encoder(checkpoint)).eval()
     windows, pad = windows_of(checkpoint)
     for window, together in zip(windows, logits_of(model, windows, pad), strict=True):
         [alone] = logits_of(model, [window], pad)
@@ -45,7 +45,7 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
 
 
 def test_logits_are_linear_in_each_sub_word(checkpoint: Checkpoint) -> None:
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     model = SpanClassifier(encoder).eval()
     windows, pad = windows_of(checkpoint)
     ids = torch.tensor([windows[0].input_ids])
@@ -59,7 +59,7 @@ def test_logits_are_linear_in_each_sub_word(checkpoint: Checkpoint) -> None:
 def test_types_are_read_by_encoders_that_know_them(checkpoints: dict[str, Checkpoint]) -> None:
     changed = set()
     for name, checkpoint in checkpoints.items():
-        model = SpanClassifier(load_encoder(checkpoint, seed=0)).eval()
+        model = SpanClassifier(new_encoder(checkpoint)).eval()
         ids = torch.full((1, 6), 9)
         with torch.no_grad():
             none, some = (model(ids, torch.ones_like(ids), types) for types in (ids * 0, (ids > 0).long()))
@@ -71,13 +71,14 @@ def test_types_are_read_by_encoders_that_know_them(checkpoints: dict[str, Checkp
 def test_an_encoder_with_one_type_is_told_none(make_checkpoint: Callable[..., Path]) -> None:
     """XLM-R has a table of types with one row."""
     checkpoint = resolve_checkpoint(str(make_checkpoint("xlm-roberta", type_vocab_size=1)))
-    model = SpanClassifier(load_encoder(checkpoint, seed=0)).eval()
+    model = SpanClassifier(new_encoder(checkpoint)).eval()
     ids = torch.full((1, 6), 9)
     assert model(ids, torch.ones_like(ids), torch.ones_like(ids)).shape == (1, 6, 2)
 
 
+@pytest.mark.few_families
 def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
-    model = SpanClassifier(load_encoder(checkpoint, seed=0)).train()
+    model = SpanClassifier(new_encoder(checkpoint)).train()
     batch = collate_spans(*windows_of(checkpoint))
     logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     torch.nn.functional.cross_entropy(logits, torch.zeros(2, 2, dtype=torch.long)).backward()
@@ -85,7 +86,7 @@ def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
 
 
 def test_initial_weights_depend_on_the_seed(checkpoints: dict[str, Checkpoint]) -> None:
-    encoder = load_encoder(checkpoints["bert"], seed=0)
+    encoder = new_encoder(checkpoints["bert"])
     encoder.config.initializer_range = 0.5
     weights = []
     for seed in (1, 1, 2):
@@ -97,7 +98,7 @@ def test_initial_weights_depend_on_the_seed(checkpoints: dict[str, Checkpoint]) 
 
 
 def test_too_long_an_input_is_refused(checkpoints: dict[str, Checkpoint]) -> None:
-    model = SpanClassifier(load_encoder(checkpoints["bert"], seed=0))
+    model = SpanClassifier(new_encoder(checkpoints["bert"]))
     ids = torch.full((1, 73), 11)
     with pytest.raises(UserError, match="73 sub-words, but the model has 72 positions"):
         model(ids, torch.ones_like(ids), torch.zeros_like(ids))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encoder import load_encoder
@@ -22,7 +23,7 @@ TYPED = {"bert", "xlm-roberta", "roberta", "electra", "rembert", "xmod"}
 
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    model = SequenceClassifier(load_encoder(checkpoint, seed=0), 3).eval()
+    model = SequenceClassifier(new_encoder(checkpoint), 3).eval()
     ids = encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids
     types = [[int(place > row.index(row[-1])) for place in range(len(row))] for row in ids]
     batch = collate_tokens(ids, tokenizer.pad_token_id, types)
@@ -46,7 +47,7 @@ def text_vector(hidden: torch.Tensor, model_type: str) -> torch.Tensor:
 
 def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     model = SequenceClassifier(encoder, 3).eval()
     ids = torch.tensor(encode_texts(tokenizer, TEXTS[:1], None, 64).input_ids)
     if model.pooling == "first_token":
@@ -59,9 +60,10 @@ def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> No
         assert torch.allclose(model(ids, mask, None), expected, atol=1e-6)
 
 
+@pytest.mark.few_families
 def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    model = SequenceClassifier(load_encoder(checkpoint, seed=0), 3).train()
+    model = SequenceClassifier(new_encoder(checkpoint), 3).train()
     batch = collate_tokens(encode_texts(tokenizer, TEXTS, PAIRS, 64).input_ids, tokenizer.pad_token_id)
     logits = model(batch.input_ids, batch.attention_mask, None)
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
@@ -70,7 +72,7 @@ def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
 
 def test_token_types_reach_the_encoders_that_tell_them_apart(checkpoints: dict[str, Checkpoint]) -> None:
     for name, checkpoint in checkpoints.items():
-        encoder = load_encoder(checkpoint, seed=0)
+        encoder = new_encoder(checkpoint)
         model = SequenceClassifier(encoder, 3).eval()
         ids = torch.tensor([[2, 7, 9, 3, 8, 3]])
         mask, types = torch.ones_like(ids), torch.tensor([[0, 0, 0, 0, 1, 1]])
@@ -87,7 +89,7 @@ def test_a_single_type_is_none(checkpoints: dict[str, Checkpoint], make_checkpoi
     """XLM-R's own configuration: one type, whatever the tokenizer says."""
     encoder = load_encoder(resolve_checkpoint(str(make_checkpoint("xlm-roberta", type_vocab_size=1))), seed=0)
     assert token_types(encoder) == 1
-    assert token_types(load_encoder(checkpoints["distilbert"], seed=0)) == 0
+    assert token_types(new_encoder(checkpoints["distilbert"])) == 0
     model = SequenceClassifier(encoder, 2).eval()
     ids = torch.tensor([[2, 7, 3, 8, 3]])
     with torch.no_grad():
@@ -96,7 +98,7 @@ def test_a_single_type_is_none(checkpoints: dict[str, Checkpoint], make_checkpoi
 
 
 def test_inputs_beyond_the_models_positions_or_token_types_are_refused(checkpoints: dict[str, Checkpoint]) -> None:
-    model = SequenceClassifier(load_encoder(checkpoints["bert"], seed=0), 2)
+    model = SequenceClassifier(new_encoder(checkpoints["bert"]), 2)
     ids = torch.full((1, 73), 11)
     with pytest.raises(UserError, match="73 sub-words, but the model has 72 positions"):
         model(ids, torch.ones_like(ids), None)
@@ -108,7 +110,7 @@ def test_inputs_beyond_the_models_positions_or_token_types_are_refused(checkpoin
 def test_initial_weights_depend_on_the_seed_and_dropout_on_the_configuration(
     checkpoints: dict[str, Checkpoint],
 ) -> None:
-    encoder = load_encoder(checkpoints["bert"], seed=0)
+    encoder = new_encoder(checkpoints["bert"])
     encoder.config.initializer_range = 0.5
     encoder.config.classifier_dropout = 0.3
     models = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.models.conftest import new_encoder
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
@@ -28,7 +29,7 @@ def logits_of(model: TokenClassifier, windows: list, pad: int) -> list[torch.Ten
 
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    model = TokenClassifier(load_encoder(checkpoint, seed=0), 4).eval()
+    model = TokenClassifier(new_encoder(checkpoint), 4).eval()
     windows = encode_words(tokenizer, SENTENCES, 64)
     pad = tokenizer.pad_token_id
     together = logits_of(model, windows, pad)
@@ -40,7 +41,7 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
 
 def test_logits_are_linear_in_the_first_sub_word(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    encoder = load_encoder(checkpoint, seed=0)
+    encoder = new_encoder(checkpoint)
     model = TokenClassifier(encoder, 4).eval()
     window = encode_words(tokenizer, SENTENCES, 64)[1]
     ids = torch.tensor([window.input_ids])
@@ -50,9 +51,10 @@ def test_logits_are_linear_in_the_first_sub_word(checkpoint: Checkpoint) -> None
     assert torch.allclose(logits_of(model, [window], 0)[0], expected, atol=1e-6)
 
 
+@pytest.mark.few_families
 def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
-    model = TokenClassifier(load_encoder(checkpoint, seed=0), 4).train()
+    model = TokenClassifier(new_encoder(checkpoint), 4).train()
     batch = collate(encode_words(tokenizer, SENTENCES, 64), tokenizer.pad_token_id)
     labels = torch.where(batch.starts >= 0, batch.starts % 4, -100)
     logits = model(batch.input_ids, batch.attention_mask, batch.starts)
@@ -61,7 +63,7 @@ def test_encoder_and_head_get_gradients(checkpoint: Checkpoint) -> None:
 
 
 def test_initial_weights_depend_on_the_seed(checkpoints: dict[str, Checkpoint]) -> None:
-    encoder = load_encoder(checkpoints["bert"], seed=0)
+    encoder = new_encoder(checkpoints["bert"])
     encoder.config.initializer_range = 0.5
     weights = []
     for seed in (1, 1, 2):
@@ -90,7 +92,7 @@ def test_dropout_comes_from_the_configuration(
 
 
 def test_too_long_an_input_is_refused(checkpoints: dict[str, Checkpoint]) -> None:
-    model = TokenClassifier(load_encoder(checkpoints["bert"], seed=0), 2)
+    model = TokenClassifier(new_encoder(checkpoints["bert"]), 2)
     ids = torch.full((1, 73), 11)
     with pytest.raises(UserError, match="73 sub-words, but the model has 72 positions"):
         model(ids, torch.ones_like(ids), torch.tensor([[1]]))
