@@ -404,8 +404,10 @@ def test_an_unknown_name_is_shown_shortened(tmp_path: Path) -> None:
     assert len(ran.err) < 3000
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", ["list languages", "list tasks --json", "--help", "leaderboard --help"])
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [("list languages", ""), ("list languages", "1"), ("list tasks --json", ""), ("--help", "1")],
+)
 def test_a_closed_pipe_is_no_error(arguments: str, unbuffered: str) -> None:
     """As with `| head`. Truth: a pipe whose reading end is closed before anything is printed."""
     reading, writing = os.pipe()

@@ -22,6 +22,10 @@ predictions, the pairs aligned and encoded, ... Asserted so that a test that int
 RECIPES = ("finetune-only", "alignfreeze-front")
 
 
+QUICK = ("tokenise", "realign", "predict")
+"""A stage that reads data, one that trains and one that runs a model; the others are slow tests."""
+
+
 @pytest.fixture(autouse=True)
 def _ctrl_c_arrives() -> None:
     """A shell that starts the tests in the background lets them ignore it."""
@@ -68,7 +72,12 @@ def go_on(world: World, expected: list[dict[str, Any]], finished: int) -> None:
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [*((signal.SIGINT, kind) for kind in KINDS), (signal.SIGTERM, "realign"), (signal.SIGTERM, "predict")],
+    [
+        *((signal.SIGINT, kind) for kind in QUICK),
+        (signal.SIGTERM, "realign"),
+        *(pytest.param(signal.SIGINT, kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK),
+        pytest.param(signal.SIGTERM, "predict", marks=pytest.mark.slow),
+    ],
 )
 def test_ctrl_c_and_sigterm(
     new_world: Callable[..., World],
