@@ -276,6 +276,7 @@ def test_other_versions_are_refused(
         OnRay(plan, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_node_costs_one_stage(cluster: Cluster, world: World, plan: Plan, tmp_path: Path) -> None:
     def kill_node() -> None:
         raylet = process_of(LONG).ppid()
