@@ -110,7 +110,7 @@ interrupt({kind!r}, signal.SIGKILL, pytest.MonkeyPatch())
 sys.argv = {arguments!r}
 cli.main()
 """
-SLOW = [kind for kind in KINDS if kind not in ("realign", "predict")]
+SLOW = [kind for kind in KINDS if kind != "realign"]
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW else []) for k in KINDS])
