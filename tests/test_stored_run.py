@@ -22,7 +22,7 @@ from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.pipeline.runner import _check_compute_settings
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "datasets", "evaluate", "matplotlib", "scipy", "sklearn", "peft")
+HEAVY = ("torch", "transformers", "datasets", "evaluate", "matplotlib", "pandas", "scipy", "sklearn", "peft")
 DRIVER = f"""
 import sys
 from xrealign_bench.cli import main
