@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+MethodName = Literal["word_contrastive", "sentence_contrastive"]
 Pooling = Literal["pooling", "sentence_pooling"]
 
 

@@ -23,7 +23,7 @@ from xrealign_bench.specs.fields import (
     Title,
     Weight,
 )
-from xrealign_bench.specs.methods import METHODS, Pooling
+from xrealign_bench.specs.methods import METHODS, MethodName, Pooling
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
 BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=1000)] | str
@@ -199,7 +199,7 @@ class Recipe(Spec):
     """`random` discards the checkpoint's weights, as a control."""
     attention: Literal["own", "bidirectional"] = "own"
     """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
-    method: Literal["none", "word_contrastive", "sentence_contrastive"] = "none"
+    method: Literal["none", MethodName] = "none"
     """Contrast nothing, aligned words, or sentences and their translations."""
     aligner: Name | None = None
     """Word aligner: lexicon, eflomal, similarity or gold; null: the suite's aligner, or none for

@@ -21,8 +21,9 @@ from xrealign_bench.pipeline.stage import (
     WeightsKey,
     Workspace,
 )
-from xrealign_bench.pipeline.stages.realign import Attention, Method, Mixing, realignment_record
+from xrealign_bench.pipeline.stages.realign import Attention, Mixing, realignment_record
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
+from xrealign_bench.specs.methods import MethodName
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.joint import JointRealignment
@@ -34,7 +35,7 @@ _PAIRS = "pairs-"
 class JointSettings(Spec):
     """Realignment beside fine-tuning, which takes steps and learning rate from there."""
 
-    method: Method
+    method: MethodName
     freeze: Freeze
     objective: Objective
     mixing: Mixing

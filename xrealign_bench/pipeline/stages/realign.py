@@ -22,12 +22,12 @@ from xrealign_bench.pipeline.stage import (
     Workspace,
 )
 from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
+from xrealign_bench.specs.methods import MethodName
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.losses import RealignmentLog
     from xrealign_bench.realignment.pairs import EncodedPairs
 
-Method = Literal["word_contrastive", "sentence_contrastive"]
 Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
 Attention = Literal["own", "bidirectional"]
 WEIGHTS, ADAPTER = "encoder.safetensors", "adapter"
@@ -37,7 +37,7 @@ WEIGHTS, ADAPTER = "encoder.safetensors", "adapter"
 class RealignSettings(Settings):
     checkpoint: WeightsKey
     initialisation: Literal["checkpoint", "random"]
-    method: Method
+    method: MethodName
     freeze: Freeze
     objective: Objective
     mixing: Mixing
