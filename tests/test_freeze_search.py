@@ -67,7 +67,7 @@ def test_a_whole_search(new_world: WorldMaker) -> None:
     assert planned.status == 0 and not world.output.exists()
     stages = json.loads(planned.out)["stages"]
     # One baseline, one set of pairs; a realignment for nothing, three fronts and two halves frozen.
-    kinds = [stage["kind"] for stage in stages]
+    kinds = [stage["stage_type"] for stage in stages]
     assert (kinds.count("align"), kinds.count("realign"), kinds.count("finetune")) == (1, 6, 7)
     ran: Ran = command(*arguments)
     assert ran.status == 0, ran.err

@@ -104,13 +104,14 @@ def _combination_problems(
 ) -> Iterator[str]:
     """Yield conflicts between recipes and these tasks and target languages of a suite."""
     source = loaded.suite.source_language
+    tested = {code for task in loaded.tasks for code in task.languages}  # `suite_problems` lists the other languages
     for task in tasks:
         if task.task_type == "retrieval" and task.text_language != source:
             yield (
                 f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the "
                 f"suite '{loaded.suite.name}' is '{source}'; choose another task"
             )
-        if not set(languages) & set(task.languages):
+        if tested & set(languages) and not set(languages) & set(task.languages):
             yield f"task '{task.name}' has none of the languages {', '.join(languages)}; name others, or other tasks"
     names = [recipe.name for recipe in recipes]
     if twice := sorted({name for name in names if names.count(name) > 1}):
