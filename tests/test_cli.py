@@ -226,9 +226,11 @@ def test_show_language_measures_from_the_given_source() -> None:
 
 
 def test_a_shown_recipe_is_valid_yaml(tmp_path: Path) -> None:
-    (tmp_path / "copy.yaml").write_text(command("show", "recipe", "alignfreeze-front").out, encoding="utf-8")
-    ran = command("validate", tmp_path / "copy.yaml")
-    assert ran == Ran(0, f"{tmp_path / 'copy.yaml'}: a good recipe\n", "")
+    (tmp_path / "alignfreeze-front.yaml").write_text(
+        command("show", "recipe", "alignfreeze-front").out, encoding="utf-8"
+    )
+    ran = command("validate", tmp_path / "alignfreeze-front.yaml")
+    assert ran == Ran(0, f"{tmp_path / 'alignfreeze-front.yaml'}: a good recipe\n", "")
 
 
 def test_validate_detects_the_type_of_a_file(tmp_path: Path) -> None:
@@ -242,7 +244,9 @@ def test_validate_detects_the_type_of_a_file(tmp_path: Path) -> None:
 def test_the_name_of_the_baseline_is_reserved(tmp_path: Path, new_world: WorldMaker, change: dict[str, Any]) -> None:
     fields = {"name": "finetune-only", "title": "x", **(change or {"method": "word_contrastive"})}
     path = write_yaml(tmp_path / "mine.yaml", fields)
-    assert is_bad_input(command("validate", path), r"mine\.yaml: name: 'finetune-only' is the baseline, .*another name")
+    assert is_bad_input(
+        command("validate", path), r"mine\.yaml:\d: name: 'finetune-only' is the baseline, .*another name"
+    )
     assert is_bad_input(new_world().evaluate("--recipe", path), "'finetune-only' is the baseline")
     write_yaml(path, {"name": "finetune-only", "title": "The same, in other words"})
     assert command("validate", path).status == 0

@@ -87,7 +87,7 @@ def test_whole_words_are_masked(script: ModuleType) -> None:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(CHECKPOINT / "tokenizer.json"))
-    lines = script.tokenised(tokenizer, pretraining_lines("fi", 64))
+    lines = script.tokenise(tokenizer, pretraining_lines("fi", 64))
     rows = np.arange(len(lines))
     ids, attention, positions, targets = script.masked_batch(
         lines, rows, settings(script), 12_000, np.random.default_rng(0)
@@ -116,9 +116,9 @@ def test_an_interrupted_run_goes_on(script: ModuleType, tmp_path: Path) -> None:
     batch = torch.randint(5, 200, (2, 6)), torch.ones(2, 6), torch.tensor([1, 7]), torch.tensor([9, 10])
     script.masked_loss(model, batch).backward()
     optimizer.step()
-    script.save_snapshot(tmp_path, model, optimizer, script.State(steps=7, round=2, batch=3))
+    script.save_snapshot(tmp_path, model, optimizer, script.PretrainingState(steps=7, round=2, batch=3))
     again = script.new_model(settings(script, seed=1), 200)
     state = script.load_snapshot(tmp_path, again, torch.optim.AdamW(script.parameter_groups(again, settings(script))))
-    assert state == script.State(steps=7, round=2, batch=3)
+    assert state == script.PretrainingState(steps=7, round=2, batch=3)
     for name, value in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name

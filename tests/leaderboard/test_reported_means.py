@@ -19,8 +19,8 @@ from tests.leaderboard.test_board import BASELINE, entry
 from tests.leaderboard.test_build import store
 from tests.small import command
 from xrealign_bench.errors import UserError
+from xrealign_bench.leaderboard.board import StoredResult
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.pipeline.store import Entry
 from xrealign_bench.results.records import ReportedMean
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import find_results, read_result
@@ -132,7 +132,9 @@ def test_the_script_writes_the_shipped_bytes(
 ) -> None:
     pytest.importorskip("torch")
     monkeypatch.setattr("sys.argv", ["import", str(FILES), "--results", str(tmp_path)])
-    script().main()
+    job = script()
+    monkeypatch.setattr(job, "__version__", "0.1.0")  # that of the shipped results
+    job.main()
     assert "15 averages compared with the means of their languages, 0 differ" in capsys.readouterr().out
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
     assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in RESULTS.rglob("*.json")}
@@ -191,7 +193,7 @@ def means_of(computed: Result) -> Result:
 def test_they_change_nothing_that_is_computed(tmp_path: Path) -> None:
     good = entry("good", 0.05, 0.04, 0.06)
     alone = build(store(tmp_path / "alone", BASELINE, good), tmp_path / "alone" / "out")
-    reported = Entry(Path("results/published"), means_of(good.result), None)
+    reported = StoredResult(Path("results/published"), means_of(good.result), None)
     both = build(store(tmp_path / "both", BASELINE, good, reported), tmp_path / "both" / "out")
     without, beside = (json.loads(files[3].read_text()) for files in (alone, both))
     assert beside["rows"][:2] == without["rows"] and beside["rows"][2]["rank_low"] is None
@@ -203,7 +205,7 @@ def test_they_change_nothing_that_is_computed(tmp_path: Path) -> None:
 
 def test_a_table_of_means_that_are_gone_goes_too(tmp_path: Path) -> None:
     good = entry("good", 0.05, 0.04, 0.06)
-    results = store(tmp_path, BASELINE, good, Entry(Path("results/published"), means_of(good.result), None))
+    results = store(tmp_path, BASELINE, good, StoredResult(Path("results/published"), means_of(good.result), None))
     board = build(results, tmp_path / "out")[0].parent
     (board / "mine.csv").write_text("my own")
     assert (board / "reported.csv").is_file()
