@@ -113,7 +113,7 @@ def _combination_problems(
             )
         if tested & set(languages) and not set(languages) & set(task.languages):
             yield f"task '{task.name}' has none of the languages {', '.join(languages)}; name others, or other tasks"
-    names = [recipe.name for recipe in recipes]
+    names = [recipe.name for recipe in recipes if recipe.name != BASELINE]  # `recipe_problems` reserves that name
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
     for recipe in recipes:
