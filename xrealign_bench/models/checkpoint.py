@@ -56,6 +56,7 @@ class Checkpoint:
     """The adapter's folder, if its tokenizer splits text differently from the base model's."""
 
 
+# Over 50 lines only with its docstring.
 def resolve_checkpoint(
     id_or_path: str,
     revision: str | None = None,

@@ -66,7 +66,7 @@ class JointLoss:
 
 
 # Long, and with many parameters: it is the whole training, in one place, and its callers name every setting.
-def optimise(
+def optimise(  # noqa: PLR0913
     parameters: Iterable[nn.Parameter],
     losses: Iterable[StepLoss],
     *,
