@@ -196,7 +196,7 @@ def test_quantised_weights_are_never_trained(world: World, arguments: tuple[str,
 def test_an_encoder_is_refused_before_any_work(world: World, small_checkpoint: Path) -> None:
     ran = world.evaluate("--data-root", world.folder / "data", "--checkpoint", small_checkpoint)
     assert ran.status == 2
-    assert "task 'plain' reads the probabilities that a decoder gives to text, and the checkpoint tiny is none" in (
+    assert "task 'plain' needs the probabilities that a decoder gives to text, and the checkpoint tiny is not" in (
         ran.err
     )
 
@@ -205,7 +205,7 @@ def test_what_has_no_place_here_is_refused(world: World) -> None:
     """Joint realignment has no fine-tuning to go beside; who sees both sides expects nothing to come next."""
     for recipe, reason in (
         ("joint-full", "realigns during fine-tuning and the task 'plain' has none"),
-        ("full-bidirectional", "lets a decoder see both sides, and the task 'plain' reads what it expects to come"),
+        ("full-bidirectional", "makes a decoder's attention bidirectional, and the task 'plain' predicts the next"),
     ):
         ran = world.evaluate("--data-root", world.folder / "data", "--recipe", recipe)
         assert ran.status == 2

@@ -161,7 +161,9 @@ def test_what_a_decoder_sees_changes_the_keys_of_all_that_runs_it() -> None:
     decoder: dict[str, Any] = {"checkpoint": {"family": "decoder"}}
     own, both = (keys(make_plan(request(**decoder, recipe={"attention": name}))) for name in ("own", "bidirectional"))
     assert {kind for kind in STAGE_TYPES if own[kind] != both[kind]} == TRAINED
-    with pytest.raises(UserError, match="recipe 'mine' lets a decoder see both sides, and the checkpoint tiny is none"):
+    with pytest.raises(
+        UserError, match="recipe 'mine' makes a decoder's attention bidirectional, and the checkpoint tiny is"
+    ):
         make_plan(request(recipe={"attention": "bidirectional"}))
 
 
@@ -714,7 +716,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path, options: Callable[..., Op
             "recipe 'mine': aligner: unknown aligner 'golden'",
             "recipe 'mine': parallel.languages.1: unknown language 'qqq'",
             "recipe 'mine': parallel.languages: names de more than once",
-            "recipe 'both' lets a decoder see both sides, and the checkpoint",
+            "recipe 'both' makes a decoder's attention bidirectional, and the checkpoint",
             "recipe 'mine': freeze.blocks names block 9",
         )
     ):

@@ -171,21 +171,21 @@ def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks
     generative = [task.name for task in tasks if task.reads_language_model]
     if generative and checkpoint.family != "decoder":
         yield (
-            f"task '{generative[0]}' reads the probabilities that a decoder gives to text, and the checkpoint "
-            f"{checkpoint.id} is none; leave the task out or use a decoder"
+            f"task '{generative[0]}' needs the probabilities that a decoder gives to text, and the checkpoint "
+            f"{checkpoint.id} is not a decoder; leave the task out or use a decoder"
         )
     for recipe in recipes:
         if recipe.attention == "own":
             continue
         if checkpoint.family != "decoder":
             yield (
-                f"recipe '{recipe.name}' lets a decoder see both sides, and the checkpoint {checkpoint.id} is none; "
-                "use the same recipe without 'attention'"
+                f"recipe '{recipe.name}' makes a decoder's attention bidirectional, and the checkpoint "
+                f"{checkpoint.id} is not a decoder; use the same recipe without 'attention'"
             )
         elif generative:
             yield (
-                f"recipe '{recipe.name}' lets a decoder see both sides, and the task '{generative[0]}' reads what it "
-                "expects to come next; leave one of them out"
+                f"recipe '{recipe.name}' makes a decoder's attention bidirectional, and the task "
+                f"'{generative[0]}' predicts the next token; leave one of them out"
             )
 
 
