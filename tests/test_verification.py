@@ -102,9 +102,10 @@ def test_the_command_that_is_printed_gives_the_result(new_world: Callable[..., W
     folder = next(path for path in world.output.rglob("alignfreeze-front*") if (path / "result.json").is_file())
     ran = command("reproduce", folder)
     assert ran.status == 0
-    remark, costs, install, line = ran.out.splitlines()
+    suite, remark, costs, install, line = ran.out.splitlines()
     result = read_result(folder)
     flops = sum(stage.flops or 0 for stage in result.stages)
+    assert suite.startswith(f"# suite {result.suite.id}: not shipped with this installation; name its YAML file with")
     assert costs.startswith(f"# its {len(result.stages)} stages took ")
     assert costs.endswith(f", about {flops:.2g} floating-point operations") and flops > 0
     assert remark == f"# checkpoint tiny: a folder with weights of sha256 {result.checkpoint.weights_sha256}"

@@ -343,7 +343,7 @@ def test_new_tokens_without_weights_are_refused(bases: dict[str, Path], tmp_path
     """PEFT does not save an untied output layer where the embeddings are a target."""
     rows = AutoConfig.from_pretrained(bases["llama"]).vocab_size + 5
     train_adapter(bases["llama"], tmp_path / "adapter", rows=rows, **LLAMA["embeddings"])
-    with pytest.raises(UserError, match=r"adapter was trained with \d+ embeddings in place .* lacks those of lm_head;"):
+    with pytest.raises(UserError, match=r"adapter was trained with \d+ embeddings instead .* lacks those of lm_head;"):
         load_encoder(resolve_checkpoint(str(tmp_path / "adapter")), seed=0)
 
 

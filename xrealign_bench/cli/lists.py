@@ -85,7 +85,7 @@ def show(category: str, name: str, source: str, as_json: bool) -> None:
 def validate(files: tuple[Path, ...]) -> None:
     """Check your recipes, suites, tasks and corpora.
 
-    FILES are YAML files. All problems are listed at once, each with its line.
+    FILES are YAML files. Problems are listed with their line; of a recipe, all at once.
 
     \b
     Example:

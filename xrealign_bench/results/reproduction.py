@@ -61,7 +61,12 @@ def reproduction_notes(result: Result) -> list[str]:
     checkpoint, recipe = result.checkpoint, result.recipe
     notes = []
     shipped_suite = find_spec(result.suite.name, Suite) if result.suite.name in shipped_names(Suite) else None
-    if shipped_suite is not None and shipped_suite.id != result.suite.id:
+    if shipped_suite is None:
+        notes.append(
+            f"suite {result.suite.id}: not shipped with this installation; name its YAML file with --suite, and the "
+            "folder of its data with --data-root"
+        )
+    elif shipped_suite.id != result.suite.id:
         notes.append(
             f"suite {result.suite.id}: this installation has {shipped_suite.id}; save the 'suite' of result.json as a "
             "YAML file and name it with --suite"
