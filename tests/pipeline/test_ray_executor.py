@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -40,6 +41,7 @@ def cluster() -> Iterator[Cluster]:
     memory = {"object_store_memory": 80 * 2**20, "memory": 8 * 2**30}
     quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 0}
     quick["worker_niceness"] = 0
+    handler = signal.getsignal(signal.SIGTERM)
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **memory})
     for _ in range(2):
         started.add_node(num_cpus=1, **memory)
@@ -47,6 +49,7 @@ def cluster() -> Iterator[Cluster]:
     yield started
     ray.shutdown()
     started.shutdown()
+    signal.signal(signal.SIGTERM, handler)  # Ray leaves its own
 
 
 @pytest.fixture(scope="module")
