@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count, cycle, islice
-from typing import Literal
 
 import numpy as np
 
-Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
+from xrealign_bench.specs.recipe import Mixing
+
 Batches = Iterator[list[tuple[str, int]]]
 """Batches of pairs, each given by its language and number."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from xrealign_bench.realignment.mixing import Mixing
 from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
+from xrealign_bench.specs.recipe import Mixing
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=100
 
 _SLICE = r"-?[0-9]{0,4}:-?[0-9]{0,4}(:[1-9][0-9]{0,3})?"
 
+Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
+Attention = Literal["own", "bidirectional"]
+
 
 def _changed(spec: Spec, *fields: str) -> list[str]:
     """Return the fields that differ from their default."""
@@ -138,7 +141,7 @@ class Parallel(Spec):
     """Null: the suite's corpus."""
     languages: RealignedLanguages = "suite_targets"
     """All targets of the suite, a list of codes, `{subset: NAME}`, or `{select: uriel, n: 10}`."""
-    mixing: Literal["round_robin", "round_robin_first_exhausted", "uniform"] = "round_robin"
+    mixing: Mixing = "round_robin"
     """`round_robin`: languages take turns, pair by pair; one that runs out of pairs starts over.
     `round_robin_first_exhausted`: all languages start over as soon as one runs out, with the same pairs, as in the
     released code. `uniform`: each pair's language is drawn at random."""
@@ -197,7 +200,7 @@ class Recipe(Spec):
     citation: Sentence = ""
     initialisation: Literal["checkpoint", "random"] = "checkpoint"
     """`random` discards the checkpoint's weights, as a control."""
-    attention: Literal["own", "bidirectional"] = "own"
+    attention: Attention = "own"
     """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
     method: Literal["none", MethodName] = "none"
     """Contrast nothing, aligned words, or sentences and their translations."""

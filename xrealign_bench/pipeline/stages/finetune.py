@@ -21,9 +21,10 @@ from xrealign_bench.pipeline.stage import (
     WeightsKey,
     Workspace,
 )
-from xrealign_bench.pipeline.stages.realign import Attention, Mixing, realignment_record
+from xrealign_bench.pipeline.stages.realign import realignment_record
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
 from xrealign_bench.specs.methods import MethodName
+from xrealign_bench.specs.recipe import Attention, Mixing
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.joint import JointRealignment

@@ -20,8 +20,8 @@ from xrealign_bench.pipeline.stage import (
     WeightsKey,
     Workspace,
 )
-from xrealign_bench.pipeline.stages.realign import Attention
 from xrealign_bench.specs import Columns, EmbeddedData, Task
+from xrealign_bench.specs.recipe import Attention
 
 
 class PredictSettings(Settings):

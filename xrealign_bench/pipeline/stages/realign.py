@@ -23,13 +23,12 @@ from xrealign_bench.pipeline.stage import (
 )
 from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
 from xrealign_bench.specs.methods import MethodName
+from xrealign_bench.specs.recipe import Attention, Mixing
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.losses import RealignmentLog
     from xrealign_bench.realignment.pairs import EncodedPairs
 
-Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
-Attention = Literal["own", "bidirectional"]
 WEIGHTS, ADAPTER = "encoder.safetensors", "adapter"
 """Output of a realignment: the whole encoder, or the folder of the adapter that was realigned in its place."""
 
