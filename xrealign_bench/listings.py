@@ -327,7 +327,8 @@ def _language(name: str, source: str) -> dict[str, Any]:
     content = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(language).items()}
     content["tier"] = tier(language, TIERS)
     content[f"distance to {find(source).code}"] = {
-        kind: _rounded(distance(source, language.code, kind)) for kind in get_args(DistanceType)
+        distance_type: _rounded(distance(source, language.code, distance_type))
+        for distance_type in get_args(DistanceType)
     }
     return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
 

@@ -59,7 +59,7 @@ def world(new_world: WorldMaker) -> World:
 
 
 def rows(plan: Plan, world: World) -> dict[str, StageTypeCost]:
-    return {row.kind: row for row in estimate(plan, Store(world.store)).rows}
+    return {row.stage_type: row for row in estimate(plan, Store(world.store)).rows}
 
 
 def measured(plan: Plan, world: World) -> Estimate:
@@ -69,7 +69,7 @@ def measured(plan: Plan, world: World) -> Estimate:
 def test_with_nothing_timed_and_nothing_measured_there_are_no_numbers(world: World) -> None:
     found = estimate(plan_of(world), Store(world.store))
     kinds = ["tokenise", "finetune", "predict", "align", "encode", "realign"]
-    assert [row.kind for row in found.rows] == kinds
+    assert [row.stage_type for row in found.rows] == kinds
     assert {row.seconds for row in found.rows} == {None}
     assert found.total == Total(33, 0, 0, None, None, 0, kinds)
 
@@ -219,10 +219,10 @@ def test_what_costs_by_a_law_is_told_by_it(large: World, lawful: list[Stage]) ->
         "realign": cost("realign", *[STEPS] * 2),
     }
     expected["predict"] = expected["predict"][0] + 4 * LOADING, expected["predict"][1]
-    by_kind = {row.kind: row for row in found.rows}
+    by_type = {row.stage_type: row for row in found.rows}
     for kind, (seconds, room) in expected.items():
-        assert by_kind[kind].seconds == pytest.approx(seconds, rel=1e-6), kind
-        assert by_kind[kind].disk_bytes == pytest.approx(room, abs=20), kind  # rounded up for each stage
+        assert by_type[kind].seconds == pytest.approx(seconds, rel=1e-6), kind
+        assert by_type[kind].disk_bytes == pytest.approx(room, abs=20), kind  # rounded up for each stage
     whole = found.total
     assert whole.seconds == pytest.approx(sum(seconds for seconds, _ in expected.values()) + 7.0)
     assert whole.memory_bytes == len(lawful) * MB
@@ -239,7 +239,7 @@ def test_only_what_is_not_known_is_measured(large: World, lawful: list[Stage]) -
     for kind in ("tokenise", "align", "encode"):
         for stage in of(plan, kind):
             put(store, stage, 1.0)
-    found = {row.kind: row for row in measured(plan, large).rows}
+    found = {row.stage_type: row for row in measured(plan, large).rows}
     assert (found["finetune"].seconds, found["predict"].seconds) == (3.0, 15.0)
     law = LAWS["realign"]
     assert found["realign"].seconds == pytest.approx(2 * (law.fixed + law.each * STEPS))
@@ -268,18 +268,18 @@ def test_a_run_takes_what_was_measured(world: World) -> None:
     told: list[str] = []
     found = estimate(plan, Store(world.store), run_context(plan.request, "cpu"), told.append)
     assert (found.unmeasured, found.total.without_timing) == ([], [])
-    assert told[0] == "what a process loads" and any(label.startswith("fine-tune phrases") for label in told)
+    assert told[0] == "imports of a process" and any(label.startswith("fine-tune phrases") for label in told)
     assert [path for path in world.store.rglob("*") if path.is_file()] == []
     assert list((world.store / ".work").iterdir()) == []
     assert world.evaluate("--recipe", world.folder / "mine.yaml").status == 0
     entries = Store(world.store).entries()
     assert len(entries) == found.total.stages
     for row in found.rows[1:]:
-        own = [entry for entry in entries if entry.manifest.kind == row.kind]
-        assert row.disk_bytes == pytest.approx(sum(entry.size for entry in own), rel=0.1), row.kind
+        own = [entry for entry in entries if entry.manifest.kind == row.stage_type]
+        assert row.disk_bytes == pytest.approx(sum(entry.size for entry in own), rel=0.1), row.stage_type
         assert row.memory_bytes is not None and row.seconds is not None
         peak = max(entry.manifest.peak_memory_bytes or 0 for entry in own)
-        assert row.memory_bytes == pytest.approx(peak, rel=0.3), row.kind
+        assert row.memory_bytes == pytest.approx(peak, rel=0.3), row.stage_type
         assert row.seconds > 0
 
 

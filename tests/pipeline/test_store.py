@@ -132,6 +132,19 @@ def test_has_open_and_read(tmp_path: Path) -> None:
     assert store.read("predict", KEY) == made
 
 
+def test_an_opened_entry_is_read_once_and_missed_when_another_process_removed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(Store(tmp_path))
+    store = Store(tmp_path)
+    first = store.open("predict", KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr("xrealign_bench.pipeline.store.read_manifest", pytest.fail)
+        assert store.read("predict", KEY) == first
+    Store(tmp_path).prune()
+    assert store.open("predict", KEY) is None
+
+
 @pytest.mark.parametrize(("kind", "key"), [("../predict", KEY), ("predict", "../x"), ("predict", KEY[:-1])])
 def test_names_that_would_leave_the_store_are_refused(tmp_path: Path, kind: str, key: str) -> None:
     with pytest.raises(ValueError, match="no kind and sha256"):

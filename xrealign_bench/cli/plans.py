@@ -50,7 +50,7 @@ def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> 
     tasks, seeds = ", ".join(task.name for task in request.tasks), ", ".join(map(str, request.seeds))
     tested = {code for task in request.tasks for code in task.languages} & set(request.languages)
     click.echo(f"tasks {tasks}; {pluralise(len(tested), 'target language')}; seeds {seeds}\n")
-    table = [[row.kind, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
+    table = [[row.stage_type, row.stages, row.stored, _about(row.seconds), *_room(row)] for row in found.rows]
     seconds = f"{_about(whole.seconds)} and more" if whole.without_timing else _about(whole.seconds)
     table.append(["total", whole.stages, whole.stored, seconds, *_room(whole)])
     headers = ["stage", "in the plan", "stored", "roughly takes", "memory", "disk", "GPU memory"]
@@ -59,7 +59,7 @@ def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> 
     click.echo(tabulate(table, headers=headers, colalign=("left", *["right"] * (len(headers) - 1))))
     for line in (*(f"no timing: {why}" for why in found.unmeasured), *plan_notes(plan)):
         click.echo(f"\n{line}")
-    for line in _how_measured(load, cores) if any(row.kind == "start" for row in found.rows) else []:
+    for line in _how_measured(load, cores) if any(row.stage_type == "start" for row in found.rows) else []:
         click.echo(f"\n{line}")
     click.echo(f"\nstore {store.root}, {_bytes(free)} free; nothing was run")
     if whole.disk_bytes > free:
@@ -68,7 +68,7 @@ def print_plan(plan: Plan, store: Store, context: RunContext, as_json: bool) -> 
 
 def _how_measured(load: float, cores: int) -> list[str]:
     """Explain figures that were measured in miniature, and warn if the machine was busy before."""
-    notes = ["measured in miniature; start: what a process loads; memory: allow a third more, long runs keep more"]
+    notes = ["measured in miniature; start: imports of a process; memory: allow a third more for long runs"]
     if load > cores / 2:
         busy = f"the machine was busy (load {load:.1f} on {pluralise(cores, 'core')})"
         notes.append(f"warning: {busy}, so times are too long: by far, where threads wait for each other")

@@ -26,12 +26,12 @@ def family_of(config: Mapping[str, Any]) -> Family | None:
     """
     from transformers.models.auto import modeling_auto as auto
 
-    kind = config["model_type"]
+    model_type = config["model_type"]
     if any(f"{sense}_config" in config for sense in ("vision", "audio", "speech")):
         return None
-    if kind in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+    if model_type in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         return "encoder_decoder"
-    masked = kind in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    if kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (config.get("is_decoder") or not masked):
+    masked = model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (config.get("is_decoder") or not masked):
         return "decoder"
     return "encoder" if masked else None

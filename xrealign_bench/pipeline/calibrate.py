@@ -1,9 +1,9 @@
-"""What each kind of work costs on this machine now, measured on the stages' own code in miniature.
+"""Measure what the stages of a plan cost on this machine, by running small versions of them.
 
-A miniature is a stage of the plan with few examples, or few steps on them. A child process runs it in a store of its
-own, so that its memory is that of a run and nothing is left behind. Of stages that are alike but for their language
-some are measured, with more and more examples while that is quick; a line through their costs says what so many
-examples cost. Of a training a step and the rest are told apart.
+A miniature is a stage of the plan with few examples, or with few training steps. A child process runs it in a store
+of its own, so that peak memory is that of a real run and no files are left behind. Among stages that differ only in
+language, a few are measured, with a growing number of examples while that is quick; a line fitted to their costs
+predicts the cost of any number of examples. A training's cost is split into the time of a step and a fixed part.
 """
 
 from __future__ import annotations
@@ -45,32 +45,33 @@ from xrealign_bench.pipeline.store import Store, resident_memory
 Item = TypeVar("Item")
 
 LANGUAGES = 3
-"""Of stages that are alike in all else, so many languages are measured, evenly spread over the plan."""
+"""Number of languages that are measured among stages that differ only in language, evenly spread over the plan."""
 FIRST_SIZE: Mapping[StageType, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8}
-"""Examples of the first miniature of a language."""
+"""Number of examples in the first miniature of a language."""
 TRAINED = (Realign.stage_type, Finetune.stage_type)
+"""Stage types whose output is a model."""
 LOADING: Collection[StageType] = ("tokenise", "predict")
-"""Of these the first one takes longer: it loads the tokenizer, or the model."""
+"""Stage types whose first stage takes longer, because it loads the tokenizer or the model."""
 GROWTH = 4
-"""The next one has so many times as many, ..."""
+"""Factor by which the number of examples grows from one miniature to the next ..."""
 QUICK = 0.5
-"""... while the last one took fewer seconds."""
+"""... while the last miniature took fewer seconds than this."""
 TRAINING_EXAMPLES = 512
-"""Batches are drawn from so many, so that their lengths are about those of all data."""
+"""Number of examples that batches are drawn from, enough for typical sequence lengths."""
 FIRST_STEPS = 3
-"""The first of them warms up."""
+"""Training steps of the first miniature; the first step is a warm-up and is not counted."""
 LONG_ENOUGH = 2.0
-"""Seconds: where the first steps took less, more are measured."""
+"""Seconds; if the first steps took less, more steps are measured."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one miniature."""
+    """Cost of one miniature."""
 
     seconds: float
-    """With checksums and writing to the disk."""
+    """Wall time, including checksums and writing to disk."""
     step_seconds: list[float]
-    """Of a training: without the first step."""
+    """Seconds of each training step but the first; empty for other stages."""
     memory_bytes: int | None
     gpu_memory_bytes: int | None
     disk_bytes: int
@@ -78,31 +79,35 @@ class Measurement:
 
 @dataclass(frozen=True)
 class RegressionLine:
-    """What so much work costs."""
+    """Cost as a linear function of the amount of work."""
 
     fixed: float
     each: float
 
     def at(self, work: float) -> float:
+        """Return the cost of this amount of work."""
         return self.fixed + self.each * work
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of stages that are alike: of one, by its size, which is its examples or steps."""
+    """Cost of one stage among stages that differ only in language or seed, by its number of examples or steps."""
 
     seconds: RegressionLine
-    """By the work that so many examples or steps make."""
+    """Seconds by work."""
     work: Callable[[int], float]
+    """Number of examples or steps -> work."""
     disk_bytes: RegressionLine
     memory_bytes: int | None
     gpu_memory_bytes: int | None
     once: float
-    """Seconds more for the first one, and for each that is the first one of a model."""
+    """Additional seconds for the first stage, and for the first stage of each model."""
 
 
 def line(points: Sequence[tuple[float, float]]) -> RegressionLine:
-    """The line of least squares, neither falling nor below zero; through zero where all points have the same place.
+    """Fit a least-squares line with non-negative slope and intercept.
+
+    If all points have the same x, the line goes through the origin.
 
     >>> line([(10, 3.0), (30, 7.0)]), line([(5, 2.0), (5, 4.0)])
     (RegressionLine(fixed=1.0, each=0.2), RegressionLine(fixed=0.0, each=0.6))
@@ -118,7 +123,7 @@ def line(points: Sequence[tuple[float, float]]) -> RegressionLine:
 
 
 def spread(items: Sequence[Item], wanted: int) -> list[Item]:
-    """So many of them, evenly spread and off the ends.
+    """Return `wanted` evenly spaced items, excluding both ends; all items if there are no more than that.
 
     >>> spread("abcdefghi", 3), spread("ab", 3)
     (['b', 'e', 'h'], ['a', 'b'])
@@ -129,13 +134,13 @@ def spread(items: Sequence[Item], wanted: int) -> list[Item]:
 
 
 class Calibration:
-    """Measures stages of a plan in miniature; a context, in which a child process stands ready.
+    """Context manager that measures stages of a plan in miniature, in a child process.
 
     Args:
-        plan: what is to be run.
-        context: of its stages. Nothing is fetched from the Hub.
-        folder: empty, on the disk of the store that the plan is to be run on.
-        tell: told the label of what is about to be measured.
+        plan: the plan whose stages are measured.
+        context: context of its stages. Nothing is fetched from the Hub.
+        folder: an empty folder on the disk of the store that the plan will run on.
+        tell: called with the label of each measurement before it starts.
     """
 
     def __init__(self, plan: Plan, context: RunContext, folder: Path, tell: Callable[[str], None]) -> None:
@@ -143,9 +148,9 @@ class Calibration:
         self._stages: dict[StageRef, Stage] = {}
         self._done: dict[StageRef, Measurement] = {}
         self._largest: dict[StageRef, int] = {}
-        """How many examples the largest miniature of a stage has."""
+        """Number of examples in the largest miniature of each stage."""
         self._more_memory = 0
-        """What this process, which has loaded more, takes above the child's."""
+        """Memory of this process, which has loaded more modules, in excess of the child's; in bytes."""
         spawning = multiprocessing.get_context("spawn")
         self._child, self._theirs = spawning.Pipe()
         serving = self._theirs, folder, replace(context, location=replace(context.location, offline=True))
@@ -155,7 +160,7 @@ class Calibration:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exception_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._child.close()
         if self._process.pid is None:
@@ -165,11 +170,11 @@ class Calibration:
         self._process.join()
 
     def start(self) -> float:
-        """Seconds until a process has loaded what a run needs."""
-        self._tell("what a process loads")
+        """Start the child process and return the seconds until it has imported the modules that a run needs."""
+        self._tell("imports of a process")
         began = time.perf_counter()
         self._process.start()
-        self._theirs.close()  # the child is the only one that holds it, and its end is noticed
+        self._theirs.close()  # so that the end of the child closes the pipe
         there = self._ask(_resident_when_loaded)
         seconds = time.perf_counter() - began
         here = _resident_when_loaded()
@@ -178,15 +183,15 @@ class Calibration:
         return seconds
 
     def measure(self, alike: Sequence[Stage], sizes: Sequence[int]) -> Cost:
-        """What stages that are alike but for language and seed cost.
+        """Measure the cost of stages that differ only in language and seed.
 
         Args:
             alike: the stages.
-            sizes: of each, its examples; of a training its steps.
+            sizes: number of examples of each stage, or of training steps.
 
         Raises:
-            UserError: one of them can't be run here, as for want of its data.
-            TrainingError: or fails.
+            UserError: a stage can't be run here, for instance because its data are missing.
+            TrainingError: a training fails.
         """
         self._tell(alike[0].label)
         if isinstance(alike[0], Realign | Finetune):
@@ -210,7 +215,7 @@ class Calibration:
         )
 
     def _measure_growing(self, stage: Stage, smallest: int, whole: int) -> Iterator[tuple[int, Measurement]]:
-        """Miniatures of a stage, the next one larger while they are quick, up to the whole of it."""
+        """Yield measurements of a stage with more and more examples while they are quick, up to all of them."""
         size = min(smallest, whole)
         while True:
             found = self._run(self._in_miniature(stage, size))
@@ -238,9 +243,9 @@ class Calibration:
         )
 
     def _in_miniature(self, stage: Stage, size: int) -> Stage:
-        """Return the stage with this number of examples, or steps, and inputs in miniature.
+        """Return the stage with this number of examples or steps, and with inputs in miniature.
 
-        Stages that are alike have the same miniature, unless it reads data of their own.
+        Stages that differ only in seed have the same miniature.
         """
         made = self._shrunk(stage, size)
         self._stages[made.ref] = made
@@ -287,14 +292,14 @@ class Calibration:
         return self._in_miniature(stage, min(size, stage.steps) if isinstance(stage, Realign | Finetune) else size).ref
 
     def _pairs(self, pairs: Mapping[str, StageRef]) -> dict[str, StageRef]:
-        """Return the pairs of some languages, in the largest miniatures that were measured."""
+        """Return the encoded pairs of a few languages, from the largest miniatures that were measured."""
         some = {language: pairs[language] for language in spread(list(pairs), LANGUAGES)}
         return {
             language: self._input(ref, self._largest.get(ref, FIRST_SIZE["encode"])) for language, ref in some.items()
         }
 
     def _run(self, stage: Stage) -> Measurement:
-        """Run a miniature after what it needs; one that was run before is not measured again."""
+        """Run a miniature after its inputs. A miniature that was run before is not measured again."""
         for ref in stage.inputs.by_role().values():
             self._run(self._stages[ref])
         measured: Measurement | None = self._ask(_run, stage)
@@ -310,10 +315,11 @@ class Calibration:
             result, error = self._child.recv()
         except (EOFError, ConnectionError):
             raise UserError(
-                "the process that measures was ended by the system, as where memory is short; the run would be too"
+                "the system ended the process that measures, probably for lack of memory; the run would end likewise. "
+                "Choose a smaller batch or a machine with more memory"
             ) from None
         if isinstance(error, OSError):
-            raise UserError(f"{describe_os_error(error)}; when that is mended, the estimate can be made")
+            raise UserError(f"{describe_os_error(error)}; run the command again when that is mended")
         if error is not None:
             raise error
         return result
@@ -327,7 +333,7 @@ def _work_of(stage: Stage) -> Callable[[int], float]:
 
 
 def highest(values: Sequence[int | None]) -> int | None:
-    """Of those that are known; None: none is."""
+    """Return the highest known value, or None if none is known."""
     return max((value for value in values if value is not None), default=None)
 
 
@@ -337,9 +343,9 @@ _here: tuple[Store, RunContext] | None = None
 
 
 def _serve(connection: Connection, folder: Path, context: RunContext) -> None:
-    """Do what is asked, till the one who asks is gone."""
+    """Serve the parent's requests until it closes the connection."""
     global _here
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the one who asks says that it was interrupted
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent reports an interruption
     os.environ["HF_HUB_OFFLINE"] = "1"
     _here = Store(folder), context
     while True:
@@ -356,14 +362,14 @@ def _serve(connection: Connection, folder: Path, context: RunContext) -> None:
 
 
 def _resident_when_loaded() -> int | None:
-    """Bytes of memory of a process that has loaded the stages; None: the system won't say."""
+    """Return the resident memory of a process that has imported the stages, in bytes, or None if unknown."""
     import xrealign_bench.pipeline.loading  # noqa: F401
 
     return resident_memory()
 
 
 def _run(stage: Stage) -> Measurement | None:
-    """Run one stage; None: it was stored already."""
+    """Run one stage and measure it; returns None if it was stored already."""
     from xrealign_bench.pipeline.runner import run_stage
 
     assert _here is not None
@@ -386,7 +392,7 @@ def _run(stage: Stage) -> Measurement | None:
 
 
 def _forget_weights() -> None:
-    """Those that were trained so far: of a large model a few take much of a disk."""
+    """Remove the models trained so far: a few large ones would fill a disk."""
     assert _here is not None
     entries = _here[0].entries()
     _here[0].prune(keep={(e.manifest.kind, e.manifest.key) for e in entries if e.manifest.kind not in TRAINED})

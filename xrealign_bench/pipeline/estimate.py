@@ -30,9 +30,9 @@ NOT_READ_THROUGH = ("encoder", "model")
 
 @dataclass(frozen=True)
 class StageTypeCost:
-    """Cost of all stages of one type; `start` is what a process loads before the first stage."""
+    """Cost of all stages of one type; `start` is the imports of a process."""
 
-    kind: StageType | Literal["start"]
+    stage_type: StageType | Literal["start"]
     stages: int
     stored: int
     seconds: float | None
@@ -75,7 +75,7 @@ class Estimate:
             memory_bytes=highest([row.memory_bytes for row in rows]),
             gpu_memory_bytes=highest([row.gpu_memory_bytes for row in rows]),
             disk_bytes=sum(row.disk_bytes for row in rows if row.disk_bytes is not None),
-            without_timing=[row.kind for row in rows if row.seconds is None],
+            without_timing=[row.stage_type for row in rows if row.seconds is None],
         )
 
 
@@ -151,12 +151,12 @@ def weights_bytes(plan: Plan, store: Store) -> int:
 
 
 def _rows(plan: Plan, costs: Mapping[StageRef, _StageCost]) -> list[StageTypeCost]:
-    by_kind: dict[StageType, list[_StageCost]] = defaultdict(list)
+    by_type: dict[StageType, list[_StageCost]] = defaultdict(list)
     for ref in plan.stages:
-        by_kind[ref.stage_type].append(costs.get(ref, _StageCost(None)))
+        by_type[ref.stage_type].append(costs.get(ref, _StageCost(None)))
     return [
         StageTypeCost(
-            kind=kind,
+            stage_type=stage_type,
             stages=len(each),
             stored=sum(one is _STORED for one in each),
             seconds=_sum([one.seconds for one in each]),
@@ -164,7 +164,7 @@ def _rows(plan: Plan, costs: Mapping[StageRef, _StageCost]) -> list[StageTypeCos
             gpu_memory_bytes=highest([one.gpu_memory_bytes for one in each]),
             disk_bytes=None if (room := _sum([one.disk_bytes for one in each])) is None else math.ceil(room),
         )
-        for kind, each in by_kind.items()
+        for stage_type, each in by_type.items()
     ]
 
 

@@ -81,7 +81,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self._verified: set[tuple[str, str]] = set()
+        self._verified: dict[tuple[str, str], Entry] = {}
         try:
             for folder in (self._locks, self._works):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class Store:
     def open(self, kind: str, key: str) -> Entry | None:
         """Return the entry, or None if it is missing.
 
-        Checksums are verified once per `Store`. A damaged entry is removed with a warning and counts as missing.
+        Files are read and verified once per `Store`. A damaged entry is removed with a warning and counts as missing.
         """
         try:
             entry = self._verify(kind, key)
@@ -294,8 +294,11 @@ class Store:
 
     def _verify(self, kind: str, key: str) -> Entry | None:
         """Return the entry as `_look` does, and verify all checksums the first time."""
+        known = self._verified.get((kind, key))
+        if known is not None and (known.folder / MANIFEST).exists():
+            return known
         entry = self._look(kind, key)
-        if entry is not None and (kind, key) not in self._verified:
+        if entry is not None:
             for name, file in entry.manifest.files.items():
                 try:
                     found = sha256_file(entry.folder / name)
@@ -303,7 +306,7 @@ class Store:
                     raise DamagedError(f"{name}: {error.strerror}") from None
                 if found != file.sha256:
                     raise DamagedError(f"{name} has another checksum than when it was written")
-            self._verified.add((kind, key))
+            self._verified[kind, key] = entry
         return entry
 
     def _or_discard(self, look: Callable[[str, str], Entry | None], kind: str, key: str) -> Entry | None:
@@ -317,7 +320,7 @@ class Store:
 
     def _discard(self, kind: str, key: str) -> None:
         """Remove the entry, by one rename at first. The caller holds the lock."""
-        self._verified.discard((kind, key))
+        self._verified.pop((kind, key), None)
         work = self._works / f"{kind}-{key}"
         if work.exists():
             shutil.rmtree(work)
@@ -363,8 +366,8 @@ class Store:
             # The next store on this root removes leftovers.
             shutil.rmtree(work, ignore_errors=True)
             raise
-        self._verified.add((kind, key))
-        return Entry(folder, manifest)
+        entry = self._verified[kind, key] = Entry(folder, manifest)
+        return entry
 
     def _remove_interrupted_work(self) -> None:
         for work in self._works.iterdir():

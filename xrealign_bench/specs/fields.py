@@ -21,7 +21,8 @@ _JOINERS = "\u200c\u200d"
 
 
 def _check_plain(text: str, allowed: str = "") -> str:
-    if hidden := next((c for c in text if not is_visible(c) and c not in allowed), None):
+    looked_at = "" if text.isascii() and text.isprintable() else text  # most texts: saves a tenth of a stored run
+    if hidden := next((c for c in looked_at if not is_visible(c) and c not in allowed), None):
         raise ValueError(f"has the invisible character U+{ord(hidden):04X}; remove it")
     if text and not text.strip():
         raise ValueError("is blank; write something or leave the field out")
