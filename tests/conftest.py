@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.small import Ran, World, write_checkpoint, write_suite
+from tests.small import Ran, World, command, write_checkpoint, write_suite
+
+gc.disable()  # while tests are collected, of which nothing is garbage
+
+
+def pytest_collection_finish() -> None:
+    """Exclude modules and tests, a million objects that stay for good, from garbage collection."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +30,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -
     """The small suite, evaluated with the default recipe. Read-only: tests that write to it make a copy."""
     folder = tmp_path_factory.mktemp("finished")
     world = World(folder, write_suite(folder), small_checkpoint)
-    return world, world.evaluate("--json")
+    return world, command(*world.arguments, "--json", with_charts=True)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> World:
+    """The suite of `new_world`, evaluated. Read-only: tests that write to it make a copy."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
+    assert world.evaluate().status == 0
+    return world
 
 
 @pytest.fixture

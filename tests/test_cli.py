@@ -410,7 +410,12 @@ def test_an_unknown_name_is_shown_shortened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"),
-    [("list languages", ""), ("list languages", "1"), ("list tasks --json", ""), ("--help", "1")],
+    [
+        ("list languages", ""),
+        pytest.param("list languages", "1", marks=pytest.mark.slow),
+        pytest.param("list tasks --json", "", marks=pytest.mark.slow),
+        ("--help", "1"),
+    ],
 )
 def test_a_closed_pipe_is_no_error(arguments: str, unbuffered: str) -> None:
     """As with `| head`. Truth: a pipe whose reading end is closed before anything is printed."""

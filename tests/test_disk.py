@@ -10,11 +10,13 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,11 +52,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
-    assert world.evaluate().status == 0
-    return [essence(world.result(recipe)) for recipe in RECIPES]
+def expected(undisturbed: World) -> list[dict[str, Any]]:
+    return [essence(undisturbed.result(recipe)) for recipe in RECIPES]
+
+
+def copy_of(world: World, folder: Path) -> World:
+    return replace(world, folder=Path(shutil.copytree(world.folder, folder)))
 
 
 def patch_run(patch: pytest.MonkeyPatch, stage_type: StageType, around: Callable[[Callable[[], Any]], Any]) -> None:
@@ -130,17 +133,18 @@ FIRST_TIME = pytest.param(False, marks=pytest.mark.slow)
 @pytest.mark.parametrize("before", [FIRST_TIME, True], ids=["first time", "again"])
 @pytest.mark.parametrize("writer", ["collect", "write_comparison", "build", "draw_chart"])
 def test_a_full_disk_while_results_are_written(
-    new_world: WorldMaker,
+    undisturbed: World,
     expected: list[dict[str, Any]],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     writer: str,
     before: bool,
 ) -> None:
-    world = new_world()
-    if before:
-        assert world.evaluate().status == 0
-        for picture in world.output.rglob("*.png"):
-            picture.unlink()  # or else it is not drawn again
+    world = copy_of(undisturbed, tmp_path / "world")
+    for picture in world.output.rglob("*.png"):
+        picture.unlink()  # or else it is not drawn again
+    if not before:
+        shutil.rmtree(world.output)
     old = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
     real = getattr(evaluate, writer)
 
@@ -159,9 +163,8 @@ def test_a_full_disk_while_results_are_written(
     assert [essence(world.result(recipe)) for recipe in RECIPES] == expected
 
 
-def test_a_full_disk_in_another_command(new_world: WorldMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = new_world()
-    assert world.evaluate().status == 0
+def test_a_full_disk_in_another_command(undisturbed: World, tmp_path: Path) -> None:
+    world = copy_of(undisturbed, tmp_path / "world")
     out = world.folder / "board"
     with files_of_at_most(100):
         ran = command("leaderboard", "build", world.output / "results", "--output", out)
@@ -196,23 +199,17 @@ def test_links_that_are_cut_off_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 # --- killed while results are written ---------------------------------------------------------------------------------
 
-DRIVER = """
-import os, signal, sys
-sys.path.insert(0, {root!r})
-import torch
-torch.set_num_threads({threads})
-from xrealign_bench import cli
-real = os.fsync
 
-def kill(descriptor):
-    if os.readlink(f"/proc/self/fd/{{descriptor}}").endswith({name!r} + f".{{os.getpid()}}.tmp"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(descriptor)
+def kill_when_written(name: str) -> None:
+    """Kill this process when it has written the temporary file of a result, and not moved it to its name."""
+    real = os.fsync
 
-os.fsync = kill
-sys.argv = {arguments!r}
-cli.main()
-"""
+    def kill(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(f"{name}.{os.getpid()}.tmp"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(descriptor)
+
+    os.fsync = kill
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells the name of an open file")
@@ -223,11 +220,9 @@ cli.main()
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("result.json", "s.parquet", "README.md", ".png")),
     ],
 )
-def test_kill_9_while_results_are_written(
-    new_world: WorldMaker, expected: list[dict[str, Any]], tmp_path: Path, name: str
-) -> None:
+def test_kill_9_while_results_are_written(new_world: WorldMaker, expected: list[dict[str, Any]], name: str) -> None:
     world = new_world()
-    killed(DRIVER, tmp_path, world.arguments, name=name)
+    killed(world.arguments, lambda: kill_when_written(name))
     (left,) = left_over(world.store, world.output)
     assert name in left.name
     ran = world.evaluate()

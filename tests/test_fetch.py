@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import cached_assets_path
 
 from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.hub_server import COMMIT, CONVERTED, served
@@ -263,16 +265,6 @@ def online(hub: ThreadingHTTPServer, tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
-UNMEASURED = """
-from xrealign_bench import cli
-from xrealign_bench.pipeline import estimate
-
-estimate._measure = lambda *_: estimate._Measured()
-cli.main()
-"""
-"""The command line without what a dry run measures, which takes longer than all else that it does."""
-
-
 def downloads(hub: ThreadingHTTPServer) -> list[str]:
     return [a.rpartition("/")[0].rpartition("/")[2] + "/" + a.rpartition("/")[2].split("-")[0]
             for a in hub.asked if a.startswith("GET") and a.endswith(".parquet")]  # fmt: skip
@@ -313,19 +305,23 @@ def test_what_came_from_the_hub_is_verified(world: World, root: Path, online: Ca
     assert [split["state"] for split in json.loads(ran.out)["splits"]] == ["verified", "verified", "not pinned"]
 
 
-def test_lexicons_are_fetched_too(world: World, root: Path, hub: Any, online: Callable[..., Ran]) -> None:
+def test_lexicons_are_fetched_too(
+    world: World, root: Path, tmp_path: Path, hub: Any, online: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of an embedded corpus; the same server has German ones and no other."""
     url = f"http://127.0.0.1:{hub.server_port}/datasets/org/tags/resolve/{COMMIT}/{{source}}-{{target}}.txt"
     (root / "org" / "tags" / "en-de.txt").write_text("March\tMärz\n")
     write_suite(world.folder)
     write_yaml(world.folder / "pairs.yaml", CORPUS | {"lexicons": "muse", "lexicons_url": url})
+    assets = partial(cached_assets_path, assets_dir=tmp_path / "home" / "assets")  # of the process that fetches
+    monkeypatch.setattr("xrealign_bench.data.lexicon.cached_assets_path", assets)
     recipe = ["--recipe", "alignfreeze-full-lexicon", "--dry-run"]
-    early = online(*world.arguments, *recipe)
+    early = world.evaluate(*recipe)
     assert early.status == 2 and "the corpus 'pairs' are not on this machine; get them with" in early.err
     ran = online("fetch", "--suite", world.suite)
     assert (ran.status, ran.err) == (0, "")
     assert "lexicons of pairs: 1, 0.0 MB; none for sw, th" in ran.out
-    planned = online(*world.arguments, *recipe, "--json", "--offline", program=["-c", UNMEASURED])
+    planned = world.evaluate(*recipe, "--json", "--offline")
     assert planned.status == 0, planned.err
     assert [s["label"] for s in json.loads(planned.out)["stages"] if s["stage_type"] == "align"] == [
         "align en-de (lexicon)"

@@ -6,12 +6,11 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from tests.small import World, essence, killed, left_over, write_suite
+from tests.small import World, essence, killed, left_over
 from xrealign_bench.pipeline.stage import Stage, StageType, Workspace
 from xrealign_bench.pipeline.stages import STAGES
 
@@ -51,12 +50,9 @@ def interrupt(stage_type: StageType, number: signal.Signals, patch: pytest.Monke
     patch.setattr(stage_class, "run", run)
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
-    assert world.evaluate().status == 0
-    return [essence(world.result(recipe)) for recipe in RECIPES]
+@pytest.fixture
+def expected(undisturbed: World) -> list[dict[str, Any]]:
+    return [essence(undisturbed.result(recipe)) for recipe in RECIPES]
 
 
 def go_on(world: World, expected: list[dict[str, Any]], finished: int) -> None:
@@ -99,25 +95,12 @@ def test_ctrl_c_and_sigterm(
     go_on(world, expected, BEFORE[kind])
 
 
-DRIVER = """
-import signal, sys
-sys.path.insert(0, {root!r})
-import pytest, torch
-torch.set_num_threads({threads})
-from tests.test_interrupted import interrupt
-from xrealign_bench import cli
-interrupt({kind!r}, signal.SIGKILL, pytest.MonkeyPatch())
-sys.argv = {arguments!r}
-cli.main()
-"""
 SLOW = [kind for kind in KINDS if kind != "realign"]
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW else []) for k in KINDS])
-def test_kill_9(
-    new_world: Callable[..., World], expected: list[dict[str, Any]], tmp_path: Path, kind: StageType
-) -> None:
+def test_kill_9(new_world: Callable[..., World], expected: list[dict[str, Any]], kind: StageType) -> None:
     world = new_world()
-    killed(DRIVER, tmp_path, world.arguments, kind=kind)
+    killed(world.arguments, lambda: interrupt(kind, signal.SIGKILL, pytest.MonkeyPatch()))
     assert [path.name.split("-")[0] for path in left_over(world.store)] == [kind]
     go_on(world, expected, BEFORE[kind])

@@ -7,37 +7,30 @@ import os
 import random
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import spoil
-from tests.small import World, essence, left_over, write_suite
+from tests.small import World, essence, left_over
 from xrealign_bench.specs import digest
 
 RECIPES = ("finetune-only", "alignfreeze-front")
 STAGES = 12
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> World:
-    """A finished evaluation; each test spoils a copy of its store."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    world = World(folder, write_suite(folder, target_languages=["de"], seeds=[3]), small_checkpoint)
-    assert world.evaluate().status == 0
-    return world
+@pytest.fixture
+def expected(undisturbed: World) -> list[dict[str, Any]]:
+    return [essence(undisturbed.result(recipe)) for recipe in RECIPES]
 
 
 @pytest.fixture
-def expected(done: World) -> list[dict[str, Any]]:
-    return [essence(done.result(recipe)) for recipe in RECIPES]
-
-
-@pytest.fixture
-def world(done: World, tmp_path: Path) -> World:
-    shutil.copytree(done.store, tmp_path / "store")
-    return World(tmp_path, done.suite, done.checkpoint)
+def world(undisturbed: World, tmp_path: Path) -> World:
+    """A copy of a finished evaluation's store, to be spoilt."""
+    shutil.copytree(undisturbed.store, tmp_path / "store")
+    return replace(undisturbed, folder=tmp_path)
 
 
 def entries(world: World) -> list[Path]:

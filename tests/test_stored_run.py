@@ -1,4 +1,4 @@
-"""A run whose stages are all stored. Truth: `sys.modules` of a fresh process, and the first run's files and output."""
+"""Runs in fresh processes, at last with all stages stored. Truth: a run in this process, and `sys.modules`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.small import World, essence
 from xrealign_bench.errors import UserError
@@ -39,7 +40,7 @@ def run(world: World) -> tuple[str, list[str]]:
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, *map(str, world.arguments)],
         cwd=ROOT,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True,
         text=True,
         timeout=300,
@@ -49,11 +50,13 @@ def run(world: World) -> tuple[str, list[str]]:
     return done.stdout, loaded.split()[1:]
 
 
-def test_a_stored_run_loads_nothing_heavy_and_gives_the_same(new_world: Callable[..., World]) -> None:
-    world = new_world()
+def test_a_fresh_process_gives_the_same_and_a_stored_run_loads_nothing_heavy(new_world: Callable[..., World]) -> None:
+    here, world = new_world("here"), new_world()
+    assert here.evaluate().status == 0
     first, loaded = run(world)
     assert "torch" in loaded
-    results = [essence(world.result(recipe)) for recipe in ("finetune-only", "alignfreeze-front")]
+    results = [essence(here.result(recipe)) for recipe in ("finetune-only", "alignfreeze-front")]
+    assert [essence(world.result(recipe)) for recipe in ("finetune-only", "alignfreeze-front")] == results
     (chart,) = world.output.rglob("*.png")
     before = chart.stat().st_mtime_ns
     again, loaded = run(world)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,7 +21,7 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
-from tests.small import World, command, essence, killed, left_over, write_recipe, write_suite
+from tests.small import World, command, essence, left_over, write_recipe, write_suite
 from xrealign_bench import distributed
 from xrealign_bench import evaluate as job
 from xrealign_bench.errors import UserError
@@ -29,6 +32,7 @@ from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.ray_executor import on_ray
 from xrealign_bench.pipeline.store import Store
 
+ROOT = Path(__file__).parents[2]
 RECIPES = ("finetune-only", "mine")
 LONG = "realign with mine, seed 3"
 STEPS = 400
@@ -213,19 +217,16 @@ def test_ctrl_c_ends_what_runs_and_keeps_what_is_done(
     same_as_serial(world, ran)
 
 
-DRIVER = """
+DRIVER = f"""
 import os, signal, sys
-sys.path.insert(0, {root!r})
-import torch
-torch.set_num_threads({threads})
 from xrealign_bench import cli, progress
 def strike(self, event):
-    if event.status == "progress" and event.stage.label == {label!r}:
+    if event.status == "progress" and event.stage.label == {LONG!r}:
         os.kill(os.getpid(), signal.SIGKILL)
 progress.Progress.__call__ = strike
-sys.argv = {arguments!r}
 cli.main()
 """
+"""Code of a driver that ends itself by SIGKILL; it takes the command line's arguments."""
 
 
 @pytest.mark.slow
@@ -234,7 +235,11 @@ def test_a_killed_driver_started_again_loses_nothing(
 ) -> None:
     places = ["--store", tmp_path / "store", "--output", tmp_path / "output"]
     given = [*world.arguments, "--recipe", world.folder / "mine.yaml", *places]
-    killed(DRIVER, tmp_path, [*given, "--executor", "ray", "--address", cluster.address], label=LONG)
+    arguments = [*map(str, given), "--executor", "ray", "--address", cluster.address]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    driver = [sys.executable, "-c", DRIVER, *arguments]
+    done = subprocess.run(driver, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     finished = {path: path.read_bytes() for path in tmp_path.glob("store/*/??/*/manifest.json")}
     (long,) = [ref for ref, stage in plan.stages.items() if stage.label == LONG]
     assert {ref.key for ref in plan.ancestors([long]) - {long}} <= {path.parent.name for path in finished}

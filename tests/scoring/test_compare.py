@@ -353,7 +353,7 @@ def _reported_study(folder: Path, gains: np.ndarray) -> Comparison:
     return compare(folder / "full", folder / "finetune-only", resamples=40 * len(codes))
 
 
-@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("seeds", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_intervals_cover_and_nulls_give_no_verdicts_with_few_seeds(tmp_path: Path, seeds: int) -> None:
     """Property: with no true gain the interval of the mean holds 0 in 95 of 100 studies, and languages are called in 5.
 
