@@ -212,10 +212,14 @@ def new_encoder(checkpoint: Checkpoint) -> Any:
 
 
 FEW = ("bert", "xlm-roberta", "llama", "mt5")
+ALIKE = ("electra", "roberta", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "apertus", "umt5", "rembert")
+"""Families with modules like those of another one that is tested: BERT's, XLM-R's, Llama's, Gemma 3's or mT5's."""
+QUICK = {"few_families": FEW, "distinct_families": set(ARCHITECTURES) - set(ALIKE)}
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("few_families") and item.callspec.params["checkpoint"] not in FEW:  # type: ignore[attr-defined]
-            item.add_marker(pytest.mark.slow)
+        for marker, quick in QUICK.items():
+            if item.get_closest_marker(marker) and item.callspec.params["checkpoint"] not in quick:  # type: ignore[attr-defined]
+                item.add_marker(pytest.mark.slow)

@@ -230,6 +230,13 @@ CASES = [
     *(("bert", name, settings) for name, settings in BERT.items()),
     *((base, "", settings) for base, settings in OTHER.items()),
 ]
+SLOW = [
+    *(("llama", name) for name in ("alpha by suffix", "full names", "all-linear", "exclude by name", "layers")),
+    *(("llama", name) for name in ("layers by pattern", "rank-stabilised")),
+    *(("tied", name) for name in ("output layer", "saved output layer", "tokens")),
+    *(("bert", name) for name in ("alpha by full name", "biases", "layers", "tagger")),
+]
+"""Settings of which another case has the like."""
 
 
 @pytest.fixture(scope="session")
@@ -266,7 +273,11 @@ def likelihoods(adapted: Any) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("name", "case", "settings"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "case", "settings"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case[:2] in SLOW else []) for case in CASES],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_it_is_applied_as_it_was_trained(
     bases: dict[str, Path], tmp_path: Path, name: str, case: str, settings: dict[str, Any]
 ) -> None:

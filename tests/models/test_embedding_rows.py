@@ -42,6 +42,7 @@ def train(encoder: Any, given: list[tuple[Tensor, Tensor]], own_rows: bool) -> t
     return losses, encoder.state_dict()
 
 
+@pytest.mark.distinct_families
 def test_the_weights_are_those_of_training_all_rows(checkpoint: Checkpoint) -> None:
     tokenizer, encoder = load_tokenizer(checkpoint), new_encoder(checkpoint)
     assert tokenizer.pad_token_id is not None

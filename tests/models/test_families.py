@@ -110,6 +110,7 @@ def test_the_family_is_read_from_the_configuration(checkpoint: Checkpoint) -> No
     ],
     ids=str,
 )
+@pytest.mark.distinct_families
 def test_realignment_trains_what_is_not_frozen(checkpoint: Checkpoint, freezing: Freeze) -> None:
     tokenizer, encoder = load_tokenizer(checkpoint), new_encoder(checkpoint)
     before, parts = copied(encoder), find_parts(encoder)
@@ -191,6 +192,7 @@ def test_every_kind_of_task_is_learnt_predicted_saved_and_loaded(
         pytest.param(SpanClassifier, marks=pytest.mark.few_families),
     ],
 )
+@pytest.mark.distinct_families
 def test_no_padding_moves_a_score(checkpoint: Checkpoint, head: Any) -> None:
     """Whatever stands behind the text, however much of it: models that count from the left are never padded there."""
     encoder = new_encoder(checkpoint)

@@ -117,6 +117,7 @@ def test_exactly_the_frozen_parameters_stay(checkpoint: Checkpoint, spec: Freeze
     assert report.trained == sum(sizes.values()) - report.frozen
 
 
+@pytest.mark.distinct_families
 def test_no_graph_below_a_frozen_front(checkpoint: Checkpoint) -> None:
     encoder = new_encoder(checkpoint).train()
     freeze(encoder, Freeze(blocks="lower_half", embeddings=True))
@@ -130,6 +131,7 @@ def test_no_graph_below_a_frozen_front(checkpoint: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("blocks", ["none", pytest.param("upper_third", marks=pytest.mark.few_families)])
+@pytest.mark.distinct_families
 def test_only_norms_are_trained(checkpoint: Checkpoint, blocks: str) -> None:
     encoder = new_encoder(checkpoint)
     freeze(encoder, Freeze(blocks=blocks, train_only="layer_norms"))
@@ -139,6 +141,7 @@ def test_only_norms_are_trained(checkpoint: Checkpoint, blocks: str) -> None:
     assert trained == {name for name in by_name if block_of(name) not in frozen} != set()
 
 
+@pytest.mark.distinct_families
 def test_only_biases_are_trained(checkpoint: Checkpoint) -> None:
     encoder = new_encoder(checkpoint)
     biases = {name for name, _ in encoder.named_parameters() if name.endswith(".bias")}
@@ -159,6 +162,7 @@ def test_freezing_again_starts_from_nothing(checkpoints: dict[str, Checkpoint]) 
     assert freeze(encoder, Freeze()).frozen == 0
 
 
+@pytest.mark.distinct_families
 def test_block_output_is_the_hidden_state(checkpoint: Checkpoint) -> None:
     encoder = new_encoder(checkpoint)
     with torch.no_grad():

@@ -40,6 +40,7 @@ def test_no_other_way_to_cut_a_batch_is_cheaper(seed: int, a_pass: float) -> Non
 
 
 @pytest.mark.parametrize("layer", ["last", pytest.param(2, marks=pytest.mark.few_families)])
+@pytest.mark.distinct_families
 def test_reading_by_length_is_reading(checkpoint: Checkpoint, layer: Any) -> None:
     encoder, tokenizer = new_encoder(checkpoint), load_tokenizer(checkpoint)
     assert tokenizer.pad_token_id is not None

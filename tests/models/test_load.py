@@ -60,6 +60,7 @@ def test_attention_is_torch_s_own(checkpoints: dict[str, Checkpoint]) -> None:
     assert load_encoder(checkpoints["bert"], seed=0).config._attn_implementation == "sdpa"
 
 
+@pytest.mark.distinct_families
 def test_random_weights_are_the_seed_s_alone(checkpoint: Checkpoint) -> None:
     def draw(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(99)
@@ -76,6 +77,7 @@ def test_random_weights_are_the_seed_s_alone(checkpoint: Checkpoint) -> None:
     assert not torch.equal(one[name], other[name]) and not torch.equal(one[name], stored[name])
 
 
+@pytest.mark.distinct_families
 def test_saved_weights_replace_the_checkpoint_s(checkpoint: Checkpoint, tmp_path: Path) -> None:
     encoder = load_encoder(checkpoint, seed=0)
     with torch.no_grad():

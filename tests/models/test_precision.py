@@ -40,6 +40,7 @@ def realigned(checkpoint: Checkpoint, encoder: nn.Module) -> RealignmentLog:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.few_families)])
+@pytest.mark.distinct_families
 def test_an_encoder_computes_in_less_and_gives_and_keeps_float32(checkpoint: Checkpoint, precision: Any) -> None:
     plain, lower = (new_encoder(checkpoint) for _ in range(2))
     if checkpoint.model_type == "xmod":  # transformers' code for it
@@ -77,6 +78,7 @@ def test_it_is_realigned_nearly_as_in_float32(checkpoint: Checkpoint, precision:
     assert logs[1].trained == logs[0].trained
 
 
+@pytest.mark.distinct_families
 def test_checkpointed_gradients_are_the_same(checkpoint: Checkpoint) -> None:
     """Dropout is drawn again from the same state."""
     if checkpoint.model_type == "mpnet":

@@ -35,6 +35,7 @@ def logits_of(model: SpanClassifier, windows: list[SpanWindow], pad: int) -> lis
     return [row[: len(w.input_ids)] for row, w in zip(logits, windows, strict=True)]
 
 
+@pytest.mark.few_families
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     model = SpanClassifier(new_encoder(checkpoint)).eval()
     windows, pad = windows_of(checkpoint)
@@ -44,6 +45,7 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
         assert alone.shape == (len(window.input_ids), 2)
 
 
+@pytest.mark.few_families
 def test_logits_are_linear_in_each_sub_word(checkpoint: Checkpoint) -> None:
     encoder = new_encoder(checkpoint)
     model = SpanClassifier(encoder).eval()

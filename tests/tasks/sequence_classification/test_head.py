@@ -21,6 +21,7 @@ TYPED = {"bert", "xlm-roberta", "roberta", "electra", "rembert", "xmod"}
 """Architectures whose tiny configurations here know two types of tokens."""
 
 
+@pytest.mark.few_families
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     model = SequenceClassifier(new_encoder(checkpoint), 3).eval()
@@ -45,6 +46,7 @@ def text_vector(hidden: torch.Tensor, model_type: str) -> torch.Tensor:
     return hidden[:, -1] if model_type.startswith(causal) else hidden[:, 0]
 
 
+@pytest.mark.few_families
 def test_logits_are_linear_in_the_vector_of_a_text(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     encoder = new_encoder(checkpoint)

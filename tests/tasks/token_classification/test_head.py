@@ -27,6 +27,7 @@ def logits_of(model: TokenClassifier, windows: list, pad: int) -> list[torch.Ten
     return [row[: len(w.starts)] for row, w in zip(logits, windows, strict=True)]
 
 
+@pytest.mark.few_families
 def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     model = TokenClassifier(new_encoder(checkpoint), 4).eval()
@@ -39,6 +40,7 @@ def test_logits_do_not_depend_on_padding(checkpoint: Checkpoint) -> None:
         assert alone.shape == (len(window.starts), 4)
 
 
+@pytest.mark.few_families
 def test_logits_are_linear_in_the_first_sub_word(checkpoint: Checkpoint) -> None:
     tokenizer = load_tokenizer(checkpoint)
     encoder = new_encoder(checkpoint)
