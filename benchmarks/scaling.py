@@ -65,7 +65,7 @@ def sharing(options: argparse.Namespace, folder: Path) -> None:
     for name in TASKS:
         write_spec(folder / f"{name}.yaml", task, name=name)
     finetuning = suite.finetuning.model_dump() | {"steps": options.steps}
-    path = write_spec(folder / "suite.yaml", suite, name="scaling", tasks=TASKS, seeds=SEEDS, finetuning=finetuning)
+    path = write_spec(folder / "scaling.yaml", suite, name="scaling", tasks=TASKS, seeds=SEEDS, finetuning=finetuning)
     store = folder / "store"
     arguments = [option for recipe in RECIPES for option in ("--recipe", recipe)]
     evaluate("--suite", path, "--store", store, "--output", folder / "output", *arguments)
@@ -149,10 +149,10 @@ def corpus(options: argparse.Namespace, folder: Path) -> None:
         finetuning = suite.finetuning.model_dump() | {"steps": 10}
         parallel = {"corpus": "made", "aligner": "eflomal"}
         changes = {"name": "scaling", "target_languages": ["de"], "finetuning": finetuning, "parallel": parallel}
-        write_spec(root / "suite.yaml", suite, **changes)
+        write_spec(root / "scaling.yaml", suite, **changes)
         write_spec(root / "cldr-phrases.yaml", find_spec("cldr-phrases", Task), train_examples=64, test_examples=64)
         where = ["--store", root / "store", "--output", root / "output", "--data-root", root / "data"]
-        evaluate("--suite", root / "suite.yaml", "--seed", 31, "--recipe", "sentence-mean-all", *where)
+        evaluate("--suite", root / "scaling.yaml", "--seed", 31, "--recipe", "sentence-mean-all", *where)
         peak = {
             entry.manifest.kind: (entry.manifest.peak_memory_bytes or 0) / 1e6
             for entry in Store(root / "store").entries()

@@ -106,7 +106,7 @@ def write_specs(folder: Path, languages: list[str], recipes: int, seeds: int) ->
         }  # fmt: skip
         write_yaml(folder / f"recipe-{number}.yaml", recipe)
         asked.append(str(folder / f"recipe-{number}.yaml"))
-    return Options(suite=str(folder / "suite.yaml"), recipes=asked, data_root=root, device="cpu", offline=True)
+    return Options(suite=str(folder / "comparison.yaml"), recipes=asked, data_root=root, device="cpu", offline=True)
 
 
 def write_tasks(folder: Path, root: Path, languages: list[str]) -> None:
@@ -154,7 +154,7 @@ def write_suite(folder: Path, languages: list[str], seeds: int) -> None:
         "parallel": {"corpus": "pairs", "aligner": "eflomal"}, "realignment_matches": "suite",
         "bands": {"cuts": [0.487670, 0.546253]},
     }  # fmt: skip
-    write_yaml(folder / "suite.yaml", suite)
+    write_yaml(folder / "comparison.yaml", suite)
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:

@@ -80,7 +80,8 @@ def write_suite(folder: Path, **changes: Any) -> Path:
     """Write the suite, and its task and corpus to the same folder."""
     write_yaml(folder / "phrases.yaml", TASK)
     write_yaml(folder / "pairs.yaml", CORPUS)
-    return write_yaml(folder / "suite.yaml", SUITE | changes)
+    suite = SUITE | changes
+    return write_yaml(folder / f"{suite['name']}.yaml", suite)
 
 
 def write_recipe(folder: Path, **changes: Any) -> Path:

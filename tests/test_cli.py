@@ -99,7 +99,7 @@ def named_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("hub", "my-encoder", "xrealign-output/results"):
         Path(folder).mkdir(parents=True)
     write_recipe(tmp_path, name="my-recipe")
-    shutil.copyfile(write_suite(tmp_path), "my-suite.yaml")
+    write_suite(tmp_path, name="my-suite")
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
@@ -243,11 +243,10 @@ def test_validate_detects_the_type_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{}, {"method": "none", "initialisation": "random"}], ids=["realigns", "random"])
 def test_the_name_of_the_baseline_is_reserved(tmp_path: Path, new_world: WorldMaker, change: dict[str, Any]) -> None:
     fields = {"name": "finetune-only", "title": "x", **(change or {"method": "word_contrastive"})}
-    path = write_yaml(tmp_path / "mine.yaml", fields)
-    assert is_bad_input(
-        command("validate", path), r"mine\.yaml:\d: name: 'finetune-only' is the baseline, .*another name"
-    )
-    assert is_bad_input(new_world().evaluate("--recipe", path), "'finetune-only' is the baseline")
+    path = write_yaml(tmp_path / "finetune-only.yaml", fields)
+    said = r"finetune-only\.yaml:\d: name: 'finetune-only' is the baseline, .*another name"
+    assert is_bad_input(command("validate", path), said)
+    assert is_bad_input(new_world().evaluate("--recipe", path), said)
     write_yaml(path, {"name": "finetune-only", "title": "The same, in other words"})
     assert command("validate", path).status == 0
 
@@ -265,8 +264,8 @@ def test_every_shipped_file_is_good() -> None:
 
 def test_validate_reports_all_problems_of_all_files(tmp_path: Path) -> None:
     good = write_recipe(tmp_path)
-    bad = write_yaml(tmp_path / "bad.yaml", RECIPE | {"method": "magic", "steps": 3})
-    task = write_yaml(tmp_path / "task.yaml", {k: v for k, v in TASK.items() if k != "licence"})
+    bad = write_yaml(tmp_path / "bad.yaml", RECIPE | {"name": "bad", "method": "magic", "steps": 3})
+    task = write_yaml(tmp_path / "phrases.yaml", {k: v for k, v in TASK.items() if k != "licence"})
     ran = command("validate", bad, good, task)
     assert (ran.status, ran.out) == (2, f"{good}: a good recipe\n")
     lines = ran.err.removeprefix("error: ").splitlines()
@@ -366,15 +365,21 @@ def test_impossible_selections_are_bad_input(options: list[object], message: str
 
 
 CODES: dict[str, tuple[dict[str, Any], str]] = {
-    "suite": (SUITE | {"target_languages": ["de", "qqq"]}, "suite 'small': unknown language 'qqq'"),
+    "suite": (SUITE | {"target_languages": ["de", "qqq"]}, "target_languages.1: unknown language 'qqq'"),
     "suite's alias": (SUITE | {"target_languages": ["deu"]}, "the language 'deu' is called 'de' here; write that"),
     "suite's source": (SUITE | {"source_language": "eng"}, "the language 'eng' is called 'en' here"),
     "suite's corpora": (
         SUITE | {"parallel": {"corpus": "pairs", "aligner": "gold", "other_corpora": {"pairs": ["qqq"]}}},
-        "unknown language 'qqq'",
+        "parallel.other_corpora.pairs.0: unknown language 'qqq'",
     ),
-    "not in a task": (SUITE | {"target_languages": ["de", "fi"]}, "unknown language of the tasks phrases: 'fi'"),
-    "task": (TASK | {"configs": {"en": "en", "deu": "de"}}, "the language 'deu' is called 'de' here"),
+    "not in a task": (
+        SUITE | {"target_languages": ["de", "fi"]},
+        "target_languages.1: unknown language of the tasks phrases: 'fi'",
+    ),
+    "task": (
+        TASK | {"configs": {**TASK["configs"], "deu": "de"}},
+        "configs.deu: the language 'deu' is called 'de' here",
+    ),
     "task's part": (TASK | {"also": [{"source": {"kind": "embedded"}, "configs": {"qqq": "x"}}]}, "language 'qqq'"),
     "corpus": (CORPUS | {"codes": {"qqq": "x"}}, "unknown language 'qqq'"),
     "form": (SUITE | {"target_languages": ["de/../x"]}, "'de/../x' is not allowed; allowed: a language code such as"),
@@ -385,16 +390,15 @@ CODES: dict[str, tuple[dict[str, Any], str]] = {
 def test_validate_and_evaluate_check_languages_alike(case: str, tmp_path: Path) -> None:
     content, said = CODES[case]
     suite = write_suite(tmp_path)
-    path = write_yaml(tmp_path / "mine.yaml", content)
-    assert is_bad_input(command("validate", path), rf"mine\.yaml:.* {said}")
-    if content.get("name") == "small":
-        assert is_bad_input(command("evaluate", "--suite", path, "--dry-run"), said)
     assert command("validate", suite).status == 0
+    path = write_yaml(tmp_path / f"{content['name']}.yaml", content)
+    for ran in (command("validate", path), command("validate", suite), command("evaluate", "--suite", suite)):
+        assert is_bad_input(ran, rf"{content['name']}\.yaml:\d+: .*{said}")
 
 
 def test_a_hostile_file_gets_a_short_message(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: x\n" + "".join(f'"\\e[31m{n}": "\\e[2J{"x" * 500}"\n' for n in range(1000)))
+    path.write_text("name: mine\n" + "".join(f'"\\e[31m{n}": "\\e[2J{"x" * 500}"\n' for n in range(1000)))
     ran = command("validate", path)
     assert ran.status == 2
     assert len(ran.err.splitlines()) == 21 and len(ran.err) < 10_000
@@ -498,7 +502,7 @@ def _below_a_file(world: World) -> Path:
 
 
 BAD: dict[str, Bad] = {
-    "recipe": Bad(lambda w: ["--recipe", "alignfreeze"], "unknown recipe 'alignfreeze'; did you mean alignfreeze-"),
+    "recipe": Bad(lambda w: ["--recipe", "alignfreez"], "unknown recipe 'alignfreez'; did you mean alignfreeze-"),
     "recipe's block": Bad(
         lambda w: ["--recipe", write_recipe(w.folder, freeze={"blocks": [17]})],
         "recipe 'mine': freeze.blocks names block 17, but the model has 4",
@@ -576,7 +580,8 @@ def test_a_suite_names_tasks_by_their_name(new_world: WorldMaker, monkeypatch: p
     monkeypatch.chdir(world.folder)
     for ran in (world.evaluate("--dry-run"), command("validate", world.suite)):
         assert ran.status == 2
-        assert f"suite {world.suite}: 'phrases.yaml' is a file; name tasks and corpora by their name, here" in ran.err
+        said = "tasks.0: 'phrases.yaml' is a file; name tasks and corpora by their name, here 'phrases': they are "
+        assert ran.err.startswith(f"error: {world.suite}:21: {said}")
 
 
 def test_blocks_that_can_not_be_found_are_refused(new_world: WorldMaker) -> None:
@@ -692,7 +697,7 @@ def test_tasks_without_the_languages_are_skipped(new_world: WorldMaker) -> None:
     other = new_world("other")
     assert other.evaluate("--recipe", "finetune-only", "--output", world.output).status == 0
     suite = yaml.safe_load(world.suite.read_text()) | {"name": "aaa"}
-    write_yaml(world.suite, suite)
+    world = replace(world, suite=write_yaml(world.folder / "aaa.yaml", suite))
     ran = world.evaluate("--recipe", "finetune-only", "--language", "de")
     assert ran.status == 0, ran.err
     assert "tasks without these languages are left out: more" in ran.err
@@ -702,10 +707,10 @@ def test_tasks_without_the_languages_are_skipped(new_world: WorldMaker) -> None:
 def test_the_plan_says_which_languages_are_chosen(new_world: WorldMaker) -> None:
     ran = new_world(target_languages=["de", "sw"]).evaluate("--recipe", "full-random-10", "--dry-run")
     assert ran.status == 2 and "parallel.languages" in ran.err  # ten of two
-    recipe = "name: mine\ntitle: X\nmethod: word_contrastive\nparallel: {languages: [sw]}\n"
+    recipe = "name: r\ntitle: X\nmethod: word_contrastive\nparallel: {languages: [sw]}\n"
     world = new_world("again", target_languages=["de", "sw"])
     ran = world.evaluate("--recipe", _written(world, recipe), "--dry-run")
-    assert ran.status == 0 and "mine realigns sw" in ran.out
+    assert ran.status == 0 and "r realigns sw" in ran.out
 
 
 def test_validate_knows_the_aligners(tmp_path: Path) -> None:

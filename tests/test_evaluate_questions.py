@@ -70,7 +70,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) 
             datasets.Dataset.from_list(rows(code), features=FEATURES).to_parquet(str(file))
     write_yaml(folder / "asked.yaml", TASK)
     write_yaml(folder / "pairs.yaml", CORPUS)
-    suite = write_yaml(folder / "suite.yaml", SUITE | {"tasks": ["asked"], "target_languages": CODES[1:]})
+    suite = write_yaml(folder / "small.yaml", SUITE | {"tasks": ["asked"], "target_languages": CODES[1:]})
     world = World(folder, suite, small_checkpoint)
     ran = world.evaluate("--data-root", folder / "data")
     assert ran.status == 0, ran.err

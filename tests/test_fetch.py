@@ -55,7 +55,7 @@ def write_task(suite: Path, **source: Any) -> None:
 
 
 def lock_of(world: World) -> Path:
-    return world.folder / "suite.lock.yaml"
+    return world.folder / "small.lock.yaml"
 
 
 def files_digest(root: Path, key: tuple[str, str, str]) -> str:
@@ -157,7 +157,7 @@ def test_all_problems_are_told_together(world: World, root: Path) -> None:
     assert ran.status == 2
     lines = ran.err.splitlines()
     assert len(lines) == 3
-    assert [("suite.lock.yaml:3" in ran.err), ("suite.lock.yaml:5" in ran.err)] == [True, True]
+    assert [("small.lock.yaml:3" in ran.err), ("small.lock.yaml:5" in ran.err)] == [True, True]
     assert any("unknown split of" in line and "'test'" in line for line in lines)
 
 

@@ -93,7 +93,7 @@ def write_specs(folder: Path) -> Path:
     )
     parallel = {"corpus": "pairs", "aligner": "lexicon"}
     return write_yaml(
-        folder / "suite.yaml", SUITE | {"target_languages": ["de", "sw"], "seeds": [3], "parallel": parallel}
+        folder / "small.yaml", SUITE | {"target_languages": ["de", "sw"], "seeds": [3], "parallel": parallel}
     )
 
 

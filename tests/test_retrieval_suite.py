@@ -168,7 +168,7 @@ def plan_it(tmp_path: Path, small_checkpoint: Path, data_root: Path) -> Callable
         write_yaml(tmp_path / "texts.yaml", CORPUS | (corpus or {}))
         return prepare(
             Options(
-                suite=str(tmp_path / "suite.yaml"), checkpoint=str(small_checkpoint), device="cpu", data_root=data_root
+                suite=str(tmp_path / "small.yaml"), checkpoint=str(small_checkpoint), device="cpu", data_root=data_root
             )
         )
 

@@ -110,7 +110,7 @@ def test_everything_that_is_wrong_is_told_at_once(results: Path, tmp_path: Path)
     ran = submit(results, file)
     assert ran.status == 2
     for said in (
-        f"{file}: its name is '{RECIPE}'; call the file {RECIPE}.yaml",
+        f"{file}:7: name: is '{RECIPE}', but the file is called mine.yaml; give both the same name",
         f"{file}: has no citation",
         f"{file}: the name '{RECIPE}' is taken by another recipe",
         "was computed by another version of the recipe",

@@ -182,6 +182,11 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     choices = sorted(known)
     if not choices:
         return UserError(f"unknown {what} '{shorten(name)}'; there is none")
-    near = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=3, cutoff=0.6)
+    near = nearest(name, choices)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     return UserError(f"unknown {what} '{shorten(name)}'{hint} Known: {', '.join(map(shorten, choices))}")
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return at most three known names that are similar, the most similar first."""
+    return difflib.get_close_matches(name[:LONGEST_VALUE], list(known), n=3, cutoff=0.6)

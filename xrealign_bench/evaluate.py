@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -11,15 +11,15 @@ from pathlib import Path, PureWindowsPath
 
 from xrealign_bench import distributed
 from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin
-from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
-from xrealign_bench.errors import Problems, UserError, convert_os_errors
+from xrealign_bench.data.loaded_suite import LoadedSuite, collect_suite
+from xrealign_bench.errors import Problems, convert_os_errors
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
 from xrealign_bench.leaderboard.chart import draw_chart
 from xrealign_bench.memo import recall
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
-from xrealign_bench.models.checkpoint_files import EMBEDDED
+from xrealign_bench.models.checkpoint_files import EMBEDDED, is_on_hub
 from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.models.device import check_precision, check_quantised, find_device
 from xrealign_bench.models.dtypes import Precision, Quantised
@@ -28,7 +28,12 @@ from xrealign_bench.pipeline.planning import make_plan
 from xrealign_bench.pipeline.preflight import (
     block_problems,
     checkpoint_problems,
-    spec_problems,
+    combination_problems,
+    file_problems,
+    in_file,
+    name_conflicts,
+    quantisation_problems,
+    untested_targets,
 )
 from xrealign_bench.pipeline.stage import RunContext
 from xrealign_bench.pipeline.store import Store
@@ -38,9 +43,10 @@ from xrealign_bench.results.paths import part_of_suite, result_folder
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import read_comparison, write_comparison
 from xrealign_bench.scoring.stored import stored_comparison
-from xrealign_bench.specs import Recipe, Suite, Task, find_spec
+from xrealign_bench.specs import Recipe, Suite, Task, find_spec_file
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.suite import select_items, select_seeds
+from xrealign_bench.specs.yaml import collect_spec, place_of
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
@@ -80,45 +86,79 @@ class Evaluation:
     """None if there is nothing to draw, for example for the baseline alone."""
 
 
-def prepare(options: Options) -> Plan:
+@dataclass(frozen=True)
+class Specs:
+    """Specs that an evaluation's options name, as far as they could be found."""
+
+    recipes: list[Recipe]
+    """The baseline first."""
+    loaded: LoadedSuite | None
+    """None: the suite is unknown or invalid, and so there are no tasks, languages and seeds."""
+    tasks: list[Task]
+    languages: list[str]
+    seeds: list[int]
+
+
+def prepare(options: Options, problems: Problems | None = None) -> Plan:
     """Resolve every name and plan the stages. Nothing is computed, and no checkpoint is downloaded for wrong specs.
+
+    Args:
+        options: what to evaluate.
+        problems: problems of the command line, to be reported together with all others.
 
     Raises:
         UserError: something is unknown, missing or contradictory. The message has one line per problem.
     """
-    problems = Problems()
-    recipes = _find_recipes(options.recipes, problems)
-    loaded = problems.attempt(partial(_load_suite, options.suite, recipes))
+    request = resolve(options, problems or Problems())
+    _check_weights(request.checkpoint)
+    return make_plan(_pin_request(request))
+
+
+def resolve(options: Options, problems: Problems) -> Request:
+    """Resolve every name, and check that recipes, suite and checkpoint fit together.
+
+    Raises:
+        UserError: they don't, or `problems` has problems already. The message has one line per problem.
+    """
+    specs = resolve_specs(options, problems)
     device = problems.attempt(partial(_check_device, options))
-    if loaded is None or device is None:
-        raise UserError(str(problems))
-    tasks, languages, seeds = _select(options, loaded, problems)
-    problems.add(spec_problems(loaded, recipes, tasks, languages, options.quantised))
-    name = options.checkpoint or loaded.suite.checkpoint or EMBEDDED
-    if name != EMBEDDED and not Path(name).is_dir():
-        problems.raise_if_any()  # before the download
     # Without torch in the process the settings are recalled, so this precedes reading the checkpoint's configuration.
-    settings = compute_settings(device, options.precision, options.gradient_checkpointing, options.quantised)
-    checkpoint = problems.attempt(partial(_find_checkpoint, name, options))
-    if checkpoint is None:
-        raise UserError(str(problems))
-    problems.add(checkpoint_problems(checkpoint, recipes, tasks))
-    if (count := block_count(checkpoint)) is not None:
-        problems.add(block_problems(count, recipes, loaded.tasks))
+    settings = device and compute_settings(device, options.precision, options.gradient_checkpointing, options.quantised)
+    checkpoint = _find_checkpoint(options, specs.loaded, problems)
+    if checkpoint is not None:
+        problems.add(checkpoint_problems(checkpoint, specs.recipes, specs.tasks))
+        if (count := problems.attempt(partial(block_count, checkpoint))) is not None:
+            problems.add(block_problems(count, specs.recipes, specs.loaded.tasks if specs.loaded else []))
     problems.raise_if_any()
-    _check_weights(checkpoint)
-    request = Request(
+    assert specs.loaded and settings and checkpoint
+    return Request(
         checkpoint=checkpoint,
-        recipes=recipes,
-        loaded=loaded,
-        tasks=tasks,
-        languages=languages,
-        seeds=seeds,
+        recipes=specs.recipes,
+        loaded=specs.loaded,
+        tasks=specs.tasks,
+        languages=specs.languages,
+        seeds=specs.seeds,
         limit=options.limit,
         location=DataLocation(options.data_root, options.offline),
         compute_settings=settings,
     )
-    return make_plan(_pin_request(request))
+
+
+def resolve_specs(options: Options, problems: Problems) -> Specs:
+    """Find the recipes and the suite, and add every problem that they have without regard to a checkpoint."""
+    recipes, corpora = _find_recipes(options.recipes, problems)
+    loaded = collect_suite(options.suite, problems, check=file_problems, corpora=corpora)
+    languages = _find_languages(options.languages, problems)
+    problems.add(name_conflicts(recipes))
+    if loaded is None:
+        problems.add(quantisation_problems(options.quantised, recipes, []))
+        return Specs(recipes, None, [], [], [])
+    specs = _select(replace(options, languages=languages), recipes, loaded, problems)
+    if loaded.is_complete:
+        targets = untested_targets(loaded, specs.languages)
+        problems.add(in_file(find_spec_file(options.suite, Suite), targets))
+        problems.add(combination_problems(loaded, recipes, specs.tasks, specs.languages, options.quantised))
+    return specs
 
 
 def run_context(request: Request, device: str | None) -> RunContext:
@@ -167,20 +207,26 @@ def block_count(checkpoint: Checkpoint) -> int | None:
     return recall("number of blocks", about, find)
 
 
-def _find_recipes(names: Sequence[str | Recipe], problems: Problems) -> list[Recipe]:
-    """Return the baseline and the requested recipes, each once."""
+def _find_recipes(
+    names: Sequence[str | Recipe], problems: Problems
+) -> tuple[list[Recipe], dict[str, Callable[[], str]]]:
+    """Return the baseline and the requested recipes, each once, and the corpora that they name with the place."""
     given = [BASELINE, *(names or [DEFAULT_RECIPE])]
-    once = [recipe for number, recipe in enumerate(given) if recipe not in given[:number]]
-    found = [
-        recipe if isinstance(recipe, Recipe) else problems.attempt(partial(find_spec, recipe, Recipe))
-        for recipe in once
-    ]
-    return [recipe for recipe in found if recipe is not None]
-
-
-def _load_suite(name_or_file: str, recipes: Sequence[Recipe]) -> LoadedSuite:
-    """Load a suite with the corpora that the recipes name."""
-    return load_suite(name_or_file, {recipe.parallel.corpus for recipe in recipes if recipe.parallel.corpus})
+    recipes: list[Recipe] = []
+    corpora: dict[str, Callable[[], str]] = {}
+    for recipe in (recipe for number, recipe in enumerate(given) if recipe not in given[:number]):
+        if isinstance(recipe, Recipe):
+            found, place = recipe, partial(str, f"recipe '{recipe.name}': parallel.corpus")
+        else:
+            path = problems.attempt(partial(find_spec_file, recipe, Recipe))
+            spec = None if path is None else collect_spec(path, Recipe, problems, file_problems)
+            if path is None or spec is None:
+                continue
+            found, place = spec, partial(place_of, path, ("parallel", "corpus"))
+        recipes.append(found)
+        if found.parallel.corpus is not None:
+            corpora.setdefault(found.parallel.corpus, place)
+    return recipes, corpora
 
 
 def _check_device(options: Options) -> str:
@@ -190,24 +236,32 @@ def _check_device(options: Options) -> str:
     return device
 
 
-def _select(options: Options, loaded: LoadedSuite, problems: Problems) -> tuple[list[Task], list[str], list[int]]:
-    """Return the tasks, target languages and seeds to evaluate; all of the suite's where the selection is wrong."""
+def _find_languages(codes: Sequence[str], problems: Problems) -> list[str]:
+    found = [problems.attempt(partial(find, code)) for code in codes]
+    return [language.code for language in found if language is not None]
+
+
+def _select(options: Options, recipes: list[Recipe], loaded: LoadedSuite, problems: Problems) -> Specs:
+    """Select the tasks, target languages and seeds to evaluate; all of the suite's where the selection is wrong."""
     suite = loaded.suite
-    languages = problems.attempt(partial(_select_languages, options.languages, suite)) or suite.target_languages
+    languages = problems.attempt(partial(select_items, "target language", options.languages, suite.target_languages))
     names = problems.attempt(partial(select_items, "task", options.tasks, suite.tasks)) or suite.tasks
     seeds = problems.attempt(partial(select_seeds, options.seeds, suite.seeds)) or suite.seeds
+    languages = languages or suite.target_languages
     tasks = [task for task in loaded.tasks if task.name in names]
     if not options.tasks:  # those without any of the languages are left out, unless that leaves none
         tasks = [task for task in tasks if set(task.languages) & set(languages)] or tasks
-    return tasks, languages, seeds
+    return Specs(recipes, loaded, tasks, languages, seeds)
 
 
-def _select_languages(codes: Sequence[str], suite: Suite) -> list[str]:
-    return select_items("target language", [find(code).code for code in codes], suite.target_languages)
-
-
-def _find_checkpoint(name: str, options: Options) -> Checkpoint:
-    return resolve_checkpoint(name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle)
+def _find_checkpoint(options: Options, loaded: LoadedSuite | None, problems: Problems) -> Checkpoint | None:
+    """Return the checkpoint, or None if it is wrong, or unknown or on the Hub while there are other problems."""
+    of_suite = None if loaded is None else loaded.suite.checkpoint or EMBEDDED
+    name = options.checkpoint or of_suite
+    if name is None or (problems and is_on_hub(name)):
+        return None
+    settings = options.revision, options.offline, options.trust_remote_code, options.allow_pickle
+    return problems.attempt(partial(resolve_checkpoint, name, *settings))
 
 
 def _check_weights(checkpoint: Checkpoint) -> None:

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, block_count
+from xrealign_bench.errors import Problems, UserError
+from xrealign_bench.evaluate import Options, block_count, resolve
 from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
-from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.results.comparison import Comparison, Gain
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import TIERS
-from xrealign_bench.specs import Freeze, Recipe, Suite, find_spec
+from xrealign_bench.specs import Freeze, Recipe
 from xrealign_bench.specs.core_schema import write_yaml
 
 Blocks = list[int]
@@ -54,18 +53,23 @@ class Search:
     folder: Path
 
 
-def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path) -> Search:
+def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path, problems: Problems) -> Search:
     """Plan a search: one recipe per selection of frozen blocks, next to the base recipe. Writes nothing.
 
+    Args:
+        options: of the evaluation; its recipes are replaced.
+        recipe: the base recipe, by name or file.
+        patterns: names in `PATTERNS`.
+        output: folder of the evaluation.
+        problems: problems of the command line, to be reported together with all others.
+
     Raises:
-        UserError: the recipe or the checkpoint can't be found or does not fit the search.
+        UserError: something is unknown, missing or does not fit the search. The message has one line per problem.
     """
-    base, suite = find_spec(recipe, Recipe), find_spec(options.suite, Suite)
+    request = resolve(replace(options, recipes=[recipe]), problems)
+    base, suite = request.recipes[-1], request.suite
+    points = search_recipes(base, block_count(request.checkpoint) or 0, patterns)
     name = options.checkpoint or suite.checkpoint or EMBEDDED
-    checkpoint = resolve_checkpoint(
-        name, options.revision, options.offline, options.trust_remote_code, options.allow_pickle
-    )
-    points = search_recipes(base, block_count(checkpoint) or 0, patterns)
     folder = output / "freeze-search" / suite.id / f"{base.name}-{Path(name).name}"
     return Search(replace(options, recipes=[base, *(point.recipe for point in points)]), base, points, folder)
 

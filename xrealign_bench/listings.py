@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from xrealign_bench.data.loaded_suite import load_suite
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.data.loaded_suite import collect_suite
+from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.languages import (
     PRETRAINED_ON,
     DistanceType,
     Method,
-    check_codes,
     distance,
     find,
     narrow,
@@ -27,19 +27,9 @@ from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.selection import Selection
 from xrealign_bench.languages.tiers import TIERS
-from xrealign_bench.pipeline.preflight import recipe_problems, suite_problems
-from xrealign_bench.specs import (
-    Corpus,
-    Lock,
-    Recipe,
-    Suite,
-    Task,
-    find_in_suite,
-    find_spec,
-    load_spec,
-    shipped_names,
-)
-from xrealign_bench.specs.yaml import place_of, read_fields
+from xrealign_bench.pipeline.preflight import file_problems, in_file, untested_targets
+from xrealign_bench.specs import Recipe, Suite, Task, find_in_suite, find_spec, shipped_names
+from xrealign_bench.specs.yaml import collect_spec, guess_type, read_fields
 
 
 def rows_of(category: str) -> list[dict[str, Any]]:
@@ -71,56 +61,33 @@ def describe(category: str, name: str, source: str) -> dict[str, Any]:
     raise unknown(category[:-1], name, [row["name"] for row in rows_of(category)])
 
 
-@dataclass(frozen=True)
-class ValidFile:
-    """A YAML file that passed validation."""
+def spec_type(path: Path) -> type[BaseModel]:
+    """Return the type of spec that a YAML file's fields match best; a recipe if the file can't be read."""
+    try:
+        return guess_type(read_fields(path))
+    except UserError:
+        return Recipe  # loading it reports the problem
 
-    spec_type: str
-    """Such as `recipe`."""
-    warnings: list[str]
 
+def validate_file(path: Path) -> str:
+    """Validate a YAML file as the type of spec that its fields match best; of a suite, also the files that it names.
 
-def validate_file(path: Path) -> ValidFile:
-    """Validate a YAML file as the type of spec that its fields match best.
+    Returns:
+        The type, such as `recipe`.
 
     Raises:
-        UserError: the file is invalid. The message has one line per problem.
+        UserError: a file is invalid. The message has one line per problem.
     """
-    model = _spec_type_of(path)
-    spec = load_spec(path, model)  # type: ignore[type-var]
-    warnings = []
-    if isinstance(spec, Recipe):
-        problems = [f"{place_of(path, field)}: {message}" for field, message in recipe_problems(spec)]
-        if spec.name != path.stem:
-            warnings.append(
-                f"{path}: the recipe's name is '{spec.name}'; to submit it, rename the file to {spec.name}.yaml"
-            )
-    elif isinstance(spec, Suite):
-        loaded = load_suite(str(path))
-        problems = [f"{path}: {line}" for line in suite_problems(spec, loaded.tasks, spec.target_languages)]
+    problems, model = Problems(), spec_type(path)
+    if model is Suite:
+        # With a "/", so that a file without the ending .yaml is not taken for the name of a shipped suite.
+        loaded = collect_suite(os.path.join(".", path), problems, check=file_problems)
+        if loaded is not None and loaded.is_complete:
+            problems.add(in_file(path, untested_targets(loaded, loaded.suite.target_languages)))
     else:
-        problems = _code_problems(path, spec)
-    if problems:
-        raise UserError("\n".join(problems))
-    return ValidFile(model.__name__.lower(), warnings)
-
-
-def _code_problems(path: Path, spec: BaseModel) -> list[str]:
-    try:
-        check_codes(_codes_of(spec) if isinstance(spec, Task | Corpus) else [])
-    except UserError as error:
-        return [f"{path}: {error}"]
-    return []
-
-
-def _codes_of(spec: Task | Corpus) -> list[str]:
-    """Return the languages that a task or corpus names."""
-    if isinstance(spec, Corpus):
-        return [*spec.columns, *spec.codes]
-    columns = [spec.columns, *(part.columns for part in spec.also if part.columns)]
-    by_language = [each.text_pair for each in columns if isinstance(each.text_pair, dict)]
-    named = [spec.text_language] if spec.text_language else []
-    return [*spec.languages, *named, *(code for codes in by_language for code in codes)]
+        collect_spec(path, model, problems, file_problems)  # type: ignore[type-var]
+    problems.raise_if_any()
+    return model.__name__.lower()
 
 
 def stored_rows(root: Path) -> list[dict[str, Any]]:
@@ -244,16 +211,6 @@ def published_rows() -> list[dict[str, Any]]:
         {"name": p.name, "n": len(p.languages), "note": p.note, "languages": list(p.languages), "source": p.source}
         for p in published_lists().values()
     ]
-
-
-def _spec_type_of(path: Path) -> type[BaseModel]:
-    """Return the type of spec that has most of the file's fields."""
-    try:
-        fields = read_fields(path).keys()
-    except UserError:
-        return Recipe  # loading it reports the problem
-    models: tuple[type[BaseModel], ...] = (Recipe, Suite, Task, Corpus, Lock)
-    return max(models, key=lambda model: len(fields & model.model_fields.keys()))
 
 
 def _recipes() -> list[dict[str, Any]]:

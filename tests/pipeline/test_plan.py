@@ -233,9 +233,9 @@ def test_joint_realignment_is_a_part_of_fine_tuning() -> None:
 
 
 def test_sentences_need_no_aligner() -> None:
-    """Not even where the suite has one that the corpus or the package lacks."""
-    sentences = {"recipe": {"method": "sentence_contrastive"}}
-    plan = make_plan(request(**sentences, suite={"parallel": {"corpus": "pairs", "aligner": "no-such"}}))
+    """Not even if the suite has one that can't align the corpus."""
+    sentences = {"recipe": {"method": "sentence_contrastive"}, "corpus": {"lexicons": None}}
+    plan = make_plan(request(**sentences, suite={"parallel": {"corpus": "pairs", "aligner": "lexicon"}}))
     assert keys(plan) == keys(make_plan(request(**sentences)))
     read = [stage for stage in plan.stages.values() if isinstance(stage, Align)]
     assert [stage.label for stage in read] == ["read pairs en-de", "read pairs en-sw", "read pairs en-th"]
@@ -592,7 +592,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "corpus": (
         {"recipe": {"parallel": {"corpus": "opus"}}},
-        "parallel.corpus: unknown parallel corpus 'opus'",
+        "recipe 'mine': parallel.corpus: unknown corpus 'opus'; Known: more, pairs",
     ),
     "language to realign": ({"recipe": {"parallel": {"languages": ["de", "qqq"]}}}, "unknown language 'qqq'"),
     "source language is realigned": (
@@ -685,8 +685,10 @@ def test_a_file_beside_the_suite_with_another_name_in_it_is_refused(
 ) -> None:
     suite = write_suite(tmp_path)
     write_yaml(tmp_path / "phrases.yaml", TASK | {"name": "phrase"})
-    with pytest.raises(UserError, match=r"phrases\.yaml: its name is 'phrase'"):
+    with pytest.raises(UserError) as raised:
         prepare(options(suite=str(suite)))
+    place = f"{tmp_path}/phrases.yaml:25: name"
+    assert str(raised.value) == f"{place}: is 'phrase', but the file is called phrases.yaml; give both the same name"
 
 
 def test_the_baseline_is_planned_first_and_once(options: Callable[..., Options]) -> None:
@@ -710,12 +712,12 @@ def test_all_problems_are_told_at_once(tmp_path: Path, options: Callable[..., Op
     lines = str(raised.value).splitlines()
     for number, start in enumerate(
         (
+            f"{bad}:1: aligner: unknown aligner 'golden'",
+            f"{bad}:10: parallel.languages.1: unknown language 'qqq'",
+            f"{bad}:8: parallel.languages: names de more than once",
             "unknown recipe 'no-such-recipe'",
             "unknown language 'qqqq'",
             "--seed 4: is none of the suite's seeds",
-            "recipe 'mine': aligner: unknown aligner 'golden'",
-            "recipe 'mine': parallel.languages.1: unknown language 'qqq'",
-            "recipe 'mine': parallel.languages: names de more than once",
             "recipe 'both' makes a decoder's attention bidirectional, and the checkpoint",
             "recipe 'mine': freeze.blocks names block 9",
         )

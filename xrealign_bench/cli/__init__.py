@@ -15,7 +15,7 @@ from xrealign_bench.cli.data import fetch_data
 from xrealign_bench.cli.languages import languages
 from xrealign_bench.cli.leaderboard import leaderboard
 from xrealign_bench.cli.lists import doctor, list_category, show, validate
-from xrealign_bench.cli.options import OrderedGroup
+from xrealign_bench.cli.options import OrderedGroup, describe_usage_error
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import (
     BAD_INPUT,
@@ -95,7 +95,7 @@ def _run() -> None:
         error.show()
         sys.exit(BAD_INPUT)
     except click.UsageError as error:
-        say(f"error: {UserError(_usage_problem(error))}")
+        say(f"error: {UserError(describe_usage_error(error))}")
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort) as error:
         cause = error.__cause__ if isinstance(error, click.Abort) else error
@@ -104,13 +104,3 @@ def _run() -> None:
         else:  # a prompt was answered with no
             say("nothing was done")
         sys.exit(TERMINATED if isinstance(cause, Terminated) else INTERRUPTED)
-
-
-def _usage_problem(error: click.UsageError) -> str:
-    """Return one line about a command that click could not parse, with the nearest option or where to look."""
-    command = error.ctx.command_path if error.ctx else "xrealign-bench"
-    if isinstance(error, click.NoSuchOption):
-        hint = f"did you mean {' or '.join(error.possibilities)}? " if error.possibilities else ""
-        return f"unknown option '{error.option_name}'; {hint}`{command} --help` lists all"
-    problem = " ".join(error.format_message().split()).rstrip(".")
-    return f"{problem[0].lower()}{problem[1:]}; see `{command} --help`"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from xrealign_bench.cli.options import data_root_option, json_option, store_option
-from xrealign_bench.cli.printing import print_json, print_table, print_yaml, say
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml
+from xrealign_bench.cli.process import quiet_libraries
+from xrealign_bench.errors import Problems, unknown
 
 CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
 
@@ -82,28 +84,44 @@ def show(category: str, name: str, source: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def validate(files: tuple[Path, ...]) -> None:
+@click.option("--suite", help="Also check that the recipes can be evaluated on this suite: name or YAML file.")
+@click.option("--checkpoint", help="With --suite: and with this checkpoint, a folder or Hub id.")
+def validate(files: tuple[Path, ...], suite: str | None, checkpoint: str | None) -> None:
     """Check your recipes, suites, tasks and corpora.
 
-    FILES are YAML files. Problems are listed with their line; of a recipe, all at once.
+    FILES are YAML files. All problems are listed at once, each with its line: those of a suite, and of the tasks,
+    corpora and the lock that it names.
 
     \b
-    Example:
+    Examples:
       xrealign-bench validate my-recipe.yaml my-suite.yaml
+      xrealign-bench validate my-recipe.yaml --suite my-suite.yaml
     """
-    from xrealign_bench.listings import validate_file
+    from xrealign_bench.listings import spec_type, validate_file
+    from xrealign_bench.specs import Recipe
 
-    problems = []
+    problems = Problems()
     for file in files:
-        try:
-            valid = validate_file(file)
-            click.echo(f"{file}: a good {valid.spec_type}")
-            for warning in valid.warnings:
-                say(f"warning: {warning}")
-        except UserError as error:
-            problems.append(str(error))
-    if problems:
-        raise UserError("\n".join(problems))
+        if (found := problems.attempt(partial(validate_file, file))) is not None:
+            click.echo(f"{file}: a good {found}")
+    if suite is not None:
+        _check_on_suite([str(file) for file in files if spec_type(file) is Recipe], suite, checkpoint, problems)
+    elif checkpoint is not None:
+        problems.add([f"--checkpoint {checkpoint}: is checked together with a suite; add --suite"])
+    problems.raise_if_any()
+
+
+def _check_on_suite(recipes: list[str], suite: str, checkpoint: str | None, problems: Problems) -> None:
+    """Add the problems that `evaluate` would find in recipes on a suite and with a checkpoint."""
+    quiet_libraries(offline=False)
+    from xrealign_bench.evaluate import Options, resolve, resolve_specs
+    from xrealign_bench.specs.recipe import BASELINE
+
+    options = Options(recipes=recipes or [BASELINE], suite=suite, checkpoint=checkpoint, device="cpu")
+    if checkpoint is None:
+        resolve_specs(options, problems)
+    else:
+        problems.attempt(partial(resolve, options, problems))
 
 
 @click.command()

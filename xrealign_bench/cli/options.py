@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.models.dtypes import PRECISIONS, Quantised
 
 
@@ -53,6 +53,48 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # generic only
         return tuple(self.item(item, param, ctx) for item in items)
 
 
+class CollectingCommand(click.Command):
+    """Command that reports wrong values of its options together with the problems that it finds itself.
+
+    It must raise the problems in `option_problems()`.
+    """
+
+
+class CollectingOption(click.Option):
+    """Option of a `CollectingCommand`: a wrong value is a problem, and the default is used instead."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Convert the value, or collect the problem."""
+        try:
+            return super().handle_parse_result(ctx, opts, args)
+        except click.BadParameter as error:
+            if not isinstance(ctx.command, CollectingCommand) or self.name not in opts:
+                raise
+            option_problems(ctx).add([describe_usage_error(error)])
+            return super().handle_parse_result(ctx, {}, args)
+
+
+def option_problems(context: click.Context | None = None) -> Problems:
+    """Return the problems of the options of this context's command, the running one by default."""
+    problems: Problems = (context or click.get_current_context()).meta.setdefault("option problems", Problems())
+    return problems
+
+
+def describe_usage_error(error: click.UsageError) -> str:
+    """Return one line about a command that click could not parse, with the nearest option or where to look."""
+    command = error.ctx.command_path if error.ctx else "xrealign-bench"
+    if isinstance(error, click.NoSuchOption):
+        hint = f"did you mean {' or '.join(error.possibilities)}? " if error.possibilities else ""
+        return f"unknown option '{error.option_name}'; {hint}`{command} --help` lists all"
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    return f"{problem[0].lower()}{problem[1:]}; see `{command} --help`"
+
+
+_option = partial(click.option, cls=CollectingOption)
+
+
 def list_option(
     *names: str, help: str, item: click.ParamType[Any] = click.STRING
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -64,28 +106,28 @@ def list_option(
     def joined(_context: click.Context, _option: click.Parameter, given: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
         return tuple(value for values in given for value in values)
 
-    return click.option(*names, multiple=True, type=CommaSeparated(item), callback=joined, help=help)
+    return _option(*names, multiple=True, type=CommaSeparated(item), callback=joined, help=help)
 
 
-store_option = click.option(
+store_option = _option(
     "--store",
     type=click.Path(path_type=Path, file_okay=False),
     default=lambda: default_store(),
     envvar="XREALIGN_BENCH_STORE",
     help="Folder that stores finished stages for reuse.  [default: ~/.cache/xrealign-bench/store]",
 )
-data_root_option = click.option(
+data_root_option = _option(
     "--data-root",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     envvar="XREALIGN_BENCH_DATA_ROOT",
     help="Read data sets from this folder in Hub layout (ORG/NAME/CONFIG/SPLIT-*.parquet) instead of the Hub.",
 )
-device_option = click.option("--device", help="cpu, cuda, cuda:1 or mps.  [default: cuda if available, else cpu]")
-offline_option = click.option(
+device_option = _option("--device", help="cpu, cuda, cuda:1 or mps.  [default: cuda if available, else cpu]")
+offline_option = _option(
     "--offline", is_flag=True, envvar="HF_HUB_OFFLINE", help="Never contact the Hub; use local files only."
 )
-code_option = click.option("--trust-remote-code", is_flag=True, help="Allow a checkpoint to run its own code.")
-pickle_option = click.option(
+code_option = _option("--trust-remote-code", is_flag=True, help="Allow a checkpoint to run its own code.")
+pickle_option = _option(
     "--allow-pickle", is_flag=True, help="Load pytorch_model.bin from a checkpoint without safetensors."
 )
 result_argument = click.argument("result", type=click.Path(path_type=Path, file_okay=False))
@@ -93,7 +135,7 @@ task_option = list_option("--task", "tasks", help="Only these tasks of the suite
 language_option = list_option(
     "--language", "languages", help="Only these target languages of the suite, such as de,sw."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+json_option = _option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 
 
 def default_store() -> Path:
@@ -109,19 +151,19 @@ def default_store() -> Path:
 
 
 EXECUTOR_OPTIONS = (
-    click.option(
+    _option(
         "--executor",
         type=click.Choice(["serial", "ray"]),
         default="serial",
         show_default=True,
         help="Run stages one after another, or in parallel on a Ray cluster.",
     ),
-    click.option(
+    _option(
         "--address",
         metavar="ADDRESS",
         help="Address of a running Ray cluster: auto or HOST:PORT.  [default: start one on this machine]",
     ),
-    click.option(
+    _option(
         "--gpus-per-stage",
         type=click.FloatRange(min=0, min_open=True, max=1),
         help="Share of a GPU that each stage reserves on a Ray cluster.  [default: 1]",
@@ -130,9 +172,9 @@ EXECUTOR_OPTIONS = (
 """Options of commands that run stages."""
 
 EVALUATION_OPTIONS = (
-    click.option("--checkpoint", help="Hub id or local folder.  [default: the suite's, else xrealign-mini]"),
-    click.option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
-    click.option("--suite", default="demo", show_default=True, help="Suite name or YAML file."),
+    _option("--checkpoint", help="Hub id or local folder.  [default: the suite's, else xrealign-mini]"),
+    _option("--revision", help="Branch, tag or commit of a Hub checkpoint."),
+    _option("--suite", default="demo", show_default=True, help="Suite name or YAML file."),
     task_option,
     language_option,
     list_option(
@@ -141,13 +183,13 @@ EVALUATION_OPTIONS = (
         item=click.IntRange(min=0),
         help="Only these seeds of the suite, such as 31,42; or new seeds instead of the suite's.",
     ),
-    click.option(
+    _option(
         "--limit",
         type=click.IntRange(min=1),
         help="Use at most this many examples (evenly spaced) and sentence pairs (the first) per language.",
     ),
     data_root_option,
-    click.option(
+    _option(
         "--output",
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("xrealign-output"),
@@ -156,7 +198,7 @@ EVALUATION_OPTIONS = (
     ),
     store_option,
     device_option,
-    click.option(
+    _option(
         "--precision",
         type=click.Choice(list(PRECISIONS)),
         default="fp32",
@@ -164,13 +206,13 @@ EVALUATION_OPTIONS = (
         callback=lambda _context, _option, name: PRECISIONS[name],
         help="Precision of the encoder's computation; weights, heads and losses stay fp32.",
     ),
-    click.option(
+    _option(
         "--quantise",
         "quantised",
         type=click.Choice(get_args(Quantised)),
         help="Quantise linear layers; needs an adapter to realign, and tasks without fine-tuning.",
     ),
-    click.option(
+    _option(
         "--gradient-checkpointing",
         is_flag=True,
         help="Recompute activations to save memory; training takes about a third longer.",
@@ -179,7 +221,7 @@ EVALUATION_OPTIONS = (
     code_option,
     pickle_option,
     *EXECUTOR_OPTIONS,
-    click.option("--dry-run", is_flag=True, help="Print the plan and its estimated cost; run nothing."),
+    _option("--dry-run", is_flag=True, help="Print the plan and its estimated cost; run nothing."),
     json_option,
 )
 

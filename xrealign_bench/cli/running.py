@@ -11,6 +11,7 @@ import click
 
 from xrealign_bench import distributed
 from xrealign_bench.cli.options import (
+    CollectingCommand,
     code_option,
     data_root_option,
     device_option,
@@ -18,6 +19,7 @@ from xrealign_bench.cli.options import (
     executor_options,
     list_option,
     offline_option,
+    option_problems,
     pickle_option,
     result_argument,
 )
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from xrealign_bench.pipeline.executor import Executor
 
 
-@click.command()
+@click.command(cls=CollectingCommand)
 @list_option("--recipe", "recipes", help="Names or YAML files, comma-separated.  [default: alignfreeze-front]")
 @evaluation_options
 def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
@@ -58,11 +60,11 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     _join(options["device"])
     from xrealign_bench.evaluate import Options
 
-    execute = _executor(options)
+    execute = option_problems().attempt(partial(_executor, options))
     _evaluate(Options(**options), execute, store, output, dry_run, as_json)
 
 
-@click.command("freeze-search")
+@click.command("freeze-search", cls=CollectingCommand)
 @click.option("--recipe", default="alignfreeze-full", show_default=True, help="Name or YAML file; it freezes no block.")
 @list_option(
     "--pattern",
@@ -90,9 +92,11 @@ def freeze_search(
     from xrealign_bench import freeze_search as search
     from xrealign_bench.evaluate import Options
 
-    execute = _executor(options)
+    problems = option_problems()
+    execute = problems.attempt(partial(_executor, options))
     asked = Options(**options)
-    found = distributed.broadcast(partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output))
+    prepare = partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output, problems)
+    found = distributed.broadcast(prepare)
     evaluation = _evaluate(found.options, execute, store, output, dry_run, as_json)
     if evaluation is not None:
         write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
@@ -192,9 +196,13 @@ def _executor(options: dict[str, Any]) -> Executor:
 
 
 def _evaluate(
-    options: Options, execute: Executor, store: Path, output: Path, dry_run: bool, as_json: bool
+    options: Options, execute: Executor | None, store: Path, output: Path, dry_run: bool, as_json: bool
 ) -> Evaluation | None:
-    """Run an evaluation and print it. Returns None for a dry run."""
+    """Run an evaluation and print it. Returns None for a dry run.
+
+    Args:
+        execute: None if the options for it are wrong, which is then in `option_problems()`.
+    """
     from xrealign_bench import evaluate as job
     from xrealign_bench.cli.plans import announcement, disk_warnings, plan_notes, print_plan, rules_applied
     from xrealign_bench.leaderboard.formatting import pluralise
@@ -205,7 +213,8 @@ def _evaluate(
 
     stages = Store(store)
     with kept_in(stages.root / ".memo.json"):
-        plan = distributed.broadcast(partial(job.prepare, options))
+        plan = distributed.broadcast(partial(job.prepare, options, option_problems()))
+    assert execute is not None
     if dry_run:
         print_plan(plan, stages, job.run_context(plan.request, options.device), as_json)
         return None

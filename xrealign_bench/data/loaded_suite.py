@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from xrealign_bench.data.lock import SuiteLock, read_lock
-from xrealign_bench.errors import Problems
-from xrealign_bench.specs import Corpus, Suite, Task, find_in_suite, find_spec
+from xrealign_bench.errors import Problems, UserError
+from xrealign_bench.specs import Corpus, Suite, Task, find_spec_file
+from xrealign_bench.specs.core_schema import Where
+from xrealign_bench.specs.yaml import Check, Data, collect_spec, file_in_suite, is_another_type, place_of, read_fields
+
+MOST_NAMES = 100
+"""Tasks, and corpora, that are looked up for a suite; a valid one has no more."""
+
+Place = Callable[[], str]
+"""Returns the place that names a task or corpus, for messages."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +33,93 @@ class LoadedSuite:
     """The suite's corpora, and those of recipes that are evaluated on it."""
     lock: SuiteLock | None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every task and corpus of the suite is here, under the name that the suite gives it."""
+        tasks = [task.name for task in self.tasks]
+        return tasks == self.suite.tasks and self.corpora.keys() >= {*self.suite.parallel.corpora}
 
-def load_suite(name_or_file: str, corpora: Iterable[str] = ()) -> LoadedSuite:
+
+def load_suite(name_or_file: str) -> LoadedSuite:
     """Load a suite, and the tasks and corpora that it names.
 
     Args:
         name_or_file: a shipped suite, or a YAML file.
-        corpora: corpora to load besides the suite's.
 
     Raises:
         UserError: the suite, or any of these specs, is missing or wrong; a line each.
     """
-    suite = find_spec(name_or_file, Suite)
     problems = Problems()
-    tasks = [problems.attempt(partial(find_in_suite, name, Task, name_or_file)) for name in suite.tasks]
-    names = sorted({*suite.parallel.corpora, *corpora})
-    found = [problems.attempt(partial(find_in_suite, name, Corpus, name_or_file)) for name in names]
-    lock = problems.attempt(partial(read_lock, name_or_file))
+    loaded = collect_suite(name_or_file, problems)
     problems.raise_if_any()
-    capped = [suite.limit_test_examples(task) for task in tasks if task is not None]
-    return LoadedSuite(name_or_file, suite, capped, {corpus.name: corpus for corpus in found if corpus}, lock)
+    assert loaded is not None
+    return loaded
+
+
+def collect_suite(
+    name_or_file: str,
+    problems: Problems,
+    *,
+    check: Check = lambda path, model, fields: (),
+    corpora: Mapping[str, Place] | None = None,
+) -> LoadedSuite | None:
+    """Load a suite with every task and corpus that can be read, and add the problems of all of these files.
+
+    A suite that is invalid still has its tasks and corpora checked, if their names can be read.
+
+    Args:
+        name_or_file: a shipped suite, or a YAML file.
+        problems: where to add problems, a line each.
+        check: finds problems of each file beyond those of the schema.
+        corpora: corpora to load besides the suite's -> the place that names them, for messages.
+
+    Returns:
+        The suite without the tasks and corpora that are missing or invalid, or None if it is invalid itself.
+    """
+    path = problems.attempt(partial(find_spec_file, name_or_file, Suite))
+    fields = None if path is None else problems.attempt(partial(read_fields, path))
+    if path is None or fields is None:
+        return None
+    suite = collect_spec(path, Suite, problems, check)
+    if suite is None and is_another_type(fields, Suite):
+        return None
+
+    def collect(names: Mapping[str, Place], model: type[Data]) -> Iterator[Data]:
+        for name, place in names.items():
+            try:
+                file = file_in_suite(name, model, name_or_file)
+            except UserError as error:
+                problems.add([f"{place()}: {error}"])
+                continue
+            spec = collect_spec(file, model, problems, check)
+            if spec is not None:
+                yield spec
+
+    tasks = list(collect(_places(path, _task_names(fields)), Task))
+    of_suite = _places(path, _corpus_names(fields))
+    found = {corpus.name: corpus for corpus in collect({**(corpora or {}), **of_suite}, Corpus)}
+    lock = problems.attempt(partial(read_lock, name_or_file))
+    if suite is None:
+        return None
+    return LoadedSuite(name_or_file, suite, [suite.limit_test_examples(task) for task in tasks], found, lock)
+
+
+def _places(path: Path, fields: Iterable[tuple[Where, Any]]) -> dict[str, Place]:
+    """Return the names with their places in the suite's file; values that can't be names are left to the schema."""
+    names = [(name, field) for field, name in fields if isinstance(name, str) and name and "/" not in name]
+    return {name: partial(place_of, path, field) for name, field in names[:MOST_NAMES]}
+
+
+def _task_names(fields: Mapping[str, Any]) -> Iterator[tuple[Where, Any]]:
+    tasks = fields.get("tasks")
+    for number, name in enumerate(tasks if isinstance(tasks, list) else []):
+        yield ("tasks", str(number)), name
+
+
+def _corpus_names(fields: Mapping[str, Any]) -> Iterator[tuple[Where, Any]]:
+    parallel = fields.get("parallel")
+    if isinstance(parallel, dict):
+        yield ("parallel", "corpus"), parallel.get("corpus")
+        others = parallel.get("other_corpora")
+        for name in others if isinstance(others, dict) else {}:
+            yield ("parallel", "other_corpora", name), name

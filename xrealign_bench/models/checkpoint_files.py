@@ -54,7 +54,7 @@ def find_folder(
         folder = Path(name)
     elif Path(name).exists():
         raise UserError(f"{what} is a file; name the folder that holds config.json and the weights")
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+    elif _is_path(name):
         raise UserError(f"{what}: there is no such folder")
     else:
         patterns = [*_DOWNLOADED, *(["*.py"] if trust_remote_code else []), *(_PICKLES if allow_pickle else [])]
@@ -62,6 +62,16 @@ def find_folder(
     if revision is not None:
         raise UserError(f"{what} is a folder here, so the revision '{revision}' means nothing; leave it out")
     return folder.resolve(), None
+
+
+def is_on_hub(name: str) -> bool:
+    """Return whether a checkpoint of this name has to be looked up on the Hub."""
+    return name != EMBEDDED and bool(name.strip()) and not Path(name).exists() and not _is_path(name)
+
+
+def _is_path(name: str) -> bool:
+    """Return whether a name can't be a Hub id."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def _download(name: str, revision: str | None, offline: bool, patterns: list[str]) -> tuple[Path, str]:

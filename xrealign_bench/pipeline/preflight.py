@@ -1,27 +1,37 @@
-"""Checks of recipes against suite and checkpoint, before anything is downloaded or computed."""
+"""Checks of recipes against suite and checkpoint, before anything is downloaded or computed.
+
+`validate`, `evaluate` and the plan share them, so that all three say the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data.loaded_suite import LoadedSuite
-from xrealign_bench.errors import Problems, UserError, unknown
+from xrealign_bench.errors import MOST_PROBLEMS, Problems, UserError, count_further_problems, unknown
 from xrealign_bench.languages import check_codes, find, published_lists
 from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
-from xrealign_bench.specs import Corpus, HubData, PublishedSubset, Recipe, Suite, Task
+from xrealign_bench.specs import Corpus, DataName, HubData, LanguageCode, Name, Recipe, Suite, Task
+from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
+from xrealign_bench.specs.yaml import place_of
+
+AnySpec = Recipe | Suite | Task | Corpus
 
 
 class FieldProblem(NamedTuple):
     """Problem of one field of a spec."""
 
-    field: tuple[str, ...]
+    field: Where
     message: str
 
 
@@ -31,21 +41,44 @@ def check_request(request: Request) -> None:
     Raises:
         UserError: they don't. The message has one line per problem.
     """
-    problems = Problems()
+    loaded, problems = request.loaded, Problems()
+    specs: list[AnySpec] = [*request.recipes, loaded.suite, *loaded.tasks, *loaded.corpora.values()]
+    for spec in specs:
+        problems.add(_in_spec(spec, field_problems(type(spec), spec.model_dump(mode="json"))))
+    problems.add(_in_spec(loaded.suite, untested_targets(loaded, request.languages)))
+    problems.add(name_conflicts(request.recipes))
+    problems.add(_unknown_corpora(loaded, request.recipes))
     quantised = request.compute_settings.quantised
-    problems.add(spec_problems(request.loaded, request.recipes, request.tasks, request.languages, quantised))
+    problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
     problems.raise_if_any()
 
 
-def spec_problems(
+def in_file(path: Path, problems: Iterable[FieldProblem]) -> Iterator[str]:
+    """Yield the problems of a spec with their lines in its file."""
+    found = list(problems)
+    yield from (f"{place_of(path, field)}: {message}" for field, message in found[:MOST_PROBLEMS])
+    yield from count_further_problems(str(path), len(found))
+
+
+def _in_spec(spec: AnySpec, problems: Iterable[FieldProblem]) -> Iterator[str]:
+    """Yield the problems of a spec with its name instead of its file."""
+    return (f"{_describe(spec)}: {'.'.join(field)}: {message}" for field, message in problems)
+
+
+def file_problems(path: Path, model: type[BaseModel], fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every problem of a spec that its schema doesn't know, with its line in the spec's file."""
+    return in_file(path, field_problems(model, fields))
+
+
+def combination_problems(
     loaded: LoadedSuite,
     recipes: Sequence[Recipe],
     tasks: Sequence[Task],
     languages: Sequence[str],
     quantised: Quantised | None,
 ) -> Iterator[str]:
-    """Yield every problem that can be found without the checkpoint.
+    """Yield every conflict between recipes and a suite that can be found without the checkpoint.
 
     Args:
         loaded: the suite.
@@ -54,57 +87,123 @@ def spec_problems(
         languages: the target languages to evaluate.
         quantised: quantisation of the weights, if any.
     """
-    yield from suite_problems(loaded.suite, loaded.tasks, languages)
-    yield from _combination_problems(loaded, recipes, tasks, languages)
-    yield from _quantisation_problems(quantised, recipes, tasks)
+    yield from _task_problems(loaded, tasks, languages)
+    for recipe in (recipe for recipe in recipes if recipe.realigns):
+        yield from (f"{_describe(recipe)}: {problem}" for problem in _realignment_problems(loaded, recipe))
+        if recipe.schedule.when == "during":
+            yield from (
+                f"{_describe(recipe)} realigns during fine-tuning and the task '{task.name}' has none; leave one of "
+                "them out"
+                for task in tasks
+                if not task.finetunes
+            )
+    yield from quantisation_problems(quantised, recipes, tasks)
 
 
-def recipe_problems(recipe: Recipe) -> Iterator[FieldProblem]:
-    """Yield the problems that a recipe has on any suite."""
-    plain = Recipe(name=BASELINE, title=recipe.title, description=recipe.description, citation=recipe.citation)
-    if recipe.name == BASELINE and recipe != plain:
+def _describe(spec: AnySpec) -> str:
+    return f"{type(spec).__name__.lower()} '{spec.name}'"
+
+
+_CODES: Mapping[type[BaseModel], tuple[str, ...]] = {
+    Suite: ("source_language", "target_languages.*", "parallel.other_corpora.*.*"),
+    Task: (
+        "text_language", "configs.@", "columns.text_pair.@", "also.*.configs.@", "also.*.columns.text_pair.@",
+    ),
+    Corpus: ("columns.@", "codes.@"),
+}  # fmt: skip
+"""Where specs have codes that must be the inventory's own. `*`: each item of a list or value of a mapping; `@`: each
+key of a mapping."""
+_ALIGNER: Mapping[type[BaseModel], str] = {Recipe: "aligner", Suite: "parallel.aligner"}
+
+
+def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    """Yield every problem of one spec that its schema doesn't know, such as an unknown language or aligner.
+
+    Args:
+        model: the type of the spec.
+        fields: its fields, some of which may be invalid; those are left to the schema.
+    """
+    for field, code in _look_up(fields, _CODES.get(model, ()), LanguageCode):
+        try:
+            check_codes([code])
+        except UserError as error:
+            yield FieldProblem(field, str(error))
+    for field, name in _look_up(fields, [_ALIGNER[model]] if model in _ALIGNER else [], Name):
+        if name not in ALIGNERS:
+            yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
+    if model is Recipe:
+        yield from _recipe_problems(fields)
+
+
+def _recipe_problems(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    if fields.get("name") == BASELINE and not _is_baseline(fields):
         yield FieldProblem(
             ("name",),
             f"'{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something else; "
             "give it another name",
         )
-    if recipe.aligner is not None and recipe.aligner not in ALIGNERS:
-        yield FieldProblem(("aligner",), str(unknown("aligner", recipe.aligner, ALIGNERS)))
-    field, languages = ("parallel", "languages"), recipe.parallel.languages
-    if isinstance(languages, PublishedSubset) and languages.subset not in published_lists():
-        yield FieldProblem(field, str(unknown("published subset", languages.subset, published_lists())))
-    if isinstance(languages, list):
-        codes: list[str] = []
-        for number, code in enumerate(languages):
+    for field, subset in _look_up(fields, ["parallel.languages.subset"], DataName):
+        if subset not in published_lists():
+            yield FieldProblem(field[:-1], str(unknown("published subset", subset, published_lists())))
+    codes: list[str] = []
+    for field, code in _look_up(fields, ["parallel.languages.*"], LanguageCode):
+        if field[-1].isdecimal():  # not the value of a mapping
             try:
                 codes.append(find(code).code)
             except UserError as error:
-                yield FieldProblem((*field, str(number)), str(error))
-        if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            yield FieldProblem(field, f"names {', '.join(twice)} more than once")
+                yield FieldProblem(field, str(error))
+    if twice := sorted({code for code in codes if codes.count(code) > 1}):
+        yield FieldProblem(("parallel", "languages"), f"names {', '.join(twice)} more than once")
 
 
-def suite_problems(suite: Suite, tasks: Sequence[Task], targets: Sequence[str]) -> Iterator[str]:
-    """Yield unknown or ambiguous language codes of a suite, and targets that no task tests."""
-    others = [code for codes in suite.parallel.other_corpora.values() for code in codes]
-    try:
-        check_codes([suite.source_language, *suite.target_languages, *others])
-    except UserError as error:
-        yield f"suite '{suite.name}': {error}"
-        return  # the targets below would be listed again
-    tested = {language for task in tasks for language in task.languages}
-    names = ", ".join(task.name for task in tasks)
-    for code in targets:
-        if code not in tested:
-            yield str(unknown(f"language of the tasks {names}:", code, tested))
+def _is_baseline(fields: Mapping[str, Any]) -> bool:
+    prose = ("title", "description", "citation")
+    plain = Recipe(name=BASELINE, title=BASELINE).model_dump(mode="json")
+    return all(plain.get(name) == value for name, value in fields.items() if name not in prose)
 
 
-def _combination_problems(
-    loaded: LoadedSuite, recipes: Sequence[Recipe], tasks: Sequence[Task], languages: Sequence[str]
-) -> Iterator[str]:
-    """Yield conflicts between recipes and these tasks and target languages of a suite."""
+def _look_up(fields: Any, patterns: Iterable[str], expected: Any) -> Iterator[tuple[Where, str]]:
+    """Yield the values in these places that have the expected type, a kind of text."""
+    adapter = TypeAdapter[str](expected)
+    for pattern in patterns:
+        for field, value in _values(fields, pattern.split("."), ()):
+            try:
+                yield field, adapter.validate_python(value, strict=True)
+            except ValidationError:
+                continue
+
+
+def _values(content: Any, pattern: Sequence[str], where: Where) -> Iterator[tuple[Where, Any]]:
+    if not pattern:
+        yield where, content
+        return
+    items = dict(enumerate(content)) if isinstance(content, list) else content if isinstance(content, dict) else {}
+    for key, value in items.items():
+        if pattern[0] in ("*", "@", key):
+            yield from _values(key if pattern[0] == "@" else value, pattern[1:], (*where, str(key)))
+
+
+def untested_targets(loaded: LoadedSuite, languages: Sequence[str]) -> Iterator[FieldProblem]:
+    """Yield target languages that the inventory knows and no task of the suite tests."""
+    tested = {language for task in loaded.tasks for language in task.languages}
+    names = ", ".join(task.name for task in loaded.tasks)
+    for number, code in enumerate(loaded.suite.target_languages):
+        if code in languages and code not in tested and code in _known([code]):
+            field = ("target_languages", str(number))
+            yield FieldProblem(field, str(unknown(f"language of the tasks {names}:", code, tested)))
+
+
+def name_conflicts(recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Yield names that several recipes have."""
+    names = [recipe.name for recipe in recipes if recipe.name != BASELINE]  # `_recipe_problems` reserves that name
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
+
+
+def _task_problems(loaded: LoadedSuite, tasks: Sequence[Task], languages: Sequence[str]) -> Iterator[str]:
+    """Yield conflicts between tasks, their suite and the target languages to evaluate."""
     source = loaded.suite.source_language
-    tested = {code for task in loaded.tasks for code in task.languages}  # `suite_problems` lists the other languages
+    tested = {code for task in loaded.tasks for code in task.languages}  # `untested_targets` lists the others
     for task in tasks:
         if task.task_type == "retrieval" and task.text_language != source:
             yield (
@@ -113,34 +212,25 @@ def _combination_problems(
             )
         if tested & set(languages) and not set(languages) & set(task.languages):
             yield f"task '{task.name}' has none of the languages {', '.join(languages)}; name others, or other tasks"
-    names = [recipe.name for recipe in recipes if recipe.name != BASELINE]  # `recipe_problems` reserves that name
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield f"two of the recipes have the name {', '.join(twice)}; give each its own, results are kept under it"
+
+
+def _unknown_corpora(loaded: LoadedSuite, recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Yield corpora that recipes name and that were not loaded with the suite; `evaluate` finds them by loading."""
     for recipe in recipes:
-        where = f"recipe '{recipe.name}'"
-        yield from (f"{where}: {'.'.join(field)}: {message}" for field, message in recipe_problems(recipe))
-        if recipe.realigns:
-            yield from (f"{where}: {problem}" for problem in _realignment_problems(loaded, recipe))
-            for task in tasks:
-                if recipe.schedule.when == "during" and not task.finetunes:
-                    yield (
-                        f"{where} realigns during fine-tuning and the task '{task.name}' has none; leave one of them "
-                        "out"
-                    )
+        if recipe.parallel.corpus is not None and recipe.parallel.corpus not in loaded.corpora:
+            problem = unknown("corpus", recipe.parallel.corpus, loaded.corpora)
+            yield f"{_describe(recipe)}: parallel.corpus: {problem}"
 
 
 def _realignment_problems(loaded: LoadedSuite, recipe: Recipe) -> Iterator[str]:
     parallel, suite = recipe.parallel, loaded.suite
     names = [parallel.corpus] if parallel.corpus else suite.parallel.corpora
     corpora = [loaded.corpora[name] for name in names if name in loaded.corpora]
-    for name in names:
-        if name not in loaded.corpora:
-            yield f"parallel.corpus: {unknown('parallel corpus', name, loaded.corpora)}"
-    try:
-        for corpus in corpora:
+    for corpus in corpora if (recipe.aligner or suite.parallel.aligner) in ALIGNERS else []:  # else told already
+        try:
             check_aligner(recipe, suite, corpus)
-    except UserError as error:
-        yield str(error)
+        except UserError as error:
+            yield str(error)
     if isinstance(parallel.languages, list) and suite.source_language in _known(parallel.languages):
         yield (
             f"parallel.languages names the suite's source language '{suite.source_language}', which every other one "
@@ -159,6 +249,11 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
     aligner = recipe.aligner or suite.parallel.aligner
     if aligner not in ALIGNERS:
         raise UserError(f"aligner: {unknown('aligner', aligner, ALIGNERS)}")
+    if ALIGNERS[aligner].needs_lexicon and corpus.lexicons is None:
+        raise UserError(
+            f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner than "
+            f"'{aligner}'"
+        )
     if ALIGNERS[aligner].needs_gold and isinstance(corpus.source, HubData):
         raise UserError(
             f"the corpus '{corpus.name}' has no gold word alignment; choose another aligner than '{aligner}'"
@@ -204,7 +299,7 @@ def block_problems(count: int, recipes: Sequence[Recipe], tasks: Sequence[Task])
             yield f"{where}: {error}"
 
 
-def _quantisation_problems(
+def quantisation_problems(
     quantised: Quantised | None, recipes: Sequence[Recipe], tasks: Sequence[Task]
 ) -> Iterator[str]:
     """Yield recipes and tasks that would train quantised weights, which have no gradient, instead of an adapter."""

@@ -168,7 +168,8 @@ def select_seeds(asked: Sequence[int], known: Sequence[int]) -> list[int]:
     if not fresh:
         return select_items("seed", asked, known)
     if outside := [seed for seed in fresh if not 0 <= seed < 2**32]:
-        raise UserError(f"--seed {outside[0]}: is out of range. Give a number from 0 to {2**32 - 1}")
+        limits = f"Give a number from 0 to {2**32 - 1}"
+        raise UserError("\n".join(f"--seed {seed}: is out of range. {limits}" for seed in dict.fromkeys(outside)))
     if len(fresh) < len(asked):
         theirs = ", ".join(str(seed) for seed in asked if seed in known)
         raise UserError(
@@ -184,9 +185,9 @@ def select_items(what: str, asked: Sequence[Choice], known: Sequence[Choice]) ->
     """Return the requested tasks, languages or seeds in the suite's order. Without a request, all of them.
 
     Raises:
-        UserError: the suite does not have one of them.
+        UserError: the suite does not have some of them, a line each.
     """
-    for name in asked:
-        if name not in known:
-            raise unknown(f"{what} in this suite:", str(name), map(str, known))
+    absent = dict.fromkeys(name for name in asked if name not in known)
+    if absent:
+        raise UserError("\n".join(str(unknown(f"{what} in this suite:", str(n), map(str, known))) for n in absent))
     return [name for name in known if not asked or name in asked]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems, shorten, unknown
+from xrealign_bench.errors import (
+    MOST_PROBLEMS,
+    Problems,
+    UserError,
+    count_further_problems,
+    nearest,
+    shorten,
+    unknown,
+)
 from xrealign_bench.specs.core_schema import Document, Where, read_yaml
 from xrealign_bench.specs.data import Corpus
 from xrealign_bench.specs.explain import explain
@@ -19,6 +28,8 @@ from xrealign_bench.specs.task import Task
 
 AnySpec = TypeVar("AnySpec", Recipe, Task, Suite, Corpus, Lock)
 Data = TypeVar("Data", Task, Corpus)
+Check = Callable[[Path, type[BaseModel], Mapping[str, Any]], Iterable[str]]
+"""Yields problems of a file with a type of spec and these fields, valid or not."""
 
 FOLDERS: dict[type[BaseModel], str] = {
     Recipe: "submissions",
@@ -26,6 +37,17 @@ FOLDERS: dict[type[BaseModel], str] = {
     Suite: "tasks/suites",
     Corpus: "tasks/corpora",
 }
+
+USES: dict[type[BaseModel], str] = {
+    Recipe: "is a recipe; give it to --recipe",
+    Suite: "is a suite; give it to --suite",
+    Task: "is a task; name it in a suite, under 'tasks'",
+    Corpus: "is a parallel corpus; name it in a suite or recipe, under 'parallel'",
+    Lock: "is the lock of a suite; give the suite's own file",
+}
+"""What a file of each type is, and where its name belongs."""
+
+SUFFIXES = (".yaml", ".yml")
 
 LARGEST_FILE = 2**20
 """Bytes; twenty times the largest shipped file, a lock."""
@@ -35,8 +57,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     """Read one YAML file as `model`.
 
     Raises:
-        UserError: the file can't be read or parsed, or does not fit the model. The message has one line per problem,
-            `file:line: field: what is wrong`.
+        UserError: the file can't be read or parsed, is a spec of another type, or does not fit the model. The message
+            has one line per problem, `file:line: field: what is wrong`.
     """
     content, written, twice = _read(path)
     problems: list[tuple[int, Where, Callable[[], str]]]
@@ -44,6 +66,8 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     try:
         spec = model.model_validate(content)
     except ValidationError as error:
+        if is_another_type(content, model):
+            raise UserError(f"{path}: {USES[guess_type(content)]}") from None
         for where, say in explain(error, model, written).items():
             nearest = next(where[:n] for n in range(len(where), -1, -1) if where[:n] in written)
             problems.append((written[nearest].line, where, say))
@@ -53,6 +77,19 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
         lines: list[str] = [f"{path}:{line}: {_dotted(where)}: {say()}" for line, where, say in shown]
         raise UserError("\n".join([*lines, *count_further_problems(str(path), len(problems))]))
     return spec
+
+
+def guess_type(fields: Collection[str]) -> type[BaseModel]:
+    """Return the type of spec that has most of these fields and, among those, lacks fewest required ones."""
+    return max(USES, key=lambda model: _fit(model, fields))
+
+
+def is_another_type(fields: Collection[str], model: type[BaseModel]) -> bool:
+    """Return whether fields are clearly those of another type of spec than `model`."""
+    guess = guess_type(fields)
+    (known, _), (known_here, _) = _fit(guess, fields), _fit(model, fields)
+    # Nearly every spec has the few fields that a recipe must have.
+    return guess is not model and known > 0 and (known > known_here or guess is not Recipe)
 
 
 def read_fields(path: Path) -> dict[str, Any]:
@@ -75,9 +112,10 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
     """Load a shipped spec by name, or a YAML file if the argument contains a '/' or ends in .yaml or .yml.
 
     Raises:
-        UserError: there is no such spec (with the nearest names), or it is invalid.
+        UserError: there is no such spec (with the nearest names), or it is invalid. The message has one line per
+            problem.
     """
-    return load_spec(find_spec_file(name_or_file, model), model)
+    return _load_named(find_spec_file(name_or_file, model), model)
 
 
 def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
@@ -86,11 +124,75 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     Raises:
         UserError: no spec of that name is shipped.
     """
-    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+    if "/" in name_or_file or name_or_file.endswith(SUFFIXES):
         return Path(name_or_file)
-    if name_or_file not in shipped_names(model):
-        raise unknown(model.__name__.lower(), name_or_file, shipped_names(model))
-    return shipped_folder(model) / f"{name_or_file}.yaml"
+    if name_or_file in shipped_names(model):
+        return shipped_folder(model) / f"{name_or_file}.yaml"
+    for other in FOLDERS:
+        if name_or_file in shipped_names(other):
+            near = nearest(name_or_file, shipped_names(model))
+            hint = f". Or did you mean the {model.__name__.lower()} {' or '.join(near)}?" if near else ""
+            raise UserError(f"'{name_or_file}' {USES[other]}{hint}")
+    raise unknown(model.__name__.lower(), name_or_file, shipped_names(model))
+
+
+def collect_spec(
+    path: Path, model: type[AnySpec], problems: Problems, check: Check = lambda path, model, fields: ()
+) -> AnySpec | None:
+    """Load a spec and add its problems.
+
+    Args:
+        path: the spec's file.
+        model: the spec's type.
+        problems: where to add problems, a line each.
+        check: finds problems beyond those of the schema, in an invalid file, too.
+
+    Returns:
+        The spec, or None if the file does not fit the model.
+    """
+    spec = problems.attempt(partial(load_spec, path, model))
+    fields = _fields_of(path, model) if spec is None else spec.model_dump(mode="json")
+    problems.add(_name_problems(path, fields))
+    problems.add(check(path, model, fields))
+    return spec
+
+
+def _fields_of(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    """Return the fields of an invalid file; none if it can't be read or is a spec of another type."""
+    try:
+        fields = read_fields(path)
+    except UserError:
+        return {}
+    return {} if is_another_type(fields, model) else fields
+
+
+def _name_problems(path: Path, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a problem if a file is not named after its spec: specs are found, and results kept, by that name."""
+    name = fields.get("name")  # a lock has none
+    if isinstance(name, str) and name != path.stem and path.suffix in SUFFIXES:
+        place = place_of(path, ("name",))
+        yield f"{place}: is '{shorten(name)}', but the file is called {path.name}; give both the same name"
+
+
+def file_in_suite(name: str, model: type[Data], suite: str) -> Path:
+    """Return the file of a task or corpus that a suite names: in the folder of the suite's file, else the shipped one.
+
+    Args:
+        name: name of the task or corpus.
+        model: `Task` or `Corpus`.
+        suite: name or file of the suite.
+
+    Raises:
+        UserError: there is no such task or corpus, or it is named by its file.
+    """
+    if suite.endswith(SUFFIXES) and (path := Path(suite).parent / f"{name}.yaml").is_file():
+        return path
+    if name.endswith(SUFFIXES):
+        raise UserError(
+            f"'{name}' is a file; name tasks and corpora by their name, here '{Path(name).stem}': they are looked up "
+            "in the suite's folder"
+        )
+    return find_spec_file(name, model)
 
 
 def find_in_suite(name: str, model: type[Data], suite: str) -> Data:
@@ -103,19 +205,7 @@ def find_in_suite(name: str, model: type[Data], suite: str) -> Data:
     Raises:
         UserError: there is no such spec, or it is invalid.
     """
-    beside = Path(suite)
-    if beside.suffix not in (".yaml", ".yml") or not (path := beside.parent / f"{name}.yaml").is_file():
-        spec = find_spec(name, model)
-        if spec.name != name:
-            raise UserError(
-                f"suite {suite}: '{name}' is a file; name tasks and corpora by their name, here '{spec.name}': they "
-                "are looked up in the suite's folder"
-            )
-        return spec
-    spec = load_spec(path, model)
-    if spec.name != name:
-        raise UserError(f"{path}: its name is '{spec.name}'; give the file and the name in it the same name")
-    return spec
+    return _load_named(file_in_suite(name, model, suite), model)
 
 
 def entry_lines(path: Path, field: str) -> list[int]:
@@ -136,6 +226,23 @@ def shipped_folder(model: type[BaseModel]) -> Path:
     package = Path(__file__).parent.parent
     inside = package / "shipped"
     return (inside if inside.is_dir() else package.parent) / FOLDERS[model]
+
+
+def _load_named(path: Path, model: type[AnySpec]) -> AnySpec:
+    """Load a spec whose file is named after it."""
+    problems = Problems()
+    spec = collect_spec(path, model, problems)
+    problems.raise_if_any()
+    assert spec is not None
+    return spec
+
+
+def _fit(model: type[BaseModel], fields: Collection[str]) -> tuple[int, int]:
+    """Return how many of the fields a type of spec has, and minus the number of required fields that are missing."""
+    names = {"task_type" if name == "kind" else name for name in fields}  # `kind` is a task's old name for it
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    known = len(names & model.model_fields.keys())
+    return known, -len(required - names) if known else 0
 
 
 def _read(path: Path) -> Document:

@@ -76,10 +76,12 @@ def _read_recipe(file: Path, problems: Problems) -> Recipe:
         UserError: it can't be read, or is not valid.
     """
     problems.add(_file_problems(file))
-    if not problems:
-        problems.attempt(lambda: validate_file(file))
     problems.raise_if_any()
-    return load_spec(file, Recipe)
+    problems.attempt(lambda: validate_file(file))
+    recipe = problems.attempt(lambda: load_spec(file, Recipe))
+    if recipe is None:
+        raise UserError(str(problems))
+    return recipe
 
 
 def _file_problems(path: Path) -> Iterator[str]:
@@ -91,8 +93,6 @@ def _file_problems(path: Path) -> Iterator[str]:
 
 
 def _recipe_problems(recipe: Recipe, file: Path) -> Iterator[str]:
-    if file.stem != recipe.name:
-        yield f"{file}: its name is '{recipe.name}'; call the file {recipe.name}.yaml"
     is_taken = recipe.name in shipped_names(Recipe)
     if not is_taken or digest(find_spec(recipe.name, Recipe)) != digest(recipe):
         if not recipe.citation:
