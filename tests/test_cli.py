@@ -730,8 +730,26 @@ def test_leaderboard_is_built_from_results(finished: Finished, tmp_path: Path) -
     assert all(path.is_relative_to(tmp_path / "board" / "small-1.0") and path.stat().st_size for path in paths)
 
 
+def test_a_board_is_not_built_beside_a_folder_that_is_not_of_results(finished: Finished, tmp_path: Path) -> None:
+    """The output folder of `evaluate`, the results of one suite, and a folder far above."""
+    shutil.copytree(finished[0].output, output := tmp_path / "o1")
+    before = sorted(tmp_path.rglob("*"))
+    for folder in (output, output / "results" / "small-1.0", tmp_path):
+        assert command("leaderboard", "build", folder) == Ran(
+            2,
+            "",
+            f"error: {folder}: is not a folder of results, which has SUITE/CHECKPOINT/RECIPE in it. Name "
+            f"{output / 'results'}, or a folder for the boards with --output\n",
+        )
+    assert sorted(tmp_path.rglob("*")) == before
+    ran = command("leaderboard", "build", output / "results")
+    assert ran.status == 0 and ran.out.startswith(f"{output / 'small-1.0' / 'README.md'}\n")
+
+
 def test_leaderboard_of_nothing(tmp_path: Path) -> None:
-    assert is_bad_input(command("leaderboard", "build", tmp_path), "contains no results to show")
+    said = f"error: {tmp_path}: contains no results to show; name a folder with SUITE/CHECKPOINT/RECIPE/result.json in "
+    remedy = "it, such as xrealign-output/results after `xrealign-bench evaluate`\n"
+    assert command("leaderboard", "build", tmp_path) == Ran(2, "", said + remedy)
     assert is_bad_input(command("leaderboard", "build", tmp_path / "none"), "no such folder")
 
 

@@ -1,8 +1,11 @@
 """Truth: hand-computed figures stand in the text, and it fits a terminal of 120 columns."""
 
+from typing import Any
+
 from tests.leaderboard.test_board import BASELINE, SCORES, comparison_of, entry
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, made_up, make_result, make_suite
-from xrealign_bench.leaderboard.terminal import ONE_SEED, render_evaluation, render_languages
+from xrealign_bench.leaderboard.terminal import ONE_SEED, render_evaluation, render_further, render_languages
+from xrealign_bench.results.comparison import TaskComparison
 from xrealign_bench.results.result import Result
 
 
@@ -87,10 +90,31 @@ def test_groups_of_words_have_their_own_table() -> None:
 def test_part_of_the_languages_shows_them_instead_of_averages() -> None:
     result = make_result(flat({"en": 0.9, "de": 0.8}), suite=make_suite(), languages=LANGUAGES[:1])
     text = render_evaluation([result], [None])
-    assert _line(text, "finetune-only") == ["finetune-only", *"–––––––", "90.0"]
-    assert "Partial, so not ranked: languages not evaluated: fr, th, sw." in text
-    assert text.count("not evaluated") == 2 and "–: no mean, because a part of it was not evaluated." in text
     assert _line(text, "DE (de)") == ["DE", "(de)", "high", "0.10", "80.0"]
+    assert _line(text, "recipe") == ["recipe", "source"]
+    assert _line(text, "finetune-only") == ["finetune-only", "90.0"]
+    assert text.index("DE (de)") < text.index("recipe") and "XR score, mean" not in text and "–" not in text
+    assert "Partial, so not ranked: languages not evaluated: fr, th, sw." in text
+    assert text.count("not evaluated") == 1
+    assert text.endswith("Means over languages and the XR score need all target languages of the suite.")
+
+
+def test_why_there_is_no_gain_in_a_further_language() -> None:
+    """The comparison of two seeds has no prediction, as one of fewer than three families; then one with one seed."""
+    full = entry("full", 0.05, 0.04, 0.06)
+    assert full.comparison is not None
+    table, reason = render_further(full.comparison).rsplit("\n", 1)
+    assert _line(table, "tags") == ["tags", "–", "–"]
+    assert reason == "– tags: a prediction needs languages of 3 families or more."
+    alone = full.comparison.model_copy(update={"tasks": [_changed(full.comparison.tasks[0], by_seed=[0.05])]})
+    assert render_further(alone).endswith("\n– tags: a prediction needs 2 seeds or more, and there is one.")
+    gap = {"by_seed": [], "mean": None, "low": None, "high": None, "reason": "tags in th: not evaluated"}
+    missing = full.comparison.model_copy(update={"tasks": [_changed(full.comparison.tasks[0], **gap)]})
+    assert render_further(missing).endswith("\n– tags: tags in th: not evaluated.")
+
+
+def _changed(task: TaskComparison, **changes: Any) -> TaskComparison:
+    return task.model_copy(update={"gains": {"all": task.gains["all"].model_copy(update=changes)}})
 
 
 def test_a_long_list_of_what_is_missing_is_counted() -> None:

@@ -57,10 +57,11 @@ def leaderboard_build(results: Path, output: Path | None) -> None:
     Example:
       xrealign-bench leaderboard build xrealign-output/results
     """
-    from xrealign_bench.leaderboard.build import build
+    from xrealign_bench.leaderboard.build import build, default_output
 
+    output = output or default_output(results)
     with collect_damaged() as on_damaged:
-        for path in build(results, output or results.parent, on_damaged):
+        for path in build(results, output, on_damaged):
             click.echo(path)
 
 

@@ -211,10 +211,12 @@ def _evaluate(
     from xrealign_bench.progress import ProgressBars
     from xrealign_bench.results.paths import check_output
 
-    stages = Store(store)
-    with kept_in(stages.root / ".memo.json"):
-        plan = distributed.broadcast(partial(job.prepare, options, option_problems()))
-    assert execute is not None
+    problems = option_problems()
+    stages = problems.attempt(partial(Store, store))
+    with kept_in(store.absolute() / ".memo.json"):
+        plan = distributed.broadcast(partial(job.prepare, options, problems))
+    problems.raise_if_any()  # those of this rank alone
+    assert execute is not None and stages is not None
     if dry_run:
         print_plan(plan, stages, job.run_context(plan.request, options.device), as_json)
         return None

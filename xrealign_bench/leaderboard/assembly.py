@@ -64,7 +64,10 @@ def read_boards(root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> l
     """
     boards = make_boards(read_results(root, on_damaged), out_root)
     if not boards:
-        raise UserError(f"{root}: contains no results to show; evaluate a recipe first")
+        raise UserError(
+            f"{root}: contains no results to show; name a folder with SUITE/CHECKPOINT/RECIPE/{RESULT} in it, such as "
+            "xrealign-output/results after `xrealign-bench evaluate`"
+        )
     return boards
 
 

@@ -9,8 +9,10 @@ from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard.assembly import OnDamaged, read_boards, refuse
 from xrealign_bench.leaderboard.export import REPORTED, render_files
 from xrealign_bench.leaderboard.markdown import render_markdown
-from xrealign_bench.results.storage import write_text
+from xrealign_bench.results.storage import RESULT, find_results, write_text
 
+LAYOUT = ("SUITE", "CHECKPOINT", "RECIPE")
+"""Levels of a folder of results, as `evaluate` writes it."""
 OLD_PAGES = ("results", "languages")
 """Folders of the Markdown pages that versions before 0.2 wrote beside a board; the site has these pages now."""
 
@@ -40,6 +42,22 @@ def build(results_root: Path, out_root: Path, on_damaged: OnDamaged = refuse) ->
             (folder / REPORTED).unlink(missing_ok=True)
         _remove_old_pages(folder, board.suite.id)
     return written
+
+
+def default_output(results_root: Path) -> Path:
+    """Return the folder that boards are written to if none is named: the one that contains the folder of results.
+
+    Raises:
+        UserError: `results_root` is not a folder of results, so that boards would be written to a wrong place.
+    """
+    found = next((folder for folder in find_results(results_root) if (folder / RESULT).is_file()), None)
+    root = None if found is None else Path(*found.parts[: -len(LAYOUT)])
+    if root is not None and root != results_root:
+        raise UserError(
+            f"{results_root}: is not a folder of results, which has {'/'.join(LAYOUT)} in it. Name {root}, or a folder "
+            "for the boards with --output"
+        )
+    return results_root.parent
 
 
 def _remove_old_pages(folder: Path, suite_id: str) -> None:

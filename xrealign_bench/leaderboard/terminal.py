@@ -23,6 +23,7 @@ from xrealign_bench.leaderboard.views.recipes_by_language import languages_by_re
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
 from xrealign_bench.scoring.aggregate import SMALLEST_TIER, SeedScores, Summary
+from xrealign_bench.scoring.further_language import reason_for_none
 
 RECIPES_ABREAST = 5
 NAME_WIDTH, HEADING_WIDTH = 24, 14
@@ -37,7 +38,8 @@ ONE_SEED = (
 def render_evaluation(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> str:
     """Return the outcome of an evaluation: what the numbers are, tables for each task, and XR scores.
 
-    If only some of a suite's languages were evaluated there are no averages; a table by language follows instead.
+    If only some of a suite's languages were evaluated there are no averages over languages; a table by language comes
+    first, and columns and tables without any figure are left out.
 
     Args:
         results: of one checkpoint, suite and list of seeds; one a recipe, starting with the one that the others are
@@ -46,15 +48,17 @@ def render_evaluation(results: Sequence[Result], comparisons: Sequence[Compariso
     """
     first, rows = results[0], _make_rows(results, comparisons)
     blocks = [_heading(first)]
+    is_part = _lacks_languages(first)
+    if is_part:
+        blocks.append(render_languages(results, comparisons))
     for task in (name for name in first.suite.tasks if name in rows[0].summary.tasks):
-        blocks += _task_blocks(rows, task)
-    xr = _render(make_table(ranking.BOARD_COLUMNS, rows, "terminal"))
-    blocks.append(f"XR score, mean over tasks of the mean over tiers{_without_tiers(rows[0].summary)}\n{xr}")
+        blocks += _task_blocks(rows, task, is_part)
+    if not is_part or any(row.xr.mean is not None for row in rows):
+        xr = _render(make_table(ranking.BOARD_COLUMNS, rows, "terminal"))
+        blocks.append(f"XR score, mean over tasks of the mean over tiers{_without_tiers(rows[0].summary)}\n{xr}")
     if len(first.seeds) == 1 and any(comparisons):
         blocks.append(ONE_SEED)
     blocks += _missing_means(first, [row.summary for row in rows])
-    if {language.code for language in first.languages} < set(first.suite.target_languages):
-        blocks.append(render_languages(results, comparisons))
     return "\n\n".join(blocks)
 
 
@@ -87,9 +91,11 @@ FURTHER_COLUMNS: tuple[Column[TaskComparison], ...] = (
 
 
 def render_further(comparison: Comparison) -> str:
-    """Return the gain to expect in another language, one row a task."""
+    """Return the gain to expect in another language, one row a task, and why a task has none."""
     table = _render(make_table(FURTHER_COLUMNS, comparison.tasks, "terminal"))
-    return f"Gain to expect in one further language like these, with 95 % interval (families as clusters)\n{table}"
+    reasons = [f"{NONE} {task.task}: {reason_for_none(task)}." for task in comparison.tasks if task.further is None]
+    title = "Gain to expect in one further language like these, with 95 % interval (families as clusters)"
+    return "\n".join([title, table, *map(_shorten, reasons)])
 
 
 def _make_rows(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> list[BoardRow]:
@@ -115,15 +121,28 @@ def _heading(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _lacks_languages(result: Result) -> bool:
+    """Return whether only some of the suite's target languages were evaluated."""
+    return {language.code for language in result.languages} < set(result.suite.target_languages)
+
+
 def _variance_sources(result: Result) -> str:
     """Say which variance the interval of a gain contains."""
     seeds = "seeds" if len(result.seeds) > 1 else "the prior's seeds"
     return f"{seeds}, on these test examples" if result.reported else f"{seeds} and test examples"
 
 
-def _task_blocks(rows: Sequence[BoardRow], task: str) -> list[str]:
-    """Return the tables of one task: scores, AlignFreeze's counts and scores by kind of word."""
-    blocks = [f"{task}\n{_render(scores_by_task(rows, task, 'terminal'))}"]
+def _task_blocks(rows: Sequence[BoardRow], task: str, is_part: bool) -> list[str]:
+    """Return the tables of one task: scores, AlignFreeze's counts and scores by kind of word.
+
+    Args:
+        rows: one a recipe.
+        task: the task's name.
+        is_part: leave out columns of scores without any figure, since languages were not evaluated.
+    """
+    scores = scores_by_task(rows, task, "terminal")
+    scores = _without_empty_columns(scores) if is_part else scores
+    blocks = [f"{task}\n{_render(scores)}"] if len(scores.headings) > 1 else []
     one_std = one_std_counts(rows, task)
     if one_std.rows:
         title = f"{task}, languages changed by more than one standard deviation of the first row"
@@ -153,7 +172,9 @@ def _missing_means(first: Result, summaries: Sequence[Summary]) -> list[str]:
     if first.missing:
         # The heading lists what was not evaluated.
         reasons = [reason for reason in reasons if "not evaluated" not in reason]
-        if any(value.mean is None for value in values):
+        if _lacks_languages(first):
+            blocks.append("Means over languages and the XR score need all target languages of the suite.")
+        elif any(value.mean is None for value in values):
             blocks.append(f"{NONE}: no mean, because a part of it was not evaluated.")
     if reasons:
         blocks.append("\n  ".join([f"{NONE}: no mean, because a part of it is missing:", *reasons]))
@@ -175,6 +196,16 @@ def _render(table: Table) -> str:
     rows = [head, ["-" * width for width in widths], *body]
     align = ["left"] + ["right"] * (len(head) - 1)
     return tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
+
+
+def _without_empty_columns(table: Table) -> Table:
+    """Return a table with its first column, and those others that have a figure."""
+    kept = [n for n in range(len(table.headings)) if n == 0 or any(row[n].text not in ("", NONE) for row in table.rows)]
+    return Table(
+        tuple(table.headings[n] for n in kept),
+        tuple(tuple(row[n] for n in kept) for row in table.rows),
+        tuple(table.is_text[n] for n in kept),
+    )
 
 
 def _heading_text(cell: Cell) -> str:

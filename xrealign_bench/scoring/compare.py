@@ -26,7 +26,7 @@ from xrealign_bench.results.result import Result, digest_evidence
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, SHOWN_REASONS, counts_in_mean, groups_of, score_groups
 from xrealign_bench.scoring.bootstrap import resample, seed_shares
 from xrealign_bench.scoring.example_variance import ExampleVariance, PairedCounts, variance_of_examples
-from xrealign_bench.scoring.further_language import predict_further
+from xrealign_bench.scoring.further_language import FEWEST_SEEDS, predict_further
 from xrealign_bench.scoring.inference import Estimate, estimate, holm
 from xrealign_bench.scoring.one_std import ONE_STD, count_one_std, has_std, improved_by_one_std, signs_of
 from xrealign_bench.scoring.pairing import System, check_comparable, pair_counts
@@ -264,7 +264,7 @@ def average_tasks(parts: Mapping[str, MeanGain], reasons: Sequence[str]) -> Mean
 def _further_language(measured: TaskGains, result: Result) -> FurtherLanguage | None:
     """Predict the gain in a further language; None with one seed, or if a language is missing."""
     mean = measured.means["all"].estimate if "all" in measured.means else None
-    if mean is None or len(result.seeds) < 2:
+    if mean is None or len(result.seeds) < FEWEST_SEEDS:
         return None
     families = {language.code: language.family for language in result.languages}
     codes = [code for code in measured.targets if code in families]

@@ -14,10 +14,11 @@ from math import fsum
 
 import numpy as np
 
-from xrealign_bench.results.comparison import FurtherLanguage, Variance
+from xrealign_bench.results.comparison import FurtherLanguage, TaskComparison, Variance
 from xrealign_bench.scoring.inference import Estimate, add
 
 FEWEST_FAMILIES = 3
+FEWEST_SEEDS = 2
 
 
 def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estimate) -> FurtherLanguage | None:
@@ -52,3 +53,17 @@ def predict_further(gains: Sequence[float], families: Sequence[str], mean: Estim
     variance = total.value + draw_variance + mean.variance
     low, high = Estimate(mean.mean, variance, total.df).interval()
     return FurtherLanguage(mean=mean.mean, low=low, high=high, families=groups)
+
+
+def reason_for_none(task: TaskComparison) -> str:
+    """Say why a task has no prediction."""
+    gain = task.gains.get("all")
+    if gain is None or not gain.languages:
+        return "the task has no target language"
+    if not gain.by_seed:
+        return gain.reason or "its mean gain is not known"
+    if gain.low is None:
+        return "the variance of its mean gain is not known"
+    if len(gain.by_seed) < FEWEST_SEEDS:
+        return f"a prediction needs {FEWEST_SEEDS} seeds or more, and there is one"
+    return f"a prediction needs languages of {FEWEST_FAMILIES} families or more"
