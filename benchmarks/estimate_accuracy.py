@@ -89,9 +89,9 @@ def compare(arguments: list[str], folder: Path, processor_time: bool) -> list[st
     content = json.loads(told.out)
     measured = stored_costs(folder / "store")
     by_stage_type = [
-        [row["kind"], *format_costs(row_costs(row), measured[row["kind"]])]
+        [row["stage_type"], *format_costs(row_costs(row), measured[row["stage_type"]])]
         for row in content["estimate"]
-        if row["kind"] in measured
+        if row["stage_type"] in measured
     ]
     whole = Costs(
         sum(cost.seconds for cost in measured.values()) if processor_time else ran.seconds,

@@ -734,13 +734,16 @@ def test_a_board_is_not_built_beside_a_folder_that_is_not_of_results(finished: F
     """The output folder of `evaluate`, the results of one suite, and a folder far above."""
     shutil.copytree(finished[0].output, output := tmp_path / "o1")
     before = sorted(tmp_path.rglob("*"))
-    for folder in (output, output / "results" / "small-1.0", tmp_path):
+    for folder in (output, tmp_path):
         assert command("leaderboard", "build", folder) == Ran(
             2,
             "",
             f"error: {folder}: is not a folder of results, which has SUITE/CHECKPOINT/RECIPE in it. Name "
             f"{output / 'results'}, or a folder for the boards with --output\n",
         )
+    of_suite = output / "results" / "small-1.0"
+    said = f"error: {of_suite}: holds the results themselves; name another folder for the board with --output\n"
+    assert command("leaderboard", "build", of_suite) == Ran(2, "", said)
     assert sorted(tmp_path.rglob("*")) == before
     ran = command("leaderboard", "build", output / "results")
     assert ran.status == 0 and ran.out.startswith(f"{output / 'small-1.0' / 'README.md'}\n")

@@ -445,7 +445,7 @@ def test_a_dry_run_runs_nothing(finished: Finished, new_world: WorldMaker) -> No
     content = json.loads(ran.out)
     stored = [stage for stage in content["stages"] if stage["stored"]]
     # What the baseline left, and the aligned and encoded pairs; not what is to be done with other blocks.
-    counts = {row["kind"]: (row["stages"], row["stored"]) for row in content["estimate"]}
+    counts = {row["stage_type"]: (row["stages"], row["stored"]) for row in content["estimate"]}
     assert counts == {
         "tokenise": (5, 5),
         "align": (3, 3),

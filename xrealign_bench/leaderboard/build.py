@@ -48,11 +48,11 @@ def default_output(results_root: Path) -> Path:
     """Return the folder that boards are written to if none is named: the one that contains the folder of results.
 
     Raises:
-        UserError: `results_root` is not a folder of results, so that boards would be written to a wrong place.
+        UserError: the folder of results is below `results_root`, so that boards would be written to a wrong place.
     """
     found = next((folder for folder in find_results(results_root) if (folder / RESULT).is_file()), None)
     root = None if found is None else Path(*found.parts[: -len(LAYOUT)])
-    if root is not None and root != results_root:
+    if root is not None and results_root in root.parents:
         raise UserError(
             f"{results_root}: is not a folder of results, which has {'/'.join(LAYOUT)} in it. Name {root}, or a folder "
             "for the boards with --output"
