@@ -64,29 +64,22 @@ def _seen(language: LanguageRecord | None) -> Cell:
     return Cell(NONE if language is None or language.seen is None else "yes" if language.seen else "no")
 
 
+def _fact(name: str, views: frozenset[View]) -> Column[LanguageRecord | None]:
+    """Return the column of a fact that is a text."""
+    return Column(
+        name.capitalize(),
+        lambda language: Cell(getattr(language, name) if language else NONE),
+        is_text=True,
+        views=views,
+        fields=lambda language: {name: language and getattr(language, name)},
+    )
+
+
 LANGUAGE_FACTS: tuple[Column[LanguageRecord | None], ...] = (
-    Column(
-        "Script",
-        lambda language: Cell(language.script if language else NONE),
-        is_text=True,
-        views=IN_MATRIX,
-        fields=lambda language: {"script": language and language.script},
-    ),
-    Column(
-        "Family",
-        lambda language: Cell(language.family if language else NONE),
-        is_text=True,
-        views=IN_MATRIX,
-        fields=lambda language: {"family": language and language.family},
-    ),
+    _fact("script", IN_MATRIX),
+    _fact("family", IN_MATRIX),
     export_only(lambda language: {"joshi_class": language and language.joshi_class}),
-    Column(
-        "Tier",
-        lambda language: Cell(language.tier if language else NONE),
-        is_text=True,
-        views=IN_MATRIX | TERMINAL,
-        fields=lambda language: {"tier": language and language.tier},
-    ),
+    _fact("tier", IN_MATRIX | TERMINAL),
     Column(
         "Distance",
         _distance,
@@ -94,13 +87,7 @@ LANGUAGE_FACTS: tuple[Column[LanguageRecord | None], ...] = (
         views=IN_MATRIX | TERMINAL,
         fields=lambda language: {"distance": language and language.distance},
     ),
-    Column(
-        "Band",
-        lambda language: Cell(language.band if language else NONE),
-        is_text=True,
-        views=IN_MATRIX,
-        fields=lambda language: {"band": language and language.band},
-    ),
+    _fact("band", IN_MATRIX),
     Column(
         "Seen",
         _seen,

@@ -12,18 +12,15 @@ from math import log
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import nn
 
 from xrealign_bench.models.language_model import LanguageModel
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.language_modelling.metric import METRIC
-from xrealign_bench.tasks.likelihoods import TOKENS_PER_BATCH, log_likelihoods
+from xrealign_bench.tasks.likelihoods import TOKENS_PER_BATCH, log_likelihoods, new_model
+
+__all__ = ["new_model", "predict", "train"]
 
 train = None
-
-
-def new_model(body: nn.Module, task: Task) -> nn.Module:
-    return body
 
 
 def predict(
