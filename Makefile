@@ -16,7 +16,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 # Nothing is compiled on installation: modules are compiled when they are first imported, if Python may keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-without-torch check docs rescore site lock dist clean
+.PHONY: demo test test-slow test-without-torch check docs rescore site lock dist clean
 
 # One recipe and its baseline on the embedded suite with one of its five seeds; no network. One thread, as for the
 # published rows: the scores are theirs to the bit, and two threads would mostly wait for each other.
@@ -26,6 +26,10 @@ demo: $(RUNTIME)
 test: $(DEV)
 	# The models are so small that threads only wait for each other: processes share out the files of tests instead.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# Whole matrices and tests of killed processes, which take hours on two cores.
+test-slow: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --maxprocesses 4 --dist loadfile
 
 # Specs, languages, scoring and leaderboard need no torch.
 test-without-torch:

@@ -78,7 +78,14 @@ def test_a_training_that_fails_is_told_once(world: World, tmp_path: Path) -> Non
     assert ran[1].err == ""
 
 
-@pytest.mark.parametrize("wrong", [["--suite", "nonesuch"], ["--device", "gpu"], ["--limit", "0"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(["--suite", "nonesuch"], id="suite"),
+        pytest.param(["--device", "gpu"], id="device", marks=pytest.mark.slow),
+        pytest.param(["--limit", "0"], id="limit", marks=pytest.mark.slow),
+    ],
+)
 def test_bad_input_is_told_once(world: World, tmp_path: Path, wrong: list[str]) -> None:
     alone = world.evaluate(*wrong)
     ran = start(command_line, tmp_path / "said", *arguments(world, *wrong))
@@ -99,6 +106,7 @@ def bad_in_the_second(*given: str) -> None:
     command_line(*given)
 
 
+@pytest.mark.slow
 def test_bad_data_that_the_second_process_finds_are_told_by_the_first(world: World, tmp_path: Path) -> None:
     ran = start(bad_in_the_second, tmp_path / "said", *arguments(world))
     assert [one.status for one in ran] == [2, 2]
@@ -124,6 +132,7 @@ def interrupted(whom: str, *given: str) -> None:
     command_line(*given)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all(world: World, tmp_path: Path) -> None:
     ran = start(interrupted, tmp_path / "said", "all", *arguments(world))
     assert [one.status for one in ran] == [130, 130]
@@ -139,7 +148,14 @@ def test_where_one_is_killed_the_other_ends(world: World, tmp_path: Path) -> Non
     assert left_over(world.store, world.output) == []
 
 
-@pytest.mark.parametrize("more", [["evaluate", "--dry-run"], ["doctor"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(["evaluate", "--dry-run"], id="dry run"),
+        pytest.param(["doctor"], id="doctor", marks=pytest.mark.slow),
+        pytest.param(["--help"], id="help", marks=pytest.mark.slow),
+    ],
+)
 def test_what_computes_nothing_is_printed_once(world: World, tmp_path: Path, more: list[str]) -> None:
     given = arguments(world, "--dry-run") if more[0] == "evaluate" else more
     ran = start(command_line, tmp_path / "said", *given)

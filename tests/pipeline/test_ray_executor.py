@@ -183,6 +183,7 @@ def test_a_stage_that_keeps_killing_its_worker_costs_its_descendants(
     same_as_serial(world, again)
 
 
+@pytest.mark.slow
 def test_a_failed_training_costs_its_descendants_and_the_status_says_so(
     cluster: Cluster, world: World, tmp_path: Path
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_failed_training_costs_its_descendants_and_the_status_says_so(
     assert command(*given).err.splitlines()[-3:] == ran.err.splitlines()[-3:]  # the serial executor says the same
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_what_runs_and_keeps_what_is_done(
     cluster: Cluster, world: World, plan: Plan, tmp_path: Path
 ) -> None:
