@@ -19,7 +19,7 @@ from xrealign_bench.results.result import BASELINE, Result, digest_evidence
 from xrealign_bench.results.storage import RESULT, find_results, read_checked, read_comparison, read_history
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, summarise
 from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
-from xrealign_bench.specs import Suite
+from xrealign_bench.specs import HubData, Suite, Task
 
 CONFIRMING_SEEDS = 3
 """Fresh seeds that a confirmation needs."""
@@ -202,11 +202,18 @@ def make_row(stored: StoredResult, out: Path) -> BoardRow:
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
         trust=trust_level(result, stored.history),
         history=stored.history,
+        data_sets={task.name: hub_data_sets(task) for task in result.tasks},
         reported=result.reported,
         reported_means=result.reported_means,
         result=Path(os.path.relpath((stored.folder / RESULT).resolve(), out.resolve())).as_posix(),
         page="",
     )
+
+
+def hub_data_sets(task: Task) -> tuple[str, ...]:
+    """Return the ids of a task's data sets on the Hub, each once."""
+    sources = (task.source, *(part.source for part in task.also))
+    return tuple(dict.fromkeys(source.dataset for source in sources if isinstance(source, HubData)))
 
 
 def _reasons_without_rank(stored: StoredResult, missing_score: str | None) -> list[str]:

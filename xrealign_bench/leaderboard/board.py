@@ -109,6 +109,8 @@ class BoardRow:
     realigned_parameters: int
     trust: Trust
     history: History
+    data_sets: dict[str, tuple[str, ...]]
+    """Task -> ids of its data sets on the Hub."""
     reported: str | None
     """Source of reported scores."""
     reported_means: list[ReportedMean]

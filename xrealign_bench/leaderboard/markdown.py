@@ -10,6 +10,7 @@ from urllib.parse import quote
 from tabulate import DataRow, TableFormat, tabulate
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
+from xrealign_bench.leaderboard.exposure import known_exposures
 from xrealign_bench.leaderboard.formatting import pluralise
 from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.table import Cell, Table, make_table
@@ -34,6 +35,7 @@ def render_markdown(board: Board) -> str:
         ranking=_ranking,
         reported_averages=lambda section: render_table(reported_averages(board, section)),
         sources=reported_sources,
+        exposures=known_exposures,
         unranked=unranked_by_reason,
         corrections=ranking.corrections,
         link=lambda row: render_cell(ranking.label_cell(row)),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from xrealign_bench.leaderboard.board import Board, BoardRow, Section
 from xrealign_bench.leaderboard.chart import COLOURS, points_of
+from xrealign_bench.leaderboard.exposure import known_exposures
 from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.site.pages import Pages
@@ -59,6 +60,8 @@ def write_checkpoint(pages: Pages, board: Board, section: Section) -> Iterator[P
         "section": section,
         "rules": rules(board),
         "identity": checkpoint_identity(section),
+        "exposures": (exposures := known_exposures(section.rows)),
+        "exposed": {each.task for each in exposures},
         "pages": names,
     }
     for number, (name, batch) in enumerate(zip(names, batches, strict=True), start=1):

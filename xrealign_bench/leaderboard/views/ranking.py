@@ -18,6 +18,7 @@ from xrealign_bench.leaderboard.cells import (
     score_fields,
     verdicts_cell,
 )
+from xrealign_bench.leaderboard.exposure import known_exposures
 from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, pluralise, rank_set, signed
 from xrealign_bench.leaderboard.table import HTML, PAGES, Cell, Column, Link, export_only
 from xrealign_bench.results.history import HistoryEvent
@@ -148,6 +149,7 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
         fields=lambda row: {"rank_low": row.ranks and row.ranks[0], "rank_high": row.ranks and row.ranks[1]},
     ),
     export_only(lambda row: {"unranked": list(row.unranked), **checkpoint_fields(row)}),
+    export_only(lambda row: {"exposed_tasks": list(dict.fromkeys(each.task for each in known_exposures([row])))}),
     Column("Recipe", recipe_cell, is_text=True, fields=lambda row: {"recipe": row.recipe, "title": row.title}),
     Column(
         "Checkpoint", lambda row: Cell(row.checkpoint_name, link=Link(row.checkpoint_page)), is_text=True, views=HTML
