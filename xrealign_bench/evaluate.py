@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 
 from xrealign_bench import distributed
 from xrealign_bench.data import DataLocation, check_lock, corpora_of, pin
-from xrealign_bench.data.loaded_suite import LoadedSuite, collect_suite
-from xrealign_bench.errors import Problems, convert_os_errors
+from xrealign_bench.data.loaded_suite import LoadedSuite, collect_suite, development_part
+from xrealign_bench.errors import Problems, UserError, convert_os_errors
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.languages import find
 from xrealign_bench.leaderboard.build import build
@@ -64,6 +64,8 @@ class Options:
     languages: Sequence[str] = ()
     seeds: Sequence[int] = ()
     limit: int | None = None
+    development: bool = False
+    """Score development data instead of test sets."""
     data_root: Path | None = None
     device: str | None = None
     precision: Precision = "float32"
@@ -82,6 +84,7 @@ class Evaluation:
     comparisons: list[Comparison | None]
     folders: list[Path]
     leaderboard: list[Path]
+    """Empty for development data, which never stand on a board."""
     chart: Path | None
     """None if there is nothing to draw, for example for the baseline alone."""
 
@@ -148,6 +151,8 @@ def resolve_specs(options: Options, problems: Problems) -> Specs:
     """Find the recipes and the suite, and add every problem that they have without regard to a checkpoint."""
     recipes, corpora = _find_recipes(options.recipes, problems)
     loaded = collect_suite(options.suite, problems, check=file_problems, corpora=corpora)
+    if loaded is not None and loaded.is_complete and options.development:
+        loaded = problems.attempt(partial(_for_development, loaded))
     languages = _find_languages(options.languages, problems)
     problems.add(name_conflicts(recipes))
     if loaded is None:
@@ -227,6 +232,15 @@ def _find_recipes(
         if found.parallel.corpus is not None:
             corpora.setdefault(found.parallel.corpus, place)
     return recipes, corpora
+
+
+def _for_development(loaded: LoadedSuite) -> LoadedSuite:
+    if (part := development_part(loaded)) is None:
+        raise UserError(
+            f"--development: suite '{loaded.suite.name}' has no development data. Give its tasks a development_split, "
+            "or the suite development_languages"
+        )
+    return part
 
 
 def _check_device(options: Options) -> str:
@@ -319,7 +333,7 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
             None if number == 0 else _compare((folder, folders[0]), (result, results[0]))
             for number, (folder, result) in enumerate(zip(folders, results, strict=True))
         ]
-        written = build(results_root, output)
+        written = [] if request.suite.is_development else build(results_root, output)
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return Evaluation(results, comparisons, folders, written, chart)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xrealign_bench.data.loaded_suite import collect_suite, development_part
 from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.evaluate import Options, block_count, resolve
 from xrealign_bench.files import write_atomically
@@ -56,6 +57,8 @@ class Search:
 def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path, problems: Problems) -> Search:
     """Plan a search: one recipe per selection of frozen blocks, next to the base recipe. Writes nothing.
 
+    Patterns are compared on development data if the suite has any.
+
     Args:
         options: of the evaluation; its recipes are replaced.
         recipe: the base recipe, by name or file.
@@ -66,6 +69,7 @@ def prepare(options: Options, recipe: str, patterns: Sequence[str], output: Path
     Raises:
         UserError: something is unknown, missing or does not fit the search. The message has one line per problem.
     """
+    options = replace(options, development=options.development or _has_development_data(options.suite))
     request = resolve(replace(options, recipes=[recipe]), problems)
     base, suite = request.recipes[-1], request.suite
     points = search_recipes(base, block_count(request.checkpoint) or 0, patterns)
@@ -123,6 +127,12 @@ def write_search(search: Search, results: Sequence[Result], comparisons: Sequenc
         write_atomically(search.folder / "gain.csv", text.getvalue().encode()),
         draw_freezing_chart(results[0], gains[base.name], drawn, search.folder / "gain.png"),
     ]
+
+
+def _has_development_data(suite: str) -> bool:
+    """Return whether a suite has development data; False for an invalid suite, which is refused later."""
+    loaded = collect_suite(suite, Problems())
+    return loaded is not None and development_part(loaded) is not None
 
 
 def _frozen(base: Recipe, name: str, blocks: Blocks) -> Recipe:

@@ -122,6 +122,7 @@ def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result
             languages=[language.code for language in result.languages],
             seeds=[result.seeds[0] if seed is None else seed],
             limit=result.limit,
+            development=result.suite.is_development,
             precision=settings.dtype,
             gradient_checkpointing=settings.gradient_checkpointing,
             quantised=settings.quantised,

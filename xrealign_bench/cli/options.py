@@ -188,6 +188,11 @@ EVALUATION_OPTIONS = (
         type=click.IntRange(min=1),
         help="Use at most this many examples (evenly spaced) and sentence pairs (the first) per language.",
     ),
+    _option(
+        "--development",
+        is_flag=True,
+        help="Score the suite's development data, to choose a recipe; such results never stand on a board.",
+    ),
     data_root_option,
     _option(
         "--output",

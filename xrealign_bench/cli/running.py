@@ -54,6 +54,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --recipe alignfreeze-full --recipe my-recipe.yaml --seed 31
       xrealign-bench evaluate --checkpoint ./my-encoder --suite pos-lite --data-root ./hub --dry-run
       xrealign-bench evaluate --language sw --language th --limit 20 --json
+      xrealign-bench evaluate --suite pos-lite --development --recipe my-recipe.yaml    choose without test sets
       xrealign-bench evaluate --executor ray --address auto --suite pos-lite --store /shared/store
     """
     quiet_libraries(options["offline"])
@@ -80,7 +81,8 @@ def freeze_search(
 
     Evaluates the recipe with the blocks of every pattern frozen, for every k, and draws the gain over fine-tuning only
     against the pattern, by tier. All recipes share what they can: data, alignments, the baseline. Their YAML is written
-    beside the figure, so that each can be run again by itself.
+    beside the figure, so that each can be run again by itself. Patterns are compared on the suite's development data,
+    if it has any: a pattern that was chosen on test sets looks better on them than it is.
 
     \b
     Examples:
@@ -97,6 +99,8 @@ def freeze_search(
     asked = Options(**options)
     prepare = partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output, problems)
     found = distributed.broadcast(prepare)
+    if not found.options.development:
+        say("the suite has no development data, so patterns are compared on its test sets")
     evaluation = _evaluate(found.options, execute, store, output, dry_run, as_json)
     if evaluation is not None:
         write = partial(search.write_search, found, evaluation.results, evaluation.comparisons)
@@ -242,8 +246,8 @@ def _evaluate(
         return evaluation
     click.echo(render_evaluation(evaluation.results, evaluation.comparisons))
     click.echo("\nresults      " + "\n             ".join(map(str, evaluation.folders)))
-    board = next(path for path in evaluation.leaderboard if path.parent.name == plan.request.suite.id)
-    click.echo(f"leaderboard  {board}")
+    board = [path for path in evaluation.leaderboard if path.parent.name == plan.request.suite.id]
+    click.echo(f"leaderboard  {board[0] if board else 'none: results on development data never stand on a board'}")
     if evaluation.chart is not None:
         click.echo(f"chart        {evaluation.chart}")
     return evaluation

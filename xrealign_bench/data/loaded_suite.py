@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xrealign_bench.data.lock import SuiteLock, read_lock
 from xrealign_bench.errors import Problems, UserError
-from xrealign_bench.specs import Corpus, Suite, Task, find_spec_file
+from xrealign_bench.specs import Corpus, Part, Suite, Task, find_spec_file
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.yaml import Check, Data, collect_spec, file_in_suite, is_another_type, place_of, read_fields
 
@@ -54,6 +54,41 @@ def load_suite(name_or_file: str) -> LoadedSuite:
     problems.raise_if_any()
     assert loaded is not None
     return loaded
+
+
+def development_part(loaded: LoadedSuite) -> LoadedSuite | None:
+    """Return the suite with development data in place of test data, for choosing recipes without a board's test sets.
+
+    A task is scored on its development split, and in the suite's development languages on its test split, since no
+    board shows them. The source language, which is in no average, keeps its test split where a task has no other.
+    None if no task has development data in a target language.
+    """
+    suite, further = loaded.suite, loaded.suite.development_languages
+    tasks = [_development_task(task, {suite.source_language, *further}) for task in loaded.tasks]
+    tasks = [task for task in tasks if set(task.languages) - {suite.source_language}]
+    if not tasks:
+        return None
+    scored = {language for task in tasks for language in task.languages}
+    names = [task.name for task in tasks]
+    changes = {
+        "is_development": True,
+        "target_languages": [code for code in (*suite.target_languages, *further) if code in scored],
+        "tasks": names,
+        "finetuning_by_task": {name: each for name, each in suite.finetuning_by_task.items() if name in names},
+    }
+    return replace(loaded, suite=suite.model_copy(update=changes), tasks=tasks)
+
+
+def _development_task(task: Task, by_test_split: Container[str]) -> Task:
+    """Return a task that tests on development data; without a development split, in some languages only."""
+
+    def in_part(part: Task | Part) -> dict[str, Any]:
+        if part.development_split is not None:
+            return {"test_split": part.development_split}
+        return {"configs": {code: config for code, config in part.configs.items() if code in by_test_split}}
+
+    also = [part.model_copy(update=in_part(part)) for part in task.also]
+    return task.model_copy(update={**in_part(task), "also": [part for part in also if part.configs]})
 
 
 def collect_suite(

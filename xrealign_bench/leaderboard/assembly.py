@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,13 +14,15 @@ from tqdm import tqdm
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Board, BoardRow, Confirmation, Section, StoredResult
-from xrealign_bench.leaderboard.formatting import describe_gaps
+from xrealign_bench.leaderboard.formatting import describe_gaps, pluralise
 from xrealign_bench.results.history import trust_level
 from xrealign_bench.results.result import BASELINE, Result, digest_evidence
 from xrealign_bench.results.storage import RESULT, find_results, read_checked, read_comparison, read_history
 from xrealign_bench.scoring.aggregate import SCORING_VERSION, summarise
 from xrealign_bench.scoring.ranks import baseline_gain, rank_sets, tell_apart
 from xrealign_bench.specs import HubData, Suite, Task
+
+_log = logging.getLogger(__name__)
 
 CONFIRMING_SEEDS = 3
 """Fresh seeds that a confirmation needs."""
@@ -42,18 +45,24 @@ def refuse(error: UserError) -> None:
 
 
 def read_results(root: Path, on_damaged: OnDamaged = refuse) -> Iterator[StoredResult]:
-    """Yield every result below `root`, checking its files first.
+    """Yield every result below `root`, checking its files first; those on development data are left out and counted.
 
     Raises:
         UserError: `on_damaged` raises it.
     """
+    on_development = 0
     for folder in tqdm(find_results(root), "reading results", unit="result", leave=False, disable=None):
         try:
             stored = StoredResult(folder, read_checked(folder), read_comparison(folder), read_history(folder))
         except UserError as error:
             on_damaged(error)
         else:
-            yield stored
+            on_development += stored.result.suite.is_development
+            if not stored.result.suite.is_development:
+                yield stored
+    if on_development:
+        counted = pluralise(on_development, "result")
+        _log.warning("%s: %s on development data are left out, because they never stand on a board", root, counted)
 
 
 def read_boards(root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> list[Board]:

@@ -26,6 +26,7 @@ def evaluate_command(result: Result) -> str:
     torchrun = ["torchrun", "--nproc-per-node", str(settings.processes), "-m", "xrealign_bench"]
     words = torchrun if settings.processes > 1 else ["xrealign-bench"]
     words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
+    words += ["--development"] if result.suite.is_development else []
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
     words += _selection(result)
@@ -66,7 +67,7 @@ def reproduction_notes(result: Result) -> list[str]:
             f"suite {result.suite.id}: not shipped with this installation; name its YAML file with --suite, and the "
             "folder of its data with --data-root"
         )
-    elif shipped_suite.id != result.suite.id:
+    elif shipped_suite.version != result.suite.version:
         notes.append(
             f"suite {result.suite.id}: this installation has {shipped_suite.id}; save the 'suite' of result.json as a "
             "YAML file and name it with --suite"

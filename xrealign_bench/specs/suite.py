@@ -124,11 +124,16 @@ class Suite(Spec):
     """Default checkpoint of `evaluate`."""
     controls: Annotated[list[Name], Field(max_length=100)] = []
     """Recipes that the suite's board always shows."""
+    development_languages: Annotated[list[LanguageCode], Field(max_length=1000)] = []
+    """Languages that `evaluate --development` scores on their test sets; they are no target languages, so that no
+    board shows them."""
+    is_development: bool = False
+    """Set by `evaluate --development` in its results: see `data.loaded_suite.development_part`."""
 
     @property
     def id(self) -> str:
-        """Name and version, such as `demo-1.1`."""
-        return f"{self.name}-{self.version}"
+        """Name and version, such as `demo-1.1`; with `-development` for results on development data."""
+        return f"{self.name}-{self.version}" + "-development" * self.is_development
 
     def finetuning_for(self, task: str) -> Finetuning:
         """Return the fine-tuning settings of one task."""
@@ -151,6 +156,9 @@ class Suite(Spec):
         foreign = [name for name in self.finetuning_by_task if name not in self.tasks]
         if foreign:
             raise ValueError(f"finetuning_by_task names {', '.join(foreign)}, which is not a task of the suite")
+        shown = {self.source_language, *self.target_languages}
+        if (both := [code for code in self.development_languages if code in shown]) and not self.is_development:
+            raise ValueError(f"development_languages names {', '.join(both)}, which its boards show; remove it")
         if self.source_language in self.target_languages:
             raise ValueError(
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"

@@ -134,6 +134,8 @@ class Part(Spec):
     """Null: the task's own."""
     label_map: LabelMap = {}
     test_split: DataName = "test"
+    development_split: DataName | None = None
+    """Split that `evaluate --development` scores instead of the test split; null: there is none."""
 
 
 class Spans(Spec):
@@ -163,6 +165,8 @@ class Task(Spec):
     """Other data sets with further languages; training data come from `source`."""
     train_split: DataName = "train"
     test_split: DataName = "test"
+    development_split: DataName | None = None
+    """Split that `evaluate --development` scores instead of the test split; null: there is none."""
     columns: Columns
     labels: Labels = []
     """In the order of the model's outputs; checked against the data's own label names."""
@@ -231,7 +235,7 @@ class Task(Spec):
         """
         own = Part(
             source=self.source, configs=self.configs, columns=self.columns,
-            label_map=self.label_map, test_split=self.test_split,
+            label_map=self.label_map, test_split=self.test_split, development_split=self.development_split,
         )  # fmt: skip
         part = next((part for part in self.also if language in part.configs), own)
         columns = (part.columns or self.columns).for_language(language)

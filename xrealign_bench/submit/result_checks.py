@@ -27,6 +27,8 @@ def result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[st
         yield "its scores are reported ones; only what was computed can be submitted"
     if result.recipe_digest != digest(recipe) or digest(result.recipe) != digest(recipe):
         yield "was computed by another version of the recipe; evaluate it again"
+    if result.suite.is_development:
+        yield "was scored on development data, to choose a recipe; evaluate it without --development"
     yield from result.missing
     yield from html_problems(result.model_dump(mode="json"))
     yield from _checkpoint_problems(result)

@@ -25,7 +25,7 @@ def only_cell(task: Task, language: str, split: Split) -> Task:
     other = "test" if split == "train" else "train"
     unread = {name: Task.model_fields[name].default for name in (f"{other}_split", f"{other}_examples")}
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
-    return without_prose(task, also=[], **{**own, **unread})
+    return without_prose(task, also=[], development_split=None, **{**own, **unread})
 
 
 @cache
