@@ -3,7 +3,7 @@
 import pytest
 from datasets.data_files import DataFilesDict, sanitize_patterns
 
-from xrealign_bench.data.layout import check_whole, default_config, find_layout, read_card
+from xrealign_bench.data.layout import check_whole, default_config, find_layout, find_split, read_card
 from xrealign_bench.errors import UserError
 
 
@@ -17,6 +17,11 @@ from xrealign_bench.errors import UserError
         ("xquad.en/train.parquet", "xquad.en", "train"),
         ("a/b/dev_2-00000-of-00001.parquet", "a/b", "dev_2"),
         ("test.parquet", "default", "test"),
+        ("en/partial-train/0000.parquet", "en", "train"),
+        ("default/xnli-train.parquet", "default", "train"),
+        ("en/c4-en-validation-00000-of-00002.parquet", "en", "validation"),
+        ("parquet/en_ewt/dev.parquet", "en_ewt", "dev"),
+        ("parquet/train.parquet", "default", "train"),
     ],
 )
 def test_by_name(file, config, split):
@@ -54,6 +59,39 @@ def test_a_card_means_what_it_means_to_datasets(tmp_path, data_files):
 def test_a_card_with_a_folder_a_config():
     card = {"configs": [{"config_name": "french", "data_dir": "fr"}]}
     assert find_layout(["fr/test.parquet", "en/test.parquet"], card, "") == {"french": {"test": ("fr/test.parquet",)}}
+
+
+def test_a_cut_conversion_is_one_set():
+    files = [f"en/partial-train/{number:04}.parquet" for number in range(3)]
+    assert find_layout(files, {}, "") == {"en": {"train": tuple(files)}}
+    check_whole(files, [], False, "here")
+    with pytest.raises(UserError, match=r"without en/partial-train/0001\.parquet"):
+        check_whole(files[::2], [], False, "here")
+
+
+def test_a_list_of_names_in_a_card_assigns_no_files():
+    card = {"configs": ["en_ewt", "de_gsd"]}
+    assert find_layout(["parquet/en_ewt/test.parquet"], card, "") == {
+        "en_ewt": {"test": ("parquet/en_ewt/test.parquet",)}
+    }
+    assert default_config({"a": {}, "b": {}}, card) is None
+    with pytest.raises(UserError, match="'configs' is malformed"):
+        find_layout([], {"configs": ["en", {"config_name": "de", "data_files": "x"}]}, "README.md")
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "found"),
+    [
+        ("validation", ["train", "dev"], "dev"),
+        ("dev", ["validation", "test"], "validation"),
+        ("dev", ["dev", "validation"], "dev"),
+        ("validation", ["dev", "valid"], None),
+        ("test", ["dev"], None),
+        ("dev", ["test"], None),
+    ],
+)
+def test_a_development_split_has_several_names(asked, there, found):
+    assert find_split(asked, there) == found
 
 
 def test_default_config():
@@ -127,7 +165,7 @@ def test_the_line_of_a_card_is_that_of_its_file():
 
 
 @pytest.mark.parametrize(
-    "configs", [[{"data_files": "x"}], ["en"], [{"config_name": "a", "data_files": [{"split": "x"}]}]]
+    "configs", [[{"data_files": "x"}], "en", [{"config_name": "a", "data_files": [{"split": "x"}]}]]
 )
 def test_malformed_configs_are_refused(configs):
     with pytest.raises(UserError, match="'configs' is malformed"):

@@ -85,3 +85,12 @@ def test_a_byte_order_mark_does_not_hide_a_card(root):
     card = "---\nconfigs:\n- config_name: en_x\n  data_files:\n  - split: test\n    path: de_y/test-*\n---\n"
     (root / "org/tags/README.md").write_text("\ufeff" + card, encoding="utf-8")
     assert words(root) == [["Hunde", "bellen"], ["Katzen"]]
+
+
+def test_a_development_split_is_recorded_under_its_own_name(root):
+    write_rows(root, "en_x", "dev", [row("cats sleep", [0, 2])])
+    located = locate(HubData(dataset="org/tags"), "en_x", "validation", DataLocation(root))
+    assert (located.split, located.files) == ("dev", ("en_x/dev-00000-of-00001.parquet",))
+    with pytest.raises(UserError, match=r"unknown split of .*: 'development'.* Known: dev, test, train, validation"):
+        write_rows(root, "en_x", "validation", [row("cats sleep", [0, 2])])
+        locate(HubData(dataset="org/tags"), "en_x", "development", DataLocation(root))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,20 @@ Layout = Mapping[str, Mapping[str, tuple[str, ...]]]
 LARGEST_HEAD = 8 * 2**20
 """Characters; several times the largest published head, which lists thousands of configs."""
 
-# `en/train-00000-of-00002.parquet`, `data/test-00000-of-00001-ab12.parquet`, `en/train/0000.parquet`
+# `en/train-00000-of-00002.parquet`, `data/test-00000-of-00001-ab12.parquet`, `en/train/0000.parquet`, and
+# `en/partial-train/0000.parquet` if the Hub's conversion was cut at 5 GB
 _NAMED_AFTER_SPLIT = re.compile(
-    r"(?:(?P<config>.+)/)?(?P<split>[A-Za-z_][\w.]*?)(?:-\d+-of-\d+(?:-[0-9a-f]+)?|/\d+)?\.parquet"
+    r"(?:(?P<config>.+)/)?(?:partial-(?=[^/]+/\d))?(?P<split>[A-Za-z_][\w.]*?)"
+    r"(?:-\d+-of-\d+(?:-[0-9a-f]+)?|/\d+)?\.parquet"
 )
+# `en/xnli-train.parquet`, `en/c4-train-00000-of-00002.parquet`: older conversions of the Hub
+_NAMED_AFTER_DATA_SET = re.compile(
+    r"(?P<config>.+)/[\w.-]+-(?P<split>train|validation|dev|test)(?:-\d+-of-\d+)?\.parquet"
+)
+_FOLDERS = ("data", "parquet")
+"""Names of folders that hold a data set's files or the folders of its configs, and are no configs themselves."""
+_SAME_SPLIT = ("validation", "dev", "valid", "val", "development")
+"""Names of one split in different data sets."""
 _PARQUET = ".parquet"
 # Files of one set share the prefix before their number, and their count if the name has it.
 _SHARD = re.compile(r"(?P<set>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?!\d)[^/]*\.parquet")
@@ -55,8 +65,9 @@ def read_card(text: str, where: str) -> dict[str, Any]:
 def find_layout(files: Iterable[str], card: Mapping[str, Any], where: str) -> Layout:
     """Assign files to configs and splits: by the card's `configs` if it has them, else by name.
 
-    By name, a file's folder is its config (`default` at the root or in `data/`), and its split is the start of its name
-    or the name of the last folder (`en/train/0000.parquet`).
+    By name, a file's folder is its config (`default` at the root, in `data/` or in `parquet/`), and its split is the
+    start of its name or the name of the last folder (`en/train/0000.parquet`). A list of names in the card's `configs`
+    does not assign files.
 
     Raises:
         UserError: the card's `configs` are malformed.
@@ -65,7 +76,7 @@ def find_layout(files: Iterable[str], card: Mapping[str, Any], where: str) -> La
     {'en': {'train': ('en/train-00000-of-00001.parquet',)}}
     """
     there = sorted(files)
-    configs = card.get("configs")
+    configs = card_configs(card)
     if not configs:
         return _by_name(there)
     try:
@@ -83,19 +94,50 @@ def default_config(layout: Layout, card: Mapping[str, Any]) -> str | None:
     """Return the data set's default config, or None if it has none."""
     if len(layout) == 1:
         return next(iter(layout))
-    marked = [config["config_name"] for config in card.get("configs") or [] if config.get("default")]
+    marked = [config["config_name"] for config in card_configs(card) if config.get("default")]
     return marked[0] if marked else "default" if "default" in layout else None
+
+
+def card_configs(card: Mapping[str, Any]) -> list[Any]:
+    """Return the entries of a card's `configs` that assign files; none if it is a list of names."""
+    configs = card.get("configs") or []
+    is_list_of_names = isinstance(configs, list) and all(isinstance(config, str) for config in configs)
+    return [] if is_list_of_names else configs
+
+
+def find_split(asked: str, splits: Collection[str]) -> str | None:
+    """Return the split of that name, or the only one that data sets also call so (`validation`, `dev`), or None.
+
+    >>> find_split("validation", ["train", "dev"])
+    'dev'
+    """
+    if asked in splits or asked not in _SAME_SPLIT:
+        return asked if asked in splits else None
+    same = [name for name in _SAME_SPLIT if name in splits]
+    return same[0] if len(same) == 1 else None
 
 
 def _by_name(files: list[str]) -> Layout:
     layout: dict[str, dict[str, tuple[str, ...]]] = {}
     for file in files:
-        named = _NAMED_AFTER_SPLIT.fullmatch(file)
+        named = _named(file)
         if named:
-            config = "default" if named["config"] in (None, "data") else named["config"]
-            splits = layout.setdefault(config, {})
+            splits = layout.setdefault(_config_of(named["config"]), {})
             splits[named["split"]] = (*splits.get(named["split"], ()), file)
     return layout
+
+
+def _named(file: str) -> re.Match[str] | None:
+    return _NAMED_AFTER_SPLIT.fullmatch(file) or _NAMED_AFTER_DATA_SET.fullmatch(file)
+
+
+def _config_of(folder: str | None) -> str:
+    """Return the config that a folder is about.
+
+    >>> [_config_of(folder) for folder in (None, "data", "parquet/en_ewt", "en/a")]
+    ['default', 'default', 'en_ewt', 'en/a']
+    """
+    return "default" if folder in (None, *_FOLDERS) else str(folder).removeprefix("parquet/")
 
 
 def check_whole(files: Sequence[str], unnamed: Sequence[str], named_by_card: bool, where: str) -> None:
@@ -189,7 +231,7 @@ def _check_set(files: list[_File], where: str) -> None:
 def _may_belong(path: str, file: _File) -> bool:
     """Return whether a file outside all splits is next to a split's file and not named like another split's."""
     beside = path.rpartition("/")[0] == file.path.rpartition("/")[0]
-    return beside and (path.startswith(file.set) or _NAMED_AFTER_SPLIT.fullmatch(path) is None)
+    return beside and (path.startswith(file.set) or _named(path) is None)
 
 
 def _repeated(values: Sequence[Any]) -> list[Any]:

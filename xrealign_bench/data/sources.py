@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xrealign_bench.data.layout import Layout, check_whole, default_config, find_layout, read_card, unnamed_files
+from xrealign_bench.data.layout import (
+    Layout,
+    card_configs,
+    check_whole,
+    default_config,
+    find_layout,
+    find_split,
+    read_card,
+    unnamed_files,
+)
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
 from xrealign_bench.files import cached_sha256
@@ -74,7 +83,7 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
     Args:
         source: a Hub data set is searched only below the location's root, if there is one.
         config: None: the data set's default config. For embedded data, a language.
-        split: name of the split.
+        split: name of the split; see `find_split` for other names of a development split.
         location: place to search.
 
     Raises:
@@ -88,6 +97,7 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
     data_set = open_data_set(source, location)
     where = data_set.place
     name = _find_config(data_set, config)
+    split = find_split(split, data_set.layout[name]) or split
     files = _find_files(data_set, name, split)
     info = _config_info(data_set.card, name, where)
     if data_set.revision is None:
@@ -170,7 +180,7 @@ def _find_files(data_set: DataSet, config: str, split: str) -> tuple[str, ...]:
             f"{where}: {foreign[0]} is not Parquet, the only supported format; "
             "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
         )
-    named_by_card = bool(data_set.card.get("configs"))
+    named_by_card = bool(card_configs(data_set.card))
     check_whole(files, data_set.unnamed, named_by_card, f"{where}, config '{config}', split '{split}'")
     return files
 
