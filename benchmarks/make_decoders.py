@@ -18,7 +18,7 @@ from tqdm import trange
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from xrealign_bench.data import load_pairs
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.specs import Corpus, find_spec
 
 VOCABULARY, WIDTH, BLOCKS, HEADS = 8_000, 128, 4, 4

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from xrealign_bench import __version__
+from xrealign_bench.data.hub import open_data_set
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.data.lock import read_lock
-from xrealign_bench.data.sources import DataLocation, open_data_set
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, LockedSplit, Suite, shipped_names
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 import xrealign_bench
 from xrealign_bench.data.lexicon import fetch_lexicon
 from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.data.lock import (
     SuiteLock,
     SuiteSplit,
@@ -24,7 +25,7 @@ from xrealign_bench.data.lock import (
     pin,
     write_lock,
 )
-from xrealign_bench.data.sources import DataLocation, content_sha256, fetch
+from xrealign_bench.data.sources import content_sha256, fetch
 from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, LockedGold, LockedSplit

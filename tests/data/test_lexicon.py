@@ -11,7 +11,7 @@ from huggingface_hub import cached_assets_path
 from tests.data.test_parallel import columns_corpus
 from xrealign_bench.data import lexicon_fingerprint, lexicon_languages, load_lexicon
 from xrealign_bench.data.lexicon import fetch_lexicon
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 

@@ -5,7 +5,7 @@ from datasets import Features, Translation, Value
 
 from tests.data.hub_folder import write_rows
 from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Corpus

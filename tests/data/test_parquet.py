@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from unittest.mock import ANY
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,10 @@ from datasets import ClassLabel, Features, List, Value
 from tests.data.hub_folder import LABELS, make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus, pair_corpus
 from xrealign_bench.data import load_pairs
-from xrealign_bench.data.parquet import Rows, count_rows, read_rows
-from xrealign_bench.data.sources import DataLocation, locate
+from xrealign_bench.data.located import DataLocation
+from xrealign_bench.data.read import count_rows, read_rows
+from xrealign_bench.data.rows import Rows
+from xrealign_bench.data.sources import locate
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData, Task
 from xrealign_bench.tasks.labelled_texts import load as load_texts
@@ -86,7 +89,7 @@ def test_class_labels_keep_their_names_whatever_holds_them(tmp_path):
 
 def test_a_column_of_nulls_in_one_file_is_of_the_others_type(tmp_path):
     write(tmp_path, pa.table({"x": pa.nulls(2)}), pa.table({"x": ["a"]}), pa.table({"x": pa.nulls(1)}))
-    assert read(tmp_path) == Rows({"x": Value("string")}, {"x": [None, None, "a", None]}, range(4))
+    assert read(tmp_path) == Rows({"x": Value("string")}, {"x": [None, None, "a", None]}, range(4), ANY)
 
 
 CARD = "---\ndataset_info:\n  features:\n  - name: x\n    dtype:\n      class_label:\n        names: {}\n---\n"

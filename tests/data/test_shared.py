@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs, locate_task
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
 from xrealign_bench.tasks.retrieval.data import load as load_translations
@@ -124,7 +124,7 @@ def test_ntrex():
 
 @needs_data
 def test_every_column_of_ntrex_is_there():
-    from xrealign_bench.data.parquet import column_names, pick_column
+    from xrealign_bench.data.read import column_names, pick_column
 
     corpus = find_spec("ntrex", Corpus)
     located = locate_pairs(corpus, "en", "de", DataLocation(HUB, offline=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xrealign_bench.data import locate_task
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Task, find_spec
 from xrealign_bench.tasks.labelled_texts import load as load_texts

@@ -4,7 +4,9 @@ import pytest
 
 from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import locate_task
-from xrealign_bench.data.sources import DataLocation, locate, open_data_set
+from xrealign_bench.data.hub import open_data_set
+from xrealign_bench.data.located import DataLocation
+from xrealign_bench.data.sources import locate
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import HubData
 from xrealign_bench.tasks.token_classification.data import load as load_words

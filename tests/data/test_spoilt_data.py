@@ -20,7 +20,7 @@ from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.test_parallel import columns_corpus
 from tests.specs import test_mutations as yaml
 from xrealign_bench.data import load_lexicon, load_pairs
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.tasks.token_classification.data import load
 

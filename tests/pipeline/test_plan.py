@@ -14,7 +14,7 @@ import pytest
 from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, write_yaml
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data.loaded_suite import LoadedSuite
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluate import Options, prepare

@@ -4,7 +4,7 @@ import pytest
 from datasets import ClassLabel, Features, Value
 
 from tests.data.hub_folder import make_task, write_rows
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.tasks.labelled_texts import load as load_texts
 
@@ -89,13 +89,22 @@ def test_string_labels_and_a_map(root):
 def test_label_names_may_stand_in_the_card_alone(root):
     plain = Features({"text": Value("string"), "label": Value("int64")})
     write_rows(root, "en_x", "test", [single("a", 0)], plain)
-    with pytest.raises(UserError, match="without names"):
-        load(root)
+    assert load(root).labels == [0]  # a position in the task's list
     (root / "org/tags/README.md").write_text(
         "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: text\n    dtype: string\n  - name: label\n"
         "    dtype:\n      class_label:\n        names:\n          '0': 'yes'\n          '1': 'no'\n---\n"
     )
     assert load(root).labels == [1]
+
+
+def test_numbers_without_names_are_positions_in_the_tasks_list_or_its_own_numbers(root):
+    plain = Features({"text": Value("string"), "label": Value("int64")})
+    write_rows(root, "en_x", "test", [single("a", 1), single("b", 2), single("c", -1), single("d", 7)], plain)
+    with pytest.raises(UserError, match=r"row 1: the label 2 is none .* \(no, yes\), and so for 1 more of these data"):
+        load(root)
+    data = load(root, labels=["2", "1", "7"])
+    assert (data.labels, data.dropped) == ([1, 0, 2], {"unlabelled": 1})
+    assert load(root, labels=list("abcdefgh")).labels == [1, 2, 7]
 
 
 def test_numbers_without_names_are_named_by_the_map(root):

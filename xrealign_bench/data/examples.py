@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from xrealign_bench.data.parquet import Rows, count_rows, read_rows
-from xrealign_bench.data.sources import DataLocation, LocatedSplit, locate
+from xrealign_bench.data.located import DataLocation, LocatedSplit
+from xrealign_bench.data.read import count_rows, read_rows
+from xrealign_bench.data.rows import Rows
+from xrealign_bench.data.sources import locate
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs import HubData, Task
+from xrealign_bench.specs import EmbeddedData, Task
 
 STRINGS = ("string", "large_string")
 WHOLE_NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -46,7 +48,7 @@ def count_examples(task: Task, language: str, split: Split, limit: int | None, l
         UserError: the data are missing or infinite.
     """
     wanted = examples_to_read(task, split, limit)
-    if not isinstance(task.part(language).source, HubData):
+    if isinstance(task.part(language).source, EmbeddedData):
         if wanted is None:
             raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
         return wanted

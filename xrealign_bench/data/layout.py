@@ -261,11 +261,11 @@ def _by_card(config: Mapping[str, Any], files: list[str], where: str) -> dict[st
 
 
 def _matching(patterns: str | list[str], folder: str, files: list[str]) -> tuple[str, ...]:
-    matchers = [_glob(folder + pattern) for pattern in ([patterns] if isinstance(patterns, str) else patterns)]
+    matchers = [compile_glob(folder + pattern) for pattern in ([patterns] if isinstance(patterns, str) else patterns)]
     return tuple(file for file in files if any(matcher.fullmatch(file) for matcher in matchers))
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
+def compile_glob(pattern: str) -> re.Pattern[str]:
     """Compile a glob pattern: `*` and `?` match within a folder, `**` across folders."""
     spelled: dict[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts: list[str] = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.removeprefix("./"))

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from huggingface_hub import cached_assets_path
 
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, shorten, unknown
 from xrealign_bench.files import cached_sha256, write_atomically

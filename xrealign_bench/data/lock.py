@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xrealign_bench.data.examples import locate_task
+from xrealign_bench.data.hub import COMMIT, open_data_set
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
-from xrealign_bench.data.sources import COMMIT, DataLocation, LocatedSplit, open_data_set
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_atomically
 from xrealign_bench.specs import (
@@ -231,7 +232,7 @@ def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedG
 
 def _line(entry: LockedSplit | LockedGold) -> str:
     return "- " + write_yaml(
-        entry.model_dump(), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+        entry.model_dump(exclude_defaults=True), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
     )
 
 

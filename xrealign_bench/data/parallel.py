@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.data.examples import check_strings
-from xrealign_bench.data.parquet import column_names, count_rows, pick_column, read_rows
-from xrealign_bench.data.sources import DataLocation, LocatedSplit, locate, open_data_set
+from xrealign_bench.data.hub import open_data_set
+from xrealign_bench.data.located import DataLocation, LocatedSplit
+from xrealign_bench.data.read import column_names, count_rows, pick_column, read_rows
+from xrealign_bench.data.sources import locate
 from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown

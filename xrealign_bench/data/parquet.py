@@ -6,10 +6,10 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xrealign_bench.data.sources import LocatedSplit, check_unchanged, fetch
+from xrealign_bench.data.located import LocatedSplit
+from xrealign_bench.data.rows import Rows
 from xrealign_bench.errors import UserError, describe_os_error, shorten, unknown
 
 if TYPE_CHECKING:
@@ -19,35 +19,11 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows with selected columns."""
-
-    features: Mapping[str, Any]
-    """Column -> its type in `datasets`."""
-    columns: Mapping[str, list[Any]]
-    """Column -> one Python value per row."""
-    numbers: Sequence[int]
-    """Row numbers in the split."""
-
-
-def read_rows(
-    located: LocatedSplit, columns: Sequence[str], offline: bool, choose: Callable[[int], Sequence[int]] = range
+def read_parquet_rows(
+    located: LocatedSplit, paths: Sequence[str], columns: Sequence[str], choose: Callable[[int], Sequence[int]]
 ) -> Rows:
-    """Read selected columns of a split.
-
-    Args:
-        located: the split.
-        columns: names of the columns.
-        offline: read Hub data only from the local cache.
-        choose: maps the number of rows to the row numbers to read, ascending; all by default.
-
-    Raises:
-        UserError: a file can't be read or has text that is not UTF-8, a column does not exist or differs between
-            files, the number of rows differs from the card's, or the files changed since they were located.
-    """
-    paths = fetch(located, offline)
-    there = _count(located, paths)
+    """Read selected columns of a split; see `data.read.read_rows`."""
+    there = count_parquet_rows(located, paths)
     if there == 0:
         raise UserError(f"{located}: has no rows; fetch it again or name another split")
     wanted = choose(there)
@@ -63,43 +39,14 @@ def read_rows(
             first = end
     if any(len(values) != len(wanted) for values in read.values()):
         raise UserError(f"{located}: holds fewer rows than its files' footers say; fetch it again")
-    check_unchanged(located)
-    return Rows(types.features, read, wanted)
+    return Rows(types.features, read, wanted, str(located))
 
 
-def column_names(located: LocatedSplit, offline: bool) -> list[str]:
-    """Return the names of all columns of a split.
-
-    Raises:
-        UserError: the first file can't be read.
-    """
-    with _open_parquet(fetch(located, offline)[0]) as file:
+def parquet_column_names(path: str) -> list[str]:
+    """Return the names of all columns of a file."""
+    with _open_parquet(path) as file:
         names: list[str] = file.schema_arrow.names
     return names
-
-
-def count_rows(located: LocatedSplit, offline: bool) -> int:
-    """Return the number of rows of a split, from the footers of its files.
-
-    Raises:
-        UserError: a file can't be read or is not available offline, or the number differs from the card's.
-    """
-    return _count(located, fetch(located, offline))
-
-
-def pick_column(written: str, there: Sequence[str], located: LocatedSplit) -> str:
-    """Return the column that a spec names; of alternatives (`eng_Latn | eng`) exactly one must exist.
-
-    Raises:
-        UserError: none exists, or more than one.
-    """
-    names = [name.strip() for name in written.split("|")]
-    found = [name for name in names if name in there]
-    if len(found) > 1:
-        raise UserError(f"{located}: has the columns {' and '.join(found)}; name one in 'columns'")
-    if not found:
-        raise unknown(f"column of {located}:", names[0], there)
-    return found[0]
 
 
 class _ColumnTypes:
@@ -167,7 +114,8 @@ class _ColumnTypes:
             ) from None
 
 
-def _count(located: LocatedSplit, paths: Sequence[str]) -> int:
+def count_parquet_rows(located: LocatedSplit, paths: Sequence[str]) -> int:
+    """Return the number of rows of a split, from the footers of its files."""
     there = 0
     for path in paths:
         with _open_parquet(path) as file:

@@ -1,88 +1,29 @@
-"""Locate data sets below the data root, on the Hub or in the embedded generator, without reading rows."""
+"""Locate and fetch splits of any source, without reading rows."""
 
 from __future__ import annotations
 
-import functools
-import glob
-import hashlib
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Sequence
 
-from xrealign_bench.data.layout import (
-    Layout,
-    card_configs,
-    check_whole,
-    default_config,
-    find_layout,
-    find_split,
-    read_card,
-    unnamed_files,
+from xrealign_bench.data import hub, local_files
+from xrealign_bench.data.located import (
+    DataLocation,
+    LocatedSplit,
+    MissingConfigError,
+    digest_files,
+    digest_own_files,
 )
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
-from xrealign_bench.files import cached_sha256
-from xrealign_bench.specs import DataSource, HubData, canonical_json
-
-CARD = "README.md"
-COMMIT = re.compile("[0-9a-f]{40}")
+from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs import DataSource, FilesData, HubData
 
 
-@dataclass(frozen=True)
-class DataLocation:
-    """Place that data sets are read from."""
-
-    root: Path | None = None
-    """Folder with data sets by Hub id (`mteb/NTREX/...`); None: the Hub."""
-    offline: bool = False
-    """Read Hub data only from the local cache."""
-
-
-@dataclass(frozen=True)
-class LocatedSplit:
-    """One split of a config: its files, and a fingerprint of its content."""
-
-    folder_or_id: str
-    """Local folder, Hub id, or `embedded`."""
-    config: str | None
-    split: str
-    revision: str | None
-    """Commit on the Hub; None: local or embedded."""
-    fingerprint: str
-    """Sha256 (hex) of local files; of id, commit, config and split on the Hub; or the generator's fingerprint."""
-    files: tuple[str, ...]
-    """Paths relative to the folder or to the root of the Hub repository."""
-    info: Mapping[str, Any] | None = None
-    """The config's `dataset_info` in the data set's card."""
-    rows_in_card: int | None = None
-    """Number of rows according to the card; None: not stated."""
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.folder_or_id, self.config, self.split) if part)
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Files of a data set, by config and split."""
-
-    place: str
-    revision: str | None
-    layout: Layout
-    card: Mapping[str, Any]
-    unnamed: tuple[str, ...] = ()
-    """Parquet files of a local folder that belong to no split."""
-
-
-def locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> LocatedSplit:
+def locate(source: DataSource, config: str | Sequence[str] | None, split: str, location: DataLocation) -> LocatedSplit:
     """Locate one split without reading rows.
 
     Args:
-        source: a Hub data set is searched only below the location's root, if there is one.
-        config: None: the data set's default config. For embedded data, a language.
+        source: a Hub data set or the file of a URL is searched only below the location's root, if there is one.
+        config: several: alternatives, of which the first that exists is located. None: the data set's default config.
+            For embedded data, a language.
         split: name of the split; see `find_split` for other names of a development split.
         location: place to search.
 
@@ -90,50 +31,50 @@ def locate(source: DataSource, config: str | None, split: str, location: DataLoc
         UserError: there is no such data set, config or split (the message lists the known ones), files of the split
             are missing or may not belong to it, or the Hub refuses access.
     """
-    if not isinstance(source, HubData):
-        if config is not None and config not in phrases.LANGUAGES:
-            raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
-        return LocatedSplit("embedded", config, split, None, phrases.fingerprint(), ())
-    data_set = open_data_set(source, location)
-    where = data_set.place
-    name = _find_config(data_set, config)
-    split = find_split(split, data_set.layout[name]) or split
-    files = _find_files(data_set, name, split)
-    info = _config_info(data_set.card, name, where)
-    if data_set.revision is None:
-        fingerprint = _digest_files([Path(where) / file for file in files], info)
-    else:
-        fingerprint = _sha256(f"{source.dataset}@{data_set.revision}/{name}/{split}")
-    # Use the card of the same commit: another one may state another number.
-    rows = _rows_in_card(data_set.card, name, split, where)
-    return LocatedSplit(where, name, split, data_set.revision, fingerprint, files, info, rows)
+    if config is None or isinstance(config, str):
+        return _locate(source, config, split, location)
+    problems = []
+    for name in config:
+        try:
+            return _locate(source, name, split, location)
+        except MissingConfigError as error:
+            problems.append(error)
+    raise problems[0] if len(problems) == 1 else MissingConfigError(f"none of {', '.join(config)}: {problems[0]}")
 
 
-def open_data_set(source: HubData, location: DataLocation) -> DataSet:
-    """List a data set's files by config and split.
+def _locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> LocatedSplit:
+    if isinstance(source, HubData):
+        return hub.locate_on_hub(source, config, split, location)
+    if isinstance(source, FilesData):
+        return local_files.locate_files(source, config, split)
+    if config is not None and config not in phrases.LANGUAGES:
+        raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
+    return LocatedSplit("embedded", config, split, None, phrases.fingerprint(), ())
+
+
+def list_configs(source: DataSource, split: str, location: DataLocation) -> Collection[str]:
+    """Return the configs of a source that can be listed.
 
     Raises:
-        UserError: there is no such data set, or the Hub refuses access or can't be reached.
+        UserError: the data set is not available.
     """
-    if location.root is not None:
-        return _open_folder(location.root / source.dataset, source.dataset)
-    return _open_hub(source.dataset, source.revision or "main", location.offline)
+    if isinstance(source, FilesData):
+        return local_files.list_configs(source, split)
+    assert isinstance(source, HubData)
+    return hub.list_configs(source, split, location)
 
 
 def fetch(located: LocatedSplit, offline: bool) -> list[str]:
-    """Return absolute paths of a split's files, downloading them to the Hub's cache if needed."""
-    folder = Path(located.folder_or_id)
-    if located.revision is not None:
-        with _asking_hub(located.folder_or_id, located.revision, offline) as snapshot:
-            folder = snapshot(list(located.files))
-    return [str(folder / file) for file in located.files]
+    """Return paths of a split's files, downloading them to the Hub's cache if needed."""
+    paths = hub.download(located, offline) if located.on_hub else located.local_paths
+    return [str(path) for path in paths]
 
 
 def content_sha256(located: LocatedSplit, offline: bool) -> str:
     """Return the sha256 (hex) of a split's files and label names, downloading them if needed."""
-    if located.revision is None:
+    if not located.on_hub:
         return located.fingerprint
-    return _digest_files([Path(path) for path in fetch(located, offline)], located.info)
+    return digest_files(hub.download(located, offline), located.info)
 
 
 def check_unchanged(located: LocatedSplit) -> None:
@@ -142,228 +83,9 @@ def check_unchanged(located: LocatedSplit) -> None:
     Raises:
         UserError: a file was replaced, changed or removed.
     """
-    if located.revision is None:
-        files = [Path(located.folder_or_id) / file for file in located.files]
-        if _digest_files(files, located.info) != located.fingerprint:
-            raise UserError(f"{located}: its files changed while they were read; run the command again")
-
-
-def _find_config(data_set: DataSet, config: str | None) -> str:
-    """Return the config of that name, or the default one for None."""
-    where = data_set.place
-    name = default_config(data_set.layout, data_set.card) if config is None else config
-    if name is None:
-        raise UserError(
-            f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
-        )
-    if name not in data_set.layout:
-        if (Path(where) / name).is_file():
-            raise UserError(
-                f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
-                "there, clone the data set again with core.symlinks=true"
-            )
-        raise unknown(f"config of {where}:", name, data_set.layout)
-    return name
-
-
-def _find_files(data_set: DataSet, config: str, split: str) -> tuple[str, ...]:
-    """Return the files of a split, which must be one complete set of Parquet files."""
-    where, splits = data_set.place, data_set.layout[config]
-    if split not in splits:
-        raise unknown(f"split of {where}, config '{config}':", split, splits)
-    files = splits[split]
-    if not files:
-        raise UserError(f"{where}: config '{config}' has no files for the split '{split}'; fetch the data set again")
-    foreign = [file for file in files if not file.endswith(".parquet")]
-    if foreign:
-        raise UserError(
-            f"{where}: {foreign[0]} is not Parquet, the only supported format; "
-            "for the Hub's own conversion put 'revision: refs/convert/parquet' into the spec"
-        )
-    named_by_card = bool(card_configs(data_set.card))
-    check_whole(files, data_set.unnamed, named_by_card, f"{where}, config '{config}', split '{split}'")
-    return files
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _digest_files(files: list[Path], info: Mapping[str, Any] | None) -> str:
-    """Hash files and the card's info on the config, since label names may occur only in the card."""
-    try:
-        digests = [cached_sha256(file) for file in files]
-    except OSError as error:
-        raise UserError(f"{describe_os_error(error)}; fetch the data set again") from None
-    return _sha256(canonical_json({"files": digests, "info": info}))
-
-
-def _config_info(card: Mapping[str, Any], config: str, where: str) -> Mapping[str, Any] | None:
-    infos = _infos(card, config, where)
-    found = next(({"features": info["features"]} for info in infos if "features" in info), None)
-    try:
-        canonical_json(found)
-    except ValueError:
-        raise UserError(
-            f"{where}/{CARD}: the 'features' of '{config}' contain a number that is not finite; correct the card"
-        ) from None
-    return found
-
-
-def _rows_in_card(card: Mapping[str, Any], config: str, split: str, where: str) -> int | None:
-    infos = _infos(card, config, where)
-    splits = [each for info in infos for each in _as_list(info.get("splits")) if isinstance(each, dict)]
-    numbers = [each.get("num_examples") for each in splits if each.get("name") == split]
-    return next((number for number in numbers if isinstance(number, int)), None)
-
-
-def _infos(card: Mapping[str, Any], config: str, where: str) -> list[Mapping[str, Any]]:
-    """Return the `dataset_info` entries of a config; a valid card has at most one.
-
-    Raises:
-        UserError: `dataset_info` is not a mapping or list of mappings.
-    """
-    infos = _as_list(card.get("dataset_info"))
-    if not all(isinstance(info, dict) for info in infos):
-        raise UserError(f"{where}/{CARD}: 'dataset_info' is malformed; each entry needs a config_name and features")
-    return [info for info in infos if info.get("config_name", "default") == config]
-
-
-def _as_list(value: Any) -> list[Any]:
-    """Return a list unchanged, None as an empty list, and any other value as a list of one."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _open_folder(folder: Path, dataset: str) -> DataSet:
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; put the data set '{dataset}' there in its Hub layout, "
-            "or leave out the data root to read it from the Hub"
-        )
-    try:
-        files = tuple(sorted(_files_below(str(folder))))
-        digest = cached_sha256(folder / CARD) if CARD in files else None
-    except OSError as error:
-        raise UserError(
-            f"{folder}: can't be read: {describe_os_error(error)}; correct its permissions or fetch it again"
-        ) from None
-    card = _card_of(folder / CARD, digest) if digest else {}
-    layout, unnamed = _layout_of(files, folder / CARD, digest)
-    return DataSet(str(folder), None, layout, card, unnamed)
-
-
-def _files_below(folder: str, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
-    """Yield relative paths of all files, following links to folders except those to a parent folder.
-
-    It runs for every language; `rglob` with a stat of each file would take several times as long.
-    """
-    state = os.stat(folder)
-    identity = (state.st_dev, state.st_ino)
-    if identity in above:
+    if located.on_hub:
         return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files_below(entry.path, f"{inside}{entry.name}/", above | {identity})
-            else:
-                yield inside + entry.name
-
-
-@functools.lru_cache(maxsize=64)
-def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> tuple[Layout, tuple[str, ...]]:
-    """Find a layout and the files outside it, cached: it is slow and runs for every language."""
-    layout = find_layout(files, _card_of(card, digest) if digest else {}, str(card))
-    return layout, unnamed_files(layout, files)
-
-
-@functools.lru_cache(maxsize=64)
-def _card_of(path: Path, digest: str) -> dict[str, Any]:
-    """Read a card, cached: those of large data sets take seconds."""
-    try:
-        return read_card(path.read_text(encoding="utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 ({error}); fetch it again") from None
-
-
-@functools.cache
-def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
-    from huggingface_hub import get_cached_repo_tree
-
-    with _asking_hub(dataset, revision, offline) as snapshot:
-        folder = snapshot([CARD])
-        files = [file.path for file in get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)]
-    card = _card_of(folder / CARD, cached_sha256(folder / CARD)) if (folder / CARD).is_file() else {}
-    return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card)
-
-
-@contextmanager
-def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable[[list[str]], Path]]:
-    """Yield a function that downloads files of a data set and returns the folder named after its commit.
-
-    Errors of the Hub client are converted to a UserError.
-    """
-    from huggingface_hub import constants, errors
-    from huggingface_hub.utils.tqdm import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    # Connection errors: the base class differs between HTTP libraries of the client.
-    http_error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
-    is_offline = offline or constants.HF_HUB_OFFLINE
-    had_progress_bars = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield functools.partial(_snapshot, dataset, revision, is_offline)
-    except errors.GatedRepoError:
-        raise UserError(
-            f"the data set '{dataset}' is gated: accept its terms at {constants.ENDPOINT}/datasets/{dataset} "
-            "and log in with 'hf auth login'"
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise UserError(f"the data set '{dataset}' has no revision '{revision}' on {constants.ENDPOINT}") from None
-    except errors.RepositoryNotFoundError:
-        raise UserError(
-            f"{constants.ENDPOINT} has no data set '{dataset}', or it is private: "
-            "correct the id or log in with 'hf auth login'"
-        ) from None
-    except (errors.LocalEntryNotFoundError, errors.CachedRepoTreeNotFoundError) as error:
-        if not is_offline:
-            raise UserError(
-                f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT}: {error}"
-            ) from error
-        raise UserError(
-            f"the data set '{dataset}' (revision '{revision}') is missing or incomplete in the "
-            f"cache {constants.HF_HUB_CACHE}, and offline mode is on: run once "
-            "without offline mode, or name a data root that has it"
-        ) from None
-    except (http_error, OSError) as error:
-        raise UserError(
-            f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({first_line(error)}); "
-            "check the connection, or name a data root that has it"
-        ) from error
-    finally:
-        if had_progress_bars:
-            enable_progress_bars()
-
-
-def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-
-    # Ask first: without a connection, snapshot_download silently returns the cached revision.
-    commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
-    folder = Path(
-        snapshot_download(
-            dataset,
-            repo_type="dataset",
-            revision=revision,
-            allow_patterns=[glob.escape(file) for file in files],
-            local_files_only=offline,
-        )
-    )
-    if commit not in (None, folder.name):
-        raise UserError(
-            f"the revision '{revision}' of '{dataset}' changed while it was downloaded; run the command again"
-        )
-    return folder
+    files = located.local_paths
+    is_hub_folder = located.title is None
+    if (digest_files(files, located.info) if is_hub_folder else digest_own_files(files)) != located.fingerprint:
+        raise UserError(f"{located}: its files changed while they were read; run the command again")

@@ -1,7 +1,7 @@
 """Pydantic models of recipes, tasks, corpora, suites and locks, and reading them from YAML."""
 
 from xrealign_bench.specs.base import Spec, canonical_json, digest
-from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, HubData
+from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, FilesData, HubData, UrlData
 from xrealign_bench.specs.fields import (
     BatchSize,
     BlockNumber,
@@ -58,6 +58,7 @@ __all__ = [
     "DistanceType",
     "EmbeddedData",
     "Examples",
+    "FilesData",
     "Finetuning",
     "FinetuningChange",
     "Freeze",
@@ -94,6 +95,7 @@ __all__ = [
     "TaskType",
     "Title",
     "Url",
+    "UrlData",
     "Weight",
     "canonical_json",
     "digest",

@@ -1,16 +1,20 @@
-"""Data sources (Hub data set, local folder in Hub layout, or the embedded generator) and parallel corpora."""
+"""Data sources (Hub data set, files at a URL, local files, or the embedded generator) and parallel corpora."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
 from xrealign_bench.specs.base import Spec
 from xrealign_bench.specs.fields import (
+    ByteLimit,
     DataName,
     Examples,
+    FilePattern,
     Folder,
+    HttpsPattern,
     HubId,
     LanguageCode,
     Name,
@@ -21,15 +25,111 @@ from xrealign_bench.specs.fields import (
 )
 
 NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)]
+Format = Literal["parquet", "conllu", "conll", "jsonl", "json", "csv", "tsv", "text", "tmx"]
+Delimiter = Literal[",", ";", "\t", "|"]
+
+SPLIT_FIELDS = ("train", "validation", "test")
+SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet", ".conllu": "conllu", ".conll": "conll", ".bio": "conll", ".iob2": "conll",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".txt": "text", ".tmx": "tmx",
+}  # fmt: skip
+"""Suffix of a file, without a final `.gz` -> its format."""
 
 
-class HubData(Spec):
+class FileFormat(Spec):
+    """How rows are read from files. Gzip is recognised and unpacked in every format except Parquet."""
+
+    kind: str
+    format: Format | None = None
+    """Null: by the suffix. `conllu`: columns form, upos, xpos and the other fields of CoNLL-U, a list of words per
+    sentence, without multiword tokens and empty nodes, and text and sent_id. `conll`: one word per line with columns
+    separated by tabs or spaces, blank lines between sentences. `jsonl`: one JSON object per line. `json`: a list of
+    objects, or SQuAD's nested form. `text`: one text per line, in the column text; with `{language}` in the path, one
+    file per language whose lines are translations (Moses), each a column named after its language. `tmx`: one column
+    per language."""
+    names: Annotated[list[DataName], Field(max_length=1000)] = []
+    """Column names of files without a header. csv and tsv: empty if the first line is the header. conll: empty for
+    "0", "1", ..."""
+    delimiter: Delimiter | None = None
+    """Separator of csv and tsv; null: comma and tab."""
+    quoting: Literal["minimal", "none"] = "minimal"
+    """`none`: quotation marks in csv and tsv are part of the text."""
+
+    def format_of(self, path: str) -> Format | None:
+        """Return the format of a file, or None if neither `format` nor the suffix determines it."""
+        if self.format is not None:
+            return self.format
+        if "{language}" in path:
+            return "text"
+        return SUFFIXES.get(PurePosixPath(path.lower().removesuffix(".gz")).suffix)
+
+
+class HubData(FileFormat):
     """Data set on the Hub, or the folder of that name below the data root."""
 
     kind: Literal["hub"] = "hub"
     dataset: HubId
     revision: Revision | None = None
     """Branch, tag or commit on the Hub; resolved to a commit, which is recorded."""
+    train: FilePattern | None = None
+    """Files of the split, such as `data/{config}/train.tsv`; `*` and `**` as in the Hub's cards. If no split is given,
+    Parquet files are found by the data set's card or by their names."""
+    validation: FilePattern | None = None
+    test: FilePattern | None = None
+
+
+class UrlData(FileFormat):
+    """Files or archives at addresses, such as raw files of a GitHub repository at a commit."""
+
+    kind: Literal["url"]
+    train: HttpsPattern | None = None
+    """Address with `{config}` where it differs by config. Below a data root, the file is HOST/PATH."""
+    validation: HttpsPattern | None = None
+    test: HttpsPattern | None = None
+    member: FilePattern | None = None
+    """Files to read from a zip or tar archive, such as `{config}.{language}`."""
+    max_bytes: ByteLimit = 2 * 2**30
+    """Refuse files that are larger, also after unpacking."""
+    first_lines: Examples | None = None
+    """Keep only the first lines, this many, and download no more; null: all."""
+
+    @model_validator(mode="after")
+    def _has_a_split(self) -> UrlData:
+        _check_has_a_split(self)
+        if self.member is not None and self.first_lines is not None:
+            raise ValueError("first_lines is for plain or gzipped files; remove it or member")
+        return self
+
+
+class FilesData(FileFormat):
+    """Local files; paths are relative to the folder of the YAML file."""
+
+    kind: Literal["files"]
+    train: FilePattern | None = None
+    """Path such as `data/{config}.conllu`, or a pattern with `*` and `**` for several files."""
+    validation: FilePattern | None = None
+    test: FilePattern | None = None
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the folder of the YAML file from the validation context. It is no field, so no digest contains it."""
+        if context and "folder" in context:
+            self._folder = context["folder"]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that paths are relative to."""
+        return self._folder
+
+    @property
+    def outside(self) -> list[str]:
+        """The paths that leave the folder of the YAML file."""
+        return [path for path in patterns(self).values() if _leaves_folder(path)]
+
+    @model_validator(mode="after")
+    def _has_a_split(self) -> FilesData:
+        _check_has_a_split(self)
+        return self
 
 
 class EmbeddedData(Spec):
@@ -38,7 +138,27 @@ class EmbeddedData(Spec):
     kind: Literal["embedded"]
 
 
-DataSource = Annotated[HubData | EmbeddedData, Field(discriminator="kind")]
+DataSource = Annotated[HubData | UrlData | FilesData | EmbeddedData, Field(discriminator="kind")]
+
+
+def patterns(source: HubData | UrlData | FilesData) -> dict[str, str]:
+    """Return the path or address pattern of each split that the source names."""
+    given = {split: getattr(source, split) for split in SPLIT_FIELDS}
+    return {split: pattern for split, pattern in given.items() if pattern is not None}
+
+
+def _check_has_a_split(source: UrlData | FilesData) -> None:
+    if not patterns(source):
+        raise ValueError(f"a source of kind '{source.kind}' needs one of {', '.join(SPLIT_FIELDS)}")
+
+
+def _leaves_folder(path: str) -> bool:
+    depth, parts = 0, PurePosixPath(path).parts
+    for part in parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return path.startswith("/")
 
 
 class Corpus(Spec):
@@ -50,12 +170,15 @@ class Corpus(Spec):
     licence: Title
     source: DataSource
     config: DataName | None = "default"
-    """One config if each language is a column, or a pattern such as `{source}-{target}` if each pair has a config."""
+    """One config if each language is a column, or a pattern such as `{source}-{target}` if each pair has a config.
+    Pairs are then read from the column `translation`, from columns named after both codes, or from the first two
+    columns, in the order of the config's name."""
     split: DataName = "train"
     columns: NamesByLanguage = {}
     """Language -> column with its sentences as plain text. Empty for embedded data."""
     codes: NamesByLanguage = {}
-    """Language -> its code in this corpus, where that differs from the inventory's code."""
+    """Language -> its code in this corpus, where that differs from the inventory's code. If pairs are read from URLs,
+    which can't be listed: every language of the corpus."""
     pairs: Examples | None = None
     """Use only the first pairs of each language, this many; null: all."""
     lexicons: Folder | None = None

@@ -44,6 +44,13 @@ def _check_read_by_models(text: str) -> str:
     return _check_plain(text, allowed=f"\n\t{_JOINERS}")
 
 
+def _check_placeholders(text: str) -> str:
+    for name in re.findall(r"\{([^{}]*)\}", text):
+        if name not in ("config", "language"):
+            raise ValueError(f"has {{{shorten(name)}}}; only {{config}} and {{language}} are filled in")
+    return text
+
+
 def _parse_date(value: object) -> object:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
@@ -107,12 +114,34 @@ Folder = Annotated[
     ),
 ]
 """Relative path of a folder, without `..`."""
+FilePattern = Annotated[
+    str, Field(min_length=1, max_length=500), AfterValidator(_check_plain), AfterValidator(_check_placeholders)
+]
+"""Path or glob pattern of files, with `{config}` and `{language}` to fill in."""
+HttpsAddress = Annotated[
+    str,
+    Field(
+        description="an address that begins with https://",
+        pattern=r"^https://[^\s<>\"'`\\]+$",
+        max_length=1000,
+    ),
+    AfterValidator(_check_plain),
+]
+HttpsPattern = Annotated[HttpsAddress, AfterValidator(_check_placeholders)]
+"""Address of files, with `{config}` to fill in."""
+LocalPath = Annotated[
+    str,
+    Field(description="a path that begins with ./", pattern=r"^\./.", max_length=1000),
+    AfterValidator(_check_plain),
+]
+"""Path of a local file, distinguished from a Hub id by `./`."""
 Commit = Annotated[str, Field(description="a whole commit, 40 digits and letters a to f", pattern="^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(description="a sha256, 64 digits and letters a to f", pattern="^[0-9a-f]{64}$")]
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Integer that every JSON reader represents exactly."""
 Examples = Annotated[int, Field(gt=0, le=10**9)]
+ByteLimit = Annotated[int, Field(gt=0, le=2**50)]
 Steps = Annotated[int, Field(gt=0, le=10**7)]
 """Optimiser steps."""
 BatchSize = Annotated[int, Field(gt=0, le=10**5)]

@@ -7,7 +7,17 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import Commit, Count, DataName, HubId, LanguageCode, Name, Sha256
+from xrealign_bench.specs.fields import (
+    Commit,
+    Count,
+    DataName,
+    HttpsAddress,
+    HubId,
+    LanguageCode,
+    LocalPath,
+    Name,
+    Sha256,
+)
 
 LOCK_SUFFIX = ".lock.yaml"
 
@@ -18,14 +28,17 @@ Key = tuple[str, str, str]
 class LockedSplit(Spec):
     """Commit and checksum of one split."""
 
-    dataset: HubId
+    dataset: HubId | HttpsAddress | LocalPath
+    """Hub id, address of a file or archive, or path relative to the task's or corpus's YAML, beginning with `./`."""
     config: DataName
     split: DataName
     revision: Commit | None
-    """Commit on the Hub; null: not pinned yet."""
+    """Commit on the Hub, or in the address; null: not pinned yet, or not under version control."""
     sha256: Sha256 | None
     """Checksum of the content at that commit or, without a commit, of the copy that the suite was measured on; null:
     unknown."""
+    bytes: Count | None = None
+    """Size of the files. Given for addresses and local files."""
 
     @property
     def key(self) -> Key:

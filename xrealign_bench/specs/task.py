@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.data import DataSource, HubData, NamesByLanguage
+from xrealign_bench.specs.data import DataSource, EmbeddedData, NamesByLanguage
 from xrealign_bench.specs.fields import (
     BlockNumber,
     DataName,
@@ -31,7 +31,8 @@ TaskType = Literal[
     "language_modelling",
 ]
 Metric = Literal["accuracy", "entity_f1", "f1", "compression"]
-Configs = Annotated[dict[LanguageCode, DataName], Field(min_length=1, max_length=1000)]
+ConfigNames = DataName | Annotated[list[DataName], Field(min_length=1, max_length=10)]
+Configs = Annotated[dict[LanguageCode, ConfigNames], Field(min_length=1, max_length=1000)]
 Labels = Annotated[list[DataName], Field(max_length=1000)]
 Verbaliser = Annotated[ModelText, Field(min_length=1, max_length=200)]
 LabelMap = Annotated[dict[DataName, DataName], Field(max_length=1000)]
@@ -160,7 +161,7 @@ class Task(Spec):
     """Digests keep its first name, `kind`, which files may have until version 0.3."""
     source: DataSource
     configs: Configs
-    """Language -> the data set's config."""
+    """Language -> the data set's config, or a list of alternatives, of which the first that exists is read."""
     also: Annotated[list[Part], Field(max_length=100)] = []
     """Other data sets with further languages; training data come from `source`."""
     train_split: DataName = "train"
@@ -275,8 +276,8 @@ class Task(Spec):
             raise ValueError("task_type 'retrieval' needs text_language, the language of columns.text")
         parts: list[Task | Part] = [self, *self.also]
         for part in parts:
-            if not isinstance(part.source, HubData):
-                raise ValueError("task_type 'retrieval' needs a Hub data set; embedded data are words with labels")
+            if isinstance(part.source, EmbeddedData):
+                raise ValueError("task_type 'retrieval' needs sentence pairs; embedded data are words with labels")
             by_language = (part.columns or self.columns).text_pair
             absent = [code for code in part.configs if isinstance(by_language, dict) and code not in by_language]
             if absent:

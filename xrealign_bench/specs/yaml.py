@@ -64,7 +64,7 @@ def load_spec(path: Path, model: type[AnySpec]) -> AnySpec:
     problems: list[tuple[int, Where, Callable[[], str]]]
     problems = [(line, where, lambda: "is given twice; keep one") for where, line in twice]
     try:
-        spec = model.model_validate(content)
+        spec = model.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:
         if is_another_type(content, model):
             raise UserError(f"{path}: {USES[guess_type(content)]}") from None

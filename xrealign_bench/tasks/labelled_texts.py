@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 from xrealign_bench.tasks.labels import NOT_LABELLED, label_numbers, refuse_label
 
-_UNLABELLED = (None, -1)
+_UNLABELLED = {None: NOT_LABELLED, -1: NOT_LABELLED}
 """Missing labels in ClassLabel columns: null, and the -1 of test sets whose labels are kept secret."""
 
 
@@ -65,13 +65,14 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
     rows: list[int] = []
     texts: list[list[str]] = []
     labels: list[int] = []
-    for row, name, *example in zip(data.numbers, *(data.columns[column] for column in (label, *sides)), strict=True):
-        where = f"{located}, row {row}"
+    foreign = [place for place, name in enumerate(data.columns[label]) if name not in numbers | _UNLABELLED]
+    if foreign:
+        refuse_label(data.place(foreign[0]), data.columns[label][foreign[0]], task, len(foreign) - 1)
+    examples = zip(data.numbers, *(data.columns[column] for column in (label, *sides)), strict=True)
+    for position, (row, name, *example) in enumerate(examples):
         for column, text in zip(sides, example, strict=True):
             if text is None:
-                raise UserError(f"{where}: '{column}' is null; mend the data")
-        if name not in numbers and name not in _UNLABELLED:
-            refuse_label(where, name, task)
+                raise UserError(f"{data.place(position)}: '{column}' is null; mend the data")
         number = numbers.get(name, NOT_LABELLED)
         if number == NOT_LABELLED:
             dropped["unlabelled"] += 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS
-from xrealign_bench.data.sources import LocatedSplit
+from xrealign_bench.data.located import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 
@@ -23,10 +23,11 @@ UNSPECIFIED = "_"
 without a label."""
 
 
-def refuse_label(where: str, label: Any, task: Task) -> NoReturn:
-    """Raise the error for a label of the data that the task does not list."""
+def refuse_label(where: str, label: Any, task: Task, others: int = 0) -> NoReturn:
+    """Raise the error for a label of the data that the task does not list, and count the others."""
+    more = f", and so for {others:,} more of these data" if others else ""
     raise UserError(
-        f"{where}: the label {label!r} is none of the task '{task.name}' ({', '.join(task.labels)}); "
+        f"{where}: the label {label!r} is none of the task '{task.name}' ({', '.join(task.labels)}){more}; "
         "add it to 'labels', map it in 'label_map', or mend the data"
     )
 
@@ -37,8 +38,8 @@ def label_numbers(
     """Map the data's label values to positions in the task's list.
 
     Args:
-        labels: type of the column: a ClassLabel, strings, or whole numbers that `label_map` names. Strings and numbers
-            have to be checked row by row.
+        labels: type of the column: a ClassLabel, strings, or whole numbers, which are positions in the task's list
+            unless `label_map` or the list itself has numbers. Strings and numbers have to be checked row by row.
         column: name of the column.
         task: the task.
         label_map: the data's label -> the task's label, where the names differ.
@@ -53,11 +54,17 @@ def label_numbers(
         return {value: by_name[name] for value, name in enumerate(names)}
     if getattr(labels, "dtype", None) in STRINGS:
         return _known_names(task, label_map)
-    if getattr(labels, "dtype", None) in WHOLE_NUMBERS and label_map and all(map(_NUMBER.fullmatch, label_map)):
-        return {int(value): task.labels.index(to) for value, to in label_map.items()}
+    if getattr(labels, "dtype", None) in WHOLE_NUMBERS:
+        if label_map and all(map(_NUMBER.fullmatch, label_map)):
+            return {int(value): task.labels.index(to) for value, to in label_map.items()}
+        if not label_map and all(map(_NUMBER.fullmatch, task.labels)):
+            return {int(name): number for number, name in enumerate(task.labels)}
+        if not label_map:
+            return {number: number for number in range(len(task.labels))}
     raise UserError(
         f"{located}: column '{column}' holds {labels} without names, so nothing says what they "
-        "mean; the data need a ClassLabel or strings, or the task a label_map of whole numbers ('0': NAME)"
+        "mean; the data need a ClassLabel, strings or positions in 'labels', or the task a label_map of whole numbers "
+        "('0': NAME)"
     )
 
 

@@ -7,7 +7,7 @@ import datasets
 import pytest
 from datasets import Features, List, Value
 
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task, find_spec
 from xrealign_bench.tasks.question_answering.data import QuestionData

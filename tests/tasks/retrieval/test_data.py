@@ -9,7 +9,7 @@ import pytest
 from datasets import Features, Value
 
 from tests.data.hub_folder import write_rows
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.retrieval.data import load as load_translations

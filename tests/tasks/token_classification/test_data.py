@@ -8,7 +8,7 @@ from datasets import ClassLabel, Features, List, Value
 
 from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import locate_task
-from xrealign_bench.data.sources import DataLocation
+from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.tasks.token_classification.data import load as load_words
@@ -49,13 +49,12 @@ def test_string_labels_and_groups(root):
 
 def test_label_names_may_stand_in_the_card_alone(root):
     plain = Features({"tokens": List(Value("string")), "tags": List(Value("int64"))})
-    write_rows(root, "en_x", "test", [row("birds sing", [0, 1])], plain)
-    with pytest.raises(UserError, match="without names"):
-        load(root, "en", "test")
+    write_rows(root, "en_x", "test", [row("birds sing", [1, 0])], plain)
+    assert load(root, "en", "test").labels == [[1, 0]]  # positions in the task's list
     before = locate_task(make_task(), "en", "test", DataLocation(root, offline=True)).fingerprint
     (root / "org/tags/README.md").write_text(
         "---\ndataset_info:\n- config_name: en_x\n  features:\n  - name: tokens\n    list: string\n  - name: tags\n"
-        "    list:\n      class_label:\n        names:\n          '0': VERB\n          '1': NOUN\n---\n"
+        "    list:\n      class_label:\n        names:\n          '0': NOUN\n          '1': VERB\n---\n"
     )
     data = load(root, "en", "test")
     assert data.labels == [[0, 1]]

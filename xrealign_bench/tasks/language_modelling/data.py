@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.data.examples import STRINGS, WHOLE_NUMBERS, Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 
@@ -65,9 +65,9 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
     _check_answers(data.features[names[2]], names[2], located)
     dropped: Counter[str] = Counter()
     kept = QuestionData(language, [], [], [], [], {}, located)
-    for row, question, context, given in zip(data.numbers, *(data.columns[name] for name in names), strict=True):
-        where = f"{located}, row {row}"
-        answers = _answers(where, question, context, given)
+    examples = zip(data.numbers, *(data.columns[name] for name in names), strict=True)
+    for position, (row, question, context, given) in enumerate(examples):
+        answers = _answers(data.place(position), question, context, given)
         if not answers:
             dropped["no answer"] += 1
             continue

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xrealign_bench.data.examples import Split, check_strings, locate_task, read_examples
-from xrealign_bench.data.parquet import column_names, pick_column
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
+from xrealign_bench.data.read import column_names, pick_column
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import Task
 

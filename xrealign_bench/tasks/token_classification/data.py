@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from xrealign_bench.data.examples import STRINGS, Split, examples_to_read, locate_task, read_examples
-from xrealign_bench.data.sources import DataLocation, LocatedSplit
+from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
@@ -46,6 +46,8 @@ class _Sentences:
     words: list[list[str]]
     labels: list[list[Any]]
     groups: list[list[str]] | None
+    place: Callable[[int, int | None], str]
+    """Return where a sentence, by its position, or one of its words is."""
 
 
 def load(task: Task, language: str, split: Split, location: DataLocation, limit: int | None = None) -> WordData:
@@ -78,7 +80,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
         _check_words(data.features, words, located)
         numbers = label_numbers(_item_type(data.features, labels, located), labels, task, part.label_map, located)
         groups = data.columns[columns.groups] if columns.groups else None
-        sentences = _Sentences(data.numbers, data.columns[words], data.columns[labels], groups)
+        sentences = _Sentences(data.numbers, data.columns[words], data.columns[labels], groups, data.place)
     return _checked(task, language, located, sentences, numbers)
 
 
@@ -87,7 +89,11 @@ def _generate(task: Task, located: LocatedSplit, split: Split, size: int | None)
         raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
     rows = phrases.task_rows(str(located.config), split, size)
     return _Sentences(
-        range(len(rows)), [row.words for row in rows], [row.labels for row in rows], [row.groups for row in rows]
+        range(len(rows)),
+        [row.words for row in rows],
+        [row.labels for row in rows],
+        [row.groups for row in rows],
+        lambda position, word: f"{located}, row {position}",
     )
 
 
@@ -112,6 +118,7 @@ def _checked(
     dropped: Counter[str] = Counter()
     kept: list[int] = []
     labels: list[list[int]] = []
+    foreign: list[tuple[int, int, Any]] = []
     repaired = 0
     begins = _begins(task)
     groups = sentences.groups
@@ -122,14 +129,17 @@ def _checked(
         if all(word == UNSPECIFIED for word in words):
             dropped["without_forms"] += 1
             continue
-        where = f"{located}, row {sentences.rows[place]}"
-        _check_sentence(where, words, sentences.labels[place], groups[place] if groups else None)
-        for label in sentences.labels[place]:
-            if label not in numbers:
-                refuse_label(where, label, task)
+        _check_sentence(sentences.place(place, None), words, sentences.labels[place], groups[place] if groups else None)
         kept.append(place)
+        found = [(place, word, label) for word, label in enumerate(sentences.labels[place]) if label not in numbers]
+        if found:
+            foreign += found
+            continue
         labels.append([numbers[label] for label in sentences.labels[place]])
         repaired += _repair_iob2(labels[-1], begins)
+    if foreign:
+        place, word, label = foreign[0]
+        refuse_label(sentences.place(place, word), label, task, len(foreign) - 1)
     if not kept and dropped["without_forms"]:
         raise UserError(
             f"{located}: every word is '{UNSPECIFIED}', so it was published without its texts; merge them in as its "

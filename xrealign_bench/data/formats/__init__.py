@@ -1,0 +1,1 @@
+"""Readers of file formats other than Parquet: each yields a file's rows with their lines."""

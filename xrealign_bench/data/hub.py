@@ -1,0 +1,324 @@
+"""Locate data sets of the Hub, on the Hub or in a folder of the same layout, without reading rows."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from xrealign_bench.data.layout import (
+    Layout,
+    card_configs,
+    check_whole,
+    default_config,
+    find_layout,
+    find_split,
+    read_card,
+    unnamed_files,
+)
+from xrealign_bench.data.located import DataLocation, LocatedSplit, MissingConfigError, digest_files, sha256_text
+from xrealign_bench.data.patterns import fill, match, match_configs, pick_pattern
+from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
+from xrealign_bench.files import cached_sha256
+from xrealign_bench.specs import HubData, canonical_json
+from xrealign_bench.specs.data import patterns
+
+CARD = "README.md"
+COMMIT = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Files of a data set, by config and split."""
+
+    place: str
+    revision: str | None
+    layout: Layout
+    card: Mapping[str, Any]
+    files: tuple[str, ...]
+    """All files, sorted."""
+    unnamed: tuple[str, ...] = ()
+    """Parquet files of a local folder that belong to no split."""
+
+
+def locate_on_hub(source: HubData, config: str | None, split: str, location: DataLocation) -> LocatedSplit:
+    """Locate one split of a Hub data set; see `sources.locate`."""
+    data_set = open_data_set(source, location)
+    if patterns(source):
+        return _locate_by_pattern(source, data_set, config, split)
+    where = data_set.place
+    name = _find_config(data_set, config)
+    split = find_split(split, data_set.layout[name]) or split
+    files = _find_files(data_set, name, split)
+    info = _config_info(data_set.card, name, where)
+    # Use the card of the same commit: another one may state another number.
+    rows = _rows_in_card(data_set.card, name, split, where)
+    located = LocatedSplit(where, name, split, data_set.revision, "", files, info, rows)
+    return _with_fingerprint(located, source.dataset)
+
+
+def _locate_by_pattern(source: HubData, data_set: DataSet, config: str | None, split: str) -> LocatedSplit:
+    """Locate the files that a pattern of the spec names."""
+    split, pattern = pick_pattern(source, split, data_set.place)
+    found = match(fill(pattern, config), data_set.files)
+    if not found:
+        raise MissingConfigError(
+            f"{data_set.place}: has no file {fill(pattern, config)}; correct 'source.{split}' or the config"
+        )
+    located = LocatedSplit(
+        data_set.place, config, split, data_set.revision, "", tuple(found),
+        reading=source, columns=tuple(language for language in found.values() if language is not None),
+    )  # fmt: skip
+    return _with_fingerprint(located, source.dataset)
+
+
+def _with_fingerprint(located: LocatedSplit, dataset: str) -> LocatedSplit:
+    if located.revision is None:
+        return replace(located, fingerprint=digest_files(located.local_paths, located.info))
+    return replace(
+        located,
+        on_hub=True,
+        fingerprint=sha256_text(f"{dataset}@{located.revision}/{located.config}/{located.split}"),
+    )
+
+
+def list_configs(source: HubData, split: str, location: DataLocation) -> Collection[str]:
+    """Return the configs of a data set."""
+    data_set = open_data_set(source, location)
+    if patterns(source):
+        return match_configs(pick_pattern(source, split, data_set.place)[1], data_set.files)
+    return data_set.layout
+
+
+def download(located: LocatedSplit, offline: bool) -> list[Path]:
+    """Download a split's files to the Hub's cache unless they are there; return their paths."""
+    assert located.revision is not None
+    with _asking_hub(located.folder_or_id, located.revision, offline) as snapshot:
+        folder = snapshot(list(located.files))
+    return [folder / file for file in located.files]
+
+
+def open_data_set(source: HubData, location: DataLocation) -> DataSet:
+    """List a data set's files by config and split.
+
+    Raises:
+        UserError: there is no such data set, or the Hub refuses access or can't be reached.
+    """
+    if location.root is not None:
+        return _open_folder(location.root / source.dataset, source.dataset)
+    return _open_hub(source.dataset, source.revision or "main", location.offline)
+
+
+def _find_config(data_set: DataSet, config: str | None) -> str:
+    """Return the config of that name, or the default one for None."""
+    where = data_set.place
+    name = default_config(data_set.layout, data_set.card) if config is None else config
+    if name is None:
+        raise UserError(
+            f"{where}: has several configs and no default; name one of {', '.join(sorted(data_set.layout))}"
+        )
+    if name not in data_set.layout:
+        if (Path(where) / name).is_file():
+            raise UserError(
+                f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
+                "there, clone the data set again with core.symlinks=true"
+            )
+        raise MissingConfigError(str(unknown(f"config of {where}:", name, data_set.layout)))
+    return name
+
+
+def _find_files(data_set: DataSet, config: str, split: str) -> tuple[str, ...]:
+    """Return the files of a split, which must be one complete set of Parquet files."""
+    where, splits = data_set.place, data_set.layout[config]
+    if split not in splits:
+        raise unknown(f"split of {where}, config '{config}':", split, splits)
+    files = splits[split]
+    if not files:
+        raise UserError(f"{where}: config '{config}' has no files for the split '{split}'; fetch the data set again")
+    foreign = [file for file in files if not file.endswith(".parquet")]
+    if foreign:
+        raise UserError(
+            f"{where}: {foreign[0]} is not Parquet; name the files of each split in the spec (such as "
+            "'test: \"{config}/test.tsv\"'), or the Hub's own conversion with 'revision: refs/convert/parquet'"
+        )
+    named_by_card = bool(card_configs(data_set.card))
+    check_whole(files, data_set.unnamed, named_by_card, f"{where}, config '{config}', split '{split}'")
+    return files
+
+
+def _config_info(card: Mapping[str, Any], config: str, where: str) -> Mapping[str, Any] | None:
+    infos = _infos(card, config, where)
+    found = next(({"features": info["features"]} for info in infos if "features" in info), None)
+    try:
+        canonical_json(found)
+    except ValueError:
+        raise UserError(
+            f"{where}/{CARD}: the 'features' of '{config}' contain a number that is not finite; correct the card"
+        ) from None
+    return found
+
+
+def _rows_in_card(card: Mapping[str, Any], config: str, split: str, where: str) -> int | None:
+    infos = _infos(card, config, where)
+    splits = [each for info in infos for each in _as_list(info.get("splits")) if isinstance(each, dict)]
+    numbers = [each.get("num_examples") for each in splits if each.get("name") == split]
+    return next((number for number in numbers if isinstance(number, int)), None)
+
+
+def _infos(card: Mapping[str, Any], config: str, where: str) -> list[Mapping[str, Any]]:
+    """Return the `dataset_info` entries of a config; a valid card has at most one.
+
+    Raises:
+        UserError: `dataset_info` is not a mapping or list of mappings.
+    """
+    infos = _as_list(card.get("dataset_info"))
+    if not all(isinstance(info, dict) for info in infos):
+        raise UserError(f"{where}/{CARD}: 'dataset_info' is malformed; each entry needs a config_name and features")
+    return [info for info in infos if info.get("config_name", "default") == config]
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return a list unchanged, None as an empty list, and any other value as a list of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _open_folder(folder: Path, dataset: str) -> DataSet:
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; put the data set '{dataset}' there in its Hub layout, "
+            "or leave out the data root to read it from the Hub"
+        )
+    try:
+        files = tuple(sorted(_files_below(str(folder))))
+        digest = cached_sha256(folder / CARD) if CARD in files else None
+    except OSError as error:
+        raise UserError(
+            f"{folder}: can't be read: {describe_os_error(error)}; correct its permissions or fetch it again"
+        ) from None
+    card = _card_of(folder / CARD, digest) if digest else {}
+    layout, unnamed = _layout_of(files, folder / CARD, digest)
+    return DataSet(str(folder), None, layout, card, files, unnamed)
+
+
+def _files_below(folder: str, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Yield relative paths of all files, following links to folders except those to a parent folder.
+
+    It runs for every language; `rglob` with a stat of each file would take several times as long.
+    """
+    state = os.stat(folder)
+    identity = (state.st_dev, state.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files_below(entry.path, f"{inside}{entry.name}/", above | {identity})
+            else:
+                yield inside + entry.name
+
+
+@functools.lru_cache(maxsize=64)
+def _layout_of(files: tuple[str, ...], card: Path, digest: str | None) -> tuple[Layout, tuple[str, ...]]:
+    """Find a layout and the files outside it, cached: it is slow and runs for every language."""
+    layout = find_layout(files, _card_of(card, digest) if digest else {}, str(card))
+    return layout, unnamed_files(layout, files)
+
+
+@functools.lru_cache(maxsize=64)
+def _card_of(path: Path, digest: str) -> dict[str, Any]:
+    """Read a card, cached: those of large data sets take seconds."""
+    try:
+        return read_card(path.read_text(encoding="utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 ({error}); fetch it again") from None
+
+
+@functools.cache
+def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
+    from huggingface_hub import get_cached_repo_tree
+
+    with _asking_hub(dataset, revision, offline) as snapshot:
+        folder = snapshot([CARD])
+        tree = get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)
+    files = tuple(sorted(file.path for file in tree))
+    card = _card_of(folder / CARD, cached_sha256(folder / CARD)) if (folder / CARD).is_file() else {}
+    return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card, files)
+
+
+@contextmanager
+def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable[[list[str]], Path]]:
+    """Yield a function that downloads files of a data set and returns the folder named after its commit.
+
+    Errors of the Hub client are converted to a UserError.
+    """
+    from huggingface_hub import constants, errors
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    # Connection errors: the base class differs between HTTP libraries of the client.
+    http_error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    is_offline = offline or constants.HF_HUB_OFFLINE
+    had_progress_bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield functools.partial(_snapshot, dataset, revision, is_offline)
+    except errors.GatedRepoError:
+        raise UserError(
+            f"the data set '{dataset}' is gated: accept its terms at {constants.ENDPOINT}/datasets/{dataset} "
+            "and log in with 'hf auth login'"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"the data set '{dataset}' has no revision '{revision}' on {constants.ENDPOINT}") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(
+            f"{constants.ENDPOINT} has no data set '{dataset}', or it is private: "
+            "correct the id or log in with 'hf auth login'"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.CachedRepoTreeNotFoundError) as error:
+        if not is_offline:
+            raise UserError(
+                f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT}: {error}"
+            ) from error
+        raise UserError(
+            f"the data set '{dataset}' (revision '{revision}') is missing or incomplete in the "
+            f"cache {constants.HF_HUB_CACHE}, and offline mode is on: run once "
+            "without offline mode, or name a data root that has it"
+        ) from None
+    except (http_error, OSError) as error:
+        raise UserError(
+            f"the data set '{dataset}' could not be fetched from {constants.ENDPOINT} ({first_line(error)}); "
+            "check the connection, or name a data root that has it"
+        ) from error
+    finally:
+        if had_progress_bars:
+            enable_progress_bars()
+
+
+def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    # Ask first: without a connection, snapshot_download silently returns the cached revision.
+    commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
+    folder = Path(
+        snapshot_download(
+            dataset,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=[glob.escape(file) for file in files],
+            local_files_only=offline,
+        )
+    )
+    if commit not in (None, folder.name):
+        raise UserError(
+            f"the revision '{revision}' of '{dataset}' changed while it was downloaded; run the command again"
+        )
+    return folder
