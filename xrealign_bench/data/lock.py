@@ -231,9 +231,8 @@ def write_lock(path: Path, splits: Sequence[LockedSplit], gold: Sequence[LockedG
 
 
 def _line(entry: LockedSplit | LockedGold) -> str:
-    return "- " + write_yaml(
-        entry.model_dump(exclude_defaults=True), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-    )
+    fields = entry.model_dump(exclude_defaults=True)
+    return "- " + write_yaml(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 def _pin_source(source: DataSource, owner: str, lock: SuiteLock, location: DataLocation) -> DataSource:

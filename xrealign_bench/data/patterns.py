@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from xrealign_bench.data.layout import compile_glob, find_split
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import unknown
 from xrealign_bench.specs import FilesData, HubData, UrlData
 from xrealign_bench.specs.data import patterns
 
@@ -60,13 +60,3 @@ def _match(pattern: str, placeholder: str, files: Iterable[str]) -> dict[str, st
     matcher = re.compile(compile_glob(before).pattern + capture)
     matches = [(file, matcher.fullmatch(file)) for file in sorted(files)]
     return {file: (hit["value"] if found else None) for file, hit in matches if hit}
-
-
-def refuse_placeholder(pattern: str, placeholder: str, where: str) -> None:
-    """Refuse a placeholder where nothing can fill it in.
-
-    Raises:
-        UserError: the pattern has it.
-    """
-    if placeholder in pattern:
-        raise UserError(f"{where}: an address can't be listed, so {placeholder} is for 'member' and files; remove it")

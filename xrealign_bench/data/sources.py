@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from xrealign_bench.data import hub, local_files
+from xrealign_bench.data import hub, local_files, url_files
 from xrealign_bench.data.located import (
     DataLocation,
     LocatedSplit,
@@ -14,7 +14,7 @@ from xrealign_bench.data.located import (
 )
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs import DataSource, FilesData, HubData
+from xrealign_bench.specs import DataSource, FilesData, HubData, UrlData
 
 
 def locate(source: DataSource, config: str | Sequence[str] | None, split: str, location: DataLocation) -> LocatedSplit:
@@ -47,6 +47,8 @@ def _locate(source: DataSource, config: str | None, split: str, location: DataLo
         return hub.locate_on_hub(source, config, split, location)
     if isinstance(source, FilesData):
         return local_files.locate_files(source, config, split)
+    if isinstance(source, UrlData):
+        return url_files.locate_url(source, config, split, location)
     if config is not None and config not in phrases.LANGUAGES:
         raise unknown("language of the embedded data:", config, phrases.LANGUAGES)
     return LocatedSplit("embedded", config, split, None, phrases.fingerprint(), ())
