@@ -42,7 +42,7 @@ class FetchedSplit:
     files: int
     bytes: int
     revision: str | None
-    """The commit on the Hub; None: it lies below the data root."""
+    """The commit on the Hub or in the address; None: local files, or an address without one."""
     sha256: str
     """Of its content, as in a lock."""
     state: State
@@ -88,7 +88,7 @@ def fetch_suite(
     write: bool,
     on_progress: Callable[[int, int, str], None],
 ) -> Fetched:
-    """Download and check every split of Hub data that a suite reads; data below a data root are only checked.
+    """Download and check every split that a suite reads; local data are only checked.
 
     Args:
         tasks, languages: only these of the suite; none: all.
@@ -190,7 +190,7 @@ def _state(split: SuiteSplit, sha256: str, lock: SuiteLock | None) -> State:
         return "not pinned"
     if entry.sha256 == sha256:
         return "verified"
-    return "pinned" if entry.revision is not None and split.located.revision is not None else "not pinned"
+    return "pinned" if entry.revision is not None and split.located.on_hub else "not pinned"
 
 
 def _read_gold(job: _Fetching) -> list[LockedGold]:
@@ -219,9 +219,15 @@ def _write(path: Path, fetched: Sequence[FetchedSplit], old: SuiteLock | None, g
     for split in fetched:
         known = None if old is None else old.find((split.dataset, split.config, split.split))
         revision = split.revision or (known.revision if known and known.sha256 == split.sha256 else None)
+        is_on_hub = not split.dataset.startswith(("https:", "./"))
         entries.append(
             LockedSplit(
-                dataset=split.dataset, config=split.config, split=split.split, revision=revision, sha256=split.sha256
+                dataset=split.dataset,
+                config=split.config,
+                split=split.split,
+                revision=revision,
+                sha256=split.sha256,
+                bytes=None if is_on_hub else split.bytes,
             )
         )
     write_lock(path, entries, gold)

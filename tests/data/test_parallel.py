@@ -152,3 +152,71 @@ def test_embedded_pairs_have_gold_links():
         == locate_pairs(corpus, "en", "ja", DataLocation(offline=True)).fingerprint
         == phrases.fingerprint()
     )
+
+
+def own_corpus(folder, train="{config}.{language}", **changes) -> Corpus:
+    fields = columns_corpus().model_dump(exclude={"source"}) | {"columns": {}, "config": "{source}-{target}"}
+    source = {"kind": "files", "train": train} | changes.pop("source", {})
+    fields |= {"split": "train", "source": source} | changes
+    return Corpus.model_validate(fields, context={"folder": folder})
+
+
+SIDES = {"en": ["Dogs bark.", "Empty", "OK"], "fo": ["Hundar gellja.", "", "Gott"]}
+
+
+@pytest.mark.parametrize(
+    ("files", "train", "changes"),
+    [
+        ({f"fo-en.{code}": "\n".join(SIDES[code]) for code in SIDES}, "{config}.{language}", {}),
+        ({"en-fo.tsv": "\n".join(map("\t".join, zip(*SIDES.values(), strict=True)))}, "*.tsv", {}),
+        ({"fo-en.tsv": "\n".join(map("{1}\t{0}".format, *SIDES.values()))}, "{config}.tsv", {}),
+        ({"en-fo.csv": "fo,en\n" + "\n".join(map("{1},{0}".format, *SIDES.values()))}, "{config}.csv", {}),
+        (
+            {"en-fo.csv": "tgt,src\n" + "\n".join(map("{1},{0}".format, *SIDES.values()))},
+            "{config}.csv",
+            {"columns": {"en": "src", "fo": "tgt"}},
+        ),
+        (
+            {"all.csv": "fo,de,en\n" + "\n".join(map("{1},x,{0}".format, *SIDES.values()))},
+            "all.csv",
+            {"columns": {"en": "en", "fo": "fo"}, "config": "default"},
+        ),
+        (
+            {
+                "a.tmx": "<tmx><body>"
+                + "".join(
+                    f"<tu><tuv xml:lang='eng'><seg>{en}</seg></tuv><tuv xml:lang='fao'><seg>{fo}</seg></tuv></tu>"
+                    for en, fo in zip(*SIDES.values(), strict=True)
+                )
+                + "</body></tmx>"
+            },
+            "a.tmx",
+            {"columns": {"en": "eng", "fo": "fao"}, "config": "default"},
+        ),
+    ],
+    ids=["moses", "tsv", "turned tsv", "csv by code", "csv by column", "many languages", "tmx"],
+)
+def test_pairs_of_own_files(tmp_path, files, train, changes):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content + "\n", encoding="utf-8")
+    if "tsv" in train:
+        changes = changes | {"source": {"names": ["one", "other"]}}
+        train = train.replace("*", "{config}")
+    corpus = own_corpus(tmp_path, train, **changes)
+    assert corpus_languages(corpus, "en", DataLocation()) == ["fo"]
+    text = load_pairs(corpus, "en", "fo", DataLocation())
+    assert text.source_words == [["Dogs", "bark", "."], ["OK"]]
+    assert text.target_words == [["Hundar", "gellja", "."], ["Gott"]]
+    assert text.dropped == {"empty": 1}
+
+
+def test_pairs_of_own_files_that_are_not_there(tmp_path):
+    (tmp_path / "en-fo.tsv").write_text("a\tb\n")
+    corpus = own_corpus(tmp_path, "{config}.tsv")
+    with pytest.raises(UserError, match=r"has no config en-de or de-en; with 'en' it pairs fo"):
+        load_pairs(corpus, "en", "de", DataLocation())
+    with pytest.raises(
+        UserError, match=r"en-fo\.tsv: has the columns a, b and not en and fo; correct 'codes', or name"
+    ):
+        (tmp_path / "en-fo.tsv").write_text("a\tb\nc\td\n")
+        load_pairs(corpus, "en", "fo", DataLocation())

@@ -6,9 +6,10 @@ from tests.data.hub_folder import make_task, row, write_rows
 from xrealign_bench.data import locate_task
 from xrealign_bench.data.hub import open_data_set
 from xrealign_bench.data.located import DataLocation
-from xrealign_bench.data.sources import locate
+from xrealign_bench.data.read import read_rows
+from xrealign_bench.data.sources import list_configs, locate
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import HubData
+from xrealign_bench.specs import FilesData, HubData
 from xrealign_bench.tasks.token_classification.data import load as load_words
 
 
@@ -96,3 +97,51 @@ def test_a_development_split_is_recorded_under_its_own_name(root):
     with pytest.raises(UserError, match=r"unknown split of .*: 'development'.* Known: dev, test, train, validation"):
         write_rows(root, "en_x", "validation", [row("cats sleep", [0, 2])])
         locate(HubData(dataset="org/tags"), "en_x", "development", DataLocation(root))
+
+
+def write_text(root, name, text):
+    file = root / "org/tags" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def test_files_of_other_formats_are_named_by_patterns(root):
+    """As data sets whose `main` has TSV or JSON, one folder per config."""
+    for config in ("en", "xh"):
+        write_text(root, f"data/{config}/part-1.tsv", f"text\tlabel\n{config} one\t1\n")
+        write_text(root, f"data/{config}/part-2.tsv", f"text\tlabel\n{config} two\t0\n")
+    source = HubData(dataset="org/tags", test="data/{config}/*.tsv", validation="data/{config}/dev.tsv")
+    located = locate(source, ["zu", "xh"], "test", DataLocation(root))
+    assert located.config == "xh"
+    assert read_rows(located, ["text", "label"], True).columns == {"text": ["xh one", "xh two"], "label": [1, 0]}
+    assert list_configs(source, "test", DataLocation(root)) == {"en", "xh"}
+    with pytest.raises(UserError, match=r"org/tags: has no file data/zu/\*\.tsv; correct 'source\.test' or the config"):
+        locate(source, "zu", "test", DataLocation(root))
+    with pytest.raises(UserError, match="unknown split of .*: 'train'.* Known: test, validation"):
+        locate(source, "xh", "train", DataLocation(root))
+
+
+def test_a_file_whose_suffix_says_nothing(root):
+    write_text(root, "words", "a X\n")
+    source = HubData(dataset="org/tags", test="words")
+    with pytest.raises(UserError, match=r"words: its suffix is that of no known format; set 'format' in the source"):
+        read_rows(locate(source, None, "test", DataLocation(root)), ["0"], True)
+    columns = source.model_copy(update={"format": "conll"})
+    assert read_rows(locate(columns, None, "test", DataLocation(root)), ["0"], True).columns == {"0": [["a"]]}
+
+
+def test_parquet_at_a_path_of_ones_own(root, tmp_path):
+    fields = {"kind": "files", "test": "data/org/tags/{config}/test-*.parquet"}
+    source = FilesData.model_validate(fields, context={"folder": tmp_path})
+    assert read_rows(locate(source, "en_x", "test", DataLocation()), ["tokens"], True).columns == {
+        "tokens": [["birds", "sing"]]
+    }
+
+
+def test_own_files_that_change_while_they_are_read_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n")
+    source = FilesData.model_validate({"kind": "files", "test": "./a.txt"}, context={"folder": tmp_path})
+    located = locate(source, "en", "test", DataLocation())
+    (tmp_path / "a.txt").write_text("b\n")
+    with pytest.raises(UserError, match=r"a\.txt: its files changed while they were read; run the command again"):
+        read_rows(located, ["text"], True)

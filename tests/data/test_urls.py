@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.data.web_server import Page, Web, served
+from xrealign_bench.data import corpus_languages, load_pairs
 from xrealign_bench.data.located import DataLocation
 from xrealign_bench.data.read import read_rows
 from xrealign_bench.data.sources import locate
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import UrlData
+from xrealign_bench.specs import Corpus, UrlData
 
 COMMIT = "376f4161f0425584d4bd7664122b56fa026926d3"
 RAW = f"raw.githubusercontent.com/masakhane-io/masakhane-pos/{COMMIT}/data"
@@ -230,3 +231,26 @@ def test_addresses_are_https_and_have_known_placeholders():
         UrlData.model_validate({"kind": "url"})
     with pytest.raises(UserError, match="an address can't be listed"):
         locate(source("https://host/{language}"), None, "test", DataLocation())
+
+
+def test_pairs_at_urls(web):
+    """As NLLB's: one file per pair, named after both languages in either order, of which the beginning is read."""
+    lines = "".join(f"tere {number}\thello {number}\t1.0\n" for number in range(1000))
+    web.pages["host/est_Latn-eng_Latn.gz"] = Page(gzip.compress(lines.encode()))
+    fields = {"format": "tsv", "names": ["one", "other", "score"], "quoting": "none", "first_lines": 10}
+    corpus = Corpus.model_validate(
+        {
+            "name": "mined",
+            "title": "Mined",
+            "licence": "none",
+            "config": "{source}-{target}",
+            "codes": {"en": "eng_Latn", "et": "est_Latn", "fo": "fao_Latn"},
+            "source": {"kind": "url", "train": "https://host/{config}.gz"} | fields,
+        }
+    )
+    assert corpus_languages(corpus, "en", DataLocation()) == ["et", "fo"]
+    text = load_pairs(corpus, "en", "et", DataLocation(), limit=2)
+    assert (text.source_words, text.target_words) == ([["hello", "0"], ["hello", "1"]], [["tere", "0"], ["tere", "1"]])
+    assert [path for path, _ in web.asked] == ["host/eng_Latn-est_Latn.gz", "host/est_Latn-eng_Latn.gz"]
+    with pytest.raises(UserError, match=r"none of eng_Latn-fao_Latn, fao_Latn-eng_Latn: .* no such file"):
+        load_pairs(corpus, "en", "fo", DataLocation())

@@ -12,11 +12,13 @@ from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.hub import COMMIT, open_data_set
 from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.data.parallel import corpus_languages, locate_pairs
+from xrealign_bench.data.sources import dataset_name
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_atomically
 from xrealign_bench.specs import (
     Corpus,
     DataSource,
+    EmbeddedData,
     HubData,
     Lock,
     LockedGold,
@@ -41,9 +43,9 @@ REWRITE = "'xrealign-bench fetch --suite SUITE --write-lock'"
 HEADER = f"""\
 # The data that the suite beside this file is about, a line a split; written by
 # {REWRITE}.
-# revision: the commit on the Hub; null: not pinned yet. sha256: of the content at that commit, or, without one, of the
-# copy that the suite was measured on. gold: of each task's test examples and their right labels; null: nobody has read
-# these data for this lock, so the gold labels of results can't be checked.
+# revision: the commit on the Hub or in the address; null: not pinned yet. sha256: of the content at that commit, or,
+# without one, of the copy that the suite was measured on. gold: of each task's test examples and their right labels;
+# null: nobody has read these data for this lock, so the gold labels of results can't be checked.
 """
 
 
@@ -64,14 +66,15 @@ class SuiteLock:
 
 @dataclass(frozen=True)
 class SuiteSplit:
-    """Split of a Hub data set that a suite reads."""
+    """Split that a suite reads and that is not embedded."""
 
     dataset: str
+    """See `dataset_name`."""
     located: LocatedSplit
 
     @property
     def key(self) -> Key:
-        return self.dataset, str(self.located.config), self.located.split
+        return self.dataset, self.located.config or "default", self.located.split
 
 
 def lock_file(suite: str) -> Path:
@@ -117,7 +120,7 @@ def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
 def locate_suite(
     loaded: LoadedSuite, languages: Sequence[str], location: DataLocation
 ) -> tuple[list[SuiteSplit], list[str]]:
-    """Locate every split of Hub data that a suite reads, without reading rows.
+    """Locate every split that a suite reads, except embedded ones, without reading rows.
 
     Args:
         loaded: the suite with the tasks and corpora to locate; its corpora are read for all of its targets.
@@ -139,16 +142,16 @@ def locate_suite(
             return None
 
     def opens(source: DataSource) -> bool:
-        """Open each data set once, since every split would fail on an unreachable Hub."""
+        """Open each Hub data set once, since every split would fail on an unreachable Hub."""
         if isinstance(source, HubData) and source not in opened:
             opened[source] = attempt(lambda: open_data_set(source, location)) is not None
-        return isinstance(source, HubData) and opened[source]
+        return opened[source] if isinstance(source, HubData) else not isinstance(source, EmbeddedData)
 
     def note(source: DataSource, find: Callable[..., LocatedSplit], *arguments: Any) -> None:
-        if isinstance(source, HubData) and opens(source):
+        if opens(source):
             located = attempt(partial(find, *arguments, location))
             if located is not None:
-                split = SuiteSplit(source.dataset, located)
+                split = SuiteSplit(dataset_name(source, located), located)
                 found[split.key] = split
 
     for task in loaded.tasks:
@@ -167,7 +170,7 @@ def locate_suite(
 def check_lock(loaded: LoadedSuite, languages: Sequence[str], location: DataLocation) -> None:
     """Check that everything a suite reads is in its lock, and that local files have the lock's content.
 
-    Data on the Hub are identified by their commit, so they are not downloaded for this.
+    Data on the Hub are identified by their commit, so they are not downloaded for this; files at URLs are.
 
     Args:
         loaded: as for `locate_suite`; a suite without a lock passes.
@@ -185,7 +188,7 @@ def check_lock(loaded: LoadedSuite, languages: Sequence[str], location: DataLoca
         raise UserError(missing[0])  # as planning does; `fetch` tells all
     problems = []
     for split in splits:
-        content = split.located.fingerprint if split.located.revision is None else None
+        content = None if split.located.on_hub else split.located.fingerprint
         if (problem := disagreement(lock, split, content)) is not None:
             problems.append(problem)
     if problems:
@@ -203,11 +206,13 @@ def disagreement(lock: SuiteLock, split: SuiteSplit, content: str | None) -> str
     name, entry = "/".join(split.key), lock.find(split.key)
     if entry is None:
         return f"{lock.path}: has no line for {name}, which the suite reads; write the lock again with {REWRITE}"
-    of_the_hub = split.located.revision is not None
-    if content is None or entry.sha256 in (None, content) or (of_the_hub and entry.revision is None):
+    located = split.located
+    if content is None or entry.sha256 in (None, content) or (located.on_hub and entry.revision is None):
         return None
+    is_cached = split.dataset.startswith("https:")
     return (
-        f"{lock.place(entry)}: {name} has the sha256 {content} and not the lock's {entry.sha256}; fetch the data "
+        f"{lock.place(entry)}: {name} has the sha256 {content} and not the lock's {entry.sha256}; "
+        f"{f'delete {located.local_paths[0]} and ' if is_cached else ''}fetch the data "
         f"again, or, if these are meant, give the suite a new version and write its lock with {REWRITE}"
     )
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from xrealign_bench.data.examples import check_strings
-from xrealign_bench.data.hub import open_data_set
 from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.data.read import column_names, count_rows, pick_column, read_rows
-from xrealign_bench.data.sources import locate
+from xrealign_bench.data.sources import list_configs, locate
 from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs import Corpus, HubData
+from xrealign_bench.specs import Corpus, EmbeddedData, UrlData
 
 Links = list[tuple[int, int]]
 """Word alignment: pairs of positions in source and target, from 0."""
@@ -51,16 +50,18 @@ def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> lis
     Raises:
         UserError: the corpus is not available or lacks the source language.
     """
-    if not isinstance(corpus.source, HubData):
+    if isinstance(corpus.source, EmbeddedData):
         return sorted(set(phrases.LANGUAGES) - {source})
     if corpus.columns:
         _check_language(corpus, source)
         return sorted(set(corpus.columns) - {source})
     pattern = _pair_pattern(corpus)
+    if isinstance(corpus.source, UrlData):  # which can't be listed
+        return sorted(set(corpus.codes) - {source})
     before, after = pattern.split("{source}")[0], pattern.split("{target}")[1]
     ours = {code: language for language, code in corpus.codes.items()}
     found = set()
-    for config in open_data_set(corpus.source, location).layout:
+    for config in list_configs(corpus.source, corpus.split, location):
         for code in config.removeprefix(before).removesuffix(after).split("-"):
             language = ours.get(code, code)
             if config in _pair_configs(corpus, source, language):
@@ -74,23 +75,26 @@ def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocatio
     Raises:
         UserError: the corpus is not available or does not have these languages.
     """
-    if not isinstance(corpus.source, HubData):
+    if isinstance(corpus.source, EmbeddedData):
         for language in (source, target):
             locate(corpus.source, language, corpus.split, location)
         return locate(corpus.source, None, corpus.split, location)
     if corpus.columns:
         for language in (source, target):
             _check_language(corpus, language)
-        return locate(corpus.source, corpus.config, corpus.split, location)
-    there = open_data_set(corpus.source, location).layout
-    configs = [config for config in _pair_configs(corpus, source, target) if config in there]
-    if not configs:
+        if not _has_pair_configs(corpus):
+            return locate(corpus.source, corpus.config, corpus.split, location)
+    configs = _pair_configs(corpus, source, target)
+    if isinstance(corpus.source, UrlData):
+        return locate(corpus.source, configs, corpus.split, location)
+    there = list_configs(corpus.source, corpus.split, location)
+    found = [config for config in configs if config in there]
+    if not found:
         paired = ", ".join(corpus_languages(corpus, source, location)) or "nothing"
         raise UserError(
-            f"the corpus '{corpus.name}' has no config {' or '.join(_pair_configs(corpus, source, target))}; "
-            f"with '{source}' it pairs {paired}"
+            f"the corpus '{corpus.name}' has no config {' or '.join(configs)}; with '{source}' it pairs {paired}"
         )
-    return locate(corpus.source, configs[0], corpus.split, location)
+    return locate(corpus.source, found[0], corpus.split, location)
 
 
 def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, location: DataLocation) -> int:
@@ -100,7 +104,7 @@ def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, loc
         UserError: the corpus is not available, or is embedded without a limit.
     """
     wanted = _pairs_to_read(corpus, limit)
-    if not isinstance(corpus.source, HubData):
+    if isinstance(corpus.source, EmbeddedData):
         if wanted is None:
             raise _unlimited_error(corpus)
         return wanted
@@ -128,19 +132,20 @@ def load_pairs(
     located = locate_pairs(corpus, source, target, location)
     size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
-    if isinstance(corpus.source, HubData):
+    sides: tuple[list[list[str]], ...]
+    if isinstance(corpus.source, EmbeddedData):
+        if size is None:
+            raise _unlimited_error(corpus)
+        rows = phrases.parallel_rows(source, target, size)
+        sides = [row.source_words for row in rows], [row.target_words for row in rows]
+        links = [row.links for row in rows]
+    else:
         known: dict[str, str] = {}  # share one object per word: a sixth of the memory
         texts = _read(corpus, source, target, located, size, location.offline)
         sides = tuple(
             [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
             for side, language in zip(texts, (source, target), strict=True)
         )
-    else:
-        if size is None:
-            raise _unlimited_error(corpus)
-        rows = phrases.parallel_rows(source, target, size)
-        sides = [row.source_words for row in rows], [row.target_words for row in rows]
-        links = [row.links for row in rows]
     kept, dropped = _filter_pairs(*sides)
     if not kept:
         raise UserError(f"{located}: has no pair of '{source}' and '{target}' with words on both sides")
@@ -187,9 +192,9 @@ def _read(
     def choose(there: int) -> range:
         return range(there if size is None else min(size, there))
 
-    if corpus.columns:
-        there = column_names(located, offline)
-        columns = [pick_column(corpus.columns[language], there, located) for language in (source, target)]
+    there = column_names(located, offline)
+    if corpus.columns or _TRANSLATION not in there:
+        columns = _side_columns(corpus, (source, target), located, there)
         data = read_rows(located, columns, offline, choose)
         for column in columns:
             check_strings(data.features, column, located)
@@ -203,6 +208,24 @@ def _read(
         check_strings(sides, code, located)
     one, other = ([row and row[code] for row in data.columns[_TRANSLATION]] for code in codes)
     return one, other
+
+
+def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, there: Sequence[str]) -> list[str]:
+    """Return the columns of two languages: as the corpus names them, named after codes, or the first two."""
+    if corpus.columns:
+        return [pick_column(corpus.columns[language], there, located) for language in pair]
+    codes = [corpus.codes.get(language, language) for language in pair]
+    if set(codes) <= set(there):
+        return codes
+    if located.reading is None:
+        raise unknown(f"column of {located}:", _TRANSLATION, there)
+    if not located.reading.names or len(there) < 2:
+        raise UserError(
+            f"{located}: has the columns {', '.join(there)} and not {' and '.join(codes)}; correct 'codes', or name "
+            "the columns of a file without a header in 'names'"
+        )
+    is_in_order = located.config == _pair_configs(corpus, *pair)[0]
+    return list(there[:2]) if is_in_order else [there[1], there[0]]
 
 
 def _sides(feature: Any, located: LocatedSplit) -> Mapping[str, Any]:
@@ -223,8 +246,12 @@ def _check_language(corpus: Corpus, language: str) -> None:
         raise unknown(f"language of the corpus '{corpus.name}':", language, corpus.columns)
 
 
+def _has_pair_configs(corpus: Corpus) -> bool:
+    return corpus.config is not None and "{source}" in corpus.config and "{target}" in corpus.config
+
+
 def _pair_pattern(corpus: Corpus) -> str:
-    if corpus.config is None or "{source}" not in corpus.config or "{target}" not in corpus.config:
+    if corpus.config is None or not _has_pair_configs(corpus):
         raise UserError(
             f"corpus '{corpus.name}': give 'columns' (language: column), or, where each pair of languages "
             "has its own config, a 'config' such as '{source}-{target}'"

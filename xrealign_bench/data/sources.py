@@ -12,9 +12,11 @@ from xrealign_bench.data.located import (
     digest_files,
     digest_own_files,
 )
+from xrealign_bench.data.patterns import fill
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs import DataSource, FilesData, HubData, UrlData
+from xrealign_bench.specs.data import patterns
 
 
 def locate(source: DataSource, config: str | Sequence[str] | None, split: str, location: DataLocation) -> LocatedSplit:
@@ -64,6 +66,15 @@ def list_configs(source: DataSource, split: str, location: DataLocation) -> Coll
         return local_files.list_configs(source, split)
     assert isinstance(source, HubData)
     return hub.list_configs(source, split, location)
+
+
+def dataset_name(source: DataSource, located: LocatedSplit) -> str:
+    """Return what a lock calls the data set of a split: its Hub id, address, or path relative to the YAML."""
+    if isinstance(source, HubData):
+        return source.dataset
+    assert isinstance(source, UrlData | FilesData)
+    name = fill(patterns(source)[located.split], located.config)
+    return name if isinstance(source, UrlData) else f"./{name.removeprefix('./')}"
 
 
 def fetch(located: LocatedSplit, offline: bool) -> list[str]:

@@ -20,7 +20,7 @@ from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
-from xrealign_bench.specs import Corpus, DataName, HubData, LanguageCode, Name, Recipe, Suite, Task
+from xrealign_bench.specs import Corpus, DataName, EmbeddedData, LanguageCode, Name, Recipe, Suite, Task
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.yaml import place_of
@@ -254,7 +254,7 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
             f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner than "
             f"'{aligner}'"
         )
-    if ALIGNERS[aligner].needs_gold and isinstance(corpus.source, HubData):
+    if ALIGNERS[aligner].needs_gold and not isinstance(corpus.source, EmbeddedData):
         raise UserError(
             f"the corpus '{corpus.name}' has no gold word alignment; choose another aligner than '{aligner}'"
         )

@@ -171,11 +171,12 @@ class Corpus(Spec):
     source: DataSource
     config: DataName | None = "default"
     """One config if each language is a column, or a pattern such as `{source}-{target}` if each pair has a config.
-    Pairs are then read from the column `translation`, from columns named after both codes, or from the first two
-    columns, in the order of the config's name."""
+    Without `columns`, pairs are then read from the column `translation`, from columns named after both codes, or, in
+    files without a header, from the first two columns in the order of the config's name."""
     split: DataName = "train"
     columns: NamesByLanguage = {}
-    """Language -> column with its sentences as plain text. Empty for embedded data."""
+    """Language -> column with its sentences as plain text. Empty for embedded data, and optional if each pair has a
+    config."""
     codes: NamesByLanguage = {}
     """Language -> its code in this corpus, where that differs from the inventory's code. If pairs are read from URLs,
     which can't be listed: every language of the corpus."""

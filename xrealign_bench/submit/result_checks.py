@@ -13,7 +13,19 @@ from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.rescoring import split_by_language_and_seed
 from xrealign_bench.results.result import Result, digest_suite
 from xrealign_bench.results.storage import read_predictions
-from xrealign_bench.specs import Corpus, DataSource, HubData, Recipe, Suite, Task, digest, find_spec, shipped_names
+from xrealign_bench.specs import (
+    Corpus,
+    DataSource,
+    FilesData,
+    HubData,
+    Recipe,
+    Suite,
+    Task,
+    digest,
+    find_spec,
+    shipped_names,
+)
+from xrealign_bench.specs.data import patterns
 from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
@@ -93,10 +105,29 @@ def _suite_problems(result: Result) -> Iterator[str]:
         yield f"its suite is {result.suite.id} and the one of this installation {suite.id}; evaluate it again"
     elif suite != result.suite:
         yield f"its suite {suite.id} is not the one of this installation; evaluate it with that"
+    elif local := [problem for task in result.tasks for problem in local_file_problems(task)]:
+        yield from local
     elif changed := [task.name for task in result.tasks if not _is_shipped(task, suite)]:
         yield f"its tasks {', '.join(changed)} are not those of this installation; evaluate it with them"
     else:
         yield from _coverage_problems(result, suite)
+
+
+def local_file_problems(task: Task) -> Iterator[str]:
+    """Yield a problem for each source of a submitted task that reads local files, which nobody else has."""
+    for source in (task.source, *(part.source for part in task.also)):
+        if not isinstance(source, FilesData):
+            continue
+        if source.outside:
+            yield (
+                f"task {task.name} reads {source.outside[0]}, outside the folder of its YAML; a submission names only "
+                "data that everyone can get: 'kind: hub' or 'kind: url'"
+            )
+        else:
+            yield (
+                f"task {task.name} reads local files ({next(iter(patterns(source).values()))}); a submission names "
+                "only data that everyone can get: 'kind: hub' or 'kind: url'"
+            )
 
 
 def _coverage_problems(result: Result, suite: Suite) -> Iterator[str]:

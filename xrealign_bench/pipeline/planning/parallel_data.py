@@ -18,7 +18,7 @@ from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.pipeline.planning.keys import package_version, tokenizer_key, weights_key, without_prose
 from xrealign_bench.pipeline.preflight import check_aligner
 from xrealign_bench.pipeline.stages import Align, AlignSettings, Encode, EncodeInputs, EncodeSettings
-from xrealign_bench.specs import Corpus, HubData, PublishedSubset, Recipe, SelectedLanguages
+from xrealign_bench.specs import Corpus, EmbeddedData, PublishedSubset, Recipe, SelectedLanguages
 
 
 def plan_parallel_data(plan: Plan, run: Run) -> None:
@@ -128,7 +128,7 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
         limit=request.limit,
         aligner=name,
         aligner_version=1 if aligner is None else aligner.version,
-        segmenter=SEGMENTER if isinstance(corpus.source, HubData) else None,
+        segmenter=None if isinstance(corpus.source, EmbeddedData) else SEGMENTER,
         package=None if package is None else (package, package_version(package)),
         lexicon=lexicon_fingerprint(corpus, source, language, request.location) if needs_lexicon else None,
         checkpoint=weights_key(request.checkpoint, with_tokenizer=True) if needs_checkpoint else None,

@@ -6,7 +6,7 @@ from xrealign_bench.data import CHOSEN_EXAMPLES, Split, examples_to_read, locate
 from xrealign_bench.pipeline.plan import Plan, Request
 from xrealign_bench.pipeline.planning.keys import only_cell, tokenizer_key
 from xrealign_bench.pipeline.stages import Tokenise, TokeniseSettings
-from xrealign_bench.specs import HubData, Task
+from xrealign_bench.specs import EmbeddedData, Task
 
 
 def plan_task_data(plan: Plan, task: Task) -> None:
@@ -28,7 +28,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
     located = locate_task(task, language, split, request.location)
     read = only_cell(task, language, split)
     # Embedded data are generated, as many as are asked for.
-    chooses = isinstance(read.source, HubData) and examples_to_read(task, split, request.limit) is not None
+    chooses = not isinstance(read.source, EmbeddedData) and examples_to_read(task, split, request.limit) is not None
     settings = TokeniseSettings(
         task=read,
         language=language,

@@ -22,7 +22,7 @@ class TokeniseSettings(Settings):
     tokenizer: TokenizerKey
     max_length: int
     chosen: str | None = None
-    """`CHOSEN_EXAMPLES`, if not all examples of a Hub data set are read."""
+    """`CHOSEN_EXAMPLES`, if not all examples of the data are read."""
 
 
 @dataclass(frozen=True)
