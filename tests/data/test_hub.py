@@ -116,3 +116,14 @@ def test_refusals_of_the_hub_become_one_sentence(ask):
     assert messages[3].startswith("unknown config of org/tags: 'en'; did you mean en_x?")
     assert "'org/never-fetched' (revision 'main') is missing or incomplete in the cache" in messages[4]
     assert all("\n" not in message for message in messages)
+
+
+def test_files_of_other_formats_come_from_the_hub_too(root, hub, ask):
+    (root / "org/tags/de_y/test.conll").write_text("Hunde NOUN\nbellen VERB\n")
+    source = {"kind": "hub", "dataset": "org/tags", "test": "{config}/*.conll"}
+    task = {"source": source, "columns": {"words": "0", "labels": "1"}}
+    online, offline = ask({"language": "de", "task": task}, {"language": "de", "task": task, "offline": True})
+    assert online == offline
+    assert (online["words"], online["revision"]) == ([["Hunde", "bellen"]], COMMIT)
+    (missing,) = ask({"task": task})
+    assert missing["error"] == "org/tags: has no file en_x/*.conll; correct 'source.test' or the config"

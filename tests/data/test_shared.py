@@ -6,6 +6,7 @@ import pytest
 
 from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs, locate_task
 from xrealign_bench.data.located import DataLocation
+from xrealign_bench.data.read import read_rows
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, Task, find_spec
 from xrealign_bench.tasks.retrieval.data import load as load_translations
@@ -130,3 +131,32 @@ def test_every_column_of_ntrex_is_there():
     located = locate_pairs(corpus, "en", "de", DataLocation(HUB, offline=True))
     there = column_names(located, offline=True)
     assert len({pick_column(written, there, located) for written in corpus.columns.values()}) == len(corpus.columns)
+
+
+def as_conllu(words: list[str], labels: list[str]) -> str:
+    """A sentence as published: comments, a multiword token over the first two words, and an empty node at the end."""
+    fields = [[str(place), word, "_", label] for place, (word, label) in enumerate(zip(words, labels, strict=True), 1)]
+    extra = [["1-2", "".join(words[:2]), "_", "_"]] if len(words) > 1 else []
+    rows = [*extra, *fields, [f"{len(words)}.1", "_", "_", "_"]]
+    return "# text = " + " ".join(words) + "\n" + "".join("\t".join([*row, *"______"]) + "\n" for row in rows) + "\n"
+
+
+@needs_data
+def test_treebanks_as_conllu_have_the_words_and_labels_of_the_parquet(tmp_path):
+    hub, languages = find_spec("udpos-lite", Task), ["en", "fr", "he", "ug", "vi", "wo", "yo"]
+    configs = {language: str(hub.configs[language]) for language in languages}
+    source = {"kind": "files", "test": "{config}-ud-test.conllu"}
+    fields = hub.model_dump(by_alias=True) | {"source": source, "configs": configs}
+    fields["columns"] = {"words": "form", "labels": "upos"}
+    own = Task.model_validate(fields, context={"folder": tmp_path})
+    for language in languages:
+        theirs = load_words(hub, language, "test", DataLocation(HUB, offline=True))
+        rows = read_rows(theirs.located, ["tokens", "upos"], True)
+        names = rows.features["upos"].feature.names
+        text = "".join(
+            as_conllu(words, [names[label] for label in labels])
+            for words, labels in zip(rows.columns["tokens"], rows.columns["upos"], strict=True)
+        )
+        (tmp_path / f"{configs[language]}-ud-test.conllu").write_text(text, encoding="utf-8")
+        ours = load_words(own, language, "test", DataLocation())
+        assert (ours.words, ours.labels, ours.dropped) == (theirs.words, theirs.labels, theirs.dropped)

@@ -117,7 +117,7 @@ def test_files_of_other_formats_are_named_by_patterns(root):
     assert list_configs(source, "test", DataLocation(root)) == {"en", "xh"}
     with pytest.raises(UserError, match=r"org/tags: has no file data/zu/\*\.tsv; correct 'source\.test' or the config"):
         locate(source, "zu", "test", DataLocation(root))
-    with pytest.raises(UserError, match="unknown split of .*: 'train'.* Known: test, validation"):
+    with pytest.raises(UserError, match=r"unknown split of .*: 'train'.* Known: test, validation"):
         locate(source, "xh", "train", DataLocation(root))
 
 
