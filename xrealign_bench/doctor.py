@@ -91,6 +91,10 @@ def _data_of(suite: str, data_root: Path | None) -> str:
 
 
 def _is_there(split: LockedSplit, data_root: Path) -> bool:
+    if split.dataset.startswith("https:"):
+        return (data_root / split.dataset.removeprefix("https://")).is_file()
+    if split.dataset.startswith("./"):
+        return False  # local files are not below the data root
     try:
         layout = open_data_set(HubData(dataset=split.dataset), DataLocation(data_root, offline=True)).layout
     except UserError:  # no such folder

@@ -90,10 +90,13 @@ def docstring_of(model: type[BaseModel]) -> str:
 
 
 def docstrings_of(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstrings behind a model's fields: they are in its source alone."""
+    """Return the docstrings behind a model's fields, also inherited ones: they are in its source alone."""
+    inherited = {
+        n: text for base in model.__bases__ if base is not BaseModel for n, text in docstrings_of(base).items()
+    }
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(definition, ast.ClassDef)
-    return {
+    return inherited | {
         field.target.id: inspect.cleandoc(text)
         for field, behind in pairwise(definition.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)

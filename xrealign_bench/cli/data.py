@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -74,10 +75,12 @@ def fetch_data(
 
 
 def _print_splits(fetched: Iterable[FetchedSplit]) -> None:
-    """Print a table with one row per data set."""
+    """Print a table with one row per data set, and one for all files of a server or of this machine."""
     by_data_set: dict[str, list[FetchedSplit]] = {}
     for split in fetched:
-        by_data_set.setdefault(split.dataset, []).append(split)
+        local = "local files" if split.dataset.startswith("./") else split.dataset
+        name = str(urlsplit(local).hostname) if local.startswith("https:") else local
+        by_data_set.setdefault(name, []).append(split)
     table = [
         [name, len(splits), sum(s.files for s in splits), sum(s.bytes for s in splits) / 1e6]
         + [sum(s.state == state for s in splits) for state in ("verified", "pinned", "not pinned")]

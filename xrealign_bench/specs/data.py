@@ -26,7 +26,7 @@ from xrealign_bench.specs.fields import (
 
 NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)]
 Format = Literal["parquet", "conllu", "conll", "jsonl", "json", "csv", "tsv", "text", "tmx"]
-Delimiter = Literal[",", ";", "\t", "|"]
+Delimiter = Annotated[str, Field(description="one character, such as ';'", pattern=r"^([^\s\"]|\t)$")]
 
 SPLIT_FIELDS = ("train", "validation", "test")
 SUFFIXES: dict[str, Format] = {
@@ -34,6 +34,12 @@ SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".txt": "text", ".tmx": "tmx",
 }  # fmt: skip
 """Suffix of a file, without a final `.gz` -> its format."""
+_OPTIONS: dict[str, tuple[Format, ...]] = {
+    "names": ("csv", "tsv", "conll"),
+    "delimiter": ("csv", "tsv"),
+    "quoting": ("csv", "tsv"),
+}
+"""Field that only some formats have -> these formats."""
 
 
 class FileFormat(Spec):
@@ -75,7 +81,16 @@ class HubData(FileFormat):
     """Files of the split, such as `data/{config}/train.tsv`; `*` and `**` as in the Hub's cards. If no split is given,
     Parquet files are found by the data set's card or by their names."""
     validation: FilePattern | None = None
+    """Likewise."""
     test: FilePattern | None = None
+    """Likewise."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> HubData:
+        if not patterns(self) and self.format is not None:
+            raise ValueError(f"format is for files that {', '.join(SPLIT_FIELDS)} name; name them, or remove it")
+        _check_reading(self)
+        return self
 
 
 class UrlData(FileFormat):
@@ -85,7 +100,9 @@ class UrlData(FileFormat):
     train: HttpsPattern | None = None
     """Address with `{config}` where it differs by config. Below a data root, the file is HOST/PATH."""
     validation: HttpsPattern | None = None
+    """Likewise."""
     test: HttpsPattern | None = None
+    """Likewise."""
     member: FilePattern | None = None
     """Files to read from a zip or tar archive, such as `{config}.{language}`."""
     max_bytes: ByteLimit = 2 * 2**30
@@ -94,8 +111,9 @@ class UrlData(FileFormat):
     """Keep only the first lines, this many, and download no more; null: all."""
 
     @model_validator(mode="after")
-    def _has_a_split(self) -> UrlData:
+    def _fits_together(self) -> UrlData:
         _check_has_a_split(self)
+        _check_reading(self, self.member or "")
         if self.member is not None and self.first_lines is not None:
             raise ValueError("first_lines is for plain or gzipped files; remove it or member")
         return self
@@ -108,7 +126,9 @@ class FilesData(FileFormat):
     train: FilePattern | None = None
     """Path such as `data/{config}.conllu`, or a pattern with `*` and `**` for several files."""
     validation: FilePattern | None = None
+    """Likewise."""
     test: FilePattern | None = None
+    """Likewise."""
     _folder: Path = PrivateAttr(default=Path())
 
     def model_post_init(self, context: Any) -> None:
@@ -127,8 +147,9 @@ class FilesData(FileFormat):
         return [path for path in patterns(self).values() if _leaves_folder(path)]
 
     @model_validator(mode="after")
-    def _has_a_split(self) -> FilesData:
+    def _fits_together(self) -> FilesData:
         _check_has_a_split(self)
+        _check_reading(self)
         return self
 
 
@@ -152,6 +173,19 @@ def _check_has_a_split(source: UrlData | FilesData) -> None:
         raise ValueError(f"a source of kind '{source.kind}' needs one of {', '.join(SPLIT_FIELDS)}")
 
 
+def _check_reading(source: HubData | UrlData | FilesData, member: str = "") -> None:
+    """Check that options of some formats are given for these formats only."""
+    formats = {source.format_of(member or pattern) for pattern in patterns(source).values()}
+    for name, fitting in _OPTIONS.items():
+        is_given = getattr(source, name) != type(source).model_fields[name].default
+        if is_given and not formats & {None, *fitting}:
+            raise ValueError(f"{name} has an effect for the formats {', '.join(fitting)} only; remove it")
+    if source.format not in (None, "text") and any(
+        "{language}" in path for path in (*patterns(source).values(), member)
+    ):
+        raise ValueError("{language} is for plain lines, one file per language; remove it or 'format'")
+
+
 def _leaves_folder(path: str) -> bool:
     depth, parts = 0, PurePosixPath(path).parts
     for part in parts:
@@ -169,6 +203,7 @@ class Corpus(Spec):
     citation: Sentence = ""
     licence: Title
     source: DataSource
+    """Where the data come from: the Hub, files at URLs, local files, or the embedded generator."""
     config: DataName | None = "default"
     """One config if each language is a column, or a pattern such as `{source}-{target}` if each pair has a config.
     Without `columns`, pairs are then read from the column `translation`, from columns named after both codes, or, in

@@ -130,7 +130,9 @@ class Part(Spec):
     """Further languages of a task, from another data set."""
 
     source: DataSource
+    """As in a task."""
     configs: Configs
+    """As in a task."""
     columns: Columns | None = None
     """Null: the task's own."""
     label_map: LabelMap = {}
@@ -160,6 +162,7 @@ class Task(Spec):
     task_type: Annotated[TaskType, Field(serialization_alias="kind")]
     """Digests keep its first name, `kind`, which files may have until version 0.3."""
     source: DataSource
+    """Where the data come from: the Hub, files at URLs, local files, or the embedded generator."""
     configs: Configs
     """Language -> the data set's config, or a list of alternatives, of which the first that exists is read."""
     also: Annotated[list[Part], Field(max_length=100)] = []

@@ -30,7 +30,8 @@ def read_conllu(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
         UserError: a line does not have ten columns or has no valid id.
     """
     for block in _read_blocks(path):
-        row: dict[str, Any] = {"sent_id": None, "text": None, **{name: [] for name in CONLLU_COLUMNS}}
+        row: dict[str, Any] = {"sent_id": None, "text": None}
+        words: list[list[str]] = []
         lines = []
         for number, text in block:
             if text.startswith("#"):
@@ -43,15 +44,14 @@ def read_conllu(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
                     f"{path}:{number}: has {len(fields)} columns and not the {len(CONLLU_COLUMNS)} of CoNLL-U, which "
                     "tabs separate; mend the line, or set 'format: conll' if the file has other columns"
                 )
-            if _SKIPPED.fullmatch(fields[0]):
-                continue
             if not _WORD.fullmatch(fields[0]):
+                if _SKIPPED.fullmatch(fields[0]):
+                    continue
                 raise UserError(f"{path}:{number}: '{shorten(fields[0])}' is not an id of CoNLL-U; mend the line")
             lines.append(number)
-            for name, field in zip(CONLLU_COLUMNS, fields, strict=True):
-                row[name].append(field)
+            words.append(fields)
         if lines:
-            yield lines, row
+            yield lines, row | dict(zip(CONLLU_COLUMNS, map(list, zip(*words, strict=True)), strict=True))
 
 
 def read_conll(path: str, names: Sequence[str]) -> Iterator[tuple[Line, dict[str, Any]]]:
