@@ -223,14 +223,13 @@ def test_addresses_are_https_and_have_known_placeholders():
     for url, message in (
         ("http://host/a", "allowed|match pattern"),
         ("file:///a", "match pattern"),
+        ("https://host/{language}", "an address can't be listed, so {language} is for 'member' and for local files"),
         ("https://host/{lang}", r"has \{lang\}; only \{config\} and \{language\} are filled in"),
     ):
         with pytest.raises(ValueError, match=message):
             source(url)
     with pytest.raises(ValueError, match="needs one of train, validation, test"):
         UrlData.model_validate({"kind": "url"})
-    with pytest.raises(UserError, match="an address can't be listed"):
-        locate(source("https://host/{language}"), None, "test", DataLocation())
 
 
 def test_pairs_at_urls(web):

@@ -21,7 +21,7 @@ from xrealign_bench.data.located import (
     digest_own_files,
     sha256_text,
 )
-from xrealign_bench.data.patterns import LANGUAGE, fill, match, pick_pattern
+from xrealign_bench.data.patterns import fill, match, pick_pattern
 from xrealign_bench.errors import UserError, convert_os_errors, first_line
 from xrealign_bench.files import cached_sha256, write_atomically
 from xrealign_bench.specs import UrlData
@@ -33,8 +33,6 @@ def locate_url(source: UrlData, config: str | None, split: str, location: DataLo
     """Locate the files of one split, downloading them unless they are in the cache; see `sources.locate`."""
     split, pattern = pick_pattern(source, split, "the source")
     url = fill(pattern, config)
-    if LANGUAGE in url:
-        raise UserError(f"{url}: an address can't be listed, so {LANGUAGE} is for 'member' and for local files")
     path = _obtain(url, Bounds(source.max_bytes, source.first_lines), location)
     files: dict[Path, str | None] = {path: None}
     title = url

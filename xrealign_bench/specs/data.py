@@ -113,6 +113,8 @@ class UrlData(FileFormat):
     @model_validator(mode="after")
     def _fits_together(self) -> UrlData:
         _check_has_a_split(self)
+        if any("{language}" in address for address in patterns(self).values()):
+            raise ValueError("an address can't be listed, so {language} is for 'member' and for local files")
         _check_reading(self, self.member or "")
         if self.member is not None and self.first_lines is not None:
             raise ValueError("first_lines is for plain or gzipped files; remove it or member")
