@@ -161,7 +161,7 @@ def test_tsv_without_a_header_and_with_quotation_marks_as_text(tmp_path):
         ("a.tsv", "a|0\n", {"names": ["text", "b"]}, r"a\.tsv:1: has 1 field and 'names' 2; if .*'delimiter: '\|''"),
         ("a.csv", "text,text\n", {}, r"a\.csv:1: the header names 'text' twice"),
         ("a.csv", 'text,label\n"a,0\nb,1\n', {}, r"a\.csv:2: can't be split into fields"),
-        ("a.csv", "tekst,label\na,0\n", {}, r"unknown column of .*a\.csv: 'text'; did you mean tekst\?"),
+        ("a.csv", "texts,label\na,0\n", {}, r"unknown column of .*a\.csv: 'text'; did you mean texts\?"),
         ("a.csv", "text,label\n", {}, "has no rows"),
     ],
 )
