@@ -188,6 +188,13 @@ def test_sentences_of_the_realignment_are_not_tested_on(
             plan_it(*given, parallel=parallel)
 
 
+def test_sentences_of_an_additional_corpus_are_not_tested_on(plan_it: Callable[..., Any], tmp_path: Path) -> None:
+    write_yaml(tmp_path / "more.yaml", CORPUS | {"name": "more", "pairs": 5})
+    parallel = {"corpus": "texts", "additional_corpora": ["more"], "aligner": "eflomal"}
+    with pytest.raises(UserError, match="realigns on the sentences of the corpus 'more' among which"):
+        plan_it({"skip_examples": 4}, {"pairs": 4}, parallel=parallel)
+
+
 def test_what_does_not_fit_is_refused_before_any_work(plan_it: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="finds translations of 'fr', and the source language of the suite 'small' is"):
         plan_it({"text_language": "fr"})

@@ -233,10 +233,10 @@ def _frozen(recipe: Recipe) -> str:
 
 
 def _suites() -> list[dict[str, Any]]:
-    suites = [find_spec(name, Suite) for name in shipped_names(Suite)]
+    suites = {name: find_spec(name, Suite) for name in shipped_names(Suite)}
     return [
         {
-            "name": s.name,
+            "name": name,
             "version": s.version,
             "title": s.title,
             "tasks": s.tasks,
@@ -244,7 +244,7 @@ def _suites() -> list[dict[str, Any]]:
             "targets": len(s.target_languages),
             "seeds": s.seeds,
         }
-        for s in suites
+        for name, s in suites.items()
     ]
 
 

@@ -22,6 +22,7 @@ from xrealign_bench.results.history import HistoryEvent
 from xrealign_bench.results.rescoring import check_computed
 from xrealign_bench.results.result import BASELINE, Result, digest_evidence, digest_suite
 from xrealign_bench.results.storage import read_result
+from xrealign_bench.specs import shipped_suite_name
 
 MetricsByLanguage = Mapping[str, Mapping[str, float | None]]
 
@@ -117,7 +118,7 @@ def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result
             revision=options.revision or (None if options.checkpoint else result.checkpoint.revision),
             # A plan always includes the baseline.
             recipes=[BASELINE if result.is_baseline else result.recipe],
-            suite=options.suite or result.suite.name,
+            suite=options.suite or shipped_suite_name(result.suite) or result.suite.name,
             tasks=[task.name for task in result.tasks if task.name in tested],
             languages=[language.code for language in result.languages],
             seeds=[result.seeds[0] if seed is None else seed],

@@ -12,10 +12,17 @@ LABELS = ["NOUN", "_", "VERB"]
 """As the data have them: in another order than the task, and with CoNLL-U's underscore."""
 
 
-def write_rows(root: Path, config: str, split: str, rows: list[dict], features: Features | None = None) -> Path:
-    """Write `root/org/tags/<config>/<split>-00000-of-00001.parquet`."""
+def write_rows(
+    root: Path,
+    config: str,
+    split: str,
+    rows: list[dict],
+    features: Features | None = None,
+    dataset: str = "org/tags",
+) -> Path:
+    """Write `root/<dataset>/<config>/<split>-00000-of-00001.parquet`."""
     features = features or Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=LABELS))})
-    file = root / "org" / "tags" / config / f"{split}-00000-of-00001.parquet"
+    file = root / dataset / config / f"{split}-00000-of-00001.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     columns = {name: [row[name] for row in rows] for name in features}
     datasets.Dataset.from_dict(columns, features=features).to_parquet(str(file))

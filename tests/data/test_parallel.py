@@ -4,11 +4,11 @@ import pytest
 from datasets import Features, Translation, Value
 
 from tests.data.hub_folder import write_rows
-from xrealign_bench.data import corpus_languages, load_pairs, locate_pairs
+from xrealign_bench.data import concatenate, corpus_languages, load_pairs, locate_pairs
 from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import Corpus
+from xrealign_bench.specs import Corpus, find_spec
 
 TEXTS = [
     {"eng_Latn": "Dogs bark.\r", "deu": "Hunde bellen.", "tha_Thai": "ฉันรักภาษาไทย"},
@@ -97,6 +97,37 @@ def test_a_corpus_may_call_languages_otherwise(tmp_path):
     assert corpus_languages(corpus, "en", DataLocation(tmp_path, offline=True)) == ["am"]
     text = load_pairs(corpus, "en", "am", DataLocation(tmp_path, offline=True))
     assert (text.source_words, text.target_words) == ([["Hello", "world"]], [["ሰላም", "ለዓለም"]])
+
+
+def test_the_columns_of_a_pair_follow_the_order_of_its_config(tmp_path):
+    """Like TICO-19: a config a pair, with two columns of the same names in each."""
+    features = Features({name: Value("string") for name in ("id", "from", "to")})
+    write_rows(tmp_path, "en-de", "test", [{"id": "1", "from": "Dogs bark", "to": "Hunde bellen"}], features)
+    corpus, location = pair_corpus(pair_columns=["from", "to"]), DataLocation(tmp_path, offline=True)
+    there, back = load_pairs(corpus, "en", "de", location), load_pairs(corpus, "de", "en", location)
+    assert there.source_words == back.target_words == [["Dogs", "bark"]]
+    assert there.target_words == back.source_words == [["Hunde", "bellen"]]
+    assert corpus_languages(corpus, "en", location) == ["de"]
+    with pytest.raises(UserError, match="'nowhere'; Known: from, id, to"):
+        load_pairs(pair_corpus(pair_columns=["from", "nowhere"]), "en", "de", location)
+
+
+def test_a_corpus_has_one_kind_of_columns():
+    with pytest.raises(ValueError, match="remove one of them"):
+        columns_corpus(pair_columns=["from", "to"])
+
+
+def test_pairs_of_two_corpora_become_one_text(sides):
+    location = DataLocation(sides, offline=True)
+    german = load_pairs(columns_corpus(), "en", "de", location)
+    assert concatenate([german]) is german
+    both = concatenate([german, load_pairs(columns_corpus(pairs=1), "en", "de", location)])
+    assert both.source_words == [["Dogs", "bark", "."], ["OK"], ["Dogs", "bark", "."]]
+    assert both.target_words == [["Hunde", "bellen", "."], ["OK"], ["Hunde", "bellen", "."]]
+    assert both.links is None and both.dropped == {"empty": 1}
+    gold = load_pairs(find_spec("cldr", Corpus), "en", "de", location, limit=2)
+    assert concatenate([gold, gold]).links == [*gold.links, *gold.links]
+    assert concatenate([gold, german]).links is None
 
 
 def test_languages_that_a_source_is_paired_with(sides, pairs):

@@ -529,6 +529,21 @@ def test_languages_may_be_read_from_another_corpus() -> None:
     assert {stage.settings.corpus.name for stage in own.aligned(own.runs[1]).values()} == {"pairs"}
 
 
+def test_pairs_of_additional_corpora_are_read_together() -> None:
+    both = SUITE["parallel"] | {"additional_corpora": ["more"]}
+    plan = make_plan(request(suite={"parallel": both}))
+    aligned = plan.aligned(plan.runs[1])
+    assert set(aligned) == {"de", "sw", "th"}
+    for stage in aligned.values():
+        assert stage.settings.corpus.name == "pairs"
+        assert [(each.corpus.name, each.corpus.pairs) for each in stage.settings.additional] == [("more", 9)]
+    alone = make_plan(request())
+    assert keys(plan)["align"].isdisjoint(keys(alone)["align"])
+    assert keys(plan)["finetune"].isdisjoint(keys(alone)["finetune"])
+    named = make_plan(request(suite={"parallel": both}, recipe={"parallel": {"corpus": "pairs"}}))
+    assert keys(named) == keys(alone)
+
+
 def test_stages_come_after_what_they_need() -> None:
     plan = make_plan(request())
     seen: set[StageRef] = set()

@@ -47,6 +47,22 @@ def test_pairs(root):
     assert (data.text, data.text_pair, data.labels) == (["a", "c"], ["b", "d"], [1, 0])
 
 
+def test_training_data_may_come_from_another_data_set(root):
+    write_rows(root, "en_x", "test", [single("a", 0)], SINGLE)
+    other = Features({"sentence": Value("string"), "label": ClassLabel(names=["NO", "YES"])})
+    rows = [{"sentence": "b", "label": 0}, {"sentence": "c", "label": 1}]
+    write_rows(root, "all", "train", rows, other, dataset="org/more")
+    training = {
+        "source": {"kind": "hub", "dataset": "org/more"},
+        "config": "all",
+        "columns": {"text": "sentence", "label": "label"},
+        "label_map": {"NO": "no", "YES": "yes"},
+    }
+    train, test = (load(root, split=split, training_data=training) for split in ("train", "test"))
+    assert (train.text, train.labels, train.located.config) == (["b", "c"], [0, 1], "all")
+    assert (test.text, test.labels, test.located.config) == (["a"], [1], "en_x")
+
+
 def test_examples_without_text_or_label_are_dropped_and_counted(root):
     bad = [pair("", "b", 0), pair("a", " \n", 1), pair("a", "b", -1), pair("c", "d", None)]
     write_rows(root, "en_x", "test", [pair("a", "b", 0), *bad, pair("e", "f", 1)], PAIRS)

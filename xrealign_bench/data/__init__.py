@@ -4,7 +4,15 @@ from xrealign_bench.data.examples import CHOSEN_EXAMPLES, Split, count_examples,
 from xrealign_bench.data.lexicon import Lexicon, lexicon_fingerprint, lexicon_languages, load_lexicon
 from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.data.lock import check_lock, corpora_of, pin, read_lock
-from xrealign_bench.data.parallel import Links, ParallelText, corpus_languages, count_pairs, load_pairs, locate_pairs
+from xrealign_bench.data.parallel import (
+    Links,
+    ParallelText,
+    concatenate,
+    corpus_languages,
+    count_pairs,
+    load_pairs,
+    locate_pairs,
+)
 from xrealign_bench.data.sources import locate
 from xrealign_bench.data.word_segmentation import SEGMENTER, split_words
 
@@ -18,6 +26,7 @@ __all__ = [
     "ParallelText",
     "Split",
     "check_lock",
+    "concatenate",
     "corpora_of",
     "corpus_languages",
     "count_examples",

@@ -30,7 +30,7 @@ def locate_task(task: Task, language: str, split: Split, location: DataLocation)
     """
     if language not in task.languages:
         raise unknown(f"language of the task '{task.name}':", language, task.languages)
-    part = task.part(language)
+    part = task.part(language, split)
     name = task.train_split if split == "train" else part.test_split
     return locate(part.source, part.configs[language], name, location)
 
@@ -48,7 +48,7 @@ def count_examples(task: Task, language: str, split: Split, limit: int | None, l
         UserError: the data are missing or infinite.
     """
     wanted = examples_to_read(task, split, limit)
-    if isinstance(task.part(language).source, EmbeddedData):
+    if isinstance(task.part(language, split).source, EmbeddedData):
         if wanted is None:
             raise UserError(f"task '{task.name}': embedded data have no end; set {split}_examples")
         return wanted

@@ -75,6 +75,7 @@ def development_part(loaded: LoadedSuite) -> LoadedSuite | None:
         "target_languages": [code for code in (*suite.target_languages, *further) if code in scored],
         "tasks": names,
         "finetuning_by_task": {name: each for name, each in suite.finetuning_by_task.items() if name in names},
+        "test_examples_by_task": {name: n for name, n in suite.test_examples_by_task.items() if name in names},
     }
     return replace(loaded, suite=suite.model_copy(update=changes), tasks=tasks)
 

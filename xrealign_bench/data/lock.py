@@ -94,9 +94,10 @@ def read_lock(suite: str) -> SuiteLock | None:
 
 def corpora_of(suite: Suite) -> dict[str, list[str]]:
     """Return the target languages read from each parallel corpus of a suite."""
-    others = suite.parallel.other_corpora
-    elsewhere = {language for languages in others.values() for language in languages}
-    return {suite.parallel.corpus: [code for code in suite.target_languages if code not in elsewhere], **others}
+    parallel = suite.parallel
+    elsewhere = {language for languages in parallel.other_corpora.values() for language in languages}
+    here = [code for code in suite.target_languages if code not in elsewhere]
+    return {**dict.fromkeys([parallel.corpus, *parallel.additional_corpora], here), **parallel.other_corpora}
 
 
 def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
@@ -114,7 +115,11 @@ def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
     parts = [
         part.model_copy(update={"source": _pin_source(part.source, spec.name, lock, location)}) for part in spec.also
     ]
-    return spec.model_copy(update={"source": source, "also": parts})
+    training = spec.training_data
+    if training is not None:
+        pinned = _pin_source(training.source, spec.name, lock, location)
+        training = training.model_copy(update={"source": pinned})
+    return spec.model_copy(update={"source": source, "also": parts, "training_data": training})
 
 
 def locate_suite(
@@ -158,7 +163,7 @@ def locate_suite(
         for language in [code for code in (suite.source_language, *languages) if code in task.languages]:
             note(task.part(language).source, locate_task, task, language, "test")
             if language == suite.source_language and task.finetunes:
-                note(task.source, locate_task, task, language, "train")
+                note(task.part(language, "train").source, locate_task, task, language, "train")
     for name, targets in corpora_of(suite).items():
         if name in loaded.corpora and opens((corpus := loaded.corpora[name]).source):
             paired = attempt(partial(corpus_languages, corpus, suite.source_language, location)) or []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from xrealign_bench.data.examples import check_strings
@@ -160,6 +161,23 @@ def load_pairs(
     )
 
 
+def concatenate(texts: Sequence[ParallelText]) -> ParallelText:
+    """Return the pairs of several corpora in the same two languages as one text, with the place of the first.
+
+    Gold alignments are kept if every text has them.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    gold = [text.links for text in texts if text.links is not None]
+    return replace(
+        texts[0],
+        source_words=[words for text in texts for words in text.source_words],
+        target_words=[words for text in texts for words in text.target_words],
+        links=list(chain.from_iterable(gold)) if len(gold) == len(texts) else None,
+        dropped=dict(sum((Counter(text.dropped) for text in texts), Counter[str]())),
+    )
+
+
 def _filter_pairs(
     source_words: Sequence[list[str]], target_words: Sequence[list[str]]
 ) -> tuple[list[int], dict[str, int]]:
@@ -195,6 +213,13 @@ def _read(
     there = column_names(located, offline)
     if corpus.columns or _TRANSLATION not in there:
         columns = _side_columns(corpus, (source, target), located, there)
+        data = read_rows(located, columns, offline, choose)
+        for column in columns:
+            check_strings(data.features, column, located)
+        return data.columns[columns[0]], data.columns[columns[1]]
+    if corpus.pair_columns:
+        in_order = located.config == _pair_configs(corpus, source, target)[0]
+        columns = list(corpus.pair_columns if in_order else reversed(corpus.pair_columns))
         data = read_rows(located, columns, offline, choose)
         for column in columns:
             check_strings(data.features, column, located)

@@ -213,7 +213,8 @@ def _size(stage: Stage, plan: Plan, context: RunContext) -> int:
         case Tokenise(settings=asked):
             return count_examples(asked.task, asked.language, asked.split, asked.limit, location)
         case Align(settings=asked):
-            return count_pairs(asked.corpus, asked.source, asked.target, asked.limit, location)
+            corpora = [each.corpus for each in asked.texts]
+            return sum(count_pairs(corpus, asked.source, asked.target, asked.limit, location) for corpus in corpora)
         case Encode(inputs=inputs):
             return _size(plan.stages[inputs.pairs], plan, context)
         case Predict(inputs=inputs):

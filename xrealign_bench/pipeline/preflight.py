@@ -327,7 +327,7 @@ def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
     Raises:
         UserError: the corpus and the task's test data overlap.
     """
-    corpora = {stage.settings.data: stage.settings.corpus for stage in plan.aligned(run).values()}
+    corpora = {text.data: text.corpus for stage in plan.aligned(run).values() for text in stage.settings.texts}
     for (name, language), stage in plan.tokenised().items():
         task, corpus = stage.settings.task, corpora.get(stage.settings.data)
         if task.task_type != "retrieval" or corpus is None:

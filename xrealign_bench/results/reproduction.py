@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.dtypes import PRECISIONS
 from xrealign_bench.results.result import Result
-from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names
+from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names, shipped_suite_name
 
 
 def install_command(result: Result) -> str:
@@ -25,7 +25,8 @@ def evaluate_command(result: Result) -> str:
     checkpoint, settings = result.checkpoint, result.known_compute_settings
     torchrun = ["torchrun", "--nproc-per-node", str(settings.processes), "-m", "xrealign_bench"]
     words = torchrun if settings.processes > 1 else ["xrealign-bench"]
-    words += ["evaluate", "--suite", result.suite.name, "--recipe", result.recipe.name]
+    suite = shipped_suite_name(result.suite) or result.suite.name
+    words += ["evaluate", "--suite", suite, "--recipe", result.recipe.name]
     words += ["--development"] if result.suite.is_development else []
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
@@ -61,13 +62,13 @@ def reproduction_notes(result: Result) -> list[str]:
     """Return what a reader must know besides the command: local files, and specs that differ from the shipped ones."""
     checkpoint, recipe = result.checkpoint, result.recipe
     notes = []
-    shipped_suite = find_spec(result.suite.name, Suite) if result.suite.name in shipped_names(Suite) else None
-    if shipped_suite is None:
+    if result.suite.name not in shipped_names(Suite):
         notes.append(
             f"suite {result.suite.id}: not shipped with this installation; name its YAML file with --suite, and the "
             "folder of its data with --data-root"
         )
-    elif shipped_suite.version != result.suite.version:
+    elif shipped_suite_name(result.suite) is None:
+        shipped_suite = find_spec(result.suite.name, Suite)
         notes.append(
             f"suite {result.suite.id}: this installation has {shipped_suite.id}; save the 'suite' of result.json as a "
             "YAML file and name it with --suite"

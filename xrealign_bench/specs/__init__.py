@@ -40,8 +40,15 @@ from xrealign_bench.specs.recipe import (
     SelectedLanguages,
 )
 from xrealign_bench.specs.suite import Bands, DistanceType, Finetuning, FinetuningChange, Suite, SuiteParallel
-from xrealign_bench.specs.task import Columns, Part, Spans, Task, TaskType
-from xrealign_bench.specs.yaml import find_in_suite, find_spec, find_spec_file, load_spec, shipped_names
+from xrealign_bench.specs.task import Columns, Part, Spans, Task, TaskType, TrainingData
+from xrealign_bench.specs.yaml import (
+    find_in_suite,
+    find_spec,
+    find_spec_file,
+    load_spec,
+    shipped_names,
+    shipped_suite_name,
+)
 
 __all__ = [
     "Adapter",
@@ -94,6 +101,7 @@ __all__ = [
     "Task",
     "TaskType",
     "Title",
+    "TrainingData",
     "Url",
     "UrlData",
     "Weight",
@@ -104,4 +112,5 @@ __all__ = [
     "find_spec_file",
     "load_spec",
     "shipped_names",
+    "shipped_suite_name",
 ]  # fmt: skip

@@ -214,6 +214,9 @@ class Corpus(Spec):
     columns: NamesByLanguage = {}
     """Language -> column with its sentences as plain text. Empty for embedded data, and optional if each pair has a
     config."""
+    pair_columns: Annotated[tuple[DataName, DataName], Field(strict=False)] | None = None
+    """The two columns of plain text of each pair's config, in the order of `config`; null: `translation`, a text per
+    language."""
     codes: NamesByLanguage = {}
     """Language -> its code in this corpus, where that differs from the inventory's code. If pairs are read from URLs,
     which can't be listed: every language of the corpus."""
@@ -223,3 +226,9 @@ class Corpus(Spec):
     """Folder below the data root with MUSE files `{source}-{target}.txt`; `embedded` for embedded data."""
     lexicons_url: Url | None = None
     """Download address for `fetch` without a data root, with `{source}` and `{target}`."""
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_columns(self) -> Corpus:
+        if self.columns and self.pair_columns:
+            raise ValueError("has columns (one per language) and pair_columns (two per pair); remove one of them")
+        return self

@@ -87,11 +87,20 @@ class SuiteParallel(Spec):
     aligner: Name
     other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
     """Corpus -> languages read from it instead."""
+    additional_corpora: Annotated[list[Name], Field(max_length=100)] = []
+    """Corpora whose pairs are added to those of `corpus`, in the languages that they have."""
 
     @property
     def corpora(self) -> list[str]:
         """Names of all corpora."""
-        return [self.corpus, *self.other_corpora]
+        return [self.corpus, *self.additional_corpora, *self.other_corpora]
+
+    @model_validator(mode="after")
+    def _reads_each_corpus_once(self) -> SuiteParallel:
+        together = [self.corpus, *self.additional_corpora]
+        if twice := sorted({name for name in together if together.count(name) > 1}):
+            raise ValueError(f"corpus and additional_corpora name {', '.join(twice)} more than once")
+        return self
 
 
 class Suite(Spec):
@@ -112,6 +121,8 @@ class Suite(Spec):
     `finetuning`, so that one realignment serves all tasks."""
     test_examples: Examples | None = None
     """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
+    test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = {}
+    """Task -> its maximum instead of `test_examples`."""
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], Annotated[list[JoshiClass], Field(max_length=6)]] = {
         "high": [4, 5],
@@ -143,7 +154,8 @@ class Suite(Spec):
 
     def limit_test_examples(self, task: Task) -> Task:
         """Return the task with the suite's limit on test examples applied."""
-        sizes = [size for size in (task.test_examples, self.test_examples) if size is not None]
+        allowed = self.test_examples_by_task.get(task.name, self.test_examples)
+        sizes = [size for size in (task.test_examples, allowed) if size is not None]
         return task.model_copy(update={"test_examples": min(sizes, default=None)})
 
     @model_validator(mode="after")
@@ -153,12 +165,13 @@ class Suite(Spec):
             twice = sorted({str(v) for v in values if values.count(v) > 1})
             if twice:
                 raise ValueError(f"{field} names {', '.join(twice)} more than once")
-        foreign = [name for name in self.finetuning_by_task if name not in self.tasks]
-        if foreign:
-            raise ValueError(f"finetuning_by_task names {', '.join(foreign)}, which is not a task of the suite")
         shown = {self.source_language, *self.target_languages}
         if (both := [code for code in self.development_languages if code in shown]) and not self.is_development:
             raise ValueError(f"development_languages names {', '.join(both)}, which its boards show; remove it")
+        for field in ("finetuning_by_task", "test_examples_by_task"):
+            foreign = [name for name in getattr(self, field) if name not in self.tasks]
+            if foreign:
+                raise ValueError(f"{field} names {', '.join(foreign)}, which is not a task of the suite")
         if self.source_language in self.target_languages:
             raise ValueError(
                 f"the source language '{self.source_language}' is also a target; its score is never averaged, remove it"

@@ -141,6 +141,16 @@ class Part(Spec):
     """Split that `evaluate --development` scores instead of the test split; null: there is none."""
 
 
+class TrainingData(Spec):
+    """Training data of a task, from another data set than its test data."""
+
+    source: DataSource
+    config: DataName = "default"
+    columns: Columns | None = None
+    """Null: the task's own."""
+    label_map: LabelMap = {}
+
+
 class Spans(Spec):
     """How answers are searched for in long contexts. Defaults are those of BERT's fine-tuning on SQuAD."""
 
@@ -167,6 +177,8 @@ class Task(Spec):
     """Language -> the data set's config, or a list of alternatives, of which the first that exists is read."""
     also: Annotated[list[Part], Field(max_length=100)] = []
     """Other data sets with further languages; training data come from `source`."""
+    training_data: TrainingData | None = None
+    """Training data in the source language from another data set; null: from `source`."""
     train_split: DataName = "train"
     test_split: DataName = "test"
     development_split: DataName | None = None
@@ -231,12 +243,17 @@ class Task(Spec):
         """Return whether the source language is tested too."""
         return self.traits.tests_source
 
-    def part(self, language: str) -> Part:
+    def part(self, language: str, split: Literal["train", "test"] = "test") -> Part:
         """Return where a language's data come from: its config alone, with columns filled in.
 
         Raises:
             KeyError: the task does not have the language.
         """
+        if split == "train" and (other := self.training_data) is not None:
+            return Part(
+                source=other.source, configs={language: other.config},
+                columns=(other.columns or self.columns).for_language(language), label_map=other.label_map,
+            )  # fmt: skip
         own = Part(
             source=self.source, configs=self.configs, columns=self.columns,
             label_map=self.label_map, test_split=self.test_split, development_split=self.development_split,
@@ -248,7 +265,8 @@ class Task(Spec):
     @model_validator(mode="after")
     def _fits_its_task_type(self) -> Task:
         traits = self.traits
-        for columns in [self.columns, *(part.columns for part in self.also if part.columns)]:
+        others = [part.columns for part in self.also] + [self.training_data.columns if self.training_data else None]
+        for columns in [self.columns, *(columns for columns in others if columns)]:
             given = {name for name in type(columns).model_fields if getattr(columns, name) is not None}
             if absent := [name for name in traits.required_columns if name not in given]:
                 raise ValueError(f"task_type '{self.task_type}' needs columns.{absent[0]}")
@@ -261,6 +279,8 @@ class Task(Spec):
         foreign = [name for other in TASK_TRAITS.values() if other is not traits for name in other.own_fields]
         if idle := [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]:
             raise ValueError(f"task_type '{self.task_type}' has no {idle[0]}; remove it")
+        if self.training_data is not None and not traits.finetunes:
+            raise ValueError(f"task_type '{self.task_type}' has no training_data; remove it")
         if self.metric not in traits.metrics:
             raise ValueError(
                 f"task_type '{self.task_type}' has the metrics {', '.join(traits.metrics)}, not {self.metric}"
@@ -324,6 +344,7 @@ class Task(Spec):
         if foreign:
             raise ValueError(f"unscored_labels names {', '.join(foreign)}, which labels does not")
         maps = [self.label_map, *(part.label_map for part in self.also)]
+        maps += [self.training_data.label_map] if self.training_data else []
         mapped = [to for label_map in maps for to in label_map.values() if to not in self.labels]
         if mapped:
             raise ValueError(f"label_map leads to {mapped[0]}, which labels does not have")

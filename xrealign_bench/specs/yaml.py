@@ -118,6 +118,15 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
     return _load_named(find_spec_file(name_or_file, model), model)
 
 
+def shipped_suite_name(suite: Suite) -> str | None:
+    """Return the name to give to --suite for a suite of this version, or None if it is not shipped.
+
+    The latest version is shipped under the suite's name, an earlier one as `NAME-VERSION`.
+    """
+    names = [name for name in (suite.name, suite.id) if name in shipped_names(Suite)]
+    return next((name for name in names if find_spec(name, Suite).id == suite.id), None)
+
+
 def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     """Return the file of the spec that `find_spec` loads.
 

@@ -24,6 +24,7 @@ from xrealign_bench.specs import (
     digest,
     find_spec,
     shipped_names,
+    shipped_suite_name,
 )
 from xrealign_bench.specs.data import patterns
 from xrealign_bench.submit.board_checks import place_on_board
@@ -49,7 +50,7 @@ def result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[st
 
 def prediction_problems(folder: Path, result: Result) -> Iterator[str]:
     """Yield problems of predictions that do give the scores: other gold labels than the suite's, or a copied seed."""
-    found_lock = read_lock(result.suite.name)
+    found_lock = read_lock(shipped_suite_name(result.suite) or result.suite.name)
     lock = found_lock.lock if found_lock else None
     digests: dict[int, list[str]] = {seed: [] for seed in result.seeds}
     for record in result.predictions:
@@ -159,7 +160,10 @@ def _is_shipped(task: Task, suite: Suite) -> bool:
 
 def _without_revisions(task: Task) -> Task:
     also = [part.model_copy(update={"source": _without_revision(part.source)}) for part in task.also]
-    return task.model_copy(update={"source": _without_revision(task.source), "also": also})
+    training = task.training_data
+    if training is not None:
+        training = training.model_copy(update={"source": _without_revision(training.source)})
+    return task.model_copy(update={"source": _without_revision(task.source), "also": also, "training_data": training})
 
 
 def _without_revision(source: DataSource) -> DataSource:

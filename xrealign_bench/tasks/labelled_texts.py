@@ -51,7 +51,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
             example is left.
     """
     located = locate_task(task, language, split, location)
-    part = task.part(language)
+    part = task.part(language, split)
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data are tagged words and no labelled texts; name others")
     columns = part.columns or task.columns

@@ -21,11 +21,11 @@ def without_prose(spec: DataSpec, **changes: Any) -> DataSpec:
 
 def only_cell(task: Task, language: str, split: Split) -> Task:
     """Return the task as if it had no other language or split: a stage's key must not depend on them."""
-    part = task.part(language)
+    part = task.part(language, split)
     other = "test" if split == "train" else "train"
     unread = {name: Task.model_fields[name].default for name in (f"{other}_split", f"{other}_examples")}
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
-    return without_prose(task, also=[], development_split=None, **{**own, **unread})
+    return without_prose(task, also=[], training_data=None, development_split=None, **{**own, **unread})
 
 
 @cache

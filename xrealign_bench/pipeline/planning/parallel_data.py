@@ -17,7 +17,7 @@ from xrealign_bench.languages import find, published_list, select
 from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.pipeline.planning.keys import package_version, tokenizer_key, weights_key, without_prose
 from xrealign_bench.pipeline.preflight import check_aligner
-from xrealign_bench.pipeline.stages import Align, AlignSettings, Encode, EncodeInputs, EncodeSettings
+from xrealign_bench.pipeline.stages import Align, AlignSettings, CorpusText, Encode, EncodeInputs, EncodeSettings
 from xrealign_bench.specs import Corpus, EmbeddedData, PublishedSubset, Recipe, SelectedLanguages
 
 
@@ -33,8 +33,8 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
         if language not in available:
             run.without_data.append(language)
             continue
-        corpus = available[language]
-        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpus), corpus, language))
+        corpora = available[language]
+        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpora[0]), corpora, language))
     if not run.align:
         corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
         raise UserError(
@@ -58,18 +58,32 @@ def _with_lexicons(request: Request, recipe: Recipe) -> str:
     return " and its lexicons together have" if needed else " has"
 
 
-def _available(request: Request, recipe: Recipe) -> dict[str, Corpus]:
-    """Return for each language the corpus that pairs it with the source language."""
-    main = request.loaded.corpora[recipe.parallel.corpus or request.suite.parallel.corpus]
-    available = dict.fromkeys(_aligned_languages(request, recipe, main), main)
+def _available(request: Request, recipe: Recipe) -> dict[str, list[Corpus]]:
+    """Return for each language the corpora that pair it with the source language."""
+    available: dict[str, list[Corpus]] = {}
+    for corpus in _corpora_read_together(request, recipe):
+        for language in _aligned_languages(request, recipe, corpus):
+            available.setdefault(language, []).append(corpus)
     if recipe.parallel.corpus is None:
         for name, languages in request.suite.parallel.other_corpora.items():
             other = request.loaded.corpora[name]
             there = _aligned_languages(request, recipe, other)
             for language in languages:
                 available.pop(language, None)
-            available |= {language: other for language in languages if language in there}
+            available |= {language: [other] for language in languages if language in there}
     return available
+
+
+def _corpora_read_together(request: Request, recipe: Recipe) -> list[Corpus]:
+    """Return the corpora whose pairs are read in every language. All have the lexicons of the first that has any."""
+    suite = request.suite.parallel
+    names = [recipe.parallel.corpus] if recipe.parallel.corpus else [suite.corpus, *suite.additional_corpora]
+    corpora = [request.loaded.corpora[name] for name in names]
+    lexicons = next((corpus.lexicons for corpus in corpora if corpus.lexicons), None)
+    return [
+        corpus if corpus.lexicons == lexicons else corpus.model_copy(update={"lexicons": lexicons})
+        for corpus in corpora
+    ]
 
 
 def _aligned_languages(request: Request, recipe: Recipe, corpus: Corpus) -> list[str]:
@@ -109,22 +123,24 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
         raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None
 
 
-def _align(request: Request, name: str | None, corpus: Corpus, language: str) -> Align:
-    source, suite = request.suite.source_language, request.suite
+def _align(request: Request, name: str | None, corpora: list[Corpus], language: str) -> Align:
+    source, suite, corpus = request.suite.source_language, request.suite, corpora[0]
     aligner = None if name is None else ALIGNERS[name]
     package = None if aligner is None else aligner.package
     needs_checkpoint = aligner is not None and aligner.needs_checkpoint
     needs_lexicon = aligner is not None and aligner.needs_lexicon
     settings = AlignSettings(
-        corpus=without_prose(
-            corpus,
-            lexicons_url=None,
-            columns={c: n for c, n in corpus.columns.items() if c in (source, language)},
-            codes={c: n for c, n in corpus.codes.items() if c in (source, language)},
-        ),
+        corpus=_only_pair(corpus, source, language),
         source=source,
         target=language,
         data=locate_pairs(corpus, source, language, request.location).fingerprint,
+        additional=[
+            CorpusText(
+                corpus=_only_pair(other, source, language),
+                data=locate_pairs(other, source, language, request.location).fingerprint,
+            )
+            for other in corpora[1:]
+        ],
         limit=request.limit,
         aligner=name,
         aligner_version=1 if aligner is None else aligner.version,
@@ -137,3 +153,13 @@ def _align(request: Request, name: str | None, corpus: Corpus, language: str) ->
     )
     label = f"read pairs {source}-{language}" if name is None else f"align {source}-{language} ({name})"
     return Align(label, settings)
+
+
+def _only_pair(corpus: Corpus, source: str, target: str) -> Corpus:
+    """Return the corpus as if it had no other language: a stage's key must not depend on them."""
+    return without_prose(
+        corpus,
+        lexicons_url=None,
+        columns={c: n for c, n in corpus.columns.items() if c in (source, target)},
+        codes={c: n for c, n in corpus.codes.items() if c in (source, target)},
+    )

@@ -11,7 +11,7 @@
 score.json (without `finetune` also log.json) |
 """
 
-from xrealign_bench.pipeline.stages.align import Align, AlignSettings
+from xrealign_bench.pipeline.stages.align import Align, AlignSettings, CorpusText
 from xrealign_bench.pipeline.stages.encode import Encode, EncodeInputs, EncodeSettings
 from xrealign_bench.pipeline.stages.finetune import Finetune, FinetuneInputs, FinetuneSettings, JointSettings
 from xrealign_bench.pipeline.stages.predict import Predict, PredictInputs, PredictSettings
@@ -24,6 +24,7 @@ __all__ = [
     "STAGES",
     "Align",
     "AlignSettings",
+    "CorpusText",
     "Encode",
     "EncodeInputs",
     "EncodeSettings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,12 +10,21 @@ from pydantic import Field
 
 from xrealign_bench.pipeline.files import PAIRS, data_record, write_json, write_table
 from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Inputs, Settings, Stage, StageType, WeightsKey, Workspace
-from xrealign_bench.specs import Corpus
+from xrealign_bench.specs import Corpus, Spec
 
 if TYPE_CHECKING:
     from xrealign_bench.aligners import Resources
     from xrealign_bench.data import Links, LocatedSplit
     from xrealign_bench.pipeline.stage import RunContext
+
+
+class CorpusText(Spec):
+    """Pairs of one corpus."""
+
+    corpus: Corpus
+    """Without its other languages."""
+    data: str
+    """Fingerprint of the text."""
 
 
 class AlignSettings(Settings):
@@ -24,6 +34,8 @@ class AlignSettings(Settings):
     target: str
     data: str
     """Fingerprint of the text."""
+    additional: list[CorpusText] = []
+    """Pairs that are read after those of the first corpus, and aligned together with them."""
     limit: int | None
     aligner: str | None
     """None: no links are needed."""
@@ -38,6 +50,11 @@ class AlignSettings(Settings):
     """With its tokenizer, if the aligner compares the checkpoint's vectors."""
     max_length: int | None = None
 
+    @property
+    def texts(self) -> list[CorpusText]:
+        """Return everything that is read, in order."""
+        return [CorpusText(corpus=self.corpus, data=self.data), *self.additional]
+
 
 @dataclass(frozen=True)
 class Align(Stage):
@@ -51,21 +68,28 @@ class Align(Stage):
         import pyarrow as pa
 
         from xrealign_bench.aligners import align
-        from xrealign_bench.data import load_pairs
+        from xrealign_bench.data import concatenate, load_pairs
 
         asked = self.settings
-        text = load_pairs(asked.corpus, asked.source, asked.target, workspace.context.location, asked.limit)
+        corpora = [each.corpus for each in asked.texts]
+        texts = [
+            load_pairs(corpus, asked.source, asked.target, workspace.context.location, asked.limit)
+            for corpus in corpora
+        ]
+        text = concatenate(texts)
         resources, records = self._resources(text.located, workspace.context)
         links: list[Links] | list[None] = [None] * len(text.source_words)
-        dropped = text.dropped
+        alignment_dropped: Mapping[str, int] = {}
         if asked.aligner is not None:
             alignment = align(asked.aligner, text, resources)
-            links = alignment.links
-            dropped = dropped | {f"link {rule}": count for rule, count in alignment.dropped.items()}
+            links, alignment_dropped = alignment.links, alignment.dropped
         columns = {"source_words": text.source_words, "target_words": text.target_words, "links": links}
         write_table(workspace.output / "pairs.parquet", pa.table(columns, schema=PAIRS))
-        pairs = len(text.source_words)
-        records.append(data_record("parallel", asked.corpus.name, asked.target, text.located, pairs, dropped))
+        links_dropped = {f"link {rule}": count for rule, count in alignment_dropped.items()}
+        for number, (corpus, part) in enumerate(zip(corpora, texts, strict=True)):
+            dropped = part.dropped | ({} if number else links_dropped)
+            pairs = len(part.source_words)
+            records.append(data_record("parallel", corpus.name, asked.target, part.located, pairs, dropped))
         write_json(workspace.output / "data.json", records)
         return {}
 

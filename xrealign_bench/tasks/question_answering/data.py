@@ -54,7 +54,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
             misplaced, or no question is left.
     """
     located = locate_task(task, language, split, location)
-    part = task.part(language)
+    part = task.part(language, split)
     if isinstance(part.source, EmbeddedData):
         raise UserError(f"task '{task.name}': the embedded data have no questions; name a data set of the Hub")
     columns = part.columns or task.columns

@@ -67,7 +67,7 @@ def load(task: Task, language: str, split: Split, location: DataLocation, limit:
             number of words and labels, or no sentence is left.
     """
     located = locate_task(task, language, split, location)
-    part = task.part(language)
+    part = task.part(language, split)
     numbers: Mapping[Any, int]
     if isinstance(part.source, EmbeddedData):
         sentences = _generate(task, located, split, examples_to_read(task, split, limit))
