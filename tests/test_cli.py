@@ -184,7 +184,9 @@ def test_a_category_may_be_singular_or_plural(category: str) -> None:
 
 def test_versions_are_text(named_files: None) -> None:
     assert '"version": "1.0"' in command("list", "suites", "--json").out
-    assert re.search(r"^pos-lite +1\.0 ", command("list", "suites").out, re.MULTILINE)
+    shown = command("list", "suites").out
+    assert re.search(r"^pos-lite +2\.0 ", shown, re.MULTILINE)
+    assert re.search(r"^pos-lite-1\.0 +1\.0 ", shown, re.MULTILINE)
 
 
 SHOWN = {

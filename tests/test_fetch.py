@@ -227,7 +227,7 @@ def test_embedded_data_need_no_lock() -> None:
 def test_doctor_counts(world: World, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = json.loads(command("doctor", "--store", tmp_path / "store", "--json").out)
     assert findings["data of demo"] == "no lock"
-    assert findings["data of pos-lite"] == "52 splits: 0 pinned by commit, 52 by checksum only, 0 not pinned"
+    assert findings["data of pos-lite-1.0"] == "52 splits: 0 pinned by commit, 52 by checksum only, 0 not pinned"
     text = lock_text(root).replace("org/tags, config: de_y", "org/more, config: de_y").splitlines()
     text[2] = text[2].replace("null", COMMIT)
     text[4] = text[4].rpartition("sha256")[0] + "sha256: null}"

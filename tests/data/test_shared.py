@@ -46,7 +46,7 @@ def test_udpos_lite():
 
 
 TAGGING = {"uner-lite": 34, "ud-masakhapos-lite": 67}
-RETRIEVAL = {"tatoeba": 110, "ntrex-retrieval": 119}
+RETRIEVAL = {"tatoeba": 110, "ntrex-retrieval": 119, "tico19-retrieval": 33}
 
 
 @pytest.mark.parametrize(("name", "languages"), [*TAGGING.items(), *RETRIEVAL.items(), ("wikiann-masakhaner", 73)])
@@ -102,6 +102,22 @@ def test_ntrex_is_cut_into_two_parts():
     assert len(trained.source_words) + len(tested) + sum(tested.dropped.values()) == 1997
     sides = {"".join(words) for words in trained.source_words}, {"".join(text.split()) for text in tested.text}
     assert len(sides[0] & sides[1]) == 0
+
+
+@needs_data
+def test_tico19_is_cut_into_two_parts():
+    task, corpus = find_spec("tico19-retrieval", Task), find_spec("tico19-first-971", Corpus)
+    assert corpus.pairs == task.skip_examples == 971
+    tested = load_translations(task, "pt", "test", DataLocation(HUB, offline=True))
+    trained = load_pairs(corpus, "en", "pt", DataLocation(HUB, offline=True))
+    assert (len(trained.source_words), len(tested) + sum(tested.dropped.values())) == (971, 2100)
+    sides = {"".join(words) for words in trained.source_words}, {"".join(text.split()) for text in tested.text}
+    assert len(sides[0] & sides[1]) == 0
+    # The first sentence of the set, a question about symptoms.
+    assert trained.source_words[0][:4] == ["about", "how", "long", "have"]
+    assert "sintomas" in trained.target_words[0]
+    paired = corpus_languages(corpus, "en", DataLocation(HUB, offline=True))
+    assert {*task.languages} <= {*paired}
 
 
 def test_the_specs_of_ntrex_name_the_same_columns():

@@ -56,6 +56,23 @@ def test_premise_and_hypothesis_are_not_mixed_up():
 
 
 @needs_data
+def test_nli_lite_trains_on_multinli_and_tests_in_eighteen_languages():
+    task, location = find_spec("nli-lite", Task), DataLocation(HUB, offline=True)
+    assert task.languages == ["en", "my", "sw", "ur", *ANLI, "ko", "hr", "fa", "id"]
+    train = load_texts(task, "en", "train", location)
+    assert len(train) == 10071 and train.located.config == "default"
+    assert [train.labels.count(label) for label in range(3)] == [3495, 3201, 3375]
+    assert not {*zip(train.text, train.text_pair, strict=True)} & {
+        *zip(*(getattr(load_texts(task, "en", "test", location), side) for side in ("text", "text_pair")), strict=True)
+    }
+    for language, count in {"ko": 5010, "hr": 5010, "fa": 1564, "id": 2201}.items():
+        data = load_texts(task, language, "test", location)
+        assert len(data) == count and data.dropped == {}
+    # IndoNLI's second pair, read in the file: J.J. Abrams was named for Trevorrow, who was therefore replaced by him.
+    assert task.labels[load_texts(task, "id", "test", location).labels[1]] == "entailment"
+
+
+@needs_data
 def test_no_example_of_the_lite_sets_is_dropped():
     for name, language, count in (("xnli-lite", "sw", 1000), ("xnli-lite", "qu", 750), ("sib200", "sw", 204)):
         data = load_texts(find_spec(name, Task), language, "test", DataLocation(HUB, offline=True))

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from xrealign_bench.specs import Lock, Recipe, SelectedLanguages, Suite, find_spec, load_spec, shipped_names
+from xrealign_bench.specs import (
+    Lock,
+    Recipe,
+    SelectedLanguages,
+    Suite,
+    find_spec,
+    load_spec,
+    shipped_names,
+    shipped_suite_name,
+)
 from xrealign_bench.specs.lock import LOCK_SUFFIX
 from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
 
@@ -26,7 +35,9 @@ def test_a_shipped_file_is_a_spec_under_its_own_name(path: Path) -> None:
     assert path.parent in BY_FOLDER, f"{path} lies where no spec is looked for"
     assert path.suffix == ".yaml"
     spec = load_spec(path, BY_FOLDER[path.parent])  # type: ignore[type-var]
-    assert spec.name == path.stem
+    # An earlier version of a suite is shipped as NAME-VERSION.
+    earlier = [spec.id] if isinstance(spec, Suite) and spec.name in shipped_names(Suite) else []
+    assert path.stem in (spec.name, *earlier)
 
 
 @pytest.mark.parametrize("model", FOLDERS, ids=lambda model: model.__name__)
@@ -45,6 +56,15 @@ def test_every_shipped_lock_is_of_a_suite_and_sorted_a_line_a_split() -> None:
         gold = [(each.task, each.language) for each in lock.gold or []]
         assert keys == sorted(keys) and gold == sorted(gold)
         assert len([line for line in path.read_text().splitlines() if line.startswith("- ")]) == len(keys) + len(gold)
+
+
+def test_each_version_of_a_suite_has_one_name() -> None:
+    suites = {name: find_spec(name, Suite) for name in shipped_names(Suite)}
+    assert len({suite.id for suite in suites.values()}) == len(suites)
+    assert {name: shipped_suite_name(suite) for name, suite in suites.items()} == {name: name for name in suites}
+    assert suites["pos-lite"].id == "pos-lite-2.0" and suites["pos-lite-1.0"].name == "pos-lite"
+    unknown = suites["pos-lite"].model_copy(update={"version": "0.9"})
+    assert shipped_suite_name(unknown) is None
 
 
 def test_what_suites_and_recipes_name_is_shipped() -> None:
