@@ -70,6 +70,11 @@ def test_only_line_feeds_end_lines_and_a_byte_order_mark_is_no_letter(folder):
     ]
 
 
+def test_a_no_break_space_is_part_of_a_word(folder):
+    write(folder, "toothpaste კბილის\xa0პასტა\n".encode())
+    assert load_lexicon(CORPUS, "en", "de", DataLocation(folder)).entries == [("toothpaste", "კბილის\xa0პასტა")]
+
+
 def test_names_are_compared_and_not_matched_as_patterns(folder):
     write(folder, b"dog hund\n", "e[n]-de.txt")
     write(folder, b"dog chien\n", "en-fr.txt")

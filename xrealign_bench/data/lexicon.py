@@ -147,7 +147,9 @@ def _pair(raw: bytes, where: str) -> tuple[str, str]:
     except UnicodeDecodeError:
         text = raw.decode("utf-8", "backslashreplace")
         raise UserError(f"{where}: '{shorten(text)}' is not UTF-8; convert the file") from None
-    words = [word.strip().lower() for word in line.split("\t")] if "\t" in line else line.lower().split()
+    # A no-break space is part of a word.
+    words = line.split("\t") if "\t" in line else [word for word in line.strip().split(" ") if word]
+    words = [word.strip().lower() for word in words]
     if len(words) != 2 or not all(words):
         raise UserError(f"{where}: {line!r} is not two words separated by a tab or a space; correct the line")
     return words[0], words[1]
