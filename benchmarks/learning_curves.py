@@ -7,7 +7,7 @@
 `measure` fine-tunes once per task, with the suite's batch size and learning rate, which stays constant after a warm-up:
 each point then belongs to a training of any length. At 1/8, 1/4, 1/2 and all of the steps it scores the source
 language and a few targets, and writes benchmarks/learning-curves.csv anew after each point. `draw` writes the figure of
-docs/learning-curves.md from that file.
+docs/learning-curves.md from that file, and prints its table.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import pyarrow as pa
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from tabulate import tabulate
 
 from xrealign_bench.data import DataLocation, Split
 from xrealign_bench.data.examples import spread_rows
@@ -44,6 +45,8 @@ ROOT = Path(__file__).parent.parent
 POINTS, FIGURE = ROOT / "benchmarks/learning-curves.csv", ROOT / "docs/images/learning-curves.svg"
 FIELDS = ["task", "batch_size", "steps", "language", "examples", "metric", "score", "step_seconds"]
 SEED, SOURCE = 31, "en"
+LINES = {"English": True, "mean of the targets": False}
+"""Name of a line -> whether it shows the source language."""
 TARGETS, TARGET_EXAMPLES, SOURCE_EXAMPLES = 6, 50, 200
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 CPU = torch.device("cpu")
@@ -159,22 +162,33 @@ def write_points(points: Sequence[Mapping[str, object]]) -> None:
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Draw a panel per task: the source language, and the mean of the targets."""
-    curves: dict[str, dict[tuple[int, bool], list[float]]] = defaultdict(lambda: defaultdict(list))
+    """Draw a panel per task with the source language and the mean of the targets, and print them as a table."""
+    curves: dict[str, dict[int, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for point in read_points():
-        curves[point["task"]][int(point["steps"]), point["language"] == SOURCE].append(100 * float(point["score"]))
+        curves[point["task"]][int(point["steps"])].append(point)
     figure = Figure(figsize=(3 * len(curves), 3), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    for panel, (task, scores) in zip(panels, curves.items(), strict=True):
-        for is_source, name, colour in ((True, "English", COLOURS[0]), (False, "mean of the targets", COLOURS[1])):
-            line = sorted((steps, fmean(values)) for (steps, which), values in scores.items() if which == is_source)
-            panel.plot(*zip(*line, strict=True), marker="o", color=colour, label=name)
+    rows = []
+    for panel, (task, points) in zip(panels, curves.items(), strict=True):
+        lines = {name: [mean_score(at, is_source) for at in points.values()] for name, is_source in LINES.items()}
+        for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+            panel.plot(list(points), values, marker="o", color=colour, label=name)
         panel.set(title=task, xlabel="steps", xlim=(0, None), ylim=(0, 100))
         style_axes(panel)
+        for (steps, at), *values in zip(points.items(), *lines.values(), strict=True):
+            examples = steps * int(at[0]["batch_size"])
+            rows.append([task, steps, f"{examples:,}", *(f"{value:.1f}" for value in values), at[0]["step_seconds"]])
     panels[0].set_ylabel("score (%)")
     panels[0].legend(frameon=False)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "learning-curves"}):
         figure.savefig(FIGURE, metadata={"Date": None, "Creator": None})
+    headers = ["task", "steps", "examples read", *LINES, "processor seconds a step"]
+    print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
+
+
+def mean_score(points: Sequence[Mapping[str, str]], is_source: bool) -> float:
+    """Return the mean score of the source language or of the targets, in percent."""
+    return 100 * fmean(float(point["score"]) for point in points if (point["language"] == SOURCE) == is_source)
 
 
 if __name__ == "__main__":
