@@ -176,9 +176,12 @@ def _fields_of(path: Path, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _name_problems(path: Path, fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a problem if a file is not named after its spec: specs are found, and results kept, by that name."""
+    """Yield a problem if a file is not named after its spec: specs are found, and results kept, by that name.
+
+    The file of a suite may also have its version in its name, so that several versions can lie side by side.
+    """
     name = fields.get("name")  # a lock has none
-    if isinstance(name, str) and name != path.stem and path.suffix in SUFFIXES:
+    if isinstance(name, str) and path.stem not in (name, f"{name}-{fields.get('version')}") and path.suffix in SUFFIXES:
         place = place_of(path, ("name",))
         yield f"{place}: is '{shorten(name)}', but the file is called {path.name}; give both the same name"
 
