@@ -90,7 +90,7 @@ def test_a_lock_has_paths_bytes_and_digests(suite: Path, small_checkpoint: Path)
         f"- {{dataset: ./data/sw.conllu, config: sw, split: test, revision: null, sha256: {digest}, "
         f"bytes: {len(content)}}}\n"
     )
-    lock = suite.with_name("suite.lock.yaml")
+    lock = suite.with_name("small.lock.yaml")
     assert line in lock.read_text()
     assert "{dataset: './data/de-en.{language}', config: de-en, split: train" in lock.read_text()
     assert command("fetch", "--suite", suite).status == 0
@@ -98,7 +98,7 @@ def test_a_lock_has_paths_bytes_and_digests(suite: Path, small_checkpoint: Path)
     number = lock.read_text().splitlines(keepends=True).index(line) + 1
     for ran in (command("fetch", "--suite", suite), evaluate(suite, small_checkpoint, "--dry-run")):
         assert ran.status == 2
-        assert f"suite.lock.yaml:{number}: ./data/sw.conllu/sw/test has the sha256" in ran.err
+        assert f"small.lock.yaml:{number}: ./data/sw.conllu/sw/test has the sha256" in ran.err
 
 
 def test_labels_outside_the_task_are_counted_with_the_first_line(suite: Path, small_checkpoint: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_suite_of_files_at_urls(
         ran = command("fetch", "--suite", suite, "--write-lock")
         assert ran.status == 0, ran.err
     digest = hashlib.sha256(text.encode()).hexdigest()
-    lock = suite.with_name("suite.lock.yaml").read_text()
+    lock = suite.with_name("small.lock.yaml").read_text()
     assert (
         f"- {{dataset: 'https://host/{COMMIT}/sw/test.txt', config: sw, split: test, revision: {COMMIT}, "
         f"sha256: {digest}, bytes: {len(text)}}}" in lock

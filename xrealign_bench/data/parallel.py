@@ -211,15 +211,8 @@ def _read(
         return range(there if size is None else min(size, there))
 
     there = column_names(located, offline)
-    if corpus.columns or _TRANSLATION not in there:
+    if corpus.columns or corpus.pair_columns or _TRANSLATION not in there:
         columns = _side_columns(corpus, (source, target), located, there)
-        data = read_rows(located, columns, offline, choose)
-        for column in columns:
-            check_strings(data.features, column, located)
-        return data.columns[columns[0]], data.columns[columns[1]]
-    if corpus.pair_columns:
-        in_order = located.config == _pair_configs(corpus, source, target)[0]
-        columns = list(corpus.pair_columns if in_order else reversed(corpus.pair_columns))
         data = read_rows(located, columns, offline, choose)
         for column in columns:
             check_strings(data.features, column, located)
@@ -239,6 +232,8 @@ def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, th
     """Return the columns of two languages: as the corpus names them, named after codes, or the first two."""
     if corpus.columns:
         return [pick_column(corpus.columns[language], there, located) for language in pair]
+    if corpus.pair_columns:
+        return [pick_column(name, there, located) for name in _in_order(corpus, pair, located, corpus.pair_columns)]
     codes = [corpus.codes.get(language, language) for language in pair]
     if set(codes) <= set(there):
         return codes
@@ -249,8 +244,13 @@ def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, th
             f"{located}: has the columns {', '.join(there)} and not {' and '.join(codes)}; correct 'codes', or name "
             "the columns of a file without a header in 'names'"
         )
-    is_in_order = located.config == _pair_configs(corpus, *pair)[0]
-    return list(there[:2]) if is_in_order else [there[1], there[0]]
+    return list(_in_order(corpus, pair, located, (there[0], there[1])))
+
+
+def _in_order(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, columns: tuple[str, str]) -> tuple[str, str]:
+    """Return the two columns of a pair's config in the order of the languages."""
+    one, other = columns
+    return columns if located.config == _pair_configs(corpus, *pair)[0] else (other, one)
 
 
 def _sides(feature: Any, located: LocatedSplit) -> Mapping[str, Any]:

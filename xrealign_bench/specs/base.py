@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
@@ -16,6 +16,11 @@ class Spec(BaseModel):
 
     def __hash__(self) -> int:
         return hash(canonical_json(self))
+
+
+def added_later(default: Any) -> Any:
+    """Return a pydantic field that version 0.2 did not have: while it has its default, no result or lock shows it."""
+    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 def canonical_json(value: Any) -> str:

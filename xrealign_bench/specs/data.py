@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     ByteLimit,
     DataName,
@@ -46,19 +46,19 @@ class FileFormat(Spec):
     """How rows are read from files. Gzip is recognised and unpacked in every format except Parquet."""
 
     kind: str
-    format: Format | None = None
+    format: Format | None = added_later(None)
     """Null: by the suffix. `conllu`: columns form, upos, xpos and the other fields of CoNLL-U, a list of words per
     sentence, without multiword tokens and empty nodes, and text and sent_id. `conll`: one word per line with columns
     separated by tabs or spaces, blank lines between sentences. `jsonl`: one JSON object per line. `json`: a list of
     objects, or SQuAD's nested form. `text`: one text per line, in the column text; with `{language}` in the path, one
     file per language whose lines are translations (Moses), each a column named after its language. `tmx`: one column
     per language."""
-    names: Annotated[list[DataName], Field(max_length=1000)] = []
+    names: Annotated[list[DataName], Field(max_length=1000)] = added_later([])
     """Column names of files without a header. csv and tsv: empty if the first line is the header. conll: empty for
     "0", "1", ..."""
-    delimiter: Delimiter | None = None
+    delimiter: Delimiter | None = added_later(None)
     """Separator of csv and tsv; null: comma and tab."""
-    quoting: Literal["minimal", "none"] = "minimal"
+    quoting: Literal["minimal", "none"] = added_later("minimal")
     """`none`: quotation marks in csv and tsv are part of the text."""
 
     def format_of(self, path: str) -> Format | None:
@@ -77,12 +77,12 @@ class HubData(FileFormat):
     dataset: HubId
     revision: Revision | None = None
     """Branch, tag or commit on the Hub; resolved to a commit, which is recorded."""
-    train: FilePattern | None = None
+    train: FilePattern | None = added_later(None)
     """Files of the split, such as `data/{config}/train.tsv`; `*` and `**` as in the Hub's cards. If no split is given,
     Parquet files are found by the data set's card or by their names."""
-    validation: FilePattern | None = None
+    validation: FilePattern | None = added_later(None)
     """Likewise."""
-    test: FilePattern | None = None
+    test: FilePattern | None = added_later(None)
     """Likewise."""
 
     @model_validator(mode="after")
@@ -97,17 +97,17 @@ class UrlData(FileFormat):
     """Files or archives at addresses, such as raw files of a GitHub repository at a commit."""
 
     kind: Literal["url"]
-    train: HttpsPattern | None = None
+    train: HttpsPattern | None = added_later(None)
     """Address with `{config}` where it differs by config. Below a data root, the file is HOST/PATH."""
-    validation: HttpsPattern | None = None
+    validation: HttpsPattern | None = added_later(None)
     """Likewise."""
-    test: HttpsPattern | None = None
+    test: HttpsPattern | None = added_later(None)
     """Likewise."""
-    member: FilePattern | None = None
+    member: FilePattern | None = added_later(None)
     """Files to read from a zip or tar archive, such as `{config}.{language}`."""
     max_bytes: ByteLimit = 2 * 2**30
     """Refuse files that are larger, also after unpacking."""
-    first_lines: Examples | None = None
+    first_lines: Examples | None = added_later(None)
     """Keep only the first lines, this many, and download no more; null: all."""
 
     @model_validator(mode="after")
@@ -125,11 +125,11 @@ class FilesData(FileFormat):
     """Local files; paths are relative to the folder of the YAML file."""
 
     kind: Literal["files"]
-    train: FilePattern | None = None
+    train: FilePattern | None = added_later(None)
     """Path such as `data/{config}.conllu`, or a pattern with `*` and `**` for several files."""
-    validation: FilePattern | None = None
+    validation: FilePattern | None = added_later(None)
     """Likewise."""
-    test: FilePattern | None = None
+    test: FilePattern | None = added_later(None)
     """Likewise."""
     _folder: Path = PrivateAttr(default=Path())
 
@@ -214,7 +214,7 @@ class Corpus(Spec):
     columns: NamesByLanguage = {}
     """Language -> column with its sentences as plain text. Empty for embedded data, and optional if each pair has a
     config."""
-    pair_columns: Annotated[tuple[DataName, DataName], Field(strict=False)] | None = None
+    pair_columns: Annotated[tuple[DataName, DataName], Field(strict=False)] | None = added_later(None)
     """The two columns of plain text of each pair's config, in the order of `config`; null: `translation`, a text per
     language."""
     codes: NamesByLanguage = {}

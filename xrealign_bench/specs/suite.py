@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
     DataName,
@@ -87,7 +87,7 @@ class SuiteParallel(Spec):
     aligner: Name
     other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
     """Corpus -> languages read from it instead."""
-    additional_corpora: Annotated[list[Name], Field(max_length=100)] = []
+    additional_corpora: Annotated[list[Name], Field(max_length=100)] = added_later([])
     """Corpora whose pairs are added to those of `corpus`, in the languages that they have."""
 
     @property
@@ -121,7 +121,7 @@ class Suite(Spec):
     `finetuning`, so that one realignment serves all tasks."""
     test_examples: Examples | None = None
     """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
-    test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = {}
+    test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = added_later({})
     """Task -> its maximum instead of `test_examples`."""
     parallel: SuiteParallel
     tiers: dict[Literal["high", "medium", "low"], Annotated[list[JoshiClass], Field(max_length=6)]] = {
@@ -135,10 +135,10 @@ class Suite(Spec):
     """Default checkpoint of `evaluate`."""
     controls: Annotated[list[Name], Field(max_length=100)] = []
     """Recipes that the suite's board always shows."""
-    development_languages: Annotated[list[LanguageCode], Field(max_length=1000)] = []
+    development_languages: Annotated[list[LanguageCode], Field(max_length=1000)] = added_later([])
     """Languages that `evaluate --development` scores on their test sets; they are no target languages, so that no
     board shows them."""
-    is_development: bool = False
+    is_development: bool = added_later(False)
     """Set by `evaluate --development` in its results: see `data.loaded_suite.development_part`."""
 
     @property

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.data import DataSource, EmbeddedData, NamesByLanguage
 from xrealign_bench.specs.fields import (
     BlockNumber,
@@ -137,7 +137,7 @@ class Part(Spec):
     """Null: the task's own."""
     label_map: LabelMap = {}
     test_split: DataName = "test"
-    development_split: DataName | None = None
+    development_split: DataName | None = added_later(None)
     """Split that `evaluate --development` scores instead of the test split; null: there is none."""
 
 
@@ -177,11 +177,11 @@ class Task(Spec):
     """Language -> the data set's config, or a list of alternatives, of which the first that exists is read."""
     also: Annotated[list[Part], Field(max_length=100)] = []
     """Other data sets with further languages; training data come from `source`."""
-    training_data: TrainingData | None = None
+    training_data: TrainingData | None = added_later(None)
     """Training data in the source language from another data set; null: from `source`."""
     train_split: DataName = "train"
     test_split: DataName = "test"
-    development_split: DataName | None = None
+    development_split: DataName | None = added_later(None)
     """Split that `evaluate --development` scores instead of the test split; null: there is none."""
     columns: Columns
     labels: Labels = []
