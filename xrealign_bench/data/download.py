@@ -7,11 +7,11 @@ import re
 import socket
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from filelock import FileLock
@@ -22,9 +22,12 @@ from xrealign_bench import __version__
 from xrealign_bench.data.formats.lines import GZIP, open_bytes
 from xrealign_bench.data.located import MissingConfigError, sha256_text
 from xrealign_bench.errors import UserError, convert_os_errors, first_line
+from xrealign_bench.files import write_atomically
 
 if TYPE_CHECKING:
     import httpx2
+
+T = TypeVar("T")
 
 _ATTEMPTS = 4
 _MOST_REDIRECTS = 5
@@ -35,7 +38,10 @@ _LONGEST_WAIT = 60.0
 _CHUNK = 2**16
 _HTML = re.compile(rb"\s*(<!doctype\s+html|<html[\s>])", re.IGNORECASE)
 _ABSENT = (404, 410)
-_BUSY = (429, 500, 502, 503, 504)
+BUSY = (429, 500, 502, 503, 504)
+"""Statuses of servers that may answer later."""
+START_BYTES = 2**18
+"""Start of a file that holds its first rows."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,9 @@ class Bounds:
 class _BusyError(Exception):
     """The server asks for another attempt later."""
 
-    def __init__(self, status: int, wait: float | None) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"it answered {status}")
-        self.wait = wait
+        self.headers = headers
 
 
 def download(url: str, bounds: Bounds, offline: bool) -> Path:
@@ -79,6 +85,53 @@ def download(url: str, bounds: Bounds, offline: bool) -> Path:
     return path
 
 
+def download_start(url: str, bounds: Bounds) -> tuple[Path, int | None]:
+    """Download the start of a file, unpacked if it is gzip, and cut it after the last whole line.
+
+    Returns:
+        The path of the start, and the size of the whole file if the server states it.
+
+    Raises:
+        UserError: as `download` does.
+    """
+    path = _cached_path(url, bounds)
+    path = path.with_name(".start") / path.name.removesuffix(".gz")
+    with convert_os_errors(url, "free some space or correct the permissions"):
+        start, size = _retry(url, lambda client: _attempt_start(client, url))
+        _check_size(url, size or 0, bounds)
+        write_atomically(path, text_start(url, start)[0])
+    return path, size
+
+
+def is_cached(url: str, bounds: Bounds) -> bool:
+    """Return whether a file was downloaded before."""
+    return _cached_path(url, bounds).is_file()
+
+
+def text_start(where: str, start: bytes) -> tuple[bytes, bool]:
+    """Return the whole lines of a file's first `START_BYTES`, unpacked if it is gzip, and whether the file is longer.
+
+    Raises:
+        UserError: the gzip data are damaged. `where` names the file.
+    """
+    try:
+        lines = zlib.decompressobj(wbits=31).decompress(start, START_BYTES) if start.startswith(GZIP) else start
+    except zlib.error as error:
+        raise _gzip_error(where, error) from None
+    is_cut = max(len(start), len(lines)) >= START_BYTES
+    return (lines[: lines.rfind(b"\n") + 1] or lines if is_cut else lines), is_cut
+
+
+def seconds_to_wait(headers: Mapping[str, str], attempt: int) -> float:
+    """Return how long to wait before asking a busy server again: what it asks for, within bounds.
+
+    >>> seconds_to_wait({"Retry-After": "7"}, 1), seconds_to_wait({"Retry-After": "86400"}, 1), seconds_to_wait({}, 3)
+    (7.0, 60.0, 8.0)
+    """
+    asked = headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdecimal() else 2.0**attempt, _LONGEST_WAIT)
+
+
 def cut_copy(file: Path, bounds: Bounds) -> Path:
     """Return a file with the first lines of a local copy, from the cache if it was made before."""
     state = file.stat()
@@ -101,25 +154,34 @@ def _cached_path(url: str, bounds: Bounds) -> Path:
 
 
 def _download(url: str, partial: Path, bounds: Bounds) -> None:
+    try:
+        _retry(url, lambda client: _attempt(client, url, partial, bounds))
+    except _OutOfAttemptsError:
+        raise
+    except UserError:
+        partial.unlink(missing_ok=True)
+        raise
+    _check_gzip(url, partial, bounds)
+
+
+class _OutOfAttemptsError(UserError):
+    """A server is busy or not reached in all attempts."""
+
+
+def _retry(url: str, attempt: Callable[[httpx2.Client], T]) -> T:
+    """Try a few times if the server is busy or the connection breaks."""
     import httpx2
 
     problem: Exception | None = None
-    for attempt in range(_ATTEMPTS):
+    for number in range(_ATTEMPTS):
         if problem is not None:
-            asked = problem.wait if isinstance(problem, _BusyError) else None
-            time.sleep(min(2.0**attempt if asked is None else asked, _LONGEST_WAIT))
+            time.sleep(seconds_to_wait(problem.headers if isinstance(problem, _BusyError) else {}, number))
         try:
             with _client() as client:
-                _attempt(client, url, partial, bounds)
+                return attempt(client)
         except (httpx2.TransportError, _BusyError) as error:
             problem = error
-        except UserError:
-            partial.unlink(missing_ok=True)
-            raise
-        else:
-            _check_gzip(url, partial, bounds)
-            return
-    raise UserError(
+    raise _OutOfAttemptsError(
         f"{url}: can't be fetched ({first_line(problem or Exception())}); check the connection and run the command "
         "again, which resumes the download"
     )
@@ -144,7 +206,7 @@ def _attempt(client: httpx2.Client, url: str, partial: Path, bounds: Bounds) -> 
     with _open(client, url, headers) as response:
         if response.status_code == 416:  # the beginning is the whole file, or longer
             tag_file.unlink()
-            raise _BusyError(416, 0.0)
+            raise _BusyError(416, {"Retry-After": "0"})
         _check_answer(url, response)
         if bounds.first_lines is not None:
             _save_lines(url, response.iter_bytes(), partial, bounds)
@@ -165,6 +227,27 @@ def _attempt(client: httpx2.Client, url: str, partial: Path, bounds: Bounds) -> 
                 advance(len(chunk))
                 _check_size(url, file.tell(), bounds)
     tag_file.unlink(missing_ok=True)
+
+
+def _attempt_start(client: httpx2.Client, url: str) -> tuple[bytes, int | None]:
+    """Return the start of a file, and the size of the whole file if the server states it."""
+    start = b""
+    with _open(client, url, {"Range": f"bytes=0-{START_BYTES - 1}"}) as response:
+        if response.status_code == 416:  # an empty file
+            return start, 0
+        _check_answer(url, response)
+        is_range = response.status_code == 206
+        stated = (
+            response.headers.get("Content-Range", "").rpartition("/")[2]
+            if is_range
+            else (response.headers.get("Content-Length", ""))
+        )
+        for chunk in response.iter_raw():
+            start += chunk
+            if len(start) >= START_BYTES:
+                break
+    _check_no_page(url, start)
+    return start[:START_BYTES], int(stated) if stated.isdecimal() else None
 
 
 @contextmanager
@@ -206,9 +289,8 @@ def _check_answer(url: str, response: httpx2.Response) -> None:
     status = response.status_code
     if status in _ABSENT:
         raise MissingConfigError(f"{url}: the server has no such file (status {status}); correct the address")
-    if status in _BUSY:
-        wait = response.headers.get("Retry-After", "")
-        raise _BusyError(status, float(wait) if wait.isdecimal() else None)
+    if status in BUSY:
+        raise _BusyError(status, response.headers)
     if status not in (200, 206):
         raise UserError(f"{url}: the server refuses (status {status}); correct the address, or download the file")
     if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
@@ -295,9 +377,13 @@ def _unpack(url: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield unpacker.decompress(chunk)
                 chunk = unpacker.unused_data
     except zlib.error as error:
-        raise UserError(f"{url}: its gzip data are damaged ({first_line(error)}); run the command again") from None
+        raise _gzip_error(url, error) from None
     if unpacker is not None and not unpacker.eof:
         raise UserError(f"{url}: its gzip data end early; run the command again")
+
+
+def _gzip_error(where: str, error: zlib.error) -> UserError:
+    return UserError(f"{where}: its gzip data are damaged ({first_line(error)}); run the command again")
 
 
 @contextmanager

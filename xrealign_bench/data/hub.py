@@ -6,12 +6,14 @@ import functools
 import glob
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
+from xrealign_bench.data.download import BUSY, seconds_to_wait
 from xrealign_bench.data.layout import (
     Layout,
     card_configs,
@@ -22,15 +24,32 @@ from xrealign_bench.data.layout import (
     read_card,
     unnamed_files,
 )
-from xrealign_bench.data.located import DataLocation, LocatedSplit, MissingConfigError, digest_files, sha256_text
+from xrealign_bench.data.located import (
+    DataLocation,
+    LocatedSplit,
+    MissingConfigError,
+    MissingFileError,
+    MissingRevisionError,
+    MissingSplitError,
+    combine_digests,
+    digest_files,
+    sha256_text,
+)
 from xrealign_bench.data.patterns import fill, match, match_configs, pick_pattern
-from xrealign_bench.errors import UserError, describe_os_error, first_line, unknown
+from xrealign_bench.errors import UserError, describe_os_error, first_line, nearest, unknown
 from xrealign_bench.files import cached_sha256
 from xrealign_bench.specs import HubData, canonical_json
-from xrealign_bench.specs.data import patterns
+from xrealign_bench.specs.data import SUFFIXES, patterns
 
 CARD = "README.md"
 COMMIT = re.compile("[0-9a-f]{40}")
+T = TypeVar("T")
+
+_ATTEMPTS = 3
+_OTHER_SOURCES = (
+    "name the files of each split in the spec (such as 'test: \"{config}/test.tsv\"'), or the Hub's own conversion "
+    "with 'revision: refs/convert/parquet'"
+)
 
 
 @dataclass(frozen=True)
@@ -68,14 +87,25 @@ def _locate_by_pattern(source: HubData, data_set: DataSet, config: str | None, s
     split, pattern = pick_pattern(source, split, data_set.place)
     found = match(fill(pattern, config), data_set.files)
     if not found:
-        raise MissingConfigError(
-            f"{data_set.place}: has no file {fill(pattern, config)}; correct 'source.{split}' or the config"
-        )
+        raise _missing_file_error(data_set, config, split, pattern)
     located = LocatedSplit(
         data_set.place, config, split, data_set.revision, "", tuple(found),
         reading=source, columns=tuple(language for language in found.values() if language is not None),
     )  # fmt: skip
     return _with_fingerprint(located, source.dataset)
+
+
+def _missing_file_error(data_set: DataSet, config: str | None, split: str, pattern: str) -> MissingConfigError:
+    """Make the error for a pattern without files, with files of the same config or similar configs that are there."""
+    wanted = fill(pattern, config)
+    what = f"{data_set.place}: has no file {wanted}"
+    remedy = f"correct 'source.{split}' or the config"
+    of_config = re.compile(rf"(?<!\w){re.escape(config or '')}(?!\w)")
+    if files := nearest(wanted, filter(of_config.search, data_set.files)):
+        return MissingFileError(f"{what}, but {files[0]}; {remedy}", files)
+    if configs := nearest(config or "", match_configs(pattern, data_set.files)):
+        return MissingConfigError(f"{what}; did you mean the config {' or '.join(configs)}? If not, {remedy}", configs)
+    return MissingFileError(f"{what}; {remedy}")
 
 
 def _with_fingerprint(located: LocatedSplit, dataset: str) -> LocatedSplit:
@@ -104,6 +134,64 @@ def download(located: LocatedSplit, offline: bool) -> list[Path]:
     return [folder / file for file in located.files]
 
 
+def stored_sha256(located: LocatedSplit) -> str | None:
+    """Return the sha256 (hex) of a split's content, as in a lock, by the Hub's own checksums.
+
+    Returns:
+        None if the Hub does not have checksums of all files, which it has of large ones only.
+
+    Raises:
+        UserError: the Hub can't be reached.
+    """
+    checksums = _checksums(located.folder_or_id, str(located.revision))
+    digests = [checksums[file] for file in located.files if file in checksums]
+    return combine_digests(digests, located.info) if len(digests) == len(located.files) else None
+
+
+@functools.cache
+def _checksums(dataset: str, commit: str) -> Mapping[str, str]:
+    """Return the sha256 of each file in large file storage. The client's cache of listings does not keep them."""
+    from huggingface_hub import HfApi, RepoFile
+
+    with _asking_hub(dataset, commit, offline=False):
+        tree = list(HfApi().list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset"))
+    return {file.path: file.lfs.sha256 for file in tree if isinstance(file, RepoFile) and file.lfs is not None}
+
+
+def file_size(located: LocatedSplit, file: str) -> int:
+    """Return the size of a file on the Hub in bytes."""
+    return _sizes(located.folder_or_id, str(located.revision))[file]
+
+
+def read_bytes(located: LocatedSplit, file: str, start: int, end: int) -> bytes:
+    """Read a range of a file on the Hub and download no more of it.
+
+    Raises:
+        UserError: the Hub refuses access, can't be reached or sends less.
+    """
+    return _read_bytes(located.folder_or_id, str(located.revision), file, start, end)
+
+
+@functools.lru_cache(maxsize=32)
+def _read_bytes(dataset: str, commit: str, file: str, start: int, end: int) -> bytes:
+    from huggingface_hub import HfFileSystem
+
+    with _asking_hub(dataset, commit, offline=False):
+        content: bytes = _retry_if_busy(
+            lambda: HfFileSystem().cat_file(
+                f"datasets/{dataset}/{file}",
+                start,
+                end,
+                revision=commit,
+                cache_type="none",
+                size=_sizes(dataset, commit)[file],
+            )
+        )
+    if len(content) != end - start:
+        raise UserError(f"{dataset}/{file}: the Hub sent {len(content):,} of {end - start:,} bytes; try again later")
+    return content
+
+
 def open_data_set(source: HubData, location: DataLocation) -> DataSet:
     """List a data set's files by config and split.
 
@@ -118,6 +206,8 @@ def open_data_set(source: HubData, location: DataLocation) -> DataSet:
 def _find_config(data_set: DataSet, config: str | None) -> str:
     """Return the config of that name, or the default one for None."""
     where = data_set.place
+    if not data_set.layout:
+        raise _no_parquet_error(data_set)
     name = default_config(data_set.layout, data_set.card) if config is None else config
     if name is None:
         raise UserError(
@@ -129,24 +219,32 @@ def _find_config(data_set: DataSet, config: str | None) -> str:
                 f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
                 "there, clone the data set again with core.symlinks=true"
             )
-        raise MissingConfigError(str(unknown(f"config of {where}:", name, data_set.layout)))
+        near = nearest(name, data_set.layout)
+        raise MissingConfigError(str(unknown(f"config of {where}:", name, data_set.layout)), near)
     return name
+
+
+def _no_parquet_error(data_set: DataSet) -> UserError:
+    script = f"{PurePosixPath(data_set.place).name}.py"
+    if script in data_set.files:
+        what = f"is a loading script ({script}), which is not run, without Parquet files"
+    else:
+        known = [file for file in data_set.files if PurePosixPath(file.removesuffix(".gz")).suffix in SUFFIXES]
+        what = f"has no Parquet files{f', but {known[0]}' if known else ''}"
+    return UserError(f"{data_set.place}: {what}; {_OTHER_SOURCES}")
 
 
 def _find_files(data_set: DataSet, config: str, split: str) -> tuple[str, ...]:
     """Return the files of a split, which must be one complete set of Parquet files."""
     where, splits = data_set.place, data_set.layout[config]
     if split not in splits:
-        raise unknown(f"split of {where}, config '{config}':", split, splits)
+        raise MissingSplitError(str(unknown(f"split of {where}, config '{config}':", split, splits)))
     files = splits[split]
     if not files:
         raise UserError(f"{where}: config '{config}' has no files for the split '{split}'; fetch the data set again")
     foreign = [file for file in files if not file.endswith(".parquet")]
     if foreign:
-        raise UserError(
-            f"{where}: {foreign[0]} is not Parquet; name the files of each split in the spec (such as "
-            "'test: \"{config}/test.tsv\"'), or the Hub's own conversion with 'revision: refs/convert/parquet'"
-        )
+        raise UserError(f"{where}: {foreign[0]} is not Parquet; {_OTHER_SOURCES}")
     named_by_card = bool(card_configs(data_set.card))
     check_whole(files, data_set.unnamed, named_by_card, f"{where}, config '{config}', split '{split}'")
     return files
@@ -241,14 +339,19 @@ def _card_of(path: Path, digest: str) -> dict[str, Any]:
 
 @functools.cache
 def _open_hub(dataset: str, revision: str, offline: bool) -> DataSet:
-    from huggingface_hub import get_cached_repo_tree
-
     with _asking_hub(dataset, revision, offline) as snapshot:
         folder = snapshot([CARD])
-        tree = get_cached_repo_tree(dataset, repo_type="dataset", revision=folder.name)
-    files = tuple(sorted(file.path for file in tree))
+        files = tuple(sorted(_sizes(dataset, folder.name)))
     card = _card_of(folder / CARD, cached_sha256(folder / CARD)) if (folder / CARD).is_file() else {}
     return DataSet(dataset, folder.name, find_layout(files, card, f"{dataset}/{CARD}"), card, files)
+
+
+@functools.cache
+def _sizes(dataset: str, commit: str) -> Mapping[str, int]:
+    """Return the files of a data set at a commit, from the listing that its download left in the cache."""
+    from huggingface_hub import get_cached_repo_tree
+
+    return {file.path: file.size for file in get_cached_repo_tree(dataset, repo_type="dataset", revision=commit)}
 
 
 @contextmanager
@@ -277,7 +380,9 @@ def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable
             "and log in with 'hf auth login'"
         ) from None
     except errors.RevisionNotFoundError:
-        raise UserError(f"the data set '{dataset}' has no revision '{revision}' on {constants.ENDPOINT}") from None
+        raise MissingRevisionError(
+            f"the data set '{dataset}' has no revision '{revision}' on {constants.ENDPOINT}; {_name_newest(dataset)}"
+        ) from None
     except errors.RepositoryNotFoundError:
         raise UserError(
             f"{constants.ENDPOINT} has no data set '{dataset}', or it is private: "
@@ -303,18 +408,33 @@ def _asking_hub(dataset: str, revision: str, offline: bool) -> Iterator[Callable
             enable_progress_bars()
 
 
+def _name_newest(dataset: str) -> str:
+    """Return the remedy for a missing revision, with the newest commit if the Hub tells it."""
+    from huggingface_hub import HfApi, errors
+
+    http_error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    try:
+        newest = f" (the newest is {HfApi().dataset_info(dataset).sha})"
+    except http_error:
+        newest = ""
+    return f"name another in 'source.revision' or in the lock{newest}"
+
+
 def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     # Ask first: without a connection, snapshot_download silently returns the cached revision.
-    commit = None if offline or COMMIT.fullmatch(revision) else HfApi().dataset_info(dataset, revision=revision).sha
+    is_known = offline or COMMIT.fullmatch(revision)
+    commit = None if is_known else _retry_if_busy(lambda: HfApi().dataset_info(dataset, revision=revision).sha)
     folder = Path(
-        snapshot_download(
-            dataset,
-            repo_type="dataset",
-            revision=revision,
-            allow_patterns=[glob.escape(file) for file in files],
-            local_files_only=offline,
+        _retry_if_busy(
+            lambda: snapshot_download(
+                dataset,
+                repo_type="dataset",
+                revision=revision,
+                allow_patterns=[glob.escape(file) for file in files],
+                local_files_only=offline,
+            )
         )
     )
     if commit not in (None, folder.name):
@@ -322,3 +442,19 @@ def _snapshot(dataset: str, revision: str, offline: bool, files: list[str]) -> P
             f"the revision '{revision}' of '{dataset}' changed while it was downloaded; run the command again"
         )
     return folder
+
+
+def _retry_if_busy(ask: Callable[[], T]) -> T:
+    """Ask the Hub, and ask again a few times if it is busy, since its client does so for some requests only."""
+    from huggingface_hub import errors
+
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return ask()
+        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
+            cause = error if isinstance(error, errors.HfHubHTTPError) else error.__cause__
+            response = getattr(cause, "response", None)
+            if response is None or response.status_code not in BUSY:
+                raise
+            time.sleep(seconds_to_wait(response.headers, attempt))
+    return ask()

@@ -65,7 +65,7 @@ def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> lis
     for config in list_configs(corpus.source, corpus.split, location):
         for code in config.removeprefix(before).removesuffix(after).split("-"):
             language = ours.get(code, code)
-            if config in _pair_configs(corpus, source, language):
+            if config in pair_configs(corpus, source, language):
                 found.add(language)
     return sorted(found - {source})
 
@@ -85,7 +85,7 @@ def locate_pairs(corpus: Corpus, source: str, target: str, location: DataLocatio
             _check_language(corpus, language)
         if not _has_pair_configs(corpus):
             return locate(corpus.source, corpus.config, corpus.split, location)
-    configs = _pair_configs(corpus, source, target)
+    configs = pair_configs(corpus, source, target)
     if isinstance(corpus.source, UrlData):
         return locate(corpus.source, configs, corpus.split, location)
     there = list_configs(corpus.source, corpus.split, location)
@@ -210,22 +210,49 @@ def _read(
     def choose(there: int) -> range:
         return range(there if size is None else min(size, there))
 
-    there = column_names(located, offline)
-    if corpus.columns or corpus.pair_columns or _TRANSLATION not in there:
-        columns = _side_columns(corpus, (source, target), located, there)
-        data = read_rows(located, columns, offline, choose)
-        for column in columns:
-            check_strings(data.features, column, located)
+    pair = (source, target)
+    columns = pair_columns(corpus, pair, located, column_names(located, offline))
+    data = read_rows(located, columns, offline, choose)
+    check_pair_columns(corpus, pair, located, data.features)
+    if columns != [_TRANSLATION]:
         return data.columns[columns[0]], data.columns[columns[1]]
-    data = read_rows(located, [_TRANSLATION], offline, choose)
-    codes = [corpus.codes.get(language, language) for language in (source, target)]
-    sides = _sides(data.features[_TRANSLATION], located)
-    for code in codes:
+    codes = [corpus.codes.get(language, language) for language in pair]
+    one, other = ([row and row[code] for row in data.columns[_TRANSLATION]] for code in codes)
+    return one, other
+
+
+def pair_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, there: Sequence[str]) -> list[str]:
+    """Return the columns with the texts of two languages, or the one column that holds both.
+
+    Args:
+        corpus: the corpus.
+        pair: codes of the languages.
+        located: the split.
+        there: names of all of its columns.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    if not corpus.columns and not corpus.pair_columns and _TRANSLATION in there:
+        return [_TRANSLATION]
+    return _side_columns(corpus, pair, located, there)
+
+
+def check_pair_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, features: Mapping[str, Any]) -> None:
+    """Check that the columns returned by `pair_columns` hold texts of both languages.
+
+    Raises:
+        UserError: one holds something else or lacks a language.
+    """
+    if list(features) != [_TRANSLATION]:
+        for column in features:
+            check_strings(features, column, located)
+        return
+    sides = _sides(features[_TRANSLATION], located)
+    for code in (corpus.codes.get(language, language) for language in pair):
         if code not in sides:
             raise unknown(f"language in the column '{_TRANSLATION}' of {located}:", code, sides)
         check_strings(sides, code, located)
-    one, other = ([row and row[code] for row in data.columns[_TRANSLATION]] for code in codes)
-    return one, other
 
 
 def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, there: Sequence[str]) -> list[str]:
@@ -250,7 +277,7 @@ def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, th
 def _in_order(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, columns: tuple[str, str]) -> tuple[str, str]:
     """Return the two columns of a pair's config in the order of the languages."""
     one, other = columns
-    return columns if located.config == _pair_configs(corpus, *pair)[0] else (other, one)
+    return columns if located.config == pair_configs(corpus, *pair)[0] else (other, one)
 
 
 def _sides(feature: Any, located: LocatedSplit) -> Mapping[str, Any]:
@@ -284,8 +311,10 @@ def _pair_pattern(corpus: Corpus) -> str:
     return corpus.config
 
 
-def _pair_configs(corpus: Corpus, source: str, target: str) -> list[str]:
-    """Return the config names of a pair in both orders: OPUS-100 has `en-fr` and `af-en`."""
+def pair_configs(corpus: Corpus, source: str, target: str) -> list[str]:
+    """Return the config names of a pair in both orders, since OPUS-100 has `en-fr` and `af-en`; or its only config."""
+    if corpus.columns and not _has_pair_configs(corpus):
+        return [corpus.config or "default"]
     pattern = _pair_pattern(corpus)
     one, other = (corpus.codes.get(language, language) for language in (source, target))
     return [pattern.replace("{source}", a).replace("{target}", b) for a, b in ((one, other), (other, one))]

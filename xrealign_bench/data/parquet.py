@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _BATCH_ROWS = 10_000
+_LIKELY_FOOTER = 2**16
+"""Bytes; most footers are shorter."""
 
 
 def read_parquet_rows(
@@ -40,6 +42,39 @@ def read_parquet_rows(
     if any(len(values) != len(wanted) for values in read.values()):
         raise UserError(f"{located}: holds fewer rows than its files' footers say; fetch it again")
     return Rows(types.features, read, wanted, str(located))
+
+
+def read_parquet_types(
+    located: LocatedSplit, path: str, footer: bytes | None, pick: Callable[[Sequence[str]], Sequence[str]]
+) -> Rows:
+    """Read the types of selected columns; see `data.first_rows`.
+
+    Args:
+        located: the split.
+        path: its first file.
+        footer: end of the file with the footer; None: the file is a local one.
+        pick: selects columns from the names of all.
+    """
+    with _open_parquet(path, footer) as file:
+        if file.metadata.num_rows == 0 and len(located.files) == 1:
+            raise UserError(f"{located}: has no rows; fetch it again or name another split")
+        columns = pick(file.schema_arrow.names)
+        types = _ColumnTypes(located)
+        types.add(path, file.schema_arrow, columns)
+    return Rows(types.features, {column: [] for column in columns}, (), str(located))
+
+
+def read_footer(size: int, read: Callable[[int, int], bytes]) -> bytes:
+    """Return the end of a file with its footer, whose length is in the last 8 bytes.
+
+    Args:
+        size: size of the file in bytes.
+        read: reads a range of the file.
+    """
+    end = read(max(0, size - _LIKELY_FOOTER), size)
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    is_longer = end.endswith(b"PAR1") and len(end) < length <= size
+    return read(size - length, size) if is_longer else end
 
 
 def parquet_column_names(path: str) -> list[str]:
@@ -129,13 +164,17 @@ def count_parquet_rows(located: LocatedSplit, paths: Sequence[str]) -> int:
 
 
 @contextmanager
-def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
-    """Open one file by its literal path, which pyarrow and `datasets` could take for a pattern or a URL."""
+def _open_parquet(path: str, content: bytes | None = None) -> Iterator[pq.ParquetFile]:
+    """Open one file by its literal path, which pyarrow and `datasets` could take for a pattern or a URL.
+
+    If the content is given, the path is only its name in messages.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pa.OSFile(path) as source, pq.ParquetFile(source) as file:
+        opened = pa.OSFile(path) if content is None else pa.BufferReader(content)
+        with opened as source, pq.ParquetFile(source) as file:
             yield file
     except FileNotFoundError as error:
         raise UserError(f"{path}: {describe_os_error(error).split(' (')[0]}; fetch the data set again") from None

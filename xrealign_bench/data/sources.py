@@ -41,7 +41,9 @@ def locate(source: DataSource, config: str | Sequence[str] | None, split: str, l
             return _locate(source, name, split, location)
         except MissingConfigError as error:
             problems.append(error)
-    raise problems[0] if len(problems) == 1 else MissingConfigError(f"none of {', '.join(config)}: {problems[0]}")
+    if len(problems) == 1:
+        raise problems[0]
+    raise MissingConfigError(f"none of {', '.join(config)}: {problems[0]}", problems[0].near)
 
 
 def _locate(source: DataSource, config: str | None, split: str, location: DataLocation) -> LocatedSplit:

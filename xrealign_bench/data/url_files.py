@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from xrealign_bench.data.download import Bounds, cut_copy, download
+from xrealign_bench.data.download import START_BYTES, Bounds, cut_copy, download, download_start, is_cached
 from xrealign_bench.data.located import (
     DataLocation,
     LocatedSplit,
     MissingConfigError,
     digest_own_files,
+    is_offline,
     sha256_text,
 )
 from xrealign_bench.data.patterns import fill, match, pick_pattern
@@ -33,7 +34,12 @@ def locate_url(source: UrlData, config: str | None, split: str, location: DataLo
     """Locate the files of one split, downloading them unless they are in the cache; see `sources.locate`."""
     split, pattern = pick_pattern(source, split, "the source")
     url = fill(pattern, config)
-    path = _obtain(url, Bounds(source.max_bytes, source.first_lines), location)
+    bounds = Bounds(source.max_bytes, source.first_lines)
+    if location.starts_only and location.root is None and not is_offline(location) and not is_cached(url, bounds):
+        start = _locate_start(source, config, split, url, bounds)
+        if start.bytes_at_url is None or start.bytes_at_url > START_BYTES:
+            return start
+    path = _obtain(url, bounds, location)
     files: dict[Path, str | None] = {path: None}
     title = url
     if source.member is not None:
@@ -51,6 +57,24 @@ def locate_url(source: UrlData, config: str | None, split: str, location: DataLo
         title=title,
         reading=source,
         columns=tuple(language for language in files.values() if language is not None),
+    )
+
+
+def _locate_start(source: UrlData, config: str | None, split: str, url: str, bounds: Bounds) -> LocatedSplit:
+    """Locate the start of a file that is not in the cache; of an archive, no file."""
+    path, size = download_start(url, bounds)
+    commit = _COMMIT.search(url)
+    return LocatedSplit(
+        str(path.parent),
+        config,
+        split,
+        commit[1] if commit else None,
+        digest_own_files([path]),
+        () if source.member else (path.name,),
+        title=url,
+        reading=source,
+        is_start=True,
+        bytes_at_url=size,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from xrealign_bench.files import cached_sha256
 from xrealign_bench.specs.data import FileFormat, Format
 
 TEXT_COLUMN = "text"
+FIRST_ROWS = 20
+"""Rows that show what columns and labels a file has."""
+_SPANNING_LINES: tuple[Format, ...] = ("json", "tmx", "csv", "tsv")
+"""Formats in which a row may go on after the end of a line, where a file may be cut."""
 _IRREGULAR: tuple[Format, ...] = ("jsonl", "json", "tmx")
 """Formats in which a row may lack columns that others have."""
 _UNTYPED: tuple[Format, ...] = ("csv", "tsv")
@@ -53,6 +58,41 @@ def read_text_rows(
     if all(part.format in _UNTYPED for part in parts):
         values = {column: integers(own) for column, own in values.items()}
     return _typed(located, values, wanted, lines)
+
+
+def read_first_text_rows(
+    located: LocatedSplit, paths: Sequence[str], pick: Callable[[Sequence[str]], Sequence[str]], is_cut: bool
+) -> Rows | None:
+    """Read selected columns of the first rows; see `data.first_rows`.
+
+    Args:
+        located: the split; of files with one language each, only the files at `paths`.
+        paths: the files.
+        pick: selects columns from the names of all.
+        is_cut: the files are cut after a line.
+
+    Returns:
+        None if the format can't be read from a cut file, or no row is whole.
+    """
+    if located.columns:
+        sides = [list(islice(_Part(located, path, ()).rows(), FIRST_ROWS)) for path in paths]
+        texts = zip(located.columns, sides, strict=True)
+        return _typed(located, {name: [row[TEXT_COLUMN] for _, row in side] for name, side in texts}, (), [])
+    part = _Part(located, paths[0], ())
+    rows: list[Row] = []
+    try:
+        rows.extend(islice(part.rows(), FIRST_ROWS))
+    except UserError:
+        if not is_cut or part.format not in _SPANNING_LINES:
+            raise
+    if not rows and is_cut:
+        return None
+    _check_not_empty(located, len(rows))
+    there = dict.fromkeys(name for _, row in rows for name in row)
+    values = {column: [row.get(column) for _, row in rows] for column in pick(list(there))}
+    if part.format in _UNTYPED:
+        values = {column: integers(own) for column, own in values.items()}
+    return _typed(located, values, range(len(rows)), [(part.path, line) for line, _ in rows])
 
 
 def text_column_names(located: LocatedSplit, paths: Sequence[str]) -> list[str]:
