@@ -114,6 +114,23 @@ def test_writing_a_lock_again_gives_the_same_bytes_and_keeps_its_comments(world:
     assert [p.name for p in world.folder.iterdir() if p.name.endswith(".tmp")] == []
 
 
+def test_development_data_are_locked_and_fetched_too(world: World, root: Path) -> None:
+    task = make_task(source={"kind": "hub", "dataset": "org/tags"}, development_split="validation")
+    write_yaml(world.suite.parent / "tags.yaml", task.model_dump(mode="json"))
+    for config in ("en_x", "de_y"):
+        write_rows(root, config, "dev", [row("dogs bark", [0, 2])])
+    ran = fetch(world, root, "--write-lock")
+    assert (ran.status, ran.err) == (0, "")
+    lock = lock_of(world).read_text()
+    assert lock.count("split: dev") == 2 and lock.count("dataset:") == 5
+    write_rows(root, "de_y", "dev", [row("Hunde bellen", [0, 2])])
+    ran = fetch(world, root)
+    assert ran.status == 2 and ran.err.count("\n") == 1 and "org/tags/de_y/dev has the sha256" in ran.err
+    assert dry_run(world, root).status == 0  # an ordinary evaluation reads other data
+    ran = dry_run(world, root, "--development")
+    assert ran.status == 2 and "org/tags/de_y/dev has the sha256" in ran.err
+
+
 def test_gold_that_is_named_twice_is_refused(world: World, root: Path) -> None:
     text = lock_text(root)
     lock_of(world).write_text(text + text.splitlines()[-1] + "\n")

@@ -13,12 +13,11 @@ from tqdm import tqdm
 
 import xrealign_bench
 from xrealign_bench.data.lexicon import fetch_lexicon
-from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
+from xrealign_bench.data.loaded_suite import LoadedSuite, development_part, load_suite
 from xrealign_bench.data.located import DataLocation
 from xrealign_bench.data.lock import (
     SuiteLock,
     SuiteSplit,
-    corpora_of,
     disagreement,
     locate_suite,
     lock_file,
@@ -26,9 +25,11 @@ from xrealign_bench.data.lock import (
     write_lock,
 )
 from xrealign_bench.data.sources import content_sha256, fetch
+from xrealign_bench.data.split_uses import corpora_of
 from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.languages import find
 from xrealign_bench.specs import Corpus, LockedGold, LockedSplit
+from xrealign_bench.specs.lock import Key
 from xrealign_bench.specs.suite import select_items
 
 State = Literal["verified", "pinned", "not pinned"]
@@ -77,6 +78,8 @@ class _Fetching:
     location: DataLocation
     lock: SuiteLock | None
     """The lock that the data are checked against; None while a lock is written."""
+    is_whole: bool
+    """No target languages are selected."""
     problems: Problems = field(default_factory=Problems)
 
 
@@ -88,7 +91,7 @@ def fetch_suite(
     write: bool,
     on_progress: Callable[[int, int, str], None],
 ) -> Fetched:
-    """Download and check every split that a suite reads; local data are only checked.
+    """Download and check every split that a suite reads, with its development data; local data are only checked.
 
     Args:
         tasks, languages: only these of the suite; none: all.
@@ -104,7 +107,7 @@ def fetch_suite(
     targets = select_items("target language", [find(code).code for code in languages], suite.target_languages)
     names = select_items("task", tasks, suite.tasks)
     loaded = replace(loaded, tasks=[task for task in loaded.tasks if task.name in names])
-    job = _Fetching(loaded, targets, DataLocation(data_root), None if write else old)
+    job = _Fetching(loaded, targets, DataLocation(data_root), None if write else old, not languages)
     if job.lock is not None:
         job = replace(job, loaded=_pin(job, job.lock))
     splits = _fetch_splits(job, on_progress)
@@ -117,14 +120,28 @@ def fetch_suite(
 
 
 def _fetch_splits(job: _Fetching, on_progress: Callable[[int, int, str], None]) -> list[FetchedSplit]:
-    splits, missing = locate_suite(job.loaded, job.languages, job.location)
-    job.problems.add(missing)
+    splits = _locate_splits(job)
     fetched = []
     for number, split in enumerate(splits):
         on_progress(number, len(splits), "/".join(split.key))
         fetched.append(job.problems.attempt(partial(_fetch, split, job)))
     on_progress(len(splits), len(splits), "")
     return [split for split in fetched if split is not None]
+
+
+def _locate_splits(job: _Fetching) -> list[SuiteSplit]:
+    """Locate the splits that evaluations read with and without `--development`."""
+    parts = [(job.loaded, job.languages)]
+    if (development := development_part(job.loaded)) is not None:
+        further = development.suite.development_languages if job.is_whole else []
+        codes = [code for code in development.suite.target_languages if code in (*job.languages, *further)]
+        parts.append((development, codes))
+    found: dict[Key, SuiteSplit] = {}
+    for loaded, codes in parts:
+        splits, missing = locate_suite(loaded, codes, job.location)
+        job.problems.add(missing)
+        found.update((split.key, split) for split in splits)
+    return [found[key] for key in sorted(found)]
 
 
 def _fetch_all_lexicons(job: _Fetching) -> list[FetchedLexicons]:

@@ -3,7 +3,7 @@
 from xrealign_bench.data.examples import CHOSEN_EXAMPLES, Split, count_examples, examples_to_read, locate_task
 from xrealign_bench.data.lexicon import Lexicon, lexicon_fingerprint, lexicon_languages, load_lexicon
 from xrealign_bench.data.located import DataLocation, LocatedSplit
-from xrealign_bench.data.lock import check_lock, corpora_of, pin, read_lock
+from xrealign_bench.data.lock import check_lock, pin, read_lock
 from xrealign_bench.data.parallel import (
     Links,
     ParallelText,
@@ -14,6 +14,7 @@ from xrealign_bench.data.parallel import (
     locate_pairs,
 )
 from xrealign_bench.data.sources import locate
+from xrealign_bench.data.split_uses import corpora_of
 from xrealign_bench.data.word_segmentation import SEGMENTER, split_words
 
 __all__ = [

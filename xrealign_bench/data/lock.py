@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from xrealign_bench.data.examples import locate_task
 from xrealign_bench.data.hub import COMMIT, open_data_set
 from xrealign_bench.data.located import DataLocation, LocatedSplit
-from xrealign_bench.data.parallel import corpus_languages, locate_pairs
+from xrealign_bench.data.parallel import corpus_languages
 from xrealign_bench.data.sources import dataset_name
+from xrealign_bench.data.split_uses import list_uses
 from xrealign_bench.errors import UserError
 from xrealign_bench.files import write_atomically
 from xrealign_bench.specs import (
@@ -92,14 +92,6 @@ def read_lock(suite: str) -> SuiteLock | None:
     return SuiteLock(path, load_spec(path, Lock)) if path.is_file() else None
 
 
-def corpora_of(suite: Suite) -> dict[str, list[str]]:
-    """Return the target languages read from each parallel corpus of a suite."""
-    parallel = suite.parallel
-    elsewhere = {language for languages in parallel.other_corpora.values() for language in languages}
-    here = [code for code in suite.target_languages if code not in elsewhere]
-    return {**dict.fromkeys([parallel.corpus, *parallel.additional_corpora], here), **parallel.other_corpora}
-
-
 def pin(spec: DataSpec, lock: SuiteLock, location: DataLocation) -> DataSpec:
     """Return a task or corpus pinned to the commits in its suite's lock.
 
@@ -134,7 +126,6 @@ def locate_suite(
     Returns:
         The splits, sorted, and one message for each that can't be found.
     """
-    suite = loaded.suite
     found: dict[Key, SuiteSplit] = {}
     problems: dict[str, None] = {}
     opened: dict[HubData, bool] = {}
@@ -152,23 +143,15 @@ def locate_suite(
             opened[source] = attempt(lambda: open_data_set(source, location)) is not None
         return opened[source] if isinstance(source, HubData) else not isinstance(source, EmbeddedData)
 
-    def note(source: DataSource, find: Callable[..., LocatedSplit], *arguments: Any) -> None:
-        if opens(source):
-            located = attempt(partial(find, *arguments, location))
-            if located is not None:
-                split = SuiteSplit(dataset_name(source, located), located)
-                found[split.key] = split
+    def paired(corpus: Corpus) -> Collection[str]:
+        if not opens(corpus.source):
+            return ()
+        return attempt(partial(corpus_languages, corpus, loaded.suite.source_language, location)) or ()
 
-    for task in loaded.tasks:
-        for language in [code for code in (suite.source_language, *languages) if code in task.languages]:
-            note(task.part(language).source, locate_task, task, language, "test")
-            if language == suite.source_language and task.finetunes:
-                note(task.part(language, "train").source, locate_task, task, language, "train")
-    for name, targets in corpora_of(suite).items():
-        if name in loaded.corpora and opens((corpus := loaded.corpora[name]).source):
-            paired = attempt(partial(corpus_languages, corpus, suite.source_language, location)) or []
-            for language in [code for code in targets if code in paired]:
-                note(corpus.source, locate_pairs, corpus, suite.source_language, language)
+    for use in list_uses(loaded, languages, paired):
+        if opens(use.source) and (located := attempt(partial(use.locate, location))) is not None:
+            split = SuiteSplit(dataset_name(use.source, located), located)
+            found[split.key] = split
     return [found[key] for key in sorted(found)], list(problems)
 
 
