@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from xrealign_bench.cli.options import data_root_option, json_option, language_option, task_option
-from xrealign_bench.cli.printing import print_json, print_table
+from xrealign_bench.cli.printing import print_json, print_table, progress_bar
 from xrealign_bench.cli.process import quiet_libraries
 
 if TYPE_CHECKING:
@@ -49,17 +48,9 @@ def fetch_data(
       xrealign-bench fetch --suite my-suite.yaml --write-lock
     """
     quiet_libraries(offline=False)
-    from tqdm import tqdm
-
     from xrealign_bench.fetch import fetch_suite
 
-    with tqdm(unit="split", file=sys.stderr, dynamic_ncols=True, leave=False, disable=None) as bar:
-
-        def draw(done: int, total: int, next_one: str) -> None:
-            bar.total = total
-            bar.set_postfix_str(next_one, refresh=False)
-            bar.update(done - bar.n)
-
+    with progress_bar("split") as draw:
         fetched = fetch_suite(suite, tasks, languages, data_root, write_lock, draw)
     if as_json:
         print_json(asdict(fetched) | {"lock": fetched.lock and str(fetched.lock)})

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from xrealign_bench.cli.options import data_root_option, json_option, store_option
-from xrealign_bench.cli.printing import print_json, print_table, print_yaml
-from xrealign_bench.cli.process import quiet_libraries
-from xrealign_bench.errors import Problems, unknown
+from xrealign_bench.cli.options import data_root_option, json_option, language_option, store_option, task_option
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml, progress_bar
+from xrealign_bench.cli.process import FAILED, quiet_libraries
+from xrealign_bench.errors import Problems, UserError, shorten_list, unknown
 
 CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
 
@@ -125,16 +127,37 @@ def _check_on_suite(recipes: list[str], suite: str, checkpoint: str | None, prob
 
 
 @click.command()
+@click.option("--suite", help="Check this suite's data instead: name or YAML file.")
 @data_root_option
+@task_option
+@language_option
 @store_option
 @json_option
-def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
-    """Check the installation: packages, devices, disk and Hub access.
+def doctor(
+    suite: str | None,
+    data_root: Path | None,
+    tasks: tuple[str, ...],
+    languages: tuple[str, ...],
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Check the installation, or whether a suite's data are available.
+
+    Without --suite: packages, devices, disk and Hub access. With --suite: every split that the suite reads, with its
+    columns, labels and lock. Only listings, footers and first kilobytes are downloaded. The exit status is 1 if a split
+    is missing, moved, not readable or not as locked.
 
     \b
-    Example:
+    Examples:
       xrealign-bench doctor --json
+      xrealign-bench doctor --suite xrealign
+      xrealign-bench doctor --suite pos-lite --language de,fi --data-root ./hub
     """
+    if suite is not None:
+        _check_data(suite, data_root, tasks, languages, as_json)
+        return
+    if tasks or languages:
+        raise UserError(f"{'--task' if tasks else '--language'} is about a suite's data; add --suite")
     from xrealign_bench.doctor import examine
 
     findings = examine(data_root, store)
@@ -142,6 +165,31 @@ def doctor(data_root: Path | None, store: Path, as_json: bool) -> None:
         print_json(findings)
     else:
         print_table(findings.items(), tablefmt="plain")
+
+
+def _check_data(
+    suite: str, data_root: Path | None, tasks: tuple[str, ...], languages: tuple[str, ...], as_json: bool
+) -> None:
+    """Print one row per split of a suite and all problems; exit with status 1 if there are any."""
+    quiet_libraries(offline=False)
+    from xrealign_bench.availability import check_availability
+
+    with progress_bar("split") as draw:
+        found = check_availability(suite, tasks, languages, data_root, draw)
+    if as_json:
+        print_json({"suite": found.suite, "there": found.there, "splits": [asdict(split) for split in found.splits]})
+    else:
+        rows = [
+            ["/".join(split.key), ", ".join(split.read_by), split.state, shorten_list(split.columns), split.labels]
+            for split in found.splits
+        ]
+        print_table(rows, headers=["split", "read by", "state", "columns", "labels"])
+        for problem in dict.fromkeys(problem for split in found.splits for problem in split.problems):
+            # Leave out the names of all configs, which would be repeated for each missing one.
+            click.echo(f"\n{problem.partition(' Known: ')[0].rstrip(';')}")
+        click.echo(f"\n{found.suite}: {found.there} of {len(found.splits)} splits are there")
+    if found.there < len(found.splits):
+        sys.exit(FAILED)
 
 
 def _short(value: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -31,3 +33,18 @@ def print_table(rows: Iterable[Any], **style: Any) -> None:
 def say(text: str) -> None:
     """Print a message on stderr."""
     click.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a progress bar on a terminal; yield a function of the number done, of all, and the name of the next one."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None) as bar:
+
+        def draw(done: int, total: int, next_one: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(next_one, refresh=False)
+            bar.update(done - bar.n)
+
+        yield draw
