@@ -106,7 +106,7 @@ def check_availability(
     uses = checker.list_uses(loaded, targets)
     if (development := development_part(loaded)) is not None:
         further = [code for code in development.suite.target_languages if code in targets or not languages]
-        uses += checker.list_uses(development, further)
+        uses += checker.list_uses(development, further) if further else []
     uses = list({(use.spec.name, use.language, use.expected_key): use for use in uses}.values())
     for number, use in enumerate(uses):
         on_progress(number, len(uses), "/".join(use.expected_key))
@@ -183,9 +183,10 @@ class _Checker:
 
     def check_lock_is_read(self) -> None:
         """Add the lock's splits that the suite does not read, which may have disappeared from a listing."""
-        for entry in self._lock.lock.splits if self._lock else ():
+        if self._lock is None:
+            return
+        for entry in self._lock.lock.splits:
             if entry.key not in self._splits:
-                assert self._lock is not None
                 problem = (
                     f"{self._lock.place(entry)}: {'/'.join(entry.key)} is not among the data that the suite finds; if "
                     f"it is no longer meant to be, write the lock again with {REWRITE}"
@@ -291,7 +292,7 @@ def _check_labels(task: Task, part: Part, columns: Columns, located: LocatedSpli
     feature = getattr(feature, "feature", feature) if columns.labels else feature
     numbers = label_numbers(feature, column, task, part.label_map, located)
     for position, value in enumerate(rows.columns[column]):
-        for label in value if columns.labels else [value]:
+        for label in (value or []) if columns.labels else [value]:
             if label not in numbers and label not in (None, -1):
                 refuse_label(rows.place(position), label, task)
     names = getattr(feature, "names", None)
