@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from xrealign_bench.data.loaded_suite import collect_suite
+from xrealign_bench.data.loaded_suite import collect_suite, compute_cuts
 from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.languages import (
     PRETRAINED_ON,
@@ -179,7 +179,7 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
     """
     from xrealign_bench.results.language_records import describe_language
 
-    suite = find_spec(name_or_file, Suite)
+    suite = compute_cuts(find_spec(name_or_file, Suite))
     tasks = [find_in_suite(name, Task, name_or_file) for name in suite.tasks]
     rows: list[dict[str, Any]] = []
     for record in (describe_language(suite, code, checkpoint_id="") for code in suite.target_languages):

@@ -14,6 +14,7 @@ from xrealign_bench import specs
 
 DEFAULTS: dict[str, Any] = {
     "Bands.distance": "featural",
+    "Bands.cuts": None,
     "Columns.groups": None,
     "Corpus.citation": "",
     "Corpus.config": "default",
@@ -74,6 +75,7 @@ DEFAULTS: dict[str, Any] = {
     "SelectedLanguages.seed": 0,
     "Schedule.weight": 1.0,
     "Suite.description": "",
+    "Suite.bands": {},
     "Suite.tiers": {"high": [4, 5], "medium": [3], "low": [0, 1, 2]},
     "Suite.checkpoint": None,
     "Suite.controls": [],

@@ -171,7 +171,7 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "suite:test_examples": ([1, 10**9, None], [0, 10**9 + 1]),
     "suite:tiers": ([{"high": [5], "medium": [], "low": [0]}], [{"high": [6]}, {"high": [-1]}, {"high": [0] * 7}]),
     "suite:bands.cuts": (
-        [[0, 1], [0.5, 0.5]],
+        [[0, 1], [0.5, 0.5], None],
         [[0.6, 0.5], [-0.1, 1], [0, 1.1], [0.1], [0.1, 0.2, 0.3], ["0.1", "0.2"]],
     ),
     "task:source.dataset": (["a/b", "A-1/b_c.d"], ["a", "../b", "a/..", "a/b/c", "/b", "a/.b", "é/b", "x" * 97 + "/b"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 from xrealign_bench.data.lock import SuiteLock, read_lock
 from xrealign_bench.errors import Problems, UserError
+from xrealign_bench.languages import distances, tercile_cuts
 from xrealign_bench.specs import Corpus, Part, Suite, Task, find_spec_file
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.yaml import Check, Data, collect_spec, file_in_suite, is_another_type, place_of, read_fields
 
 MOST_NAMES = 100
 """Tasks, and corpora, that are looked up for a suite; a valid one has no more."""
+
+_CUT_DECIMALS = 7
+"""A cut is midway between two distances of six decimals."""
 
 Place = Callable[[], str]
 """Returns the place that names a task or corpus, for messages."""
@@ -27,6 +32,7 @@ class LoadedSuite:
 
     name_or_file: str
     suite: Suite
+    """With the cuts of its distance bands, unless a language is unknown."""
     tasks: list[Task]
     """With no more test examples than the suite allows."""
     corpora: Mapping[str, Corpus]
@@ -54,6 +60,24 @@ def load_suite(name_or_file: str) -> LoadedSuite:
     problems.raise_if_any()
     assert loaded is not None
     return loaded
+
+
+def compute_cuts(suite: Suite) -> Suite:
+    """Return the suite with the cuts of its distance bands: its own, or the terciles of its targets' distances.
+
+    Targets without a distance count in no band. Fewer than three different distances have no terciles; all of them
+    are in the middle band then.
+
+    Raises:
+        UserError: a language is unknown.
+    """
+    if suite.bands.cuts is not None:
+        return suite
+    found = distances(suite.source_language, suite.target_languages, suite.bands.distance).values()
+    known = [distance for distance in found if distance is not None]
+    cuts = tercile_cuts(known) if len(set(known)) >= 3 else (0.0, 1.0)
+    rounded = round(cuts[0], _CUT_DECIMALS), round(cuts[1], _CUT_DECIMALS)
+    return suite.model_copy(update={"bands": suite.bands.model_copy(update={"cuts": rounded})})
 
 
 def development_part(loaded: LoadedSuite) -> LoadedSuite | None:
@@ -137,6 +161,8 @@ def collect_suite(
     lock = problems.attempt(partial(read_lock, name_or_file))
     if suite is None:
         return None
+    with suppress(UserError):  # `check` finds unknown languages, with their lines
+        suite = compute_cuts(suite)
     return LoadedSuite(name_or_file, suite, [suite.limit_test_examples(task) for task in tasks], found, lock)
 
 

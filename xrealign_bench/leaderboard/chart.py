@@ -173,7 +173,7 @@ def draw_languages(axes: Axes, result: Result, points: Sequence[Point]) -> None:
             )
             drawn.set_urls([f"{code} {gain:+.1f}" for _, gain, _, code in of_tier])
     _label_extremes(axes, points)
-    for cut in suite.bands.cuts:
+    for cut in suite.bands.known_cuts:
         axes.axvline(cut, color="#bbbbbb", linewidth=1, linestyle=":")
     axes.legend(**LEGEND, ncols=4)
 

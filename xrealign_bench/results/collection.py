@@ -52,6 +52,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
     predictions = [write_predictions(folder, t.name, _predictions(run, t.name, store)) for t in request.tasks]
     stages = {ref: store.read(ref.stage_type, ref.key) for ref in plan.ancestors(run.predict.values())}
     checkpoint = request.checkpoint
+    named = {*request.suite.parallel.corpora, run.recipe.parallel.corpus}
     result = Result(
         harness_version=__version__,
         created=max(entry.manifest.created for entry in stages.values()),
@@ -59,6 +60,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         suite=request.suite,
         suite_digest=digest_suite(request.suite, request.loaded.tasks, request.loaded.corpora),
         tasks=request.tasks,
+        corpora=[corpus for name, corpus in sorted(request.loaded.corpora.items()) if name in named],
         recipe=run.recipe,
         recipe_digest=digest(run.recipe),
         checkpoint=CheckpointRecord(

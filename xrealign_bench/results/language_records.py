@@ -19,6 +19,6 @@ def describe_language(suite: Suite, code: str, checkpoint_id: str) -> LanguageRe
         joshi_class=language.joshi_class,
         tier=tier(language, suite.tiers),
         distance=to_source,
-        band="unknown" if to_source is None else band(to_source, suite.bands.cuts),
+        band="unknown" if to_source is None else band(to_source, suite.bands.known_cuts),
         seen=seen_in_pretraining(language, checkpoint_id),
     )

@@ -42,6 +42,8 @@ class Result(Spec):
     suite_digest: Sha256
     """`digest_suite` of the suite with its tasks and parallel corpora."""
     tasks: Annotated[list[Task], Field(max_length=100)]
+    corpora: Annotated[list[Corpus], Field(max_length=100)] = []
+    """Parallel corpora of the suite and the recipe; empty in results older than this field."""
     recipe: Recipe
     recipe_digest: Sha256
     checkpoint: CheckpointRecord
@@ -73,6 +75,12 @@ class Result(Spec):
     def _check_means_stand_alone(self) -> Result:
         if self.reported_means and (self.reported is None or self.tasks or self.scores or self.predictions):
             raise ValueError("'reported_means' needs 'reported', and no tasks, scores or predictions")
+        return self
+
+    @model_validator(mode="after")
+    def _check_bands_are_cut(self) -> Result:
+        if self.suite.bands.cuts is None:
+            raise ValueError("'suite.bands.cuts' must be two numbers")
         return self
 
     @property

@@ -70,12 +70,24 @@ class Bands(Spec):
     """Bands of typological distance to the source language, cut at terciles of the suite's targets."""
 
     distance: DistanceType = "featural"
-    cuts: Annotated[tuple[Share, Share], Field(strict=False)]
-    """close <= first < middle <= second < distant."""
+    cuts: Annotated[tuple[Share, Share], Field(strict=False)] | None = None
+    """close <= first < middle <= second < distant. Null: the terciles of the targets' distances, computed when the
+    suite is loaded and recorded in its results."""
+
+    @property
+    def known_cuts(self) -> tuple[float, float]:
+        """The cuts of a suite that was loaded with `data.loaded_suite`, or of a result's suite.
+
+        Raises:
+            ValueError: they have not been computed.
+        """
+        if self.cuts is None:
+            raise ValueError("the cuts of the distance bands have not been computed")
+        return self.cuts
 
     @model_validator(mode="after")
     def _cuts_ascend(self) -> Bands:
-        if self.cuts[0] > self.cuts[1]:
+        if self.cuts is not None and self.cuts[0] > self.cuts[1]:
             raise ValueError(f"cuts are {self.cuts[0]} and {self.cuts[1]}; write the smaller one first")
         return self
 
@@ -130,7 +142,7 @@ class Suite(Spec):
         "low": [0, 1, 2],
     }
     """Resource tier -> Joshi et al. (2020) classes."""
-    bands: Bands
+    bands: Bands = Bands()
     checkpoint: DataName | None = None
     """Default checkpoint of `evaluate`."""
     controls: Annotated[list[Name], Field(max_length=100)] = []
