@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
     "errors", "files", "memo", "distributed", "specs", "languages", "demo", "data", "models", "aligners", "realignment",
-    "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "doctor", "availability", "fetch", "evaluate",
+    "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "inspection", "doctor", "availability",
+    "fetch", "evaluate",
     "freeze_search", "verification", "submit", "progress", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it."""

@@ -260,7 +260,7 @@ def _union(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 def _check_rows(use: SplitUse, located: LocatedSplit, location: DataLocation) -> tuple[tuple[str, ...], str]:
     """Check the columns that are read, and return them and how the labels relate to the task's."""
     if isinstance(use.spec, Task):
-        task, part = use.spec, use.spec.part(use.language)
+        task, part = use.spec, use.spec.part(use.language, use.split)
         columns = part.columns or task.columns
         rows = read_first_rows(located, partial(_pick_columns, columns, located), location)
         if rows is None:

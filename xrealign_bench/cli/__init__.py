@@ -14,7 +14,7 @@ from xrealign_bench.cli.cache import cache
 from xrealign_bench.cli.data import fetch_data
 from xrealign_bench.cli.languages import languages
 from xrealign_bench.cli.leaderboard import leaderboard
-from xrealign_bench.cli.lists import doctor, list_category, show, validate
+from xrealign_bench.cli.lists import doctor, list_category, new, show, validate
 from xrealign_bench.cli.options import OrderedGroup, describe_usage_error
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import (
@@ -53,7 +53,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
-    evaluate, freeze_search, fetch_data, list_category, show, validate, languages, leaderboard,
+    evaluate, freeze_search, fetch_data, list_category, show, new, validate, languages, leaderboard,
     rescore, compare, reproduce, verify, submit, cache, doctor,
 ):  # fmt: skip
     cli.add_command(command)

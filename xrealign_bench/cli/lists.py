@@ -1,4 +1,4 @@
-"""`list`, `show`, `validate` and `doctor`: recipes, suites and other names, your own files, and your installation."""
+"""`list`, `show`, `new`, `validate` and `doctor`: names of specs, your own files, and your installation."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xrealign_bench.cli.options import data_root_option, json_option, language_option, store_option, task_option
-from xrealign_bench.cli.printing import print_json, print_table, print_yaml, progress_bar
+from xrealign_bench.cli.options import (
+    data_root_option,
+    json_option,
+    language_option,
+    offline_option,
+    store_option,
+    task_option,
+)
+from xrealign_bench.cli.printing import print_json, print_table, print_yaml, progress_bar, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
-from xrealign_bench.errors import Problems, UserError, shorten_list, unknown
+from xrealign_bench.errors import Problems, UserError, escape_invisible, shorten_list, unknown
+
+if TYPE_CHECKING:
+    from xrealign_bench.inspection import Inspection
 
 CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
+LONGEST_EXAMPLE = 66
+"""Characters of the first example in a table of 120 columns."""
 
 
 class CategoryChoice(click.Choice[str]):
@@ -85,41 +97,115 @@ def show(category: str, name: str, source: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("spec_type", type=click.Choice(["suite", "task", "corpus", "recipe"]))
+@click.argument("name")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    show_default="this folder",
+    help="Folder to write NAME.yaml to.",
+)
+def new(spec_type: str, name: str, output: Path) -> None:
+    """Write a commented YAML file to start a suite, task, corpus or recipe from.
+
+    A recipe is valid at once. In the others, replace the data and the languages; `validate` says what it finds.
+
+    \b
+    Examples:
+      xrealign-bench new task my-tags
+      xrealign-bench new suite my-suite --output study
+    """
+    from xrealign_bench.specs.new import write_template
+
+    click.echo(write_template(spec_type, name, output))
+
+
+@click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--suite", help="Also check that the recipes can be evaluated on this suite: name or YAML file.")
 @click.option("--checkpoint", help="With --suite: and with this checkpoint, a folder or Hub id.")
-def validate(files: tuple[Path, ...], suite: str | None, checkpoint: str | None) -> None:
-    """Check your recipes, suites, tasks and corpora.
+@data_root_option
+@offline_option
+def validate(
+    files: tuple[Path, ...], suite: str | None, checkpoint: str | None, data_root: Path | None, offline: bool
+) -> None:
+    """Check your recipes, suites, tasks and corpora, and the data behind them.
 
     FILES are YAML files. All problems are listed at once, each with its line: those of a suite, and of the tasks,
-    corpora and the lock that it names.
+    corpora and the lock that it names. Data that are on this machine are opened: rows by language and split, the first
+    example, how often each label occurs. No data are downloaded.
 
     \b
     Examples:
       xrealign-bench validate my-recipe.yaml my-suite.yaml
       xrealign-bench validate my-recipe.yaml --suite my-suite.yaml
     """
+    quiet_libraries(offline)
+    from xrealign_bench.data import DataLocation
+    from xrealign_bench.inspection import inspect_file
     from xrealign_bench.listings import spec_type, validate_file
     from xrealign_bench.specs import Recipe
 
     problems = Problems()
+    inspected: set[Path] = set()
     for file in files:
         if (found := problems.attempt(partial(validate_file, file))) is not None:
             click.echo(f"{file}: a good {found}")
+            for inspection in inspect_file(file, DataLocation(data_root), inspected):
+                _print_inspection(inspection)
+                problems.add(str(inspection.problems).splitlines())
     if suite is not None:
-        _check_on_suite([str(file) for file in files if spec_type(file) is Recipe], suite, checkpoint, problems)
+        recipes = [str(file) for file in files if spec_type(file) is Recipe]
+        _check_on_suite(recipes, suite, checkpoint, offline, problems)
     elif checkpoint is not None:
         problems.add([f"--checkpoint {checkpoint}: is checked together with a suite; add --suite"])
     problems.raise_if_any()
 
 
-def _check_on_suite(recipes: list[str], suite: str, checkpoint: str | None, problems: Problems) -> None:
+def _print_inspection(inspection: Inspection) -> None:
+    from xrealign_bench.inspection import label_rows
+    from xrealign_bench.leaderboard.formatting import pluralise
+
+    rows = [
+        {
+            "language": each.language,
+            "split": each.split,
+            "rows": each.rows,
+            "used": each.examples,
+            "dropped": each.dropped or "",
+            "first example": _cut(each.example),
+        }
+        for each in inspection.splits
+    ]
+    if rows:
+        click.echo(f"\n{inspection.name}: {pluralise(len({row['language'] for row in rows}), 'language')}\n")
+        print_table(rows, headers="keys", disable_numparse=True, colalign=("left", "left", "right", "right", "right"))
+        if inspection.labels:
+            labels = [row | {"not in": shorten_list(row["not in"])} for row in label_rows(inspection)]
+            click.echo()
+            aligned = ["left", *["right"] * (len(labels[0]) - 2), "left"]
+            print_table(labels, headers="keys", disable_numparse=True, colalign=aligned)
+        click.echo()
+    if inspection.not_here:
+        say(
+            f"{inspection.name}: not opened, because the data are not on this machine: "
+            f"{shorten_list(list(inspection.not_here))}. Fetch the suite, or name their folder with --data-root"
+        )
+
+
+def _cut(text: str) -> str:
+    """Shorten an example so that the table fits 120 columns."""
+    visible = escape_invisible(" ".join(text.split()))
+    return visible if len(visible) <= LONGEST_EXAMPLE else f"{visible[: LONGEST_EXAMPLE - 1]}…"
+
+
+def _check_on_suite(recipes: list[str], suite: str, checkpoint: str | None, offline: bool, problems: Problems) -> None:
     """Add the problems that `evaluate` would find in recipes on a suite and with a checkpoint."""
-    quiet_libraries(offline=False)
     from xrealign_bench.evaluate import Options, resolve, resolve_specs
     from xrealign_bench.specs.recipe import BASELINE
 
-    options = Options(recipes=recipes or [BASELINE], suite=suite, checkpoint=checkpoint, device="cpu")
+    options = Options(recipes=recipes or [BASELINE], suite=suite, checkpoint=checkpoint, device="cpu", offline=offline)
     if checkpoint is None:
         resolve_specs(options, problems)
     else:

@@ -19,7 +19,8 @@ from xrealign_bench.errors import (
     unknown,
 )
 from xrealign_bench.specs.core_schema import Document, Where, read_yaml
-from xrealign_bench.specs.data import Corpus
+from xrealign_bench.specs.data import SUFFIXES as FORMATS
+from xrealign_bench.specs.data import Corpus, Format
 from xrealign_bench.specs.explain import explain
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
 from xrealign_bench.specs.recipe import Recipe
@@ -48,6 +49,17 @@ USES: dict[type[BaseModel], str] = {
 """What a file of each type is, and where its name belongs."""
 
 SUFFIXES = (".yaml", ".yml")
+
+_DATA: dict[Format, tuple[str, str]] = {
+    "conllu": ("CoNLL-U", "task"),
+    "conll": ("CoNLL columns", "task"),
+    "jsonl": ("JSON Lines", "task"),
+    "csv": ("CSV", "task"),
+    "tsv": ("TSV", "task"),
+    "parquet": ("Parquet", "task"),
+    "tmx": ("TMX", "corpus"),
+}
+"""Format of data that are given in place of a spec -> its title, and the type of spec that names such data."""
 
 LARGEST_FILE = 2**20
 """Bytes; twenty times the largest shipped file, a lock."""
@@ -133,7 +145,7 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     Raises:
         UserError: no spec of that name is shipped.
     """
-    if "/" in name_or_file or name_or_file.endswith(SUFFIXES):
+    if "/" in name_or_file or name_or_file.endswith(SUFFIXES) or _data_format(Path(name_or_file)) is not None:
         return Path(name_or_file)
     if name_or_file in shipped_names(model):
         return shipped_folder(model) / f"{name_or_file}.yaml"
@@ -197,14 +209,20 @@ def file_in_suite(name: str, model: type[Data], suite: str) -> Path:
     Raises:
         UserError: there is no such task or corpus, or it is named by its file.
     """
-    if suite.endswith(SUFFIXES) and (path := Path(suite).parent / f"{name}.yaml").is_file():
-        return path
+    own = Path(suite).parent / f"{name}.yaml" if suite.endswith(SUFFIXES) else None
+    if own is not None and own.is_file():
+        return own
     if name.endswith(SUFFIXES):
         raise UserError(
             f"'{name}' is a file; name tasks and corpora by their name, here '{Path(name).stem}': they are looked up "
             "in the suite's folder"
         )
-    return find_spec_file(name, model)
+    try:
+        return find_spec_file(name, model)
+    except UserError as error:
+        if own is None:
+            raise
+        raise UserError(f"{error}. There is no {own} either; put your own {model.__name__.lower()} there") from None
 
 
 def find_in_suite(name: str, model: type[Data], suite: str) -> Data:
@@ -257,7 +275,18 @@ def _fit(model: type[BaseModel], fields: Collection[str]) -> tuple[int, int]:
     return known, -len(required - names) if known else 0
 
 
+def _data_format(path: Path) -> Format | None:
+    """Return the format of a file that its suffix shows to be data and no spec."""
+    found = FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+    return found if found in _DATA else None
+
+
 def _read(path: Path) -> Document:
+    if (data_format := _data_format(path)) is not None and path.is_file():
+        title, model = _DATA[data_format]
+        raise UserError(
+            f"{path}: is data ({title}), not a spec; write a {model} whose source names it: xrealign-bench new {model}"
+        )
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
