@@ -112,7 +112,7 @@ def test_the_command_that_is_printed_gives_the_result(new_world: Callable[..., W
     assert f"torch=={result.packages['torch']}" in install and f"xrealign-bench=={result.harness_version}" in install
     threads, program, *words = shlex.split(line)
     assert (threads, program) == (f"OMP_NUM_THREADS={result.known_compute_settings.threads}", "xrealign-bench")
-    words[words.index("small")] = str(world.suite)
+    words[words.index("small.yaml")] = str(world.suite)
     words[words.index("tiny")] = str(world.checkpoint)
     ran = command(*words, "--output", tmp_path / "o", "--store", tmp_path / "s")
     assert ran.status == 0, ran.err
@@ -125,4 +125,4 @@ def test_a_recipe_of_ones_own_is_named(new_world: Callable[..., World]) -> None:
     world = new_world()
     assert world.evaluate("--recipe", write_recipe(world.folder)).status == 0
     ran = command("reproduce", world.result("mine"))
-    assert "# recipe mine: not shipped with this installation; save the 'recipe' of result.json as" in ran.out
+    assert "# recipe mine: not shipped with this installation; name its YAML file with --recipe, or write it" in ran.out

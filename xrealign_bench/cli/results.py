@@ -94,23 +94,39 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
 
 @click.command()
 @result_argument
-def reproduce(result: Path) -> None:
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the YAML of a suite, its tasks and corpora, and a recipe that are not shipped to this folder.",
+)
+def reproduce(result: Path, write: Path | None) -> None:
     """Print the commands that install a result's environment and compute it again.
 
-    RESULT is the folder of the result.
+    RESULT is the folder of the result. A result on your own suite has the suite, its tasks and its corpora in it, but
+    no data: --write makes files from them, and comments name the data with their checksums.
 
     \b
-    Example:
+    Examples:
       xrealign-bench reproduce leaderboard/results/demo-1.1/xrealign-mini/alignfreeze-front
+      xrealign-bench reproduce xrealign-output/results/my-suite-1.0/xrealign-mini/finetune-only --write again
     """
-    from xrealign_bench.results.reproduction import evaluate_command, format_costs, install_command, reproduction_notes
+    from xrealign_bench.results.reproduction import (
+        evaluate_command,
+        format_costs,
+        install_command,
+        reproduction_notes,
+        write_specs,
+    )
     from xrealign_bench.verification import read_computed
 
     stored = read_computed(result)
-    for line in (*reproduction_notes(stored), format_costs(stored)):
+    if write is not None:
+        for path in write_specs(stored, write):
+            say(f"wrote {path}")
+    for line in (*reproduction_notes(stored, write), format_costs(stored)):
         click.echo(f"# {line}")
     click.echo(install_command(stored))
-    click.echo(evaluate_command(stored))
+    click.echo(evaluate_command(stored, write))
 
 
 @click.command()

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
+from xrealign_bench.data.patterns import LANGUAGE, fill
+from xrealign_bench.errors import UserError, convert_os_errors
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.dtypes import PRECISIONS
+from xrealign_bench.results.records import DataRecord
 from xrealign_bench.results.result import Result
-from xrealign_bench.specs import HubData, Recipe, Suite, digest, find_spec, shipped_names, shipped_suite_name
+from xrealign_bench.specs import (
+    Corpus,
+    DataSource,
+    FilesData,
+    HubData,
+    Recipe,
+    Suite,
+    Task,
+    UrlData,
+    digest,
+    find_spec,
+    shipped_names,
+    shipped_suite_name,
+)
+from xrealign_bench.specs.core_schema import write_yaml
+from xrealign_bench.specs.data import patterns
+
+OwnSpec = Suite | Task | Corpus | Recipe
+
+_WRITE = "'xrealign-bench reproduce RESULT --write FOLDER'"
 
 
 def install_command(result: Result) -> str:
@@ -17,16 +40,25 @@ def install_command(result: Result) -> str:
     return shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in sorted(versions.items()))])
 
 
-def evaluate_command(result: Result) -> str:
+def evaluate_command(result: Result, folder: Path | None = None) -> str:
     """Return the command that computes a result in its environment.
 
     The reader adds where local data are (see `reproduction_notes`).
+
+    Args:
+        result: the result.
+        folder: where `write_specs` wrote the result's specs. None: the command names those that are not shipped by
+            their files' names, since a result has no local paths.
     """
+
+    def name_or_file(name: str, is_shipped: bool) -> str:
+        return name if is_shipped else str((folder or Path()) / f"{name}.yaml")
+
     checkpoint, settings = result.checkpoint, result.known_compute_settings
     torchrun = ["torchrun", "--nproc-per-node", str(settings.processes), "-m", "xrealign_bench"]
     words = torchrun if settings.processes > 1 else ["xrealign-bench"]
-    suite = shipped_suite_name(result.suite) or result.suite.name
-    words += ["evaluate", "--suite", suite, "--recipe", result.recipe.name]
+    words += ["evaluate", "--suite", _shipped_suite(result) or name_or_file(result.suite.name, False)]
+    words += ["--recipe", name_or_file(result.recipe.name, _is_shipped(result.recipe))]
     words += ["--development"] if result.suite.is_development else []
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
@@ -58,33 +90,120 @@ def _repeat_option(option: str, values: Iterable[object]) -> list[str]:
     return [word for value in values for word in (option, str(value))]
 
 
-def reproduction_notes(result: Result) -> list[str]:
-    """Return what a reader must know besides the command: local files, and specs that differ from the shipped ones."""
-    checkpoint, recipe = result.checkpoint, result.recipe
+def reproduction_notes(result: Result, folder: Path | None = None) -> list[str]:
+    """Return what a reader must know besides the command: specs of the result's own, local files, and addresses.
+
+    Args:
+        result: the result.
+        folder: where `write_specs` wrote the result's specs, if it did.
+    """
+    checkpoint, suite = result.checkpoint, result.suite
     notes = []
-    if result.suite.name not in shipped_names(Suite):
+    if folder is None and _shipped_suite(result) is None:
+        theirs = find_spec(suite.name, Suite).id if suite.name in shipped_names(Suite) else None
+        is_other = theirs not in (None, suite.id)
+        state = f"this installation has {theirs}" if is_other else "not shipped with this installation"
         notes.append(
-            f"suite {result.suite.id}: not shipped with this installation; name its YAML file with --suite, and the "
-            "folder of its data with --data-root"
+            f"suite {suite.id}: {state}; name its YAML file with --suite, or write it, its tasks and its corpora from "
+            f"the result: {_WRITE}"
         )
-    elif shipped_suite_name(result.suite) is None:
-        shipped_suite = find_spec(result.suite.name, Suite)
+    if folder is None and not _is_shipped(result.recipe):
         notes.append(
-            f"suite {result.suite.id}: this installation has {shipped_suite.id}; save the 'suite' of result.json as a "
-            "YAML file and name it with --suite"
+            f"recipe {result.recipe.name}: not shipped with this installation; name its YAML file with --recipe, or "
+            f"write it from the result: {_WRITE}"
         )
-    hub_tasks = {task.name for task in result.tasks if isinstance(task.source, HubData)}
-    if any(record.name in hub_tasks and record.revision is None for record in result.data):
+    if absent := ", ".join(_absent_specs(result)):
+        notes.append(f"suite {suite.id}: put the YAML of {absent} beside its file; the result does not have it")
+    on_hub = {task.name for task in result.tasks if isinstance(task.source, HubData)}
+    on_hub |= {corpus.name for corpus in result.corpora if isinstance(corpus.source, HubData)}
+    if any(record.name in on_hub and record.revision is None for record in result.data):
         notes.append("data: read from a local copy of unknown Hub revision; name its folder with --data-root")
+    notes += _describe_files(result, folder)
     if checkpoint.revision is None and checkpoint.id != EMBEDDED:
         notes.append(f"checkpoint {checkpoint.id}: a folder with weights of sha256 {checkpoint.weights_sha256}")
-    shipped = find_spec(recipe.name, Recipe) if recipe.name in shipped_names(Recipe) else None
-    if shipped is None or digest(shipped) != result.recipe_digest:
-        notes.append(
-            f"recipe {recipe.name}: not shipped with this installation; save the 'recipe' of result.json as "
-            f"{recipe.name}.yaml and name that file with --recipe"
-        )
     return notes
+
+
+def _absent_specs(result: Result) -> list[str]:
+    """Return the tasks and corpora of the suite that are neither in the result nor shipped."""
+    if _shipped_suite(result) is not None:
+        return []
+    known = {*(task.name for task in result.tasks), *(corpus.name for corpus in result.corpora)}
+    named = [(name, Task) for name in result.suite.tasks] + [(name, Corpus) for name in result.suite.parallel.corpora]
+    return [name for name, model in named if name not in known and name not in shipped_names(model)]
+
+
+def _describe_files(result: Result, folder: Path | None) -> list[str]:
+    """Return a line for each local file and each address that data were read from, with its digest."""
+    where = "beside the suite's YAML" if folder is None else f"to be put below {folder}"
+    lines: dict[str, None] = {}
+    for record in result.data:
+        source = _source_of(result, record)
+        if not isinstance(source, FilesData | UrlData) or record.split not in patterns(source):
+            continue
+        path = fill(patterns(source)[record.split], record.config)
+        has_several = any(sign in path for sign in ("*", LANGUAGE)) or (isinstance(source, UrlData) and source.member)
+        digest_name = "digest of its files" if has_several else "sha256"
+        place = f"local file {path}, {where}" if isinstance(source, FilesData) else path
+        lines[f"data: {place}, {digest_name} {record.fingerprint}"] = None
+    return list(lines)
+
+
+def _source_of(result: Result, record: DataRecord) -> DataSource | None:
+    """Return the source that a split was read from; None for lexicons and in results without their corpora."""
+    if record.used_as == "parallel":
+        return next((corpus.source for corpus in result.corpora if corpus.name == record.name), None)
+    task = next((task for task in result.tasks if task.name == record.name), None)
+    return task.part(record.language).source if task and record.language in task.languages else None
+
+
+def write_specs(result: Result, folder: Path) -> list[Path]:
+    """Write the YAML of a result's suite with its tasks and corpora, and of its recipe, unless they are shipped.
+
+    Returns:
+        The written files.
+
+    Raises:
+        UserError: a file exists already or can't be written, or the suite is not in the result as it was written.
+    """
+    specs = _own_specs(result)
+    paths = [folder / f"{spec.name}.yaml" for spec in specs]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"{folder}: two specs of the result have the same name; write them by hand")
+    if there := [path for path in paths if path.exists()]:
+        raise UserError(f"{there[0]}: exists already; name an empty folder with --write")
+    with convert_os_errors(str(folder), "name another folder with --write"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for spec, path in zip(specs, paths, strict=True):
+            text = write_yaml(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+            path.write_text(text, encoding="utf-8")
+    return paths
+
+
+def _own_specs(result: Result) -> list[OwnSpec]:
+    specs: list[OwnSpec] = []
+    if _shipped_suite(result) is None:
+        if result.suite.is_development:
+            raise UserError(
+                f"suite {result.suite.id}: the result has its development part only; name its own file with --suite"
+            )
+        named: list[OwnSpec] = [*result.tasks, *result.corpora]
+        specs += [result.suite, *(spec for spec in named if not _is_shipped(spec))]
+    return [*specs, *([] if _is_shipped(result.recipe) else [result.recipe])]
+
+
+def _is_shipped(spec: OwnSpec) -> bool:
+    if spec.name not in shipped_names(type(spec)):
+        return False
+    return digest(find_spec(spec.name, type(spec))) == digest(spec)  # type: ignore[type-var]
+
+
+def _shipped_suite(result: Result) -> str | None:
+    """Return the name that this installation has for the result's suite, or None if it does not have it."""
+    name = shipped_suite_name(result.suite)
+    if name is None or result.suite.is_development:
+        return name
+    return name if find_spec(name, Suite) == result.suite else None
 
 
 def format_costs(result: Result) -> str:

@@ -135,8 +135,8 @@ def shipped_suite_name(suite: Suite) -> str | None:
 
     The latest version is shipped under the suite's name, an earlier one as `NAME-VERSION`.
     """
-    names = [name for name in (suite.name, suite.id) if name in shipped_names(Suite)]
-    return next((name for name in names if find_spec(name, Suite).id == suite.id), None)
+    names = [name for name in (suite.name, f"{suite.name}-{suite.version}") if name in shipped_names(Suite)]
+    return next((name for name in names if find_spec(name, Suite).version == suite.version), None)
 
 
 def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:

@@ -18,7 +18,7 @@ from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.specs import Recipe, digest, find_spec, load_spec, shipped_names
 from xrealign_bench.submit.board_checks import board_problems, history_problems, place_on_board
 from xrealign_bench.submit.problems import html_problems
-from xrealign_bench.submit.result_checks import prediction_problems, result_problems
+from xrealign_bench.submit.result_checks import own_suite_problem, prediction_problems, result_problems
 
 LARGEST_RECIPE = 16 * 2**10
 """In bytes: seven times a shipped recipe. The time to read YAML grows with the square of its depth."""
@@ -115,6 +115,9 @@ def _find_results_of(recipe: Recipe, results: Path, problems: Problems) -> Itera
 
 def _check_with_baseline(folder: Path, result: Result, recipe: Recipe, problems: Problems) -> list[Path]:
     """Check a result, its baseline and their comparison. Returns both folders."""
+    if (problem := own_suite_problem(result)) is not None:
+        problems.add([f"{folder}: {problem}"])
+        return []
     is_good = _check_result(folder, result, recipe, problems)
     if result.is_baseline:
         return [folder]

@@ -98,8 +98,8 @@ def _checkpoint_problems(result: Result) -> Iterator[str]:
 def _suite_problems(result: Result) -> Iterator[str]:
     """Yield problems of the suite and its tasks; of what was evaluated only if these are the shipped ones."""
     name = result.suite.name
-    if name not in shipped_names(Suite):
-        yield f"its suite '{name}' is not shipped with this installation; evaluate a shipped one"
+    if (problem := own_suite_problem(result)) is not None:
+        yield problem
         return
     suite = find_spec(name, Suite)
     if suite.id != result.suite.id:
@@ -112,6 +112,16 @@ def _suite_problems(result: Result) -> Iterator[str]:
         yield f"its tasks {', '.join(changed)} are not those of this installation; evaluate it with them"
     else:
         yield from _coverage_problems(result, suite)
+
+
+def own_suite_problem(result: Result) -> str | None:
+    """Return the problem of a result on a suite that is not shipped."""
+    if result.suite.name in shipped_names(Suite):
+        return None
+    return (
+        f"its suite '{result.suite.name}' is your own, and the boards of this project take shipped suites only; keep a "
+        "board of your own with 'xrealign-bench leaderboard build'"
+    )
 
 
 def local_file_problems(task: Task) -> Iterator[str]:
