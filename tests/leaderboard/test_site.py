@@ -169,7 +169,7 @@ def test_a_page_of_a_result_has_its_evidence_beside_it(site: Path, results: Path
     stored = json.loads((results / "good/result.json").read_text())
     for said in (stored["suite_digest"], stored["recipe_digest"], "d" * 64, "1,000 resamples, seed 0"):
         assert said in page.text
-    assert "xrealign-bench evaluate --suite toy --recipe good --checkpoint mini --device cpu" in page.text
+    assert "xrealign-bench evaluate --suite toy.yaml --recipe good.yaml --checkpoint mini --device cpu" in page.text
     assert page.row("DE (de)")[1:] == [
         "Latn", "Toy", "high", "0.10", "close", "yes", "85.0", "49.0", "+1.0 [+1.0, +1.0]", "0.0010",
         "helped ▲", "same",
