@@ -22,7 +22,7 @@ from xrealign_bench.results.records import (
     StageRecord,
 )
 from xrealign_bench.specs import Corpus, Examples, HubData, Moment, Recipe, Sha256, Spec, Suite, Task
-from xrealign_bench.specs.base import digest
+from xrealign_bench.specs.base import added_later, digest
 from xrealign_bench.specs.recipe import BASELINE as BASELINE
 
 
@@ -42,7 +42,7 @@ class Result(Spec):
     suite_digest: Sha256
     """`digest_suite` of the suite with its tasks and parallel corpora."""
     tasks: Annotated[list[Task], Field(max_length=100)]
-    corpora: Annotated[list[Corpus], Field(max_length=100)] = []
+    corpora: Annotated[list[Corpus], Field(max_length=100)] = added_later([])
     """Parallel corpora of the suite and the recipe; empty in results older than this field."""
     recipe: Recipe
     recipe_digest: Sha256
