@@ -55,7 +55,7 @@ COMBINATIONS = {
     ),
     "corpus": Case(
         "{folder}/mine.yaml:6: parallel.corpus: unknown corpus 'pears'; Known: cldr, nllb, ntrex, ntrex-first-1000, "
-        "opus-100. There is no {folder}/pears.yaml either; put your own corpus there",
+        "opus-100, tico19-first-971. There is no {folder}/pears.yaml either; put your own corpus there",
         recipe={"parallel": {"corpus": "pears"}},
     ),
     "source language": Case(

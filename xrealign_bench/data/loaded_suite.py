@@ -182,6 +182,9 @@ def _corpus_names(fields: Mapping[str, Any]) -> Iterator[tuple[Where, Any]]:
     parallel = fields.get("parallel")
     if isinstance(parallel, dict):
         yield ("parallel", "corpus"), parallel.get("corpus")
+        additional = parallel.get("additional_corpora")
+        for number, name in enumerate(additional if isinstance(additional, list) else []):
+            yield ("parallel", "additional_corpora", str(number)), name
         others = parallel.get("other_corpora")
         for name in others if isinstance(others, dict) else {}:
             yield ("parallel", "other_corpora", name), name

@@ -236,7 +236,7 @@ def test_the_metric_does_not_hang_on_the_order_of_rows() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"text_language": None}, "needs text_language"),
-    ({"source": {"kind": "embedded"}}, "needs a Hub data set"),
+    ({"source": {"kind": "embedded"}}, "needs sentence pairs"),
     ({"configs": {"de": "a", "fr": "a"}, "columns": {"text": "en", "text_pair": {"de": "x"}}}, "no column for fr"),
     (
         {"task_type": "sequence_classification", "columns": {"text": "a", "label": "b"}, "labels": ["x", "y"]},
