@@ -134,7 +134,7 @@ def draw_tiers(axes: Axes, compared: Sequence[tuple[Result, Comparison]], tiers:
 def _tier_label(tier: str, compared: Sequence[tuple[Result, Comparison]]) -> str:
     languages = max(comparison.gains[tier].languages for _, comparison in compared if has_gain(comparison, tier))
     tasks = max(len(comparison.tasks) for _, comparison in compared)
-    size = pluralise(languages, "language") if tasks == 1 else f"{languages} pairs of language and task"
+    size = pluralise(languages, "language") if tasks == 1 else f"{languages} over {tasks} tasks"
     return f"{tier}\n({size})"
 
 
