@@ -228,6 +228,8 @@ SIDES = {"en": ["Dogs bark.", "Empty", "OK"], "fo": ["Hundar gellja.", "", "Gott
     ids=["moses", "tsv", "turned tsv", "csv by code", "csv by column", "many languages", "tmx"],
 )
 def test_pairs_of_own_files(tmp_path, files, train, changes):
+    """Whatever else lies beside them, such as `en-train.conllu`."""
+    (tmp_path / "en-train.conllu").touch()
     for name, content in files.items():
         (tmp_path / name).write_text(content + "\n", encoding="utf-8")
     if "tsv" in train:

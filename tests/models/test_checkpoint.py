@@ -357,7 +357,8 @@ def test_from_the_hub(hub: Hub, folder: Path, tmp_path: Path) -> None:
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     found = ["org/tiny", COMMIT, here.weights_sha256, here.tokenizer_sha256]
     assert answers == [
-        "checkpoint org/tiny is not in the local Hub cache; leave --offline out to download it",
+        "checkpoint org/tiny is not in the local Hub cache; to download it, leave out --offline and unset "
+        "HF_HUB_OFFLINE",
         *[found] * 5,
         "checkpoint org/tiny has no revision 'v2' on the Hub; see its page for those it has",
         "checkpoint org/none is neither a folder here nor on the Hub; check its name, or log in to it",

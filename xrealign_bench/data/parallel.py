@@ -15,7 +15,8 @@ from xrealign_bench.data.sources import list_configs, locate
 from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError, unknown
-from xrealign_bench.specs import Corpus, EmbeddedData, UrlData
+from xrealign_bench.languages.inventory import inventory
+from xrealign_bench.specs import Corpus, EmbeddedData, FilesData, UrlData
 
 Links = list[tuple[int, int]]
 """Word alignment: pairs of positions in source and target, from 0."""
@@ -65,7 +66,8 @@ def corpus_languages(corpus: Corpus, source: str, location: DataLocation) -> lis
     for config in list_configs(corpus.source, corpus.split, location):
         for code in config.removeprefix(before).removesuffix(after).split("-"):
             language = ours.get(code, code)
-            if config in pair_configs(corpus, source, language):
+            is_language = not isinstance(corpus.source, FilesData) or language in inventory()  # not en-train.conllu
+            if is_language and config in pair_configs(corpus, source, language):
                 found.add(language)
     return sorted(found - {source})
 

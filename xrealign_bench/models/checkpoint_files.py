@@ -91,7 +91,11 @@ def _download(name: str, revision: str | None, offline: bool, patterns: list[str
         raise UserError(f"{what} has no revision '{revision}' on the Hub; see its page for those it has") from None
     except errors.LocalEntryNotFoundError as error:
         incomplete = "is incomplete" if isinstance(error, errors.IncompleteSnapshotError) else "is not"
-        remedy = "leave --offline out to download it" if offline else "the Hub can't be reached; try again later"
+        remedy = (
+            "to download it, leave out --offline and unset HF_HUB_OFFLINE"
+            if offline
+            else "the Hub can't be reached; try again later"
+        )
         raise UserError(f"{at} {incomplete} in the local Hub cache; {remedy}") from None
     except OSError as error:
         raise UserError(f"{at} can't be downloaded: {str(error).splitlines()[0]}") from error

@@ -154,11 +154,11 @@ def test_tsv_without_a_header_and_with_quotation_marks_as_text(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "fields", "message"),
     [
-        ("a.csv", "text;label\na;0\n", {}, r"a\.csv:1: the header is one field, 'text;label'; if .*'delimiter: ';''"),
-        ("a.tsv", "text,label\na,0\n", {}, r"a\.tsv:1: the header is one field.*'delimiter: ','"),
-        ("a.csv", "text\tlabel\n", {}, r"'delimiter: \"\\t\"'"),
+        ("a.csv", "text;label\na;0\n", {}, r"a\.csv:1: the header is one field, 'text;label'; if .*`delimiter: ';'`"),
+        ("a.tsv", "text,label\na,0\n", {}, r"a\.tsv:1: the header is one field.*`delimiter: ','`"),
+        ("a.csv", "text\tlabel\n", {}, r"`delimiter: \"\\t\"`"),
         ("a.csv", "text,label\na,0,1\n", {}, r"a\.csv:2: has 3 fields and the header 2; mend the line"),
-        ("a.tsv", "a|0\n", {"names": ["text", "b"]}, r"a\.tsv:1: has 1 field and 'names' 2; if .*'delimiter: '\|''"),
+        ("a.tsv", "a|0\n", {"names": ["text", "b"]}, r"a\.tsv:1: has 1 field and 'names' 2; if .*`delimiter: '\|'`"),
         ("a.csv", "text,text\n", {}, r"a\.csv:1: the header names 'text' twice"),
         ("a.csv", 'text,label\n"a,0\nb,1\n', {}, r"a\.csv:2: can't be split into fields"),
         ("a.csv", "texts,label\na,0\n", {}, r"unknown column of .*a\.csv: 'text'; did you mean texts\?"),

@@ -42,7 +42,7 @@ def read_conllu(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
             if len(fields) != len(CONLLU_COLUMNS):
                 raise UserError(
                     f"{path}:{number}: has {len(fields)} columns and not the {len(CONLLU_COLUMNS)} of CoNLL-U, which "
-                    "tabs separate; mend the line, or set 'format: conll' if the file has other columns"
+                    "tabs separate; mend the line, or put `format: conll` into the source if the file has other columns"
                 )
             if not _WORD.fullmatch(fields[0]):
                 if _SKIPPED.fullmatch(fields[0]):

@@ -96,4 +96,6 @@ def _hint_at_delimiter(fields: list[str], delimiter: str) -> str | None:
     if not others:
         return None
     likely = max(others, key=fields[0].count)
-    return f"if its fields are separated by {_DELIMITERS[likely]}, set 'delimiter: {_DELIMITERS[likely]}'"
+    return (
+        f"if its fields are separated by {_DELIMITERS[likely]}, put `delimiter: {_DELIMITERS[likely]}` into the source"
+    )

@@ -40,7 +40,8 @@ def read_json(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
             content = json.loads(file.read().decode("utf-8-sig"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}: is not JSON ({error}); mend it, or set 'format: jsonl' if each line is an object"
+                f"{path}: is not JSON ({error}); mend it, or, if each line is an object, put `format: jsonl` "
+                "into the source"
             ) from None
     rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
