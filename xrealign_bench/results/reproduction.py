@@ -51,14 +51,14 @@ def evaluate_command(result: Result, folder: Path | None = None) -> str:
             their files' names, since a result has no local paths.
     """
 
-    def name_or_file(name: str, is_shipped: bool) -> str:
-        return name if is_shipped else str((folder or Path()) / f"{name}.yaml")
+    def file_of(spec: Suite | Recipe) -> str:
+        return str((folder or Path()) / f"{spec.name}.yaml")
 
     checkpoint, settings = result.checkpoint, result.known_compute_settings
     torchrun = ["torchrun", "--nproc-per-node", str(settings.processes), "-m", "xrealign_bench"]
     words = torchrun if settings.processes > 1 else ["xrealign-bench"]
-    words += ["evaluate", "--suite", _shipped_suite(result) or name_or_file(result.suite.name, False)]
-    words += ["--recipe", name_or_file(result.recipe.name, _is_shipped(result.recipe))]
+    words += ["evaluate", "--suite", _shipped_suite(result) or file_of(result.suite)]
+    words += ["--recipe", result.recipe.name if _is_shipped(result.recipe) else file_of(result.recipe)]
     words += ["--development"] if result.suite.is_development else []
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
