@@ -175,7 +175,7 @@ def test_list_names_everything_in_a_category(category: str) -> None:
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_may_be_singular_or_plural(category: str) -> None:
-    singular = category.rstrip("s")
+    singular = CATEGORIES[category]
     assert command("list", singular, "--json") == command("list", category, "--json")
     name = SHOWN[singular][0]
     assert command("show", singular, name) == command("show", category, name)
@@ -193,6 +193,7 @@ SHOWN = {
     "recipe": ("alignfreeze-front", "freeze"),
     "suite": ("demo", "target_languages"),
     "task": ("cldr-phrases", "labels"),
+    "corpus": ("ntrex", "columns"),
     "language": ("sw", "joshi_class"),
     "checkpoint": (EMBEDDED, "where"),
     "aligner": ("gold", "links"),

@@ -41,7 +41,7 @@ def test_a_new_suite_says_what_to_replace(tmp_path: Path) -> None:
     assert "mine.yaml:11: tasks.0: unknown task 'my-task'" in ran.err
     command("new", "task", "my-task", "--output", tmp_path)
     ran = command("validate", tmp_path / "mine.yaml")
-    assert ran.out == f"{tmp_path}/mine.yaml: a good suite\n"
+    assert ran.out == f"{tmp_path}/mine.yaml: a valid suite, with problems in its data\n"
     assert f"{tmp_path}/data/fo-test.conllu: no such file; put it there or correct 'source.test'" in ran.err
 
 

@@ -1,4 +1,4 @@
-"""Tables and descriptions of recipes, suites, tasks, languages, checkpoints, aligners and stored stages."""
+"""Tables and descriptions of recipes, suites, tasks, corpora, languages, checkpoints, aligners and stored stages."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.selection import Selection
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.preflight import file_problems, in_file, untested_targets
-from xrealign_bench.specs import Recipe, Suite, Task, find_in_suite, find_spec, shipped_names
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_in_suite, find_spec, shipped_names
 from xrealign_bench.specs.yaml import collect_spec, guess_type, read_fields
 
 
 def rows_of(category: str) -> list[dict[str, Any]]:
-    """Return one row per recipe, suite, task, language, checkpoint or aligner, with the fields needed to choose."""
+    """Return one row per item of a category such as `recipes`, with the fields needed to choose."""
     return {
         "recipes": _recipes,
         "suites": _suites,
         "tasks": _tasks,
+        "corpora": _corpora,
         "languages": _languages,
         "checkpoints": _checkpoints,
         "aligners": _aligners,
@@ -50,7 +51,7 @@ def describe(category: str, name: str, source: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such item.
     """
-    specs: dict[str, type[BaseModel]] = {"recipes": Recipe, "suites": Suite, "tasks": Task}
+    specs: dict[str, type[BaseModel]] = {"recipes": Recipe, "suites": Suite, "tasks": Task, "corpora": Corpus}
     if category in specs:
         return find_spec(name, specs[category]).model_dump(mode="json")  # type: ignore[type-var]
     if category == "languages":
@@ -260,6 +261,14 @@ def _tasks() -> list[dict[str, Any]]:
             "licence": t.licence,
         }
         for t in tasks
+    ]
+
+
+def _corpora() -> list[dict[str, Any]]:
+    corpora = [find_spec(name, Corpus) for name in shipped_names(Corpus)]
+    return [
+        {"name": c.name, "title": c.title, "pairs": c.pairs, "lexicons": c.lexicons, "licence": c.licence}
+        for c in corpora
     ]
 
 

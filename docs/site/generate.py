@@ -35,6 +35,7 @@ LISTS = {
     "recipes": "`xrealign-bench show recipe NAME` prints all settings of one.",
     "suites": "`xrealign-bench show suite NAME` prints what a suite fixes.",
     "tasks": "`xrealign-bench show task NAME` prints where the data of one come from.",
+    "corpora": "`xrealign-bench show corpus NAME` prints where the parallel text of one comes from.",
     "aligners": "An aligner decides which words of a sentence pair translate each other.",
     "checkpoints": "Checkpoints whose pre-training languages are known; any other one can be evaluated as well.",
 }

@@ -25,7 +25,16 @@ from xrealign_bench.errors import Problems, UserError, escape_invisible, shorten
 if TYPE_CHECKING:
     from xrealign_bench.inspection import Inspection
 
-CATEGORIES = ("recipes", "suites", "tasks", "languages", "checkpoints", "aligners")
+CATEGORIES = {
+    "recipes": "recipe",
+    "suites": "suite",
+    "tasks": "task",
+    "corpora": "corpus",
+    "languages": "language",
+    "checkpoints": "checkpoint",
+    "aligners": "aligner",
+}
+"""Plural -> singular."""
 LONGEST_EXAMPLE = 66
 """Characters of the first example in a table of 120 columns."""
 
@@ -42,8 +51,8 @@ class CategoryChoice(click.Choice[str]):
         Raises:
             UserError: no such category.
         """
-        plural = f"{value.removesuffix('s')}s"
-        if plural not in CATEGORIES:
+        plural = next((many for many, one in CATEGORIES.items() if value in (many, one)), None)
+        if plural is None:
             raise unknown("category", value, CATEGORIES)
         return plural
 
@@ -52,7 +61,7 @@ class CategoryChoice(click.Choice[str]):
 @click.argument("category", type=CategoryChoice())
 @json_option
 def list_category(category: str, as_json: bool) -> None:
-    """List recipes, suites, tasks, languages, checkpoints or aligners.
+    """List recipes, suites, tasks, corpora, languages, checkpoints or aligners.
 
     \b
     Examples:
@@ -73,12 +82,12 @@ def list_category(category: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("category", type=CategoryChoice(), metavar=f"{{{'|'.join(name.rstrip('s') for name in CATEGORIES)}}}")
+@click.argument("category", type=CategoryChoice(), metavar=f"{{{'|'.join(CATEGORIES.values())}}}")
 @click.argument("name")
 @click.option("--source", default="en", show_default=True, help="Source language, for distances of a language.")
 @json_option
 def show(category: str, name: str, source: str, as_json: bool) -> None:
-    """Show every field of one recipe, suite, task, language, checkpoint or aligner.
+    """Show every field of one recipe, suite, task, corpus, language, checkpoint or aligner.
 
     A recipe is printed as YAML that `evaluate --recipe FILE` accepts.
 
@@ -151,8 +160,10 @@ def validate(
     inspected: set[Path] = set()
     for file in files:
         if (found := problems.attempt(partial(validate_file, file))) is not None:
-            click.echo(f"{file}: a good {found}")
-            for inspection in inspect_file(file, DataLocation(data_root), inspected):
+            inspections = list(inspect_file(file, DataLocation(data_root), inspected))
+            bad_data = any(inspection.problems for inspection in inspections)
+            click.echo(f"{file}: a {'valid' if bad_data else 'good'} {found}{', with problems in its data' * bad_data}")
+            for inspection in inspections:
                 _print_inspection(inspection)
                 problems.add(str(inspection.problems).splitlines())
     if suite is not None:

@@ -120,6 +120,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir() or not any(_members(folder)):
         raise UserError(f"{folder}: no result in it. Results are in OUTPUT/results/SUITE/CHECKPOINT/RECIPE")
     if not path.exists():
+        if (inner := next(folder.glob(f"*/**/{MANIFEST}"), None)) is not None:
+            raise UserError(f"{folder}: holds folders of results; name one of them, such as {inner.parent}")
         raise UserError(
             f"{folder}: has no {MANIFEST}, so it can't be checked for damage. If an older version or an interrupted "
             f"run wrote it, run 'xrealign-bench leaderboard recompare {folder}': it checks the scores and writes one"

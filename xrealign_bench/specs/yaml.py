@@ -149,6 +149,11 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
         return Path(name_or_file)
     if name_or_file in shipped_names(model):
         return shipped_folder(model) / f"{name_or_file}.yaml"
+    own = [path for path in Path().glob("*.y*ml") if path.stem == name_or_file and path.suffix in SUFFIXES]
+    if own:
+        raise UserError(
+            f"'{name_or_file}' is not a shipped {model.__name__.lower()}; for the file in this folder, write {own[0]}"
+        )
     for other in FOLDERS:
         if name_or_file in shipped_names(other):
             near = nearest(name_or_file, shipped_names(model))
