@@ -30,7 +30,7 @@ import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile
 
-from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.evaluation import Options, prepare, run_context
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.encoder import load_encoder

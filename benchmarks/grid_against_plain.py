@@ -29,7 +29,7 @@ import yaml
 from against_plain import windows_with_labels
 from tabulate import tabulate
 
-from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.evaluation import Options, prepare, run_context
 from xrealign_bench.models.blocks import find_blocks
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.encoder import load_encoder

@@ -59,7 +59,7 @@ def main() -> None:
 def sharing(options: argparse.Namespace, folder: Path) -> None:
     """Run everything once in one store. The cost of a part is then the sum over the stages of its plan."""
     # Imported here because the peak memory of a child process starts at its parent's.
-    from xrealign_bench.evaluate import Options, prepare
+    from xrealign_bench.evaluation import Options, prepare
 
     task, suite = find_spec("cldr-phrases", Task), find_spec("demo", Suite)
     for name in TASKS:

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import yaml
 from tabulate import tabulate
 
-from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.evaluation import Options, prepare, run_context
 from xrealign_bench.pipeline.executor import StageEvent, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.ray_executor import TOGETHER, jobs_of, run_on_ray

@@ -18,7 +18,7 @@ TIMEOUT = 100
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Imported once, for all of the tests' processes.
-_CONTEXT.set_forkserver_preload(["xrealign_bench.pipeline.loading", "xrealign_bench.evaluate", "accelerate"])
+_CONTEXT.set_forkserver_preload(["xrealign_bench.pipeline.loading", "xrealign_bench.evaluation", "accelerate"])
 
 
 def start(work: Callable[..., None], folder: Path, *arguments: Any, processes: int = 2) -> list[Ran]:

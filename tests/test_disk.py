@@ -24,7 +24,7 @@ import pytest
 
 from tests.small import World, command, essence, killed, left_over, write_suite
 from tests.test_cli import is_bad_input
-from xrealign_bench import evaluate
+from xrealign_bench import evaluation
 from xrealign_bench.aligners import eflomal
 from xrealign_bench.files import remove_temporary_files
 from xrealign_bench.leaderboard import build as board
@@ -146,15 +146,15 @@ def test_a_full_disk_while_results_are_written(
     if not before:
         shutil.rmtree(world.output)
     old = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
-    real = getattr(evaluate, writer)
+    real = getattr(evaluation, writer)
 
     def full(*args: Any) -> Any:
         with files_of_at_most(100):
             return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, writer, full)
-        patch.setattr(evaluate, "stored_comparison", lambda *_: None)  # or else it is not compared again
+        patch.setattr(evaluation, writer, full)
+        patch.setattr(evaluation, "stored_comparison", lambda *_: None)  # or else it is not compared again
         ran = world.evaluate()
     assert is_bad_input(ran, rf"the results in {world.output}: File too large.*the same command writes", started=True)
     assert left_over(world.store, world.output) == []

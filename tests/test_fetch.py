@@ -20,7 +20,7 @@ from tests.data.hub_folder import make_task, row, write_rows
 from tests.data.hub_server import COMMIT, CONVERTED, served
 from tests.small import CORPUS, Ran, World, command, write_suite, write_yaml
 from xrealign_bench.data import lock as data_lock
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.results.result import digest_suite
 
 OTHER = "f" * 40
@@ -363,7 +363,7 @@ def test_data_of_no_pinned_commit_are_those_of_now(world: World, root: Path, onl
     code = """
 import sys
 from pathlib import Path
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.results.result import digest_suite
 for root in (None, sys.argv[3]):
     options = Options(suite=sys.argv[1], checkpoint=sys.argv[2], data_root=root and Path(root), device="cpu")

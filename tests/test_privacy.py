@@ -24,7 +24,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 
 from tests.small import RECIPE, SUITE, TASK, Ran, World, command, write_checkpoint, write_yaml
-from xrealign_bench.evaluate import redact_command
+from xrealign_bench.evaluation import redact_command
 
 USER, HOST, TOKEN = "ottokarzwei", "wolkenkuckuck-17", "hf_PaPaGeNoPaPaGeNa1234567890"
 SOURCE_WORDS = ["quimbelsaft", "drofelnd", "zwackelt", "mirtelhaus", "plonkeria", "vusterung", "gnarbold", "yxeltum"]

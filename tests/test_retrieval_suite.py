@@ -17,7 +17,7 @@ from tests.data.hub_folder import write_rows
 from tests.small import TARGETS, World, command, mean_by_language, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.results.storage import read_comparison, read_result
 

@@ -16,7 +16,7 @@ import torch
 
 from tests.small import World, essence
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.evaluation import Options, prepare, run_context
 from xrealign_bench.memo import kept_in, recall
 from xrealign_bench.models import compute_settings as module
 from xrealign_bench.models.compute_settings import compute_settings

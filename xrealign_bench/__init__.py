@@ -1,18 +1,66 @@
-"""xrealign-bench: where cross-lingual realignment recipes are compared under one fixed protocol."""
+"""xrealign-bench: where cross-lingual realignment recipes are compared under one fixed protocol.
 
-from typing import TYPE_CHECKING
+What `__all__` names is the public Python API (docs/how-to/notebook.md); everything else may change without notice. A
+public name that goes is announced by a `DeprecationWarning` for at least one minor version.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xrealign_bench import plot as plot
+    from xrealign_bench.api import Evaluation as Evaluation
+    from xrealign_bench.api import Results as Results
+    from xrealign_bench.api import compare as compare
+    from xrealign_bench.api import evaluate as evaluate
+    from xrealign_bench.api import load_corpus as load_corpus
+    from xrealign_bench.api import load_recipe as load_recipe
+    from xrealign_bench.api import load_results as load_results
+    from xrealign_bench.api import load_suite as load_suite
+    from xrealign_bench.api import load_task as load_task
+    from xrealign_bench.api import plan as plan
+    from xrealign_bench.api import realign as realign
+    from xrealign_bench.errors import ArgumentError as ArgumentError
+    from xrealign_bench.errors import HarnessError as HarnessError
+    from xrealign_bench.errors import TrainingError as TrainingError
+    from xrealign_bench.errors import UserError as UserError
+    from xrealign_bench.specs import Corpus as Corpus
+    from xrealign_bench.specs import Recipe as Recipe
+    from xrealign_bench.specs import Suite as Suite
+    from xrealign_bench.specs import Task as Task
+
+_HOMES = {
+    "api": ("Evaluation", "Results", "compare", "evaluate", "load_corpus", "load_recipe", "load_results", "load_suite",
+            "load_task", "plan", "realign"),
+    "errors": ("ArgumentError", "HarnessError", "TrainingError", "UserError"),
+    "specs": ("Corpus", "Recipe", "Suite", "Task"),
+}  # fmt: skip
+"""Module -> its public names, imported when they are first used: importing the package imports nothing else."""
+__all__ = ["plot", *(name for names in _HOMES.values() for name in names)]
 
 __version__: str
 """Version of this copy: the newest tag, and in a checkout the commits after it, such as `0.2.0.post3+g6726255`."""
 
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 if not TYPE_CHECKING:  # so that mypy still finds misspelt names
 
-    def __getattr__(name: str) -> str:
-        """Return `__version__`, worked out when it is first read, so that importing the package runs nothing."""
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = version = _read_version()
-        return version
+    def __getattr__(name: str) -> Any:
+        """Return a public name or `__version__`, found when it is first read."""
+        if name == "__version__":
+            value = _read_version()
+        elif name == "plot":
+            value = import_module("xrealign_bench.plot")
+        else:
+            home = next((module for module, names in _HOMES.items() if name in names), None)
+            if home is None:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            value = getattr(import_module(f"xrealign_bench.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def _read_version() -> str:

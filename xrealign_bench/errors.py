@@ -25,8 +25,28 @@ _UNSEEN = re.compile(
 )
 """Characters rendered as nothing although Unicode calls them letters, marks, symbols or unassigned."""
 
+_SPECS = "recipe|suite|task|corpus|checkpoint"
+_PLACE = re.compile(rf"([^\s:]+:\d+(?:: [\w.-]+)?|--[\w-]+(?: \S+)?|(?:{_SPECS}) \S+(?:: [\w.-]+)?|[^\s:]+): ")
+"""FILE:LINE: FIELD, --OPTION VALUE, SPEC NAME: FIELD or FILE, at the beginning of a message."""
 
-class UserError(Exception):
+
+class HarnessError(Exception):
+    """Base of all errors that the harness raises on purpose. Messages read `WHERE: WHAT IS WRONG. WHAT TO DO`."""
+
+    @property
+    def where(self) -> str | None:
+        """The file with its line and field, the option, or the spec that the message begins with; None without one."""
+        found = _PLACE.match(str(self))
+        return None if found is None else found[1]
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do, from the end of the first line; None if it does not say."""
+        _, *rest = re.split(r"; |\. ", str(self).partition("\n")[0])
+        return rest[-1] if rest else None
+
+
+class UserError(HarnessError):
     """Bad input. The message says where, what is wrong and what to do.
 
     The command line prints it without a traceback and exits with status 2. Since it may quote malicious input, control
@@ -38,7 +58,11 @@ class UserError(Exception):
         super().__init__(_cut("\n".join(lines), LONGEST_MESSAGE))
 
 
-class TrainingError(Exception):
+class ArgumentError(UserError, TypeError):
+    """A function of the Python API was called with an argument that it does not have."""
+
+
+class TrainingError(HarnessError):
     """Training failed on valid input, for example because the loss became NaN."""
 
 

@@ -1,4 +1,4 @@
-"""Checksums of files, and atomic writes."""
+"""Checksums of files, atomic writes, and the default store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from xrealign_bench.errors import UserError
+
+
+def default_store() -> Path:
+    """Return the folder that stores finished stages if none is named.
+
+    Raises:
+        UserError: the user has no home folder, as in a container run under a user id without an account.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "xrealign-bench", "store")
+    except RuntimeError:
+        raise UserError("there is no home folder to store finished stages in; name a folder with --store") from None
 
 
 def sha256_file(path: Path) -> str:

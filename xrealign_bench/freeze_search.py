@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xrealign_bench.data.loaded_suite import collect_suite, development_part
 from xrealign_bench.errors import Problems, UserError
-from xrealign_bench.evaluate import Options, block_count, resolve
+from xrealign_bench.evaluation import Options, block_count, resolve
 from xrealign_bench.files import write_atomically
 from xrealign_bench.leaderboard.freezing_chart import draw_freezing_chart
 from xrealign_bench.models.checkpoint_files import EMBEDDED

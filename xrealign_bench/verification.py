@@ -12,8 +12,8 @@ import numpy as np
 
 from xrealign_bench import distributed
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options
-from xrealign_bench.evaluate import prepare as prepare_evaluation
+from xrealign_bench.evaluation import Options
+from xrealign_bench.evaluation import prepare as prepare_evaluation
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store

@@ -13,7 +13,7 @@ import pytest
 
 from tests.small import CORPUS, TASK, World, write_recipe, write_yaml
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare, run_context
+from xrealign_bench.evaluation import Options, prepare, run_context
 from xrealign_bench.pipeline import calibrate
 from xrealign_bench.pipeline.calibrate import Calibration, Measurement
 from xrealign_bench.pipeline.estimate import Estimate, StageTypeCost, Total, estimate, weights_bytes

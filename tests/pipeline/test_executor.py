@@ -11,7 +11,7 @@ import pytest
 
 from tests.small import World, left_over, write_recipe
 from xrealign_bench.errors import TrainingError, UserError
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.pipeline.executor import Outcome, StageEvent, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, Workspace

@@ -17,7 +17,7 @@ from xrealign_bench.data.loaded_suite import LoadedSuite
 from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.languages import select
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.compute_settings import ComputeSettings

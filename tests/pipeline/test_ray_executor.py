@@ -23,9 +23,9 @@ from ray.cluster_utils import Cluster
 
 from tests.small import World, command, essence, left_over, write_recipe, write_suite
 from xrealign_bench import distributed
-from xrealign_bench import evaluate as job
+from xrealign_bench import evaluation as job
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Evaluation, Options
+from xrealign_bench.evaluation import Evaluation, Options
 from xrealign_bench.pipeline import ray_executor, ray_worker
 from xrealign_bench.pipeline.executor import Outcome, StageEvent
 from xrealign_bench.pipeline.plan import Plan

@@ -213,7 +213,7 @@ def _cut(text: str) -> str:
 
 def _check_on_suite(recipes: list[str], suite: str, checkpoint: str | None, offline: bool, problems: Problems) -> None:
     """Add the problems that `evaluate` would find in recipes on a suite and with a checkpoint."""
-    from xrealign_bench.evaluate import Options, resolve, resolve_specs
+    from xrealign_bench.evaluation import Options, resolve, resolve_specs
     from xrealign_bench.specs.recipe import BASELINE
 
     options = Options(recipes=recipes or [BASELINE], suite=suite, checkpoint=checkpoint, device="cpu", offline=offline)

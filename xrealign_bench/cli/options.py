@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, get_args
 
 import click
 
-from xrealign_bench.errors import Problems, UserError, unknown
+from xrealign_bench.errors import Problems, unknown
+from xrealign_bench.files import default_store
 from xrealign_bench.models.dtypes import PRECISIONS, Quantised
 
 
@@ -136,18 +136,6 @@ language_option = list_option(
     "--language", "languages", help="Only these target languages of the suite, such as de,sw."
 )
 json_option = _option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
-
-
-def default_store() -> Path:
-    """Return the folder that stores finished stages if `--store` names none.
-
-    Raises:
-        UserError: the user has no home folder, as in a container run under a user id without an account.
-    """
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "xrealign-bench", "store")
-    except RuntimeError:
-        raise UserError("there is no home folder to store finished stages in; name a folder with --store") from None
 
 
 EXECUTOR_OPTIONS = (

@@ -29,7 +29,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.memo import kept_in
 
 if TYPE_CHECKING:
-    from xrealign_bench.evaluate import Evaluation, Options
+    from xrealign_bench.evaluation import Evaluation, Options
     from xrealign_bench.pipeline.executor import Executor
 
 
@@ -59,7 +59,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     """
     quiet_libraries(options["offline"])
     _join(options["device"])
-    from xrealign_bench.evaluate import Options
+    from xrealign_bench.evaluation import Options
 
     execute = option_problems().attempt(partial(_executor, options))
     _evaluate(Options(**options), execute, store, output, dry_run, as_json)
@@ -92,7 +92,7 @@ def freeze_search(
     quiet_libraries(options["offline"])
     _join(options["device"])
     from xrealign_bench import freeze_search as search
-    from xrealign_bench.evaluate import Options
+    from xrealign_bench.evaluation import Options
 
     problems = option_problems()
     execute = problems.attempt(partial(_executor, options))
@@ -153,7 +153,7 @@ def verify(
     from tabulate import tabulate
 
     from xrealign_bench import verification as job
-    from xrealign_bench.evaluate import Options, run_context
+    from xrealign_bench.evaluation import Options, run_context
     from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import ProgressBars
@@ -207,7 +207,7 @@ def _evaluate(
     Args:
         execute: None if the options for it are wrong, which is then in `option_problems()`.
     """
-    from xrealign_bench import evaluate as job
+    from xrealign_bench import evaluation as job
     from xrealign_bench.cli.plans import announcement, disk_warnings, plan_notes, print_plan, rules_applied
     from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.terminal import render_evaluation

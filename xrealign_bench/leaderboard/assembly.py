@@ -45,24 +45,25 @@ def refuse(error: UserError) -> None:
 
 
 def read_results(root: Path, on_damaged: OnDamaged = refuse) -> Iterator[StoredResult]:
-    """Yield every result below `root`, checking its files first; those on development data are left out and counted.
+    """Yield every result below `root`, checking its files first. Those that no board may show are counted.
 
     Raises:
         UserError: `on_damaged` raises it.
     """
-    on_development = 0
+    left_out = 0
     for folder in tqdm(find_results(root), "reading results", unit="result", leave=False, disable=None):
         try:
             stored = StoredResult(folder, read_checked(folder), read_comparison(folder), read_history(folder))
         except UserError as error:
             on_damaged(error)
         else:
-            on_development += stored.result.suite.is_development
-            if not stored.result.suite.is_development:
+            left_out += not stored.result.may_stand_on_board
+            if stored.result.may_stand_on_board:
                 yield stored
-    if on_development:
-        counted = pluralise(on_development, "result")
-        _log.warning("%s: %s on development data are left out, because they never stand on a board", root, counted)
+    if left_out:
+        counted = pluralise(left_out, "result")
+        why = "or of checkpoints in memory are left out, because they never stand on a board"
+        _log.warning("%s: %s on development data %s", root, counted, why)
 
 
 def read_boards(root: Path, out_root: Path, on_damaged: OnDamaged = refuse) -> list[Board]:

@@ -55,6 +55,15 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     Returns:
         `path`, or None if nothing was drawn.
     """
+    drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
+    if path.is_file() and drawn_from.encode() in path.read_bytes():
+        return path
+    figure = draw_gains(results, comparisons)
+    return None if figure is None else write_png(figure, path, drawn_from)
+
+
+def draw_gains(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> Figure | None:
+    """Draw the figure of `draw_chart`; None if there is no gain to show."""
     first = results[0]
     compared = [(r, c) for r, c in zip(results, comparisons, strict=True) if c is not None]
     tiers = [tier for tier in TIERS if any(has_gain(comparison, tier) for _, comparison in compared)]
@@ -62,9 +71,6 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
     points = [point for task in best[1].tasks for point in points_of(best[0], task)] if best else []
     if not tiers and not points:
         return None
-    drawn_from = digest([DRAWING, *map(digest_evidence, results), *comparisons])
-    if path.is_file() and drawn_from.encode() in path.read_bytes():
-        return path
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -80,7 +86,7 @@ def draw_chart(results: Sequence[Result], comparisons: Sequence[Comparison | Non
         draw_tiers(sides[0], compared, tiers)
     if best and points:
         draw_languages(sides[-1], best[0], points)
-    return write_png(figure, path, drawn_from)
+    return figure
 
 
 def describe_run(result: Result) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import fsum, isclose
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from xrealign_bench.results.fields import Finite, NotNegative, Paragraph, Rule, Version
 from xrealign_bench.specs import Count, LanguageCode, Name, Seed, Sentence, Sha256, Share, Spec, Title
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL = 0.05
 """Significance level of tests; intervals cover 1 - LEVEL."""
@@ -153,6 +156,18 @@ class Comparison(Spec):
     one_std: OneStd | None
     """Sum over the tasks that have counts; null: no task has."""
     tasks: list[TaskComparison]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per task and target language, scores and gains from 0 to 1.
+
+        Columns: task, language, score, baseline, gain, low, high, p, verdict, one_std.
+        """
+        import pandas as pd
+
+        names = ("task", "language", "score", "baseline", "gain", "low", "high", "p_value", "verdict", "one_std")
+        changes = [change for task in self.tasks for change in task.languages]
+        rows = [[getattr(change, name) for name in names] for change in changes]
+        return pd.DataFrame(rows, columns=[name.removesuffix("_value") for name in names])
 
 
 def contradictions(comparison: Comparison) -> Iterator[str]:

@@ -26,7 +26,6 @@ from xrealign_bench.specs import (
     shipped_names,
     shipped_suite_name,
 )
-from xrealign_bench.specs.core_schema import write_yaml
 from xrealign_bench.specs.data import patterns
 
 OwnSpec = Suite | Task | Corpus | Recipe
@@ -175,8 +174,7 @@ def write_specs(result: Result, folder: Path) -> list[Path]:
     with convert_os_errors(str(folder), "name another folder with --write"):
         folder.mkdir(parents=True, exist_ok=True)
         for spec, path in zip(specs, paths, strict=True):
-            text = write_yaml(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-            path.write_text(text, encoding="utf-8")
+            spec.to_yaml(path)
     return paths
 
 

@@ -25,6 +25,9 @@ from xrealign_bench.specs import Corpus, Examples, HubData, Moment, Recipe, Sha2
 from xrealign_bench.specs.base import added_later, digest
 from xrealign_bench.specs.recipe import BASELINE as BASELINE
 
+IN_MEMORY = "in-memory"
+"""Id of a checkpoint that was passed as an object: nobody else can find it."""
+
 
 class Result(Spec):
     """One evaluation: its inputs, settings, scores and costs."""
@@ -102,6 +105,11 @@ class Result(Spec):
     @property
     def is_baseline(self) -> bool:
         return self.recipe.name == BASELINE
+
+    @property
+    def may_stand_on_board(self) -> bool:
+        """Whether boards show it: not on development data, and with a checkpoint that others can find."""
+        return not self.suite.is_development and self.checkpoint.id != IN_MEMORY
 
     @property
     def total_flops(self) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +18,15 @@ class Spec(BaseModel):
 
     def __hash__(self) -> int:
         return hash(canonical_json(self))
+
+    def to_yaml(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the spec as YAML, which is also written to `path` if one is given."""
+        from xrealign_bench.specs.core_schema import write_yaml
+
+        text = write_yaml(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
 
 def added_later(default: Any) -> Any:

@@ -165,6 +165,8 @@ class Spans(Spec):
 
 
 class Task(Spec):
+    """Labelled data in many languages, and how they are scored."""
+
     name: Name
     title: Title
     citation: Sentence = ""

@@ -11,7 +11,7 @@ from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.rescoring import split_by_language_and_seed
-from xrealign_bench.results.result import Result, digest_suite
+from xrealign_bench.results.result import IN_MEMORY, Result, digest_suite
 from xrealign_bench.results.storage import read_predictions
 from xrealign_bench.specs import (
     Corpus,
@@ -42,6 +42,8 @@ def result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[st
         yield "was computed by another version of the recipe; evaluate it again"
     if result.suite.is_development:
         yield "was scored on development data, to choose a recipe; evaluate it without --development"
+    if result.checkpoint.id == IN_MEMORY:
+        yield "its checkpoint was an object in memory; save it, and evaluate the folder or a Hub id"
     yield from result.missing
     yield from html_problems(result.model_dump(mode="json"))
     yield from _checkpoint_problems(result)

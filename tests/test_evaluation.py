@@ -35,7 +35,7 @@ from tests.small import (
     write_yaml,
 )
 from xrealign_bench.errors import UserError
-from xrealign_bench.evaluate import Options, prepare
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.files import sha256_file
 from xrealign_bench.languages import distance
 from xrealign_bench.pipeline.store import Store

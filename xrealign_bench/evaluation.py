@@ -333,7 +333,7 @@ def _write(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Ev
             None if number == 0 else _compare((folder, folders[0]), (result, results[0]))
             for number, (folder, result) in enumerate(zip(folders, results, strict=True))
         ]
-        written = [] if request.suite.is_development else build(results_root, output)
+        written = build(results_root, output) if results[0].may_stand_on_board else []
         picture = f"{folders[0].parent.name}{part_of_suite(request)}.png"
         chart = draw_chart(results, comparisons, output / request.suite.id / picture)
     return Evaluation(results, comparisons, folders, written, chart)

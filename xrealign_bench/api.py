@@ -1,0 +1,392 @@
+"""The Python API: what `import xrealign_bench as xb` offers. The command line calls the same functions underneath."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+
+from xrealign_bench import evaluation
+from xrealign_bench.errors import ArgumentError, TrainingError, UserError, nearest
+from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
+from xrealign_bench.files import default_store
+from xrealign_bench.memo import kept_in
+from xrealign_bench.models.dtypes import Precision, Quantised
+from xrealign_bench.pipeline.estimate import Estimate, estimate
+from xrealign_bench.pipeline.executor import OnEvent, run_serially
+from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.store import Store
+from xrealign_bench.progress import ProgressBars
+from xrealign_bench.results.comparison import Comparison
+from xrealign_bench.results.paths import check_output
+from xrealign_bench.results.result import IN_MEMORY, Result
+from xrealign_bench.results.storage import find_results, read_checked
+from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+    RecipeLike: TypeAlias = PathLike | Recipe
+    Checkpoint: TypeAlias = PathLike | PreTrainedModel
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Progress: TypeAlias = Literal["auto", "none"] | Callable[[Any], None]
+"""`auto`: progress bars in a terminal or notebook, lines elsewhere; `none`; or a function that gets each
+`pipeline.executor.StageEvent`."""
+
+
+class PlanOptions(TypedDict, total=False):
+    """Further arguments of `plan`, `evaluate` and `realign`; all are optional."""
+
+    tokenizer: PreTrainedTokenizerBase | None
+    """Tokenizer of a model in memory."""
+    revision: str | None
+    """Branch, tag or commit of a Hub id."""
+    tasks: Sequence[str]
+    languages: Sequence[str]
+    seeds: Sequence[int]
+    """Parts of the suite; empty: all."""
+    limit: int | None
+    """At most this many examples and sentence pairs a language."""
+    development: bool
+    """Score the suite's development data instead of test sets."""
+    data_root: PathLike | None
+    """Folder in Hub layout to read data from."""
+    device: str | None
+    """Such as `cpu` or `cuda:1`. None: a GPU if there is one."""
+    precision: Precision
+    gradient_checkpointing: bool
+    quantised: Quantised | None
+    """As on the command line."""
+    offline: bool
+    """Never contact the Hub."""
+    trust_remote_code: bool
+    """Allow a checkpoint to run its own code."""
+    allow_pickle: bool
+    """Allow weights that are a pickle."""
+
+
+def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Raise an `ArgumentError` with the nearest name for an argument that the function does not have."""
+    named = inspect.signature(function).parameters
+    known = [
+        *(name for name in named if name != "options"),
+        *(("options" in named and PlanOptions.__annotations__) or ()),
+    ]
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        if wrong := next((name for name in kwargs if name not in known), None):
+            near = nearest(wrong, known)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ";"
+            name = function.__name__
+            raise ArgumentError(f"{name}() has no argument '{wrong}'{hint} It takes {', '.join(known)}")
+        return function(*args, **kwargs)
+
+    return checked
+
+
+class Results(Sequence[Result]):
+    """Results in the order of their folders."""
+
+    def __init__(self, results: Sequence[Result], folders: Sequence[Path]) -> None:
+        self._results = list(results)
+        self.folders = list(folders)
+        """Folder of each result."""
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> Result | Results:
+        """Return one result, or some of them with their folders."""
+        if isinstance(index, slice):
+            return Results(self._results[index], self.folders[index])
+        return self._results[index]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self._results)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} results: {', '.join(folder.as_posix() for folder in self.folders)}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per score and metric, from 0 to 1. A language that could not be scored has none.
+
+        Columns: suite, version, checkpoint, recipe, task, language, tier, seed, metric, value, examples, limit.
+        Results of different suite versions are kept apart by the first two columns; don't average over them.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([row for result in self for row in _score_rows(result)], columns=_COLUMNS)
+
+
+_COLUMNS = [
+    "suite", "version", "checkpoint", "recipe", "task", "language", "tier", "seed", "metric", "value", "examples",
+    "limit",
+]  # fmt: skip
+
+
+def _score_rows(result: Result) -> Iterator[list[Any]]:
+    suite, tiers = result.suite, {language.code: language.tier for language in result.languages}
+    about = [suite.name, suite.version, result.checkpoint.id, result.recipe.name]
+    for score in result.scores:
+        tier = "source" if score.language == suite.source_language else tiers.get(score.language)
+        for metric, value in score.metrics.items():
+            cell = [score.task, score.language, tier, score.seed, metric, value, score.examples]
+            yield [*about, *cell, result.limit]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` returns."""
+
+    plan: Plan
+    estimate: Estimate
+    """Cost of the stages that were not stored before, as far as similar stages were: see `pipeline.estimate`."""
+    results: Results
+    """One per recipe, the baseline first."""
+    comparisons: list[Comparison | None] = field(repr=False)
+    """Each result compared with the baseline; None for the baseline itself."""
+    leaderboard: list[Path]
+    """Files of the board; empty for development data and for models in memory."""
+    chart: Path | None
+    """None if there is nothing to draw."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per recipe, task and target language: see `Comparison.to_frame`."""
+        import pandas as pd
+
+        frames = []
+        for result, comparison in zip(self.results, self.comparisons, strict=True):
+            if comparison is not None:
+                frame = comparison.to_frame()
+                frame.insert(0, "recipe", result.recipe.name)
+                frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+@_names_arguments
+def plan(
+    checkpoint: Checkpoint | None = None,
+    recipes: Sequence[RecipeLike] | RecipeLike = (),
+    suite: str = "demo",
+    *,
+    store: PathLike | None = None,
+    **options: Unpack[PlanOptions],
+) -> Plan:
+    """Plan an evaluation without running it. `plan(...).stages` lists what would be computed.
+
+    Args:
+        checkpoint: Hub id, folder, or a model in memory, which is saved to the store. None: the suite's.
+        recipes: names, YAML files or `Recipe` objects; the baseline `finetune-only` is always evaluated too.
+        suite: name or YAML file.
+        store: folder of finished stages. None: the user's cache folder.
+        options: see `PlanOptions`.
+
+    Raises:
+        UserError: something is unknown, missing or contradictory, with one line per problem.
+        ArgumentError: an argument has another name.
+    """
+    root = _store_folder(store)
+    tokenizer, data_root = options.get("tokenizer"), options.get("data_root")
+    others: dict[str, Any] = {name: value for name, value in options.items() if name not in ("tokenizer", "data_root")}
+    given = [recipes] if isinstance(recipes, str | os.PathLike | Recipe) else recipes
+    asked = Options(
+        checkpoint=None if checkpoint is None else _save_if_in_memory(checkpoint, tokenizer, root),
+        recipes=[each if isinstance(each, Recipe) else str(each) for each in given],
+        suite=suite,
+        data_root=None if data_root is None else Path(data_root),
+        **others,
+    )
+    with kept_in(root.absolute() / ".memo.json"):
+        return evaluation.prepare(asked)
+
+
+@_names_arguments
+def evaluate(
+    checkpoint: Checkpoint | None = None,
+    recipes: Sequence[RecipeLike] | RecipeLike = (),
+    suite: str = "demo",
+    *,
+    store: PathLike | None = None,
+    output: PathLike = "xrealign-output",
+    progress: Progress = "auto",
+    **options: Unpack[PlanOptions],
+) -> Evaluation:
+    """Realign, fine-tune in the source language and score zero-shot transfer: the command `xrealign-bench evaluate`.
+
+    Finished stages are stored, so that the same call resumes after an interruption and costs nothing a second time.
+
+    Args:
+        checkpoint, recipes, suite: as for `plan`.
+        store: folder of finished stages. None: the user's cache folder.
+        output: folder for results, the board and a chart.
+        progress: `auto`, `none` or a function.
+        options: see `PlanOptions`.
+
+    Raises:
+        UserError: bad input, with one line per problem.
+        TrainingError: a training failed. Other stages are stored.
+        ArgumentError: an argument has another name.
+    """
+    planned = plan(checkpoint, recipes, suite, store=store, **options)
+    stages, folder = Store(_store_folder(store)), Path(output)
+    check_output(planned, folder)
+    expected = estimate(planned, stages)
+    context = evaluation.run_context(planned.request, options.get("device"))
+    with _listener(progress, len(planned.stages)) as on_event:
+        outcome = run_serially(planned, stages, context, on_event)
+    if outcome.failed:
+        reasons = "; ".join(f"{planned.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
+        raise TrainingError(f"{reasons}. Finished stages are stored; the same call resumes")
+    done = evaluation.write_evaluation(planned, stages, folder, ["xrealign_bench.evaluate"])
+    results = Results(done.results, done.folders)
+    return Evaluation(planned, expected, results, done.comparisons, done.leaderboard, done.chart)
+
+
+@_names_arguments
+def realign(
+    checkpoint: Checkpoint | None = None,
+    recipe: RecipeLike = DEFAULT_RECIPE,
+    suite: str = "demo",
+    *,
+    seed: int | None = None,
+    store: PathLike | None = None,
+    progress: Progress = "auto",
+    **options: Unpack[PlanOptions],
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Realign a checkpoint and return it with its tokenizer, as transformers objects in eval mode.
+
+    Args:
+        checkpoint, suite: as for `plan`.
+        recipe: name, YAML file or `Recipe` object.
+        seed: training seed. None: the suite's first.
+        store: folder of finished stages. None: the user's cache folder.
+        progress: `auto`, `none` or a function.
+        options: see `PlanOptions`. If the recipe takes steps and learning rate from fine-tuning, they are those of the
+            first of `tasks`.
+
+    Raises:
+        UserError: bad input; or the recipe realigns nothing, or only during fine-tuning.
+        TrainingError: the training failed.
+        ArgumentError: an argument has another name.
+    """
+    options["seeds"] = () if seed is None else [seed]
+    planned = plan(checkpoint, recipe, suite, store=store, **options)
+    run = planned.runs[-1]
+    ref = run.realign.get((planned.request.tasks[0].name, planned.request.seeds[0]))
+    if ref is None or run.recipe.schedule.when != "before":
+        raise UserError(
+            f"recipe '{run.recipe.name}': realigns nothing before fine-tuning; choose one with a method and "
+            "schedule.when 'before'"
+        )
+    stages, needed = Store(_store_folder(store)), planned.ancestors([ref])
+    part = Plan(planned.request, {key: stage for key, stage in planned.stages.items() if key in needed})
+    context = evaluation.run_context(planned.request, options.get("device"))
+    with _listener(progress, len(part.stages)) as on_event:
+        outcome = run_serially(part, stages, context, on_event)
+    if outcome.failed:
+        raise TrainingError("; ".join(outcome.failed.values()))
+    from xrealign_bench.pipeline.loading import load_realigned, tokenizer_of
+
+    folder = stages.read(ref.stage_type, ref.key).folder
+    return load_realigned(folder, run.recipe.attention, context), tokenizer_of(planned.request.checkpoint)
+
+
+def compare(result: PathLike, other: PathLike) -> Comparison:
+    """Compare two results by their folders: gains of the first over the second with intervals and verdicts.
+
+    Raises:
+        UserError: they are not results of one checkpoint, suite and list of seeds.
+    """
+    from xrealign_bench.scoring.compare import compare as compare_results
+
+    return compare_results(Path(result), Path(other))
+
+
+def load_results(folder: PathLike) -> Results:
+    """Read all results below a folder, each checked against its manifest.
+
+    Raises:
+        UserError: there is no such folder, or a result is damaged.
+    """
+    folders = find_results(Path(folder))
+    return Results([read_checked(each) for each in folders], folders)
+
+
+def load_recipe(name_or_file: PathLike) -> Recipe:
+    """Load a shipped recipe by name, or a YAML file.
+
+    Raises:
+        UserError: there is no such recipe, or it is invalid.
+    """
+    return find_spec(str(name_or_file), Recipe)
+
+
+def load_suite(name_or_file: PathLike) -> Suite:
+    """Load a shipped suite by name, or a YAML file. Raises as `load_recipe`."""
+    return find_spec(str(name_or_file), Suite)
+
+
+def load_task(name_or_file: PathLike) -> Task:
+    """Load a shipped task by name, or a YAML file. Raises as `load_recipe`."""
+    return find_spec(str(name_or_file), Task)
+
+
+def load_corpus(name_or_file: PathLike) -> Corpus:
+    """Load a shipped corpus by name, or a YAML file. Raises as `load_recipe`."""
+    return find_spec(str(name_or_file), Corpus)
+
+
+def _store_folder(store: PathLike | None) -> Path:
+    return default_store() if store is None else Path(store)
+
+
+def _listener(progress: Progress, stages: int) -> Any:
+    """Return a context manager that yields the function to call with each event."""
+    if progress == "auto":
+        return ProgressBars(stages)
+    quiet: OnEvent = lambda _: None  # noqa: E731
+    return nullcontext(quiet if progress == "none" else progress)
+
+
+def _save_if_in_memory(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase | None, store: Path) -> str:
+    """Return the name of a checkpoint; a model in memory is saved to the store, under the checksum of its weights."""
+    if isinstance(checkpoint, str | os.PathLike):
+        if tokenizer is not None:
+            raise UserError("tokenizer: is for a model in memory; save the tokenizer to the checkpoint's folder")
+        return str(checkpoint)
+    from transformers import PreTrainedModel
+
+    from xrealign_bench.models.checkpoint_files import hash_files
+    from xrealign_bench.models.config import quiet_transformers
+
+    if not isinstance(checkpoint, PreTrainedModel):
+        raise UserError(f"checkpoint: is a {type(checkpoint).__name__}; give a Hub id, a folder or a PreTrainedModel")
+    if tokenizer is None:
+        raise UserError("checkpoint: a model in memory needs its tokenizer; pass tokenizer=...")
+    root = store / "models"
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=root, prefix=".") as temporary:
+        saved = Path(temporary, IN_MEMORY)
+        with quiet_transformers():
+            checkpoint.save_pretrained(saved)
+        tokenizer.save_pretrained(saved)
+        folder = root / hash_files(sorted(saved.iterdir()))[:16]
+        if not folder.exists():
+            Path(temporary).rename(folder)
+            Path(temporary).mkdir()  # for the clean-up
+    return str(folder / IN_MEMORY)
