@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
-from tests.small import Ran, World, write_suite, write_yaml
+from tests.small import SUITE, Ran, World, write_suite, write_yaml
 from xrealign_bench.leaderboard.views.provenance import data_read
 from xrealign_bench.results.storage import read_result
 
@@ -71,3 +71,24 @@ def test_gold_is_as_repaired(evaluated: tuple[World, Ran]) -> None:
     rows = pq.read_table(evaluated[0].result("finetune-only") / "predictions-names.parquet").to_pylist()
     gold = {row["example"]: [LABELS[n] for n in row["gold"]] for row in rows if row["language"] == "de"}
     assert gold == {0: ["O", "B-PER", "I-PER"], 2: ["B-PER"]}
+
+
+def test_words_past_truncated_windows_are_not_scored(
+    evaluated: tuple[World, Ran], tmp_path: Path, small_checkpoint: Path
+) -> None:
+    """Test windows of one word, longer ones for training: every sentence is scored by its first word."""
+    whole, _ = evaluated
+    finetuning = SUITE["finetuning"] | {"test_max_length": 3}
+    changes = {"finetuning": finetuning, "long_sentences": "truncate", "lone_word_markers": "delete"}
+    suite = write_suite(tmp_path, tasks=["names"], target_languages=["de"], **changes)
+    write_yaml(tmp_path / "names.yaml", TASK)
+    world = World(tmp_path, suite, small_checkpoint)
+    ran = world.evaluate("--data-root", whole.folder / "data", "--recipe", "finetune-only")
+    assert ran.status == 0, ran.err
+    result = read_result(world.result("finetune-only"))
+    altered = {(record.language, record.split): record.altered.get("beyond_window", 0) for record in result.data}
+    assert altered == {("en", "train"): 0, ("en", "test"): 1, ("de", "test"): 2}
+    assert {score.language: score.counted for score in result.scores} == {"en": 1, "de": 2}
+    table = pq.read_table(world.result("finetune-only") / "predictions-names.parquet")
+    german = [row for row in table.to_pylist() if row["language"] == "de"]
+    assert [[label == -100 for label in row["predicted"]] for row in german[:2]] == [[False, True, True], [False]]

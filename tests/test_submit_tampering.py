@@ -378,6 +378,21 @@ def test_predictions_that_are_not_of_the_suites_data(pair: tuple[Path, Path]) ->
     assert len(lines) == 2 * (4 * len(DEMO.seeds) + 1)
 
 
+def test_words_without_a_label_are_not_left_out(pair: tuple[Path, Path]) -> None:
+    """Two wrong words of one sentence are said not to have been read, so that they are not scored."""
+
+    def unread(table: pa.Table) -> pa.Table:
+        rows = table["predicted"].to_pylist()
+        rows[0] = [*rows[0][:-2], -100, -100]
+        return replace_column(table, "predicted", rows)
+
+    for folder in pair:
+        predict(folder, unread)
+    compare_again(*pair)
+    for line in refused(pair[0], FILE):
+        assert "seed 31: 2 words have no label, and demo-1.1 has all words labelled; evaluate it again" in line
+
+
 @pytest.mark.parametrize(("resamples", "seed"), [(130, 0), (1000, 7)])
 def test_a_bootstrap_of_ones_own_choice(pair: tuple[Path, Path], resamples: int, seed: int) -> None:
     """Submitters may not choose the draw, because it determines the interval."""

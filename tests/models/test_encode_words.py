@@ -8,8 +8,10 @@ import os
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.sentences import random_sentences
@@ -17,6 +19,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.encode_words import encode_words
 from xrealign_bench.models.tokenizer import load_tokenizer
+from xrealign_bench.models.windows import Window
 
 TYPES = ["wordpiece", "unigram", "bytes"]
 XLMR = Path(os.environ.get("XREALIGN_BENCH_XLMR", "nowhere"))
@@ -194,3 +197,106 @@ def test_xlmr_vocabulary() -> None:
         ["文"],
         ["▁!"],
     ]
+
+
+VOCABULARY = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁A", "ta", "ll", "▁tree", "▁Oh", "so"]
+
+
+@pytest.fixture
+def by_hand() -> PreTrainedTokenizerFast:
+    """XLM-R's kind of tokenizer with eleven tokens: `tall` is `▁ ta ll`, `so` is `▁ so`, a lone `▁` is a word."""
+    backend = Tokenizer(models.Unigram([(token, -1.0) for token in VOCABULARY], unk_id=3))
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>",
+        pad_token="<pad>", unk_token="<unk>", model_max_length=64,
+    )  # fmt: skip
+
+
+def read(tokenizer: PreTrainedTokenizerFast, window: Window) -> tuple[str, list[str]]:
+    """The tokens of a window, and those of each of its words."""
+    tokens = tokenizer.convert_ids_to_tokens(window.input_ids)
+    words = [" ".join(tokens[start:end]) for start, end in zip(window.starts, window.ends, strict=True)]
+    return " ".join(tokens), words
+
+
+SENTENCE = ["A", "tall", "tree", "so", "so"]
+"""▁A | ▁ ta ll | ▁tree | ▁ so | ▁ so: nine sub-words."""
+READ: list[tuple[str, str, int, list[tuple[str, list[str]]]]] = [
+    ("windows", "keep", 64, [("<s> ▁A ▁ ta ll ▁tree ▁ so ▁ so </s>", ["▁A", "ta ll", "▁tree", "so", "so"])]),
+    ("windows", "delete", 64, [("<s> ▁A ta ll ▁tree so so </s>", ["▁A", "ta ll", "▁tree", "so", "so"])]),
+    # A room of 5 holds "A tall tree"; deleted markers leave no room for another word.
+    ("windows", "keep", 7, [
+        ("<s> ▁A ▁ ta ll ▁tree </s>", ["▁A", "ta ll", "▁tree"]), ("<s> ▁ so ▁ so </s>", ["so", "so"]),
+    ]),
+    ("windows", "delete", 7, [
+        ("<s> ▁A ta ll ▁tree </s>", ["▁A", "ta ll", "▁tree"]), ("<s> so so </s>", ["so", "so"]),
+    ]),
+    ("truncate", "keep", 7, [("<s> ▁A ▁ ta ll ▁tree </s>", ["▁A", "ta ll", "▁tree"])]),
+    ("truncate", "delete", 7, [("<s> ▁A ta ll ▁tree </s>", ["▁A", "ta ll", "▁tree"])]),
+    # A room of 3 cuts "tall".
+    ("truncate", "keep", 5, [("<s> ▁A ▁ ta </s>", ["▁A", "ta"])]),
+    ("truncate", "delete", 5, [("<s> ▁A ta </s>", ["▁A", "ta"])]),
+    ("truncate", "delete", 64, [("<s> ▁A ta ll ▁tree so so </s>", ["▁A", "ta ll", "▁tree", "so", "so"])]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("long_sentences", "lone_word_markers", "max_length", "expected"), READ)
+def test_lone_markers_and_long_sentences_by_hand(
+    by_hand: PreTrainedTokenizerFast,
+    long_sentences: Any,
+    lone_word_markers: Any,
+    max_length: int,
+    expected: list[tuple[str, list[str]]],
+) -> None:
+    options: Any = {"long_sentences": long_sentences, "lone_word_markers": lone_word_markers}
+    windows = encode_words(by_hand, [SENTENCE, [], ["Oh"]], max_length, **options)
+    assert [read(by_hand, window) for window in windows] == [*expected, ("<s> ▁Oh </s>", ["▁Oh"])]
+    assert [window.sentence for window in windows] == [0] * len(expected) + [2]
+    assert sum(window.shortened for window in windows) == (max_length == 5)
+
+
+def test_a_word_of_which_only_the_marker_fits_is_not_in_the_window(by_hand: PreTrainedTokenizerFast) -> None:
+    """A room of 3 holds ▁A, ▁tree and the marker of "tall"."""
+    [window] = encode_words(by_hand, [["A", "tree", "tall"]], 5, long_sentences="truncate")
+    assert read(by_hand, window) == ("<s> ▁A ▁tree </s>", ["▁A", "▁tree"])
+    assert window.shortened == 0
+
+
+def test_a_word_that_is_only_a_marker_keeps_it(by_hand: PreTrainedTokenizerFast) -> None:
+    [window] = encode_words(by_hand, [["so", "▁", "so"]], 64, lone_word_markers="delete")
+    assert read(by_hand, window) == ("<s> so ▁ so </s>", ["so", "▁", "so"])
+
+
+@pytest.mark.parametrize("max_length", [5, 9, 16, 64])
+def test_deletion_follows_the_tokenizer(tokenizers: dict[str, PreTrainedTokenizerFast], max_length: int) -> None:
+    """Truth: the rule of AlignFreeze's code restated: tokenise and truncate, then drop `▁`; a word is where the first
+    of its remaining sub-words is."""
+    tokenizer = tokenizers["unigram"]
+    marker = tokenizer.convert_tokens_to_ids("▁")
+    sentences = [words for words in random_sentences(7, 80) if words]
+    options: Any = {"long_sentences": "truncate", "lone_word_markers": "delete"}
+    windows = encode_words(tokenizer, sentences, max_length, **options)
+    room, checked = max_length - 2, 0
+    for words, window in zip(sentences, windows, strict=True):
+        pieces = [sub_words(tokenizer, word) for word in words]
+        if any(len(piece) > room or set(piece) == {marker} for piece in pieces):
+            continue  # shortened from their text on; kept
+        owners = [(number, token) for number, piece in enumerate(pieces) for token in piece][:room]
+        left = [(number, token) for number, token in owners if token != marker]
+        numbers = [number for number, _ in left]
+        assert window.starts == [1 + numbers.index(number) for number in dict.fromkeys(numbers)]
+        assert window.ends == [1 + len(left) - numbers[::-1].index(number) for number in dict.fromkeys(numbers)]
+        assert window.input_ids == [tokenizer.cls_token_id, *(token for _, token in left), tokenizer.sep_token_id]
+        checked += len(owners) > len(left)
+    assert checked > (0 if max_length == 5 else 10)
+
+
+def test_vocabularies_without_the_marker_are_not_changed(tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
+    sentences = random_sentences(8, 30)
+    for kind in ("wordpiece", "bytes"):
+        whole = encode_words(tokenizers[kind], sentences, 16)
+        assert encode_words(tokenizers[kind], sentences, 16, lone_word_markers="delete") == whole

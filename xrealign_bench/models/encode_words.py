@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,27 +15,40 @@ from transformers import PreTrainedTokenizerFast
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.tokenisation import TEXTS_PER_BATCH, room_for_text, run_tokenizer
 from xrealign_bench.models.windows import Window
+from xrealign_bench.specs.suite import LoneWordMarkers, LongSentences
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _WORD_MARKERS = "▁Ġ"
 """Characters for the space in front of a word in SentencePiece and byte-level vocabularies: they are not text."""
+_LONE_MARKER = "▁"
+"""The token that `lone_word_markers: delete` deletes."""
 
 
 def encode_words(
-    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sequence[str]], max_length: int, first_sentence: int = 0
+    tokenizer: PreTrainedTokenizerFast,
+    sentences: Sequence[Sequence[str]],
+    max_length: int,
+    first_sentence: int = 0,
+    *,
+    long_sentences: LongSentences = "windows",
+    lone_word_markers: LoneWordMarkers = "keep",
 ) -> list[Window]:
     """Tokenise sentences that are already split into words.
 
-    Each word is tokenised by itself and belongs to exactly one window, in order. A sentence that does not fit is split
-    into several windows, each filled with whole words. A sentence without words has no window.
+    Each word is tokenised by itself. By default it belongs to exactly one window, in order: a sentence that does not
+    fit is split into several windows, each filled with whole words. A sentence without words has no window.
 
     Args:
         tokenizer: from `load_tokenizer`.
         sentences: the words of each sentence.
         max_length: sub-words of a window, special tokens included.
         first_sentence: number of the first sentence.
+        long_sentences: `truncate`: a sentence has one window, and the words after it are in none. Its last word may
+            keep only its first sub-words.
+        lone_word_markers: `delete`: delete the token `▁` from words with other tokens, after windows have been filled
+            (as in the code of AlignFreeze): windows with deleted tokens are shorter than `max_length`.
 
     Raises:
         UserError: `max_length` is too small for one sub-word or larger than the model takes.
@@ -48,8 +61,12 @@ def encode_words(
         batch = [[space + word for word in words] for words in sentences[begin : begin + TEXTS_PER_BATCH]]
         if any(batch):
             words = _shorten(_tokenise_words(tokenizer, batch), room)
-            windows += _cut(words, batch, room, special, first_sentence + begin)
-    return windows
+            fill = _fill if long_sentences == "windows" else _truncate
+            windows += _cut(words, batch, partial(fill, room=room), special, first_sentence + begin)
+    marker = tokenizer.get_vocab().get(_LONE_MARKER)
+    if lone_word_markers == "keep" or marker is None:
+        return windows
+    return [_without(marker, window) for window in windows]
 
 
 # The sub-words of a batch of sentences are one flat array, and so are its words. For the sentences "A tall ▁tree" and
@@ -64,7 +81,9 @@ def encode_words(
 #
 # 1. `_tokenise_words` makes `ids` and `owner`. A word without a token gets the unknown token.
 # 2. `_shorten` finds `begin`, `text` and `end`. A word longer than the room keeps the first sub-words of its text.
-# 3. `_cut` fills windows with the words of each sentence.
+# 3. `_cut` fills windows with the words of each sentence: with as many whole words as fit (`_fill`), or one window with
+#    as many sub-words as fit (`_truncate`).
+# 4. `_without` deletes lone markers (here the second sub-word of the second window) if they are not kept.
 
 
 @dataclass(frozen=True)
@@ -130,15 +149,20 @@ def _shorten(sub_words: _SubWords, room: int) -> _Words:
     return _Words(ids.tolist(), text, begin, begin + size, sub_words.dropped, long)
 
 
+_Fill = Callable[[_Words, int, int], Iterator[tuple[int, int, int]]]
+"""Yields windows of the words from a number up to another: their first word, the word after their last one, and the
+sub-word after their last one."""
+
+
 def _cut(
-    words: _Words, sentences: list[list[str]], room: int, special: tuple[list[int], list[int]], first_sentence: int
+    words: _Words, sentences: list[list[str]], fill: _Fill, special: tuple[list[int], list[int]], first_sentence: int
 ) -> list[Window]:
     prefix, suffix = special
     first_word = np.cumsum([0, *map(len, sentences)]).tolist()
     windows = []
     for sentence, (low, high) in enumerate(pairwise(first_word), first_sentence):
-        for left, right in _fill(words, low, high, room):
-            begin, end = int(words.begin[left]), int(words.end[right - 1])
+        for left, right, end in fill(words, low, high):
+            begin = int(words.begin[left])
             offset = begin - len(prefix)
             windows.append(
                 Window(
@@ -146,20 +170,44 @@ def _cut(
                     first_word=left - low,
                     input_ids=[*prefix, *words.ids[begin:end], *suffix],
                     starts=(words.text[left:right] - offset).tolist(),
-                    ends=(words.end[left:right] - offset).tolist(),
+                    ends=(np.minimum(words.end[left:right], end) - offset).tolist(),
                     without_token=int(words.dropped[left:right].sum()),
-                    shortened=int(words.long[left:right].sum()),
+                    shortened=int((words.long[left:right] | (words.end[left:right] > end)).sum()),
                 )
             )
     return windows
 
 
-def _fill(words: _Words, low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of words that cover words low up to high, each with as many as fit into the room."""
+def _fill(words: _Words, low: int, high: int, room: int) -> Iterator[tuple[int, int, int]]:
+    """Yield windows that cover words low up to high, each with as many whole words as fit into the room."""
     while low < high:
         after = low + int(np.searchsorted(words.end[low:high], words.begin[low] + room, side="right"))
-        yield low, after
+        yield low, after, int(words.end[after - 1])
         low = after
+
+
+def _truncate(words: _Words, low: int, high: int, room: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the window of the first sub-words; a word is in it if the first sub-word of its text is."""
+    if low < high:
+        stop = words.begin[low] + room
+        after = low + int(np.searchsorted(words.text[low:high], stop))
+        yield low, after, int(min(stop, words.end[after - 1]))
+
+
+def _without(marker: int, window: Window) -> Window:
+    """Delete the lone word markers of a window, except those of words that are nothing else."""
+    if marker not in window.input_ids:
+        return window
+    kept = np.array(window.input_ids) != marker
+    starts, ends = np.array(window.starts), np.array(window.ends)
+    kept[starts] = True  # a word's text starts at its marker only if it has no other token
+    place = np.cumsum(kept) - kept
+    return replace(
+        window,
+        input_ids=[token for token, keep in zip(window.input_ids, kept.tolist(), strict=True) if keep],
+        starts=place[starts].tolist(),
+        ends=(place[ends - 1] + kept[ends - 1]).tolist(),
+    )
 
 
 @lru_cache(maxsize=4)

@@ -44,7 +44,7 @@ class Window:
     without_token: int = 0
     """Words for which the tokenizer returns no token; the unknown token stands in their place."""
     shortened: int = 0
-    """Words longer than a whole window, of which only the first sub-words are kept."""
+    """Words of which only the first sub-words are kept: those longer than a whole window, or cut by its end."""
 
 
 class AnyWindow(Protocol):

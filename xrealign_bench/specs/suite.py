@@ -32,6 +32,8 @@ ModelType = Annotated[
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
+LongSentences = Literal["windows", "truncate"]
+LoneWordMarkers = Literal["keep", "delete"]
 DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
@@ -47,6 +49,12 @@ class Finetuning(Spec):
     lr_schedule: Literal["constant", "linear"] = "linear"
     warmup: Warmup = 0.1
     """Share of the steps used for learning-rate warm-up."""
+    test_max_length: SequenceLength | None = added_later(None)
+    """Sub-words per window of test data; null: as in training."""
+
+    def length(self, split: Literal["train", "test"]) -> int:
+        """Return the sub-words per window of training or test data."""
+        return self.max_length if split == "train" or self.test_max_length is None else self.test_max_length
 
     @model_validator(mode="after")
     def _has_default(self) -> Finetuning:
@@ -64,6 +72,7 @@ class FinetuningChange(Spec):
     learning_rate: Annotated[dict[ModelType, LearningRate], Field(max_length=100)] | None = None
     lr_schedule: Literal["constant", "linear"] | None = None
     warmup: Warmup | None = None
+    test_max_length: SequenceLength | None = added_later(None)
 
 
 class Bands(Spec):
@@ -128,6 +137,12 @@ class Suite(Spec):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
     finetuning: Finetuning
     finetuning_by_task: Annotated[dict[Name, FinetuningChange], Field(max_length=100)] = {}
+    long_sentences: LongSentences = added_later("windows")
+    """Token classification: split long sentences into windows, or `truncate` them to one: words past `max_length` are
+    neither trained on nor scored, and counted."""
+    lone_word_markers: LoneWordMarkers = added_later("keep")
+    """`delete`: delete sub-words that are only a bare `▁`, as in XLM-R's vocabulary, in realignment and in the training
+    and test data of token classification. Texts that are not split into words keep them."""
     realignment_matches: Literal["task", "suite"] = "task"
     """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
     `finetuning`, so that one realignment serves all tasks."""

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from xrealign_bench.data import read_lock
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
@@ -30,6 +34,7 @@ from xrealign_bench.specs.data import patterns
 from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
+from xrealign_bench.tasks.labels import NOT_LABELLED
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 
@@ -68,11 +73,32 @@ def prediction_problems(folder: Path, result: Result) -> Iterator[str]:
                     f"predictions of {task.name} in {language}, seed {seed}: their {found.examples} examples and gold "
                     f"labels are not the {known.examples} of {result.suite.id}; evaluate it with the suite's data"
                 )
+            if (problem := _unread_problem(task, rows, result.suite)) is not None:
+                yield f"predictions of {task.name} in {language}, seed {seed}: {problem}"
             if task.finetunes or result.recipe.realigns:
                 digests[seed].append(digest({name: rows[name].to_pylist() for name in predicted}))
     for one, other in combinations(result.seeds, 2):
         if digests[one] and digests[one] == digests[other]:
             yield f"seeds {one} and {other} have the same predictions in every task and language; evaluate both"
+
+
+def _unread_problem(task: Task, rows: pa.Table, suite: Suite) -> str | None:
+    """Return the problem of words without a predicted label, which are not scored.
+
+    A suite that truncates long sentences has such words, at the end of sentences.
+    """
+    if task.task_type != "token_classification":
+        return None
+    flat = pc.list_flatten(rows["predicted"]).to_numpy()
+    unread = flat == NOT_LABELLED
+    if not unread.any():
+        return None
+    if suite.long_sentences != "truncate":
+        return f"{int(unread.sum()):,} words have no label, and {suite.id} has all words labelled; evaluate it again"
+    sentence = np.repeat(np.arange(len(rows)), pc.list_value_length(rows["predicted"]).to_numpy())
+    if (unread[:-1] & ~unread[1:] & (sentence[:-1] == sentence[1:])).any():
+        return "a word without a label is not at the end of its sentence; evaluate it again"
+    return None
 
 
 def _folder_problems(folder: Path, result: Result) -> Iterator[str]:

@@ -52,10 +52,13 @@ class Load(Protocol):
 
 
 class Encode(Protocol):
-    """Return tables of tokens by name, and how many examples the model does not read unchanged, by reason."""
+    """Return tables of tokens by name, and how many examples the model does not read unchanged, by reason.
+
+    `options` are those of `encode_words`, for token classification only.
+    """
 
     def __call__(
-        self, task: Task, data: Any, tokenizer: PreTrainedTokenizerFast, max_length: int
+        self, task: Task, data: Any, tokenizer: PreTrainedTokenizerFast, max_length: int, **options: Any
     ) -> tuple[dict[str, pa.Table], dict[str, int]]: ...
 
 

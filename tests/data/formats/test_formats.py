@@ -77,6 +77,18 @@ def test_conllu_as_the_package_conllu_reads_it(tmp_path):
         assert ours[column] == [[token[column] for token in sentence] for sentence in theirs]
 
 
+def test_multiword_tokens_are_kept_on_request(tmp_path):
+    columns = ["id", "form", "upos"]
+    rows = read(tmp_path, write(tmp_path, "a.conllu", TREEBANK), columns, multiword_tokens="keep")
+    assert rows.columns["form"][0] == ["Vámonos", "Vamos", "nos", "al", "a", "el", "mar", "#", "10 000", "_"]
+    assert rows.columns["upos"][0] == ["_", "VERB", "PRON", "_", "ADP", "DET", "NOUN", "SYM", "NUM", "_"]
+    assert rows.columns["id"][0] == ["1-2", "1", "2", "3-4", "3", "4", "5", "6", "7", "8"]
+    assert rows.place(0, 3).endswith("a.conllu:7")
+    # The package `conllu`, with which the Hub's data set was made: ids of other lines than words are tuples.
+    parsed = [token for token in conllu.parse(TREEBANK)[0] if "." not in str(token["id"])]
+    assert rows.columns["form"][0] == [token["form"] for token in parsed]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -12,6 +12,7 @@ from xrealign_bench.data.located import DataLocation
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.tasks.token_classification.data import load as load_words
+from xrealign_bench.tasks.token_classification.metric import gold_of
 
 
 def load(root, language="en", split="train", limit=None, **changes):
@@ -27,6 +28,17 @@ def test_labels_are_mapped_by_name(root):
     assert data.rows == [0, 2]
     assert data.groups is None
     assert (data.located.config, data.located.split, data.located.revision) == ("en_x", "train", None)
+
+
+def test_the_underscore_is_a_class_if_the_task_lists_it(root):
+    assert load(root, labels=["VERB", "NOUN", "_"]).labels == [[1, 0], [1, 2, 0]]
+    features = Features({name: List(Value("string")) for name in ("tokens", "tags")})
+    write_rows(root, "fr_z", "test", [row("au à le", ["_", "NOUN", "VERB"])], features)
+    data = load(root, "fr", "test", configs={"fr": "fr_z"}, labels=["VERB", "NOUN", "_"])
+    assert data.labels == [[2, 1, 0]]
+    task = make_task(labels=["VERB", "NOUN", "_"])
+    assert gold_of(task, data)["scored"] == [[True, True, True]]
+    assert gold_of(make_task(labels=task.labels, unscored_labels=["_"]), data)["scored"] == [[False, True, True]]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import chain
 from typing import Any
@@ -11,14 +12,20 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from tests.data.hub_folder import make_task
 from tests.realignment.toy import FIRST, PAD, WORDS, copy_of, sentence_window, tiny_bert
+from xrealign_bench.data.located import LocatedSplit
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.training import FinetuningLog, TrainingError
 from xrealign_bench.models.windows import Window, windows_table
 from xrealign_bench.specs import Finetuning
 from xrealign_bench.tasks.finetuning import FinetuningRun
 from xrealign_bench.tasks.token_classification import model as token_classification
+from xrealign_bench.tasks.token_classification.data import WordData
+from xrealign_bench.tasks.token_classification.encoding import encode
+from xrealign_bench.tasks.token_classification.metric import METRIC
 from xrealign_bench.tasks.token_classification.model import TokenClassifier, tag, train
 
 CPU = torch.device("cpu")
@@ -180,3 +187,51 @@ def test_a_loss_that_is_not_a_number_stops_the_training() -> None:
     model.classifier.bias.data.fill_(torch.nan)
     with pytest.raises(TrainingError, match="step 1 of 5 is nan"):
         fit(model, *data(8, seed=0))
+
+
+def test_words_past_a_truncated_sentence_are_neither_trained_on_nor_scored(
+    tokenizers: dict[str, PreTrainedTokenizerFast],
+) -> None:
+    """Every word is one sub-word, so a window of 5 holds three words."""
+    task = make_task(labels=["VERB", "NOUN", "X"])
+    words, gold = [["a", "b", "c", "d", "e"], ["a", "b"]], [[0, 1, 0, 2, 2], [1, -100]]
+    located = LocatedSplit("folder", "en", "test", None, "0" * 64, ())
+    read = WordData("en", [0, 1], words, gold, None, {}, located)
+    tokenizer = tokenizers["wordpiece"]
+    whole, altered = encode(task, read, tokenizer, 5)
+    assert (altered, "words_read" in whole["sentences"].column_names) == ({}, False)
+    tables, altered = encode(task, read, tokenizer, 5, long_sentences="truncate")
+    assert altered == {"beyond_window": 2}
+    assert tables["windows"]["sentence"].to_pylist() == [0, 1]
+    assert tables["sentences"]["words_read"].to_pylist() == [3, 2]
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    encoder = BertModel(BertConfig(vocab_size=len(tokenizer), **sizes), add_pooling_layer=False)
+    model = TokenClassifier(encoder, 3)
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([1.0, 0.0, 0.0]))  # always VERB
+    predictions = token_classification.predict(model, tokenizer.pad_token_id, tables, task, device=CPU)
+    assert predictions["predicted"].to_pylist() == [[0, 0, 0, -100, -100], [0, 0]]
+    assert predictions["gold"].to_pylist() == gold
+    # Read and labelled: VERB NOUN VERB | NOUN, of which two are right. The two X are not read.
+    score = METRIC.score(task, predictions.to_pydict())
+    assert (score["metrics"]["accuracy"], score["counted"]) == (0.5, 4)
+    earned, possible = METRIC.per_example_counts(task, predictions.slice(0, 1))
+    assert (earned.tolist(), possible.tolist()) == ([2.0], [3.0])
+    finetuning = Finetuning(steps=1, learning_rate={"default": 1e-3})
+    run = FinetuningRun(finetuning, seed=1, device=CPU, progress=lambda done, total, note: None)
+    # Cross-entropy: log(e + 2) - 1 for each of two VERBs, log(e + 2) for each of two NOUNs.
+    assert train(model, tokenizer.pad_token_id, tables, run).losses == pytest.approx([math.log(math.e + 2) - 0.5])
+
+
+def test_a_truncated_entity_ends_with_the_window() -> None:
+    """B-A I-A I-A, of which two words are read: found whole within the window, it is right."""
+    task = make_task(labels=["O", "B-A", "I-A"], metric="entity_f1")
+    columns = {
+        "gold": [[1, 2, 2]], "predicted": [[1, 2, -100]], "scored": [[True] * 3], "group": [None], "example": [0]
+    }  # fmt: skip
+    score = METRIC.score(task, columns)
+    assert (score["metrics"]["entity_f1"], score["counted"]) == (1.0, 2)
+    table = pa.table(columns, schema=METRIC.schema)
+    assert [counts.tolist() for counts in METRIC.per_example_counts(task, table)] == [[2.0], [2.0]]

@@ -9,11 +9,14 @@ from typing import Any
 from xrealign_bench.data.formats.lines import read_lines
 from xrealign_bench.data.rows import Line
 from xrealign_bench.errors import UserError, shorten
+from xrealign_bench.specs.data import MultiwordTokens
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _WORD = re.compile("[0-9]+")
-_SKIPPED = re.compile(r"[0-9]+-[0-9]+|[0-9]+\.[0-9]+")
-"""Ids of multiword tokens, whose parts follow, and of empty nodes, which are not in the text."""
+_MULTIWORD = re.compile("[0-9]+-[0-9]+")
+"""Ids of multiword tokens, whose parts follow."""
+_EMPTY = re.compile(r"[0-9]+\.[0-9]+")
+"""Ids of empty nodes, which are not in the text."""
 _METADATA = re.compile(r"#\s*(sent_id|text)\s*=\s*(.*)")
 _DOCUMENT = "-DOCSTART-"
 _BLANKS = re.compile("[ \t]+")
@@ -23,8 +26,12 @@ _Block = list[tuple[int, str]]
 """Lines of a sentence, with their numbers."""
 
 
-def read_conllu(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
+def read_conllu(path: str, multiword_tokens: MultiwordTokens = "drop") -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield the sentences of a CoNLL-U file: a list of words per column, `sent_id` and `text`.
+
+    Args:
+        path: the file.
+        multiword_tokens: `keep`: their lines are words too, before those of their parts.
 
     Raises:
         UserError: a line does not have ten columns or has no valid id.
@@ -44,9 +51,10 @@ def read_conllu(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
                     f"{path}:{number}: has {len(fields)} columns and not the {len(CONLLU_COLUMNS)} of CoNLL-U, which "
                     "tabs separate; mend the line, or put `format: conll` into the source if the file has other columns"
                 )
-            if not _WORD.fullmatch(fields[0]):
-                if _SKIPPED.fullmatch(fields[0]):
-                    continue
+            is_multiword = _MULTIWORD.fullmatch(fields[0]) is not None
+            if (is_multiword and multiword_tokens == "drop") or _EMPTY.fullmatch(fields[0]):
+                continue
+            if not (is_multiword or _WORD.fullmatch(fields[0])):
                 raise UserError(f"{path}:{number}: '{shorten(fields[0])}' is not an id of CoNLL-U; mend the line")
             lines.append(number)
             words.append(fields)

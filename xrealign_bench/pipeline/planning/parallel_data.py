@@ -43,7 +43,11 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
             "'parallel'"
         )
     for language, align in run.align.items():
-        settings = EncodeSettings(tokenizer=tokenizer_key(request.checkpoint), max_length=_max_length(request, recipe))
+        settings = EncodeSettings(
+            tokenizer=tokenizer_key(request.checkpoint),
+            max_length=_max_length(request, recipe),
+            lone_word_markers=request.suite.lone_word_markers,
+        )
         run.encode[language] = plan.add(Encode(f"encode pairs {language}", settings, EncodeInputs(align)))
 
 

@@ -29,6 +29,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
     read = only_cell(task, language, split)
     # Embedded data are generated, as many as are asked for.
     chooses = not isinstance(read.source, EmbeddedData) and examples_to_read(task, split, request.limit) is not None
+    reads_words = task.task_type == "token_classification"
     settings = TokeniseSettings(
         task=read,
         language=language,
@@ -36,7 +37,9 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
         data=located.fingerprint,
         limit=request.limit,
         tokenizer=tokenizer_key(request.checkpoint),
-        max_length=request.suite.finetuning_for(task.name).max_length,
+        max_length=request.suite.finetuning_for(task.name).length(split),
         chosen=CHOSEN_EXAMPLES if chooses else None,
+        long_sentences=request.suite.long_sentences if reads_words else "windows",
+        lone_word_markers=request.suite.lone_word_markers if reads_words else "keep",
     )
     return Tokenise(f"tokenise {task.name} {language} {split}", settings)

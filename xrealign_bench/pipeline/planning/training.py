@@ -43,9 +43,9 @@ def learning_rate(finetuning: Finetuning, model_type: str) -> float:
 
 
 def _for_checkpoint(finetuning: Finetuning, request: Request) -> Finetuning:
-    """Keep the one learning rate of the checkpoint's model type."""
+    """Keep the settings of training, and the one learning rate of the checkpoint's model type."""
     rate = learning_rate(finetuning, request.checkpoint.model_type)
-    return finetuning.model_copy(update={"learning_rate": {"default": rate}})
+    return finetuning.model_copy(update={"learning_rate": {"default": rate}, "test_max_length": None})
 
 
 def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 from xrealign_bench.pipeline.files import rows_in_parts, table_in_parts, write_table
 from xrealign_bench.pipeline.stage import Costs, Inputs, Settings, Stage, StageRef, StageType, TokenizerKey, Workspace
+from xrealign_bench.specs.suite import LoneWordMarkers
 
 
 class EncodeSettings(Settings):
     tokenizer: TokenizerKey
     max_length: int
+    lone_word_markers: LoneWordMarkers = "keep"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ class Encode(Stage):
             number, words = 0, f"{side}_words"
             with table_in_parts(workspace.output / f"{side}.parquet") as add:
                 for part in rows_in_parts(pairs, [words]):
-                    add(windows_table(encode_words(tokenizer, part[words], self.settings.max_length, number)))
+                    windows = encode_words(
+                        tokenizer,
+                        part[words],
+                        self.settings.max_length,
+                        number,
+                        lone_word_markers=self.settings.lone_word_markers,
+                    )
+                    add(windows_table(windows))
                     number += len(part[words])
         write_table(workspace.output / "links.parquet", pq.read_table(pairs, columns=["links"]))
         return {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xrealign_bench.data import Split
 from xrealign_bench.pipeline.files import data_record, write_json, write_table
 from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Inputs, Settings, Stage, StageType, TokenizerKey, Workspace
 from xrealign_bench.specs import Task
+from xrealign_bench.specs.suite import LoneWordMarkers, LongSentences
 
 
 class TokeniseSettings(Settings):
@@ -23,6 +24,10 @@ class TokeniseSettings(Settings):
     max_length: int
     chosen: str | None = None
     """`CHOSEN_EXAMPLES`, if not all examples of the data are read."""
+    long_sentences: LongSentences = "windows"
+    """Default for all task types but token classification."""
+    lone_word_markers: LoneWordMarkers = "keep"
+    """Likewise."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,10 @@ class Tokenise(Stage):
         task, language, split = asked.task, asked.language, asked.split
         task_type = TASK_TYPES[task.task_type]
         data = task_type.load(task, language, split, context.location, asked.limit)
-        tables, altered = task_type.encode(task, data, tokenizer_of(context.checkpoint), asked.max_length)
+        options: dict[str, Any] = {}
+        if task.task_type == "token_classification":
+            options = {"long_sentences": asked.long_sentences, "lone_word_markers": asked.lone_word_markers}
+        tables, altered = task_type.encode(task, data, tokenizer_of(context.checkpoint), asked.max_length, **options)
         for name, table in tables.items():
             write_table(workspace.output / f"{name}.parquet", table)
         repaired = data.repaired if isinstance(data, WordData) else {}

@@ -6,7 +6,9 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.labels import NOT_LABELLED
@@ -51,7 +53,12 @@ def _is_lexical(word: str) -> bool:
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Score a language's predictions by the task's metric."""
+    """Score a language's predictions by the task's metric. Words without a predicted label are not scored."""
+    scored = [
+        [each and label != NOT_LABELLED for each, label in zip(*sentence, strict=True)]
+        for sentence in zip(columns["scored"], columns["predicted"], strict=True)
+    ]
+    columns = {**columns, "scored": scored}
     if task.metric == "entity_f1":
         return entity_metric.score(task, columns)
     return word_metric.score(task, columns)
@@ -59,9 +66,19 @@ def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 def per_example_counts(task: Task, table: pa.Table) -> PerExampleCounts:
     """Return what each sentence earned and could have earned by the task's metric."""
+    table = _without_unread(table)
     if task.metric == "entity_f1":
         return entity_metric.per_example_counts(task, table)
     return word_metric.per_example_counts(task, table)
+
+
+def _without_unread(table: pa.Table) -> pa.Table:
+    """Return predictions in which words without a predicted label are not scored."""
+    scored, predicted = (table[name].combine_chunks() for name in ("scored", "predicted"))
+    read = pc.and_(scored.flatten(), pc.not_equal(predicted.flatten(), NOT_LABELLED))
+    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(scored).to_numpy())])
+    own = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), read)
+    return table.set_column(table.column_names.index("scored"), "scored", own)
 
 
 METRIC = TaskMetric(

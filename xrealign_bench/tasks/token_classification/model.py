@@ -75,7 +75,7 @@ def train(model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], r
 def predict(
     model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
 ) -> pa.Table:
-    """Predict the label number of every word.
+    """Predict the label number of every word; NOT_LABELLED for words past the window of a truncated sentence.
 
     Args:
         model: a fine-tuned model.
@@ -86,11 +86,13 @@ def predict(
     """
     sentences = tables["sentences"]
     words = [len(labels) for labels in sentences["labels"].to_pylist()]
+    read = sentences["words_read"].to_pylist() if "words_read" in sentences.column_names else words
     windows = list(Windows(tables["windows"], Window))
+    tagged = tag(model, pad_id, windows, read, device=device)
     columns = {
         "example": sentences["example"],
         "gold": sentences["labels"],
-        "predicted": tag(model, pad_id, windows, words, device=device),
+        "predicted": [row + [NOT_LABELLED] * (size - len(row)) for row, size in zip(tagged, words, strict=True)],
         "scored": sentences["scored"],
         "group": sentences["groups"],
     }
@@ -112,7 +114,7 @@ def tag(
         classifier: a fine-tuned model.
         pad_id: the tokenizer's padding token.
         windows: the windows of all sentences.
-        words: number of words of each sentence.
+        words: number of words of each sentence that are in windows.
         device: where to compute.
         tokens_per_batch: maximum sub-words in a batch, padding included.
 
