@@ -94,6 +94,7 @@ DEFAULTS: dict[str, Any] = {
     "Task.scored_words": "all",
     "Task.unscored_labels": [],
     "Task.metric": "accuracy",
+    "Task.repair": "none",
     "Task.train_examples": None,
     "Task.test_examples": None,
     "Columns.words": None,
