@@ -84,6 +84,7 @@ DEFAULTS: dict[str, Any] = {
     "Suite.is_development": False,
     "Suite.test_examples": None,
     "Suite.realignment_matches": "task",
+    "Suite.head": "linear",
     "SuiteParallel.other_corpora": {},
     "Task.development_split": None,
     "Suite.test_examples_by_task": {},

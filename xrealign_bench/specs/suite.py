@@ -32,6 +32,7 @@ ModelType = Annotated[
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
+Head = Literal["linear", "transformers"]
 DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
@@ -128,6 +129,10 @@ class Suite(Spec):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
     finetuning: Finetuning
     finetuning_by_task: Annotated[dict[Name, FinetuningChange], Field(max_length=100)] = {}
+    head: Head = added_later("linear")
+    """Head of fine-tuned models. `linear`: dropout and a linear layer for every checkpoint, so that recipes differ in
+    the encoder alone. `transformers`: the head of transformers' own class for checkpoint and task, such as
+    `BertForSequenceClassification`, with the checkpoint's pooler if it has one."""
     realignment_matches: Literal["task", "suite"] = "task"
     """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
     `finetuning`, so that one realignment serves all tasks."""
