@@ -30,6 +30,7 @@ from xrealign_bench.pipeline.preflight import (
     checkpoint_problems,
     combination_problems,
     file_problems,
+    head_problems,
     in_file,
     name_conflicts,
     quantisation_problems,
@@ -130,6 +131,8 @@ def resolve(options: Options, problems: Problems) -> Request:
     checkpoint = _find_checkpoint(options, specs.loaded, problems)
     if checkpoint is not None:
         problems.add(checkpoint_problems(checkpoint, specs.recipes, specs.tasks))
+        if specs.loaded is not None:
+            problems.add(head_problems(checkpoint, specs.loaded.suite, specs.tasks))
         if (count := problems.attempt(partial(block_count, checkpoint))) is not None:
             problems.add(block_problems(count, specs.recipes, specs.loaded.tasks if specs.loaded else []))
     problems.raise_if_any()

@@ -34,6 +34,8 @@ def set_precision(encoder: nn.Module, precision: Precision, device: torch.device
         with torch.autocast(device.type, _TYPES[precision]):
             output = whole(self, *positional, **named)
         output.last_hidden_state = output.last_hidden_state.float()
+        if getattr(output, "pooler_output", None) is not None:  # of transformers' own heads
+            output.pooler_output = output.pooler_output.float()
         return output
 
     encoder.forward = MethodType(forward, encoder)  # a bound method, so that a deep copy of the encoder calls the copy

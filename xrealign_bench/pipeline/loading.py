@@ -19,6 +19,7 @@ from xrealign_bench.models.device import pick_device
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.precision import enable_gradient_checkpointing, set_precision
 from xrealign_bench.models.quantisation import quantisation_options
+from xrealign_bench.models.task_class import load_task_class
 from xrealign_bench.models.tokenizer import load_tokenizer
 from xrealign_bench.models.trained_weights import load_weights
 from xrealign_bench.models.training import TrainingLog
@@ -28,6 +29,7 @@ from xrealign_bench.pipeline.stage import Costs, RunContext
 from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
 from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
 from xrealign_bench.specs import Task
+from xrealign_bench.specs.suite import Head
 from xrealign_bench.tasks.registry import TASK_TYPES
 
 
@@ -63,12 +65,31 @@ def load_realigned(folder: Path, attention: str, context: RunContext) -> Any:
     return load_encoder(context, attention, folder / ADAPTER, seed=0)
 
 
+def new_model(context: RunContext, encoder: Any, task: Task, head: Head, *, random: bool) -> Any:
+    """Return a model to fine-tune; new weights are drawn from torch's generator.
+
+    Args:
+        context: has the checkpoint that the encoder is from.
+        encoder: the encoder, realigned or not.
+        task: the task.
+        head: a linear layer, or transformers' own head.
+        random: take no weight of transformers' head, such as a pooler's, from the checkpoint.
+    """
+    task_type = TASK_TYPES[task.task_type]
+    if head == "linear":
+        return task_type.new_model(encoder, task)
+    pad_id = tokenizer_of(context.checkpoint).pad_token_id
+    outputs = len(task.labels) or 2  # start and end of an answer
+    whole = load_task_class(context.checkpoint, encoder, task.task_type, outputs, random=random, pad_id=pad_id)
+    return task_type.new_transformers_model(whole)
+
+
 @lru_cache(maxsize=1)
-def kept_finetuned(weights: Path, attention: str, context: RunContext, task: Task) -> tuple[Any, int]:
+def kept_finetuned(weights: Path, attention: str, context: RunContext, task: Task, head: Head) -> tuple[Any, int]:
     """Return a fine-tuned model and its padding token, kept while it predicts one language after the other."""
     encoder = load_encoder(context, attention, initialisation="random", seed=0)
-    model = TASK_TYPES[task.task_type].new_model(encoder, task)
-    load_weights(model, weights)
+    model = new_model(context, encoder, task, head, random=True)
+    load_weights(model.stored, weights)
     return model.eval(), tokenizer_of(context.checkpoint).pad_token_id
 
 

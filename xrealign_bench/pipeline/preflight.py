@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data.loaded_suite import LoadedSuite
 from xrealign_bench.errors import MOST_PROBLEMS, Problems, UserError, count_further_problems, unknown
 from xrealign_bench.languages import check_codes, find, published_lists
+from xrealign_bench.memo import recall
 from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
@@ -51,6 +53,7 @@ def check_request(request: Request) -> None:
     quantised = request.compute_settings.quantised
     problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
+    problems.add(head_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.raise_if_any()
 
 
@@ -281,6 +284,29 @@ def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks
             yield (
                 f"recipe '{recipe.name}' makes a decoder's attention bidirectional, and the task "
                 f"'{generative[0]}' predicts the next token; leave one of them out"
+            )
+
+
+def head_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield the tasks for which transformers has no class around the checkpoint's encoder, if the suite needs one."""
+    if suite.head == "linear":
+        return
+
+    def find(task: Task) -> bool:
+        from xrealign_bench.models.task_class import has_task_class
+
+        return has_task_class(checkpoint, task.task_type)
+
+    def has_class(task: Task) -> bool:
+        about = [checkpoint.config_sha256, checkpoint.trust_remote_code, task.task_type, version("transformers")]
+        return recall("has task class", about, partial(find, task))
+
+    for task in tasks:
+        if task.finetunes and not has_class(task):
+            yield (
+                f"suite '{suite.name}' sets 'head: transformers', and transformers has no head for the task type "
+                f"'{task.task_type}' of task '{task.name}' on the encoder of the checkpoint {checkpoint.id}, whose "
+                f"model type is {checkpoint.model_type}; leave the task out, or use 'head: linear'"
             )
 
 

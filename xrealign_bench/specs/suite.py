@@ -34,6 +34,7 @@ Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
 LongSentences = Literal["windows", "truncate"]
 LoneWordMarkers = Literal["keep", "delete"]
+Head = Literal["linear", "transformers"]
 DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "genetic", "geographic"]
 
 
@@ -143,6 +144,10 @@ class Suite(Spec):
     lone_word_markers: LoneWordMarkers = added_later("keep")
     """`delete`: delete sub-words that are only a bare `▁`, as in XLM-R's vocabulary, in realignment and in the training
     and test data of token classification. Texts that are not split into words keep them."""
+    head: Head = added_later("linear")
+    """Head of fine-tuned models. `linear`: dropout and a linear layer for every checkpoint, so that recipes differ in
+    the encoder alone. `transformers`: the head of transformers' own class for checkpoint and task, such as
+    `BertForSequenceClassification`, with the checkpoint's pooler if it has one."""
     realignment_matches: Literal["task", "suite"] = "task"
     """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
     `finetuning`, so that one realignment serves all tasks."""

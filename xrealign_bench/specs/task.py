@@ -61,7 +61,7 @@ TASK_TRAITS: Mapping[TaskType, TaskTraits] = {
         required_columns=("words", "labels"),
         optional_columns=("groups",),
         metrics=("accuracy", "entity_f1"),
-        own_fields=("scored_words", "unscored_labels"),
+        own_fields=("scored_words", "unscored_labels", "repair"),
         has_labels=True,
     ),
     "sequence_classification": TaskTraits(
@@ -209,6 +209,9 @@ class Task(Spec):
     """Prompted classification only, and required there: label -> its text in the prompt."""
     metric: Metric = "accuracy"
     """The metric shown in tables; results also contain the other metrics of the task type."""
+    repair: Literal["none", "wu-dredze"] = added_later("none")
+    """Metric entity_f1 only: how predicted tags that break IOB2 are repaired before they are scored. `wu-dredze`: an
+    I- after O begins an entity, and an entity of mixed types takes the last one (Wu and Dredze, 2019)."""
     train_examples: Examples | None = None
     """Maximum number of examples, evenly spread over the data; null: all."""
     test_examples: Examples | None = None
@@ -330,6 +333,10 @@ class Task(Spec):
     @model_validator(mode="after")
     def _entities_are_whole(self) -> Task:
         if self.metric != "entity_f1":
+            if self.repair != "none":
+                raise ValueError(
+                    f"repair '{self.repair}' is about entities, which metric {self.metric} has none of; remove it"
+                )
             return self
         types = {label[2:] for label in self.labels if label != "O"}
         if set(self.labels) != {"O", *(f"{prefix}-{name}" for name in types for prefix in "BI")}:

@@ -71,6 +71,12 @@ class NewModel(Protocol):
     def __call__(self, encoder: Any, task: Task) -> nn.Module: ...
 
 
+class NewTransformersModel(Protocol):
+    """Wrap transformers' own class for the task, from `models.task_class.load_task_class`."""
+
+    def __call__(self, whole: Any) -> nn.Module: ...
+
+
 class Train(Protocol):
     """Fine-tune all parameters in place on the tables of the training data."""
 
@@ -105,6 +111,12 @@ class TaskImplementation:
     @cached_property
     def new_model(self) -> NewModel:
         new_model: NewModel = self._module("model").new_model
+        return new_model
+
+    @cached_property
+    def new_transformers_model(self) -> NewTransformersModel:
+        """Only for task types with fine-tuning."""
+        new_model: NewTransformersModel = self._module("model").new_transformers_model
         return new_model
 
     @cached_property

@@ -17,6 +17,7 @@ from xrealign_bench.specs import Task
 from xrealign_bench.tasks.evaluate_metrics import EntityTagging
 from xrealign_bench.tasks.registry import TASK_TYPES
 from xrealign_bench.tasks.token_classification.entity_metric import per_example_counts, score
+from xrealign_bench.tasks.token_classification.tag_repair import repair_tags
 
 LABELS = ["B-LOC", "O", "I-PER", "I-LOC", "B-PER"]
 """In no particular order."""
@@ -51,11 +52,11 @@ def columns(
     }
 
 
-def earned(data: dict[str, list[Any]]) -> tuple[list[float], list[float]]:
+def earned(data: dict[str, list[Any]], task: Task = TASK) -> tuple[list[float], list[float]]:
     ints, flags = pa.list_(pa.int16()), pa.list_(pa.bool_())
     types = {"gold": ints, "predicted": ints, "scored": flags}
     table = pa.table({name: pa.array(data[name], type_) for name, type_ in types.items()})
-    got, possible = per_example_counts(TASK, table)
+    got, possible = per_example_counts(task, table)
     return got.tolist(), possible.tolist()
 
 
@@ -162,6 +163,89 @@ def test_numpys_generator_is_left_alone() -> None:
     np.random.random()
     score(TASK, columns(numbers("B-PER"), numbers("O")))
     assert np.random.random() == expected
+
+
+REPAIRING = TASK.model_copy(update={"repair": "wu-dredze"})
+
+
+def repaired_by_rule(tags: list[str]) -> list[str]:
+    """Restate the released rule in two steps over the tags, and index the tags from the right."""
+    tags = list(tags)
+    for place in reversed(range(len(tags))):
+        if tags[place].startswith("I-") and (place == 0 or tags[place - 1] == "O"):
+            tags[place] = "B-" + tags[place][2:]
+    place = len(tags) - 1
+    while place >= 0:
+        if not tags[place].startswith("I-"):
+            place -= 1
+            continue
+        last = tags[place][2:]  # of an entity; words before it agree, up to a B- that does not, which is made to
+        while place >= 0 and tags[place] != "O":
+            prefix, name = tags[place].split("-")
+            tags[place] = f"{prefix}-{last}"
+            place -= 1
+            if prefix == "B" and name != last:
+                break
+    return tags
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_repaired_predictions_are_scored_by_seqevals_default_mode(seed: int) -> None:
+    generator = random.Random(seed)
+    lengths = [generator.randrange(9) for _ in range(12)] + [5]
+    gold, predicted = (
+        [generator.choices(range(len(LABELS)), (2, 4, 2, 2, 2), k=length) for length in lengths] for _ in range(2)
+    )
+    for row, found in zip(gold, predicted, strict=True):
+        if generator.random() < 0.6:
+            found[:] = row[:-1] + found[-1:] if row else []
+    tags, found_tags = ([[LABELS[label] for label in row] for row in rows] for rows in (gold, predicted))
+    tags = [repaired_by_rule(row) for row in tags]  # gold is always IOB2
+    gold = [[LABELS.index(tag) for tag in row] for row in tags]
+    repaired = [repaired_by_rule(row) for row in found_tags]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = {
+            "entity_f1": f1_score(tags, repaired),
+            "precision": precision_score(tags, repaired),
+            "recall": recall_score(tags, repaired),
+            "entity_f1_strict": f1_score(tags, found_tags, mode="strict", scheme=IOB2),
+        }
+    data = columns(gold, predicted)
+    metrics = score(REPAIRING, data)["metrics"]
+    assert metrics == pytest.approx(expected | {"accuracy": accuracy_score(tags, found_tags)})
+    got, possible = earned(data, REPAIRING)
+    assert sum(got) / sum(possible) == pytest.approx(expected["entity_f1"])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "repaired"),
+    [
+        ("I-PER O I-LOC I-LOC", "B-PER O B-LOC I-LOC"),
+        ("B-PER I-LOC", "B-LOC I-LOC"),
+        ("B-PER I-LOC I-PER O", "B-PER I-PER I-PER O"),
+        ("B-LOC B-PER", "B-LOC B-PER"),
+        ("B-LOC B-PER I-PER", "B-PER B-PER I-PER"),
+        ("O B-LOC O", "O B-LOC O"),
+    ],
+)
+def test_tags_are_repaired_by_hand(predicted: str, repaired: str) -> None:
+    assert repair_tags(predicted.split()) == repaired.split() == repaired_by_rule(predicted.split())
+    data = columns(numbers(repaired, "B-LOC"), numbers(predicted, "O"))
+    entities = repaired.count("B-")
+    metrics = score(REPAIRING, data)["metrics"]
+    assert metrics["entity_f1"] == pytest.approx(2 * entities / (2 * entities + 1))
+    assert earned(data, REPAIRING) == ([2.0 * entities, 0.0], [2.0 * entities, 1.0])
+
+
+def test_without_repair_there_is_one_f1() -> None:
+    assert "entity_f1_strict" not in score(TASK, columns(numbers("B-PER"), numbers("I-PER")))["metrics"]
+
+
+def test_a_repair_rule_for_a_task_without_entities_is_refused() -> None:
+    changes = {"metric": "accuracy", "repair": "wu-dredze"}
+    with pytest.raises(ValueError, match="repair 'wu-dredze' is about entities, which metric accuracy has none of"):
+        Task.model_validate(TASK.model_dump() | changes)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

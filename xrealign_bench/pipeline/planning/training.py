@@ -93,6 +93,8 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         compute_settings=request.compute_settings,
         joint=joint,
         attention=recipe.attention,
+        head=request.suite.head,
+        random_head=request.suite.head == "transformers" and initialisation == "random",
     )
     label = f"fine-tune {task.name} {'after' if joint is None else 'with'} {recipe.name}, seed {seed}"
     return Finetune(label, settings, inputs)
@@ -125,6 +127,7 @@ def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageR
             compute_settings=request.compute_settings,
             attention=recipe.attention,
             initialisation=initialisation,
+            head="linear" if model is None else request.suite.head,
             seed=seed if initialisation == "random" else None,
         )
         inputs = PredictInputs(plan.test[task.name, language], model, encoder)

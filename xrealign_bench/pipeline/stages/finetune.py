@@ -25,6 +25,7 @@ from xrealign_bench.pipeline.stages.realign import realignment_record
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
 from xrealign_bench.specs.methods import MethodName
 from xrealign_bench.specs.recipe import Attention, Mixing
+from xrealign_bench.specs.suite import Head
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.joint import JointRealignment
@@ -54,6 +55,9 @@ class FinetuneSettings(Settings):
     compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
     joint: JointSettings | None = None
     attention: Attention = "own"
+    head: Head = "linear"
+    random_head: bool = False
+    """With transformers' head: its weights are random even where the checkpoint has some."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Finetune(Stage):
     def run(self, workspace: Workspace) -> Costs:
         from xrealign_bench.models.device import pick_device, seed_everything
         from xrealign_bench.models.trained_weights import save_weights
-        from xrealign_bench.pipeline.loading import tokenizer_of, training_costs
+        from xrealign_bench.pipeline.loading import new_model, tokenizer_of, training_costs
         from xrealign_bench.tasks.finetuning import FinetuningRun
         from xrealign_bench.tasks.registry import TASK_TYPES
 
@@ -94,8 +98,9 @@ class Finetune(Stage):
         task_type = TASK_TYPES[asked.task.task_type]
         assert task_type.train is not None  # else the plan has no such stage
         encoder = self._encoder(workspace)
+        encoder_parameters = encoder.num_parameters()  # before it gets a pooler
         seed_everything(asked.seed)  # for the head
-        model = task_type.new_model(encoder, asked.task)
+        model = new_model(context, encoder, asked.task, asked.head, random=asked.random_head)
         joint = self._joint(encoder, workspace)
         log = task_type.train(
             model,
@@ -110,8 +115,8 @@ class Finetune(Stage):
             ),
         )
         if distributed.is_main_process():
-            save_weights(model, workspace.output / "model.safetensors")
-        record: dict[str, Any] = {"encoder_parameters": encoder.num_parameters(), "losses": log.losses}
+            save_weights(model.stored, workspace.output / "model.safetensors")
+        record: dict[str, Any] = {"encoder_parameters": encoder_parameters, "losses": log.losses}
         tokens = log.tokens
         if joint is not None:
             rate = asked.finetuning.learning_rate["default"]

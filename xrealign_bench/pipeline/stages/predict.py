@@ -22,6 +22,7 @@ from xrealign_bench.pipeline.stage import (
 )
 from xrealign_bench.specs import Columns, EmbeddedData, Task
 from xrealign_bench.specs.recipe import Attention
+from xrealign_bench.specs.suite import Head
 
 
 class PredictSettings(Settings):
@@ -31,6 +32,8 @@ class PredictSettings(Settings):
     attention: Attention = "own"
     initialisation: Literal["checkpoint", "random", "realigned"] | None = None
     """None: the task is fine-tuned, and the weights are the fine-tuned model's."""
+    head: Head = "linear"
+    """Of the fine-tuned model."""
     seed: int | None = None
     """Set only for random weights that aren't fine-tuned: the checkpoint's own predictions are the same for all."""
 
@@ -94,7 +97,7 @@ class Predict(Stage):
         task = _without_language(asked.task)
         if inputs.model is not None:
             weights = workspace.folder_of(inputs.model) / "model.safetensors"
-            return kept_finetuned(weights, asked.attention, context, task)
+            return kept_finetuned(weights, asked.attention, context, task, asked.head)
         realigned = None if inputs.encoder is None else workspace.folder_of(inputs.encoder)
         return kept_not_finetuned(realigned, asked.initialisation, asked.seed or 0, asked.attention, context, task)
 

@@ -19,7 +19,7 @@ from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import TokenBatch, Windows
 from xrealign_bench.specs import Spans, Task
 from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
-from xrealign_bench.tasks.heads import EncoderHead
+from xrealign_bench.tasks.heads import EncoderHead, TransformersHead
 from xrealign_bench.tasks.question_answering.encoding import SpanWindow, collate_spans
 from xrealign_bench.tasks.question_answering.metric import METRIC, hashed_tokens
 
@@ -46,11 +46,25 @@ class SpanClassifier(EncoderHead):
         return self.classify(self.encode(input_ids, attention_mask, token_type_ids))
 
 
+class TransformersSpanClassifier(TransformersHead):
+    """Transformers' own classifier of starts and ends: for most models one linear layer without dropout."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Return the logits (batch, tokens, 2) of start and end."""
+        return self.token_logits(input_ids, attention_mask, token_type_ids)
+
+
+AnswerFinder = SpanClassifier | TransformersSpanClassifier
+
+
+new_transformers_model = TransformersSpanClassifier
+
+
 def new_model(encoder: nn.Module, task: Task) -> SpanClassifier:
     return SpanClassifier(encoder)
 
 
-def train(model: SpanClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
+def train(model: AnswerFinder, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy of starts and ends.
 
     For a window without the answer the target is its first token, as in BERT's fine-tuning on SQuAD (Devlin et al.,
@@ -84,7 +98,7 @@ def train(model: SpanClassifier, pad_id: int, tables: Mapping[str, pa.Table], ru
 
 
 def predict(
-    model: SpanClassifier, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
+    model: AnswerFinder, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
 ) -> pa.Table:
     """Predict the answer to every question. Predicted and gold answers are hashes of their normalised tokens.
 
@@ -109,7 +123,7 @@ def predict(
 
 
 def answer(
-    model: SpanClassifier,
+    model: AnswerFinder,
     pad_id: int,
     tables: Mapping[str, pa.Table],
     spans: Spans,
@@ -175,7 +189,7 @@ def best_span(
     return -total, begins[window.first + start], ends[window.first + stop]
 
 
-def _loss(model: SpanClassifier, batch: TokenBatch, gold: Tensor) -> Tensor:
+def _loss(model: AnswerFinder, batch: TokenBatch, gold: Tensor) -> Tensor:
     """Return the mean cross-entropy of starts and ends over the tokens of each window; gold is (batch, 2)."""
     logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     logits = logits.masked_fill(batch.attention_mask.unsqueeze(-1) == 0, -torch.inf)
@@ -183,7 +197,7 @@ def _loss(model: SpanClassifier, batch: TokenBatch, gold: Tensor) -> Tensor:
 
 
 def _logits(
-    model: SpanClassifier, windows: Sequence[SpanWindow], pad_id: int, device: torch.device, tokens_per_batch: int
+    model: AnswerFinder, windows: Sequence[SpanWindow], pad_id: int, device: torch.device, tokens_per_batch: int
 ) -> list[Logits]:
     """Return the logits (tokens, 2) of each window."""
     out: list[Logits] = [np.empty((0, 2), dtype=np.float32)] * len(windows)

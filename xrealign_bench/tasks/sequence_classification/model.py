@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.family import TEXT_POOLING, family_of
+from xrealign_bench.models.family import TEXT_POOLING, TextPooling, family_of
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
 from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import TokenBatch, collate_tokens
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
-from xrealign_bench.tasks.heads import EncoderHead
+from xrealign_bench.tasks.heads import EncoderHead, TransformersHead
 from xrealign_bench.tasks.sequence_classification.metric import METRIC
 
 
@@ -39,7 +40,7 @@ class SequenceClassifier(EncoderHead):
 
     def __init__(self, encoder: nn.Module, n_labels: int, dropout: float | None = None) -> None:
         super().__init__(encoder, n_labels, dropout)
-        self.pooling = TEXT_POOLING[family_of(encoder.config.to_dict()) or "encoder"]  # type: ignore[operator, union-attr]
+        self.pooling = text_pooling(encoder)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Return the logits (batch, labels) of texts (batch, tokens) that are padded on the right.
@@ -60,8 +61,27 @@ class SequenceClassifier(EncoderHead):
         return (hidden * attention_mask.unsqueeze(-1)).sum(1) / lengths.unsqueeze(-1)
 
 
+class TransformersSequenceClassifier(TransformersHead):
+    """Transformers' own classifier of texts: in BERT the pooler and a linear layer, in XLM-R a dense layer and one."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Return the logits (batch, labels) of texts (batch, tokens) that are padded on the right."""
+        return self.token_logits(input_ids, attention_mask, token_type_ids)[:, 0]
+
+
+Classifier = SequenceClassifier | TransformersSequenceClassifier
+
+
+new_transformers_model = TransformersSequenceClassifier
+
+
 def new_model(encoder: nn.Module, task: Task) -> SequenceClassifier:
     return SequenceClassifier(encoder, len(task.labels))
+
+
+def text_pooling(encoder: Any) -> TextPooling:
+    """Return how an encoder's hidden states of a text become one vector."""
+    return TEXT_POOLING[family_of(encoder.config.to_dict()) or "encoder"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +102,7 @@ class _Examples:
         return collate_tokens(ids, self.pad_id, types)
 
 
-def train(model: SequenceClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
+def train(model: Classifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's examples.
 
     Args:
@@ -97,7 +117,7 @@ def train(model: SequenceClassifier, pad_id: int, tables: Mapping[str, pa.Table]
     """
     examples, labels = _Examples.of(tables["examples"], pad_id), tables["examples"]["label"].to_pylist()
     texts = examples.input_ids
-    if model.pooling == "first_token" and len({ids[0] for ids in texts}) > 1:
+    if text_pooling(model.encoder) == "first_token" and len({ids[0] for ids in texts}) > 1:
         raise UserError(
             "the tokenizer puts no token of its own in front of a text, which is what a text is classified by; use "
             "another checkpoint"
@@ -112,7 +132,7 @@ def train(model: SequenceClassifier, pad_id: int, tables: Mapping[str, pa.Table]
 
 
 def predict(
-    model: SequenceClassifier,
+    model: Classifier,
     pad_id: int,
     tables: Mapping[str, pa.Table],
     task: Task,
@@ -146,10 +166,10 @@ def predict(
     return pa.table(columns, schema=METRIC.schema)
 
 
-def _logits(model: SequenceClassifier, batch: TokenBatch) -> Tensor:
+def _logits(model: Classifier, batch: TokenBatch) -> Tensor:
     logits: Tensor = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     return logits
 
 
-def _loss(model: SequenceClassifier, batch: TokenBatch, gold: Tensor) -> Tensor:
+def _loss(model: Classifier, batch: TokenBatch, gold: Tensor) -> Tensor:
     return functional.cross_entropy(_logits(model, batch), gold)

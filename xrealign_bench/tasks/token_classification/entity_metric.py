@@ -1,7 +1,8 @@
 """F1 of named entities, from seqeval.
 
 Entities are read strictly by IOB2: an entity begins with B-X and continues with I-X of the same type; any other I- is
-ignored. An entity is correct if its first word, last word and type are.
+ignored. An entity is correct if its first word, last word and type are. With `repair` in the task, predictions are
+repaired first (see `tag_repair`); then F1 of the tags as they were predicted is added as `entity_f1_strict`.
 
 A word that is not scored or has no label is read as O in gold and prediction alike: no entity contains or crosses it.
 """
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.label_metric import accuracy
 from xrealign_bench.tasks.labels import NOT_LABELLED
+from xrealign_bench.tasks.token_classification.tag_repair import repair_labels, repair_tags
 from xrealign_bench.tasks.token_classification.word_metric import sentence_sums
 
 
@@ -43,12 +45,16 @@ def entity_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[st
 
 
 def score(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Score a language's predictions with `entity_scores`, and add the accuracy over words."""
+    """Score a language's predictions with `entity_scores`, and add the accuracy of the predicted labels over words."""
     counts = [
         [each and label != NOT_LABELLED for each, label in zip(scored, labels, strict=True)]
         for scored, labels in zip(columns["scored"], columns["gold"], strict=True)
     ]
-    metrics = entity_scores(_tags(task, columns["gold"], counts), _tags(task, columns["predicted"], counts))
+    gold_tags, tags = (_tags(task, columns[name], counts) for name in ("gold", "predicted"))
+    metrics = entity_scores(gold_tags, tags)
+    if task.repair != "none":
+        repaired = entity_scores(gold_tags, [repair_tags(row) for row in tags])
+        metrics = repaired | {"entity_f1_strict": metrics["entity_f1"]}
     gold, found, counted = (
         np.array([value for row in rows for value in row], dtype=np.int64)
         for rows in (columns["gold"], columns["predicted"], counts)
@@ -71,7 +77,10 @@ def per_example_counts(task: Task, table: pa.Table) -> tuple[NDArray[np.float64]
     gold, predicted, scored = (pc.list_flatten(table[column]).to_numpy() for column in ("gold", "predicted", "scored"))
     counts = scored & (gold != NOT_LABELLED)
     outside = task.labels.index("O")
-    mine, other = (_entities(task, np.where(counts, labels, outside), ends) for labels in (gold, predicted))
+    gold, predicted = (np.where(counts, labels, outside) for labels in (gold, predicted))
+    if task.repair != "none":
+        predicted = repair_labels(task, predicted, ends)
+    mine, other = (_entities(task, labels, ends) for labels in (gold, predicted))
     right = (mine == other).all(axis=1) & (mine[:, 0] >= 0)
     possible = sentence_sums(mine[:, 0] >= 0, ends) + sentence_sums(other[:, 0] >= 0, ends)
     return 2 * sentence_sums(right, ends), possible

@@ -19,7 +19,7 @@ from xrealign_bench.models.training import FinetuningLog
 from xrealign_bench.models.windows import Window, WindowBatch, Windows, collate, pad
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.finetuning import Batch, FinetuningRun, finetune
-from xrealign_bench.tasks.heads import EncoderHead
+from xrealign_bench.tasks.heads import EncoderHead, TransformersHead
 from xrealign_bench.tasks.labels import NOT_LABELLED
 from xrealign_bench.tasks.token_classification.metric import METRIC
 
@@ -36,11 +36,25 @@ class TokenClassifier(EncoderHead):
         return self.classify(pool_words(hidden, starts, starts, "first_subword"))
 
 
+class TransformersTokenClassifier(TransformersHead):
+    """Transformers' own classifier of tokens, of which the first sub-word of each word is read."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, starts: Tensor) -> Tensor:
+        """Return the logits (batch, words, labels), as `TokenClassifier` does."""
+        return pool_words(self.token_logits(input_ids, attention_mask), starts, starts, "first_subword")
+
+
+Tagger = TokenClassifier | TransformersTokenClassifier
+
+
+new_transformers_model = TransformersTokenClassifier
+
+
 def new_model(encoder: nn.Module, task: Task) -> TokenClassifier:
     return TokenClassifier(encoder, len(task.labels))
 
 
-def train(model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
+def train(model: Tagger, pad_id: int, tables: Mapping[str, pa.Table], run: FinetuningRun) -> FinetuningLog:
     """Fine-tune all parameters in place, with dropout. The loss is the mean cross-entropy over a batch's words.
 
     Args:
@@ -73,7 +87,7 @@ def train(model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], r
 
 
 def predict(
-    model: TokenClassifier, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
+    model: Tagger, pad_id: int, tables: Mapping[str, pa.Table], task: Task, *, device: torch.device
 ) -> pa.Table:
     """Predict the label number of every word; NOT_LABELLED for words past the window of a truncated sentence.
 
@@ -100,7 +114,7 @@ def predict(
 
 
 def tag(
-    classifier: TokenClassifier,
+    classifier: Tagger,
     pad_id: int,
     windows: Sequence[Window],
     words: Sequence[int],
@@ -141,7 +155,7 @@ def tag(
     return [row.tolist() for row in predicted]
 
 
-def _loss(classifier: TokenClassifier, batch: WindowBatch, gold: Tensor) -> Tensor:
+def _loss(classifier: Tagger, batch: WindowBatch, gold: Tensor) -> Tensor:
     """Return the mean cross-entropy over the batch's labelled words; gold is (batch, words)."""
     logits = classifier(batch.input_ids, batch.attention_mask, batch.starts)
     return functional.cross_entropy(logits.flatten(0, 1), gold.flatten(), ignore_index=NOT_LABELLED)
