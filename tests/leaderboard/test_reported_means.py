@@ -4,13 +4,11 @@ board of computed results, which means beside it must not change."""
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import re
 import shutil
 from math import fsum
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from pydantic import ValidationError
@@ -115,40 +113,6 @@ def test_every_value_of_the_files_is_in_the_results() -> None:
     every = [mean for folder in find_results(RESULTS) for mean in read_result(folder).reported_means]
     assert sorted((round(100 * m.mean, 4), round(100 * (m.std or 0), 4)) for m in every if m.ddof) == given
     assert sorted(round(100 * m.mean, 4) for m in every if m.languages and len(m.languages) == 1) == given_single
-
-
-def script() -> ModuleType:
-    path = ROOT / "scripts" / "import_lowresource_results.py"
-    spec = importlib.util.spec_from_file_location("import_lowresource_results", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@needs_files
-def test_the_script_writes_the_shipped_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("torch")
-    monkeypatch.setattr("sys.argv", ["import", str(FILES), "--results", str(tmp_path)])
-    job = script()
-    monkeypatch.setattr(job, "__version__", "0.1.0")  # that of the shipped results
-    job.main()
-    assert "15 averages compared with the means of their languages, 0 differ" in capsys.readouterr().out
-    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
-    assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in RESULTS.rglob("*.json")}
-
-
-@needs_files
-def test_an_average_that_its_languages_contradict_is_told() -> None:
-    job = script()
-    averages, languages = (job.read(FILES / name) for name in ("averages.csv", "per_language.csv"))
-    averages["XLM-R", "udpos", "xt_afri"][0]["avg"] = "69.41"
-    assert job.contradictions(averages, languages) == (
-        15,
-        ["XLM-R udpos xt_afri: 69.41 is given, 54 languages have 69.14"],
-    )
 
 
 def test_the_board_shows_them_apart() -> None:

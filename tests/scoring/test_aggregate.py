@@ -149,6 +149,20 @@ def test_languages_without_pairs_are_a_group_of_their_own() -> None:
     assert "not_realigned" not in summarise(make_result(flat(BY_LANGUAGE))).groups
 
 
+def test_languages_out_of_distribution_are_in_no_average() -> None:
+    """Only in the task that the suite names."""
+    languages = [*FIVE_A_TIER, Lang("xx", "low", seen=False)]
+    by_language = _by_tier(0.7, 0.5, 0.2) | {"xx": 0.05}
+    suite = make_suite(languages, tasks=("tags", "topics"), out_of_distribution={"tags": ["xx"]})
+    result = make_result(flat(by_language) | flat(by_language, task="topics"), suite=suite, languages=languages)
+    tags, topics = (summarise(result).tasks[name] for name in ("tags", "topics"))
+    assert (tags.sizes["all"], tags.sizes["low"], tags.sizes["out_of_distribution"]) == (15, 5, 1)
+    assert tags.groups["all"].mean == pytest.approx(7 / 15) and tags.groups["low"].mean == pytest.approx(0.2)
+    assert tags.groups["out_of_distribution"].mean == tags.languages["xx"].mean == pytest.approx(0.05)
+    assert topics.sizes["low"] == 6 and "out_of_distribution" not in topics.groups
+    assert topics.groups["low"].mean == pytest.approx(1.05 / 6)
+
+
 def test_groups_of_words_are_averaged_over_targets() -> None:
     result = make_result(flat(BY_LANGUAGE))
     held_out = {"en": 0.5, "de": 0.4, "fr": 0.2, "th": 0.1, "sw": 0.1}

@@ -83,6 +83,7 @@ DEFAULTS: dict[str, Any] = {
     "Suite.controls": [],
     "Suite.finetuning_by_task": {},
     "Suite.development_languages": [],
+    "Suite.out_of_distribution": {},
     "Suite.is_development": False,
     "Suite.test_examples": None,
     "Suite.realignment_matches": "task",

@@ -7,6 +7,7 @@ import re
 from xrealign_bench.leaderboard.board import Board
 from xrealign_bench.leaderboard.formatting import NONE, SEEDS_FOR_STD
 from xrealign_bench.leaderboard.templating import render_template
+from xrealign_bench.leaderboard.views.by_task import is_shown
 from xrealign_bench.leaderboard.views.groups import tasks_without_tiers
 from xrealign_bench.leaderboard.views.provenance import Facts
 from xrealign_bench.results.result import BASELINE
@@ -24,6 +25,7 @@ def rules(board: Board) -> Facts:
         ddofs=sorted({row.xr.ddof for row in board.rows}),
         without_tiers=tasks_without_tiers(row.summary for row in board.rows),
         has_reported_means=board.has_reported_means,
+        has_tables_by_task=any(is_shown(board, section) for section in board.sections),
         baseline=BASELINE,
         missing=NONE,
         seeds_for_std=SEEDS_FOR_STD,

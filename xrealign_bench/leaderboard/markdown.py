@@ -16,6 +16,7 @@ from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.table import Cell, Table, make_table
 from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views import ranking
+from xrealign_bench.leaderboard.views.by_task import is_shown, tables_by_task
 from xrealign_bench.leaderboard.views.reported import reported_averages
 
 FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
@@ -33,10 +34,12 @@ def render_markdown(board: Board) -> str:
         escape=escape,
         identity=ranking.checkpoint_identity,
         ranking=_ranking,
+        ranked_rows=lambda section: _ranked_rows(board, section),
+        by_task=lambda section: _by_task(board, section),
         reported_averages=lambda section: render_table(reported_averages(board, section)),
         sources=reported_sources,
         exposures=known_exposures,
-        unranked=unranked_by_reason,
+        unranked=lambda section: unranked_by_reason(_unranked_rows(board, section)),
         corrections=ranking.corrections,
         link=lambda row: render_cell(ranking.label_cell(row)),
     )
@@ -54,14 +57,32 @@ def escape(value: str) -> str:
     return flat
 
 
-def _ranking(section: Section) -> str:
-    return render_table(make_table(ranking.BOARD_COLUMNS, section.scored_rows, "markdown"))
+def _ranking(rows: Sequence[BoardRow]) -> str:
+    return render_table(make_table(ranking.BOARD_COLUMNS, rows, "markdown"))
 
 
-def unranked_by_reason(section: Section) -> list[tuple[str, list[BoardRow]]]:
+def _ranked_rows(board: Board, section: Section) -> list[BoardRow]:
+    """Return the rows of the ranking, without partial ones if tables by task show them."""
+    rows = section.scored_rows
+    return [row for row in rows if not row.is_partial] if is_shown(board, section) else rows
+
+
+def _by_task(board: Board, section: Section) -> list[tuple[str, str]]:
+    """Return the headings and tables of a section by task."""
+    tables = tables_by_task(board, section) if is_shown(board, section) else []
+    return [(title, render_table(table)) for title, table in tables]
+
+
+def _unranked_rows(board: Board, section: Section) -> list[BoardRow]:
+    """Return the rows whose lack of a rank is explained: not partial ones if tables by task show them."""
+    rows = section.scored_rows
+    return [row for row in rows if row.history.withdrawn or not row.is_partial] if is_shown(board, section) else rows
+
+
+def unranked_by_reason(rows: Sequence[BoardRow]) -> list[tuple[str, list[BoardRow]]]:
     """Group the rows without a rank by the reason."""
     by_reason: dict[str, list[BoardRow]] = {}
-    for row in section.scored_rows:
+    for row in rows:
         if row.unranked:
             by_reason.setdefault("; ".join(row.unranked), []).append(row)
     return list(by_reason.items())

@@ -18,8 +18,9 @@ from xrealign_bench.specs import Task
 TIERS = ("high", "medium", "low")
 BANDS = ("close", "middle", "distant")
 SEEN = ("seen", "unseen")
-UNTIERED = ("unclassified", "not_realigned")
-"""Target languages without a tier, and those without pairs in the recipe's realignment (out of distribution)."""
+UNTIERED = ("unclassified", "not_realigned", "out_of_distribution")
+"""Target languages without a tier, those without pairs in the recipe's realignment, and those that the suite keeps out
+of all averages."""
 GROUPS = ("all", *TIERS, *BANDS, *SEEN, *UNTIERED, "source")
 """Every group of languages, in the order in which tables show them."""
 SMALLEST_TIER = 5
@@ -63,7 +64,8 @@ class TaskSummary:
     task: str
     metric: str
     languages: dict[str, SeedScores]
-    """The task's target languages in the suite's order, then the source language if it has a score."""
+    """The averaged languages in the suite's order, then those out of distribution, then the source language if it has
+    a score."""
     groups: dict[str, SeedScores]
     """The groups of `GROUPS` that have languages."""
     sizes: dict[str, int]
@@ -139,7 +141,7 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     """Return the target languages of each group; `source` has only the source language.
 
     Retrieval has no `source`, because the source language is one side of every pair. `not_realigned` exists only if the
-    result records which languages its realignment read.
+    result records which languages its realignment read. Languages `out_of_distribution` are in no other group.
 
     A target without a record in the result is added to every tier and band, which makes their means null, because its
     own tier and band are not known.
@@ -147,8 +149,12 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
     described = {language.code: language for language in result.languages}
     targets = [code for code in result.suite.target_languages if code in task.languages]
     realigned = {code for record in result.realignment for code, pairs in record.pairs_seen.items() if pairs}
+    apart = result.suite.out_of_distribution.get(task.name, [])
     groups: dict[str, list[str]] = {name: [] for name in GROUPS}
     for code in targets:
+        if code in apart:
+            groups["out_of_distribution"].append(code)
+            continue
         groups["all"].append(code)
         if realigned and code not in realigned:
             groups["not_realigned"].append(code)
@@ -192,7 +198,7 @@ def _summarise_task(result: Result, task: Task, scores: Mapping[tuple[str, str, 
     members = groups_of(result, task)
     cells = {
         code: {seed: scores.get((task.name, code, seed)) for seed in result.seeds}
-        for code in [*members["all"], *members.get("source", [])]
+        for code in [code for name in ("all", "out_of_distribution", "source") for code in members.get(name, [])]
     }
     ddof = result.ddof
     languages = {code: _over_seeds(task, code, row, ddof) for code, row in cells.items()}

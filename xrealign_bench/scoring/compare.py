@@ -267,7 +267,8 @@ def _further_language(measured: TaskGains, result: Result) -> FurtherLanguage | 
     if mean is None or len(result.seeds) < FEWEST_SEEDS:
         return None
     families = {language.code: language.family for language in result.languages}
-    codes = [code for code in measured.targets if code in families]
+    averaged = groups_of(result, measured.task)["all"]
+    codes = [code for code in measured.targets if code in families and code in averaged]
     gains = [float(measured.counts[code].gains.mean()) for code in codes]
     return predict_further(gains, [families[code] for code in codes], mean)
 

@@ -151,6 +151,9 @@ class Suite(Spec):
     realignment_matches: Literal["task", "suite"] = "task"
     """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
     `finetuning`, so that one realignment serves all tasks."""
+    out_of_distribution: Annotated[dict[Name, Languages], Field(max_length=100)] = added_later({})
+    """Task -> target languages that are scored and tested, but in no average: boards show them as a group of their
+    own."""
     test_examples: Examples | None = None
     """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
     test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = added_later({})
@@ -200,7 +203,12 @@ class Suite(Spec):
         shown = {self.source_language, *self.target_languages}
         if (both := [code for code in self.development_languages if code in shown]) and not self.is_development:
             raise ValueError(f"development_languages names {', '.join(both)}, which its boards show; remove it")
-        for field in ("finetuning_by_task", "test_examples_by_task"):
+        for task, codes in self.out_of_distribution.items():
+            if foreign := [code for code in codes if code not in self.target_languages]:
+                raise ValueError(
+                    f"out_of_distribution.{task} names {', '.join(foreign)}, which is not in target_languages; add it"
+                )
+        for field in ("finetuning_by_task", "test_examples_by_task", "out_of_distribution"):
             foreign = [name for name in getattr(self, field) if name not in self.tasks]
             if foreign:
                 raise ValueError(f"{field} names {', '.join(foreign)}, which is not a task of the suite")
