@@ -54,8 +54,9 @@ COMBINATIONS = {
         suite={"parallel": {"corpus": "pairs", "aligner": "golden"}},
     ),
     "corpus": Case(
-        "{folder}/mine.yaml:6: parallel.corpus: unknown corpus 'pears'; Known: cldr, nllb, ntrex, ntrex-first-1000, "
-        "opus-100, tico19-first-971. There is no {folder}/pears.yaml either; put your own corpus there",
+        "{folder}/mine.yaml:6: parallel.corpus: unknown corpus 'pears'; Known: cldr, nllb, nllb-2, ntrex, "
+        "ntrex-first-1000, opus-100, opus-100-2, tico19-first-971. There is no {folder}/pears.yaml either; put your "
+        "own corpus there",
         recipe={"parallel": {"corpus": "pears"}},
     ),
     "source language": Case(

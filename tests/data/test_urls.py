@@ -61,6 +61,8 @@ def test_alternatives_are_tried_in_order(web):
     assert (located.config, len(web.asked)) == ("b", 2)
     with pytest.raises(UserError, match=r"^none of x, y: https://.*/x/test\.txt: the server has no such file"):
         locate(source(), ["x", "y"], "test", DataLocation())
+    web.pages[f"{RAW}/d/test.txt"] = Page(status=403)  # what a public bucket answers for a file that it does not have
+    assert locate(source(), ["d", "c"], "test", DataLocation()).config == "c"
 
 
 def test_an_interrupted_download_is_resumed(web):

@@ -38,6 +38,8 @@ _LONGEST_WAIT = 60.0
 _CHUNK = 2**16
 _HTML = re.compile(rb"\s*(<!doctype\s+html|<html[\s>])", re.IGNORECASE)
 _ABSENT = (404, 410)
+_REFUSED = 403
+"""Stores that don't list their files, such as public buckets, also give this status for a file that they don't have."""
 BUSY = (429, 500, 502, 503, 504)
 """Statuses of servers that may answer later."""
 START_BYTES = 2**18
@@ -66,7 +68,8 @@ def download(url: str, bounds: Bounds, offline: bool) -> Path:
     """Download a file unless it is in the cache; return its path.
 
     Raises:
-        MissingConfigError: the server does not have the file, or it is not in the cache and the mode is offline.
+        MissingConfigError: the server does not have the file or forbids it, or it is not in the cache and the mode is
+            offline.
         UserError: the server can't be reached or refuses, the file is a web page, too large or a damaged gzip, or a
             redirect leads to another scheme or a private address.
     """
@@ -292,7 +295,8 @@ def _check_answer(url: str, response: httpx2.Response) -> None:
     if status in BUSY:
         raise _BusyError(status, response.headers)
     if status not in (200, 206):
-        raise UserError(f"{url}: the server refuses (status {status}); correct the address, or download the file")
+        refused = MissingConfigError if status == _REFUSED else UserError
+        raise refused(f"{url}: the server refuses (status {status}); correct the address, or download the file")
     if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
         raise _page_error(url)
 

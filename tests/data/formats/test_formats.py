@@ -163,6 +163,16 @@ def test_tsv_without_a_header_and_with_quotation_marks_as_text(tmp_path):
         read(tmp_path, "a.tsv.gz", ["a"], names=["a", "b"])
 
 
+def test_tsv_without_quoting_keeps_a_carriage_return_inside_a_text(tmp_path):
+    write(tmp_path, "a.tsv", 'one\rtwo\tx\r\n\n"three\ty\n')
+    rows = read(tmp_path, "a.tsv", ["a", "b"], names=["a", "b"], quoting="none")
+    assert rows.columns == {"a": ["one\rtwo", '"three'], "b": ["x", "y"]}
+    assert [rows.place(row) for row in range(2)] == [f"{tmp_path / 'a.tsv'}:{number}" for number in (1, 3)]
+    write(tmp_path, "b.tsv", "one\tx\ntwo\n")
+    with pytest.raises(UserError, match=r"b\.tsv:2: has 1 field and 'names' 2; mend the line"):
+        read(tmp_path, "b.tsv", ["a"], names=["a", "b"], quoting="none")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "fields", "message"),
     [

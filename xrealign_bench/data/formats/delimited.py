@@ -64,13 +64,12 @@ def integers(values: list[Any]) -> list[Any]:
 
 def _read_records(path: str, delimiter: str, quoting: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the first line of each record, and its fields."""
-    lines = read_lines(path)
-    reader = csv.reader(
-        (text for _, text in lines),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
+    if quoting == "none":  # `csv` would refuse a carriage return inside a field, which texts from the web have
+        for number, text in read_lines(path):
+            record = text.rstrip("\r\n")
+            yield number, record.split(delimiter) if record else []
+        return
+    reader = csv.reader((text for _, text in read_lines(path)), delimiter=delimiter, strict=True)
     first = 1
     try:
         for fields in reader:
