@@ -31,6 +31,7 @@ from xrealign_bench.pipeline.preflight import (
     combination_problems,
     file_problems,
     in_file,
+    length_problems,
     name_conflicts,
     quantisation_problems,
     untested_targets,
@@ -130,6 +131,7 @@ def resolve(options: Options, problems: Problems) -> Request:
     checkpoint = _find_checkpoint(options, specs.loaded, problems)
     if checkpoint is not None:
         problems.add(checkpoint_problems(checkpoint, specs.recipes, specs.tasks))
+        problems.add(length_problems(checkpoint, specs.loaded.suite, specs.tasks) if specs.loaded else [])
         if (count := problems.attempt(partial(block_count, checkpoint))) is not None:
             problems.add(block_problems(count, specs.recipes, specs.loaded.tasks if specs.loaded else []))
     problems.raise_if_any()

@@ -51,6 +51,7 @@ def check_request(request: Request) -> None:
     quantised = request.compute_settings.quantised
     problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
+    problems.add(length_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.raise_if_any()
 
 
@@ -281,6 +282,17 @@ def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks
             yield (
                 f"recipe '{recipe.name}' makes a decoder's attention bidirectional, and the task "
                 f"'{generative[0]}' predicts the next token; leave one of them out"
+            )
+
+
+def length_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield tasks whose test windows are longer than the input that the checkpoint's configuration allows."""
+    for task in tasks:
+        length, longest = suite.finetuning_for(task.name).test_max_length, checkpoint.longest_input
+        if length is not None and longest is not None and length > longest:
+            yield (
+                f"{_describe(suite)}: test_max_length of the task '{task.name}' is {length:,}, and the checkpoint "
+                f"{checkpoint.id} takes {longest:,} sub-words at most; give a smaller one or use another checkpoint"
             )
 
 

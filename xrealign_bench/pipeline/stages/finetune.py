@@ -48,12 +48,14 @@ class FinetuneSettings(Settings):
     checkpoint: WeightsKey
     initialisation: Literal["checkpoint", "random", "realigned"]
     finetuning: Finetuning
-    """With the one learning rate of the checkpoint's model type."""
+    """With the steps and the one learning rate of the checkpoint's model type."""
     task: Task
     seed: int
     compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
     joint: JointSettings | None = None
     attention: Attention = "own"
+    warmup_steps: int | None = None
+    """The number of warm-up steps, if rounding them to the nearest number, as was done until version 0.3, differs."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Finetune(Stage):
 
     @property
     def steps(self) -> int:
-        return self.settings.finetuning.steps
+        return self.settings.finetuning.known_steps
 
     def run(self, workspace: Workspace) -> Costs:
         from xrealign_bench.models.device import pick_device, seed_everything
@@ -151,7 +153,7 @@ class Finetune(Stage):
             encoder,
             PairCorpus(pairs, tokenizer_of(context.checkpoint).pad_token_id),
             Realignment(joint.method, joint.objective, joint.freeze, schedule, joint.mixing),
-            steps=asked.finetuning.steps,
+            steps=asked.finetuning.known_steps,
             seed=asked.seed,
             device=pick_device(context.device),
         )
