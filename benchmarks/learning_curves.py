@@ -95,7 +95,7 @@ class Reader:
     def tables(self, language: str, split: Split, limit: int | None = None) -> Tables:
         task_type = TASK_TYPES[self.task.task_type]
         data = task_type.load(self.task, language, split, self.location, limit)
-        return task_type.encode(self.task, data, load_tokenizer(self.checkpoint), self.settings.max_length)[0]
+        return task_type.encode(self.task, data, load_tokenizer(self.checkpoint), self.settings.length(split))[0]
 
     def model(self) -> Any:
         encoder = load_encoder(self.checkpoint, seed=SEED)
@@ -112,7 +112,7 @@ def measure_curve(reader: Reader, source: str, languages: Mapping[str, int]) -> 
     test = {language: reader.tables(language, "test", examples) for language, examples in languages.items()}
     model, scored = reader.model(), reader.model()
     points = [point for point in read_points() if point["task"] != task.name] if POINTS.is_file() else []
-    wanted, spent = {round(share * settings.steps) for share in SHARES}, 0.0
+    wanted, spent = {round(share * settings.known_steps) for share in SHARES}, 0.0
     began = time.process_time()
 
     def score(done: int, total: int, note: str) -> None:

@@ -108,7 +108,7 @@ def overflowing() -> Trained:
         yield from (weight * factor for factor in (distributed.shard(factors)))
 
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)
-    given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup": 0}
+    given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup_steps": 0}
     log = optimise(
         [weight], [parts], steps=1, batch_size=2, scaler=scaler, progress=lambda done, total, note: None, **given
     )
@@ -128,7 +128,7 @@ def broken() -> str:
         yield weight * (1 if distributed.is_main_process() else torch.nan)
 
     with pytest.raises(TrainingError) as caught:
-        given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup": 0}
+        given: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup_steps": 0}
         optimise([weight], [parts], steps=1, batch_size=2, progress=lambda done, total, note: None, **given)
     return str(caught.value)
 

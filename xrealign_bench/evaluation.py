@@ -32,6 +32,7 @@ from xrealign_bench.pipeline.preflight import (
     file_problems,
     head_problems,
     in_file,
+    length_problems,
     name_conflicts,
     quantisation_problems,
     untested_targets,
@@ -133,6 +134,7 @@ def resolve(options: Options, problems: Problems) -> Request:
         problems.add(checkpoint_problems(checkpoint, specs.recipes, specs.tasks))
         if specs.loaded is not None:
             problems.add(head_problems(checkpoint, specs.loaded.suite, specs.tasks))
+            problems.add(length_problems(checkpoint, specs.loaded.suite, specs.tasks))
         if (count := problems.attempt(partial(block_count, checkpoint))) is not None:
             problems.add(block_problems(count, specs.recipes, specs.loaded.tasks if specs.loaded else []))
     problems.raise_if_any()

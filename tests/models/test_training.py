@@ -19,7 +19,7 @@ def quiet(done: int, total: int, note: str) -> None:
     pass
 
 
-CONSTANT: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup": 0, "progress": quiet}
+CONSTANT: dict[str, Any] = {"learning_rate": 0.1, "schedule": "constant", "warmup_steps": 0, "progress": quiet}
 
 
 def problem() -> tuple[nn.Linear, list[tuple[Tensor, Tensor]]]:
@@ -36,8 +36,8 @@ def in_parts(layer: nn.Linear, given: Tensor, wanted: Tensor, parts: int) -> Ite
         yield loss_of(layer, given[rows], wanted[rows]) * len(rows) / len(given)
 
 
-@pytest.mark.parametrize(("schedule", "warmup"), [("constant", 0.0), ("linear", 0.0), ("linear", 0.1)])
-def test_training_is_that_of_torchs_adam_with_transformers_schedule(schedule: str, warmup: float) -> None:
+@pytest.mark.parametrize(("schedule", "warmup_steps"), [("constant", 0), ("linear", 0), ("linear", 2)])
+def test_training_is_that_of_torchs_adam_with_transformers_schedule(schedule: str, warmup_steps: int) -> None:
     layer, data = problem()
     reference, _ = problem()
     log = optimise(
@@ -47,12 +47,12 @@ def test_training_is_that_of_torchs_adam_with_transformers_schedule(schedule: st
         batch_size=5,
         learning_rate=0.05,
         schedule=schedule,
-        warmup=warmup,
+        warmup_steps=warmup_steps,
         progress=quiet,
     )
     adam = torch.optim.Adam(reference.parameters(), lr=0.05, fused=False, foreach=False)
     if schedule == "linear":
-        rate = get_linear_schedule_with_warmup(adam, round(warmup * 20), 20)
+        rate = get_linear_schedule_with_warmup(adam, warmup_steps, 20)
     else:
         rate = get_constant_schedule(adam)
     expected = []

@@ -26,7 +26,19 @@ from xrealign_bench.pipeline.planning import keys as key_parts
 from xrealign_bench.pipeline.planning import make_plan, parallel_data, task_data, training
 from xrealign_bench.pipeline.stage import Costs, Inputs, Settings, Stage, StageRef, StageType, Workspace
 from xrealign_bench.pipeline.stages import STAGES, Align, Encode, Finetune, FinetuneSettings, Realign, Tokenise
-from xrealign_bench.specs import Adapter, Corpus, Freeze, Objective, Parallel, Recipe, Schedule, Suite, Task
+from xrealign_bench.specs import (
+    Adapter,
+    Corpus,
+    Freeze,
+    Objective,
+    Parallel,
+    Recipe,
+    Schedule,
+    Spans,
+    Suite,
+    Task,
+    find_spec,
+)
 
 BASELINE = Recipe(name="finetune-only", title="Fine-tuning only")
 CHECKPOINT = Checkpoint(
@@ -103,6 +115,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("seeds", {"seeds": [4, 8]}, TRAINED),
     ("source language", {"suite": {"source_language": "fr"}}, ALL),
     ("steps", finetuning(steps=4), TRAINED),
+    ("steps of the model", finetuning(steps={"default": 3, "bert": 4}), TRAINED),
     ("batch size", finetuning(batch_size=9), {"finetune", "predict"}),
     ("max length", finetuning(max_length=33), {"tokenise", "encode"} | TRAINED),
     ("learning rate", finetuning(learning_rate={"default": 2e-3}), TRAINED),
@@ -301,6 +314,8 @@ NOT_COVERED: dict[str, dict[str, Any]] = {
         "checkpoint": {"id": "other", "folder": Path("/else"), "revision": "r", "architecture": "X"}
     },
     "learning rate of another model": finetuning(learning_rate={"default": 1e-3, "xlm-roberta": 2e-3}),
+    "steps of another model": finetuning(steps={"default": 3, "xlm-roberta": 4}),
+    "test max length as in training": finetuning(test_max_length=32),
     "the same said in other words": schedule(steps=3, learning_rate=1e-3, max_length=32),
     "aligner of the suite by name": {"recipe": {"aligner": "gold", "parallel": {"corpus": "pairs"}}},
     "languages of the suite by name": {"recipe": {"parallel": {"languages": ["th", "de", "swa"]}}},
@@ -603,6 +618,48 @@ def test_a_selection_written_out_is_the_same_work() -> None:
     assert realigned(list(chosen.align)).realign == chosen.realign
 
 
+def test_a_model_type_s_steps_are_those_of_its_trainings() -> None:
+    by_model = finetuning(steps={"default": 1965, "xlm-roberta": 1970})
+    for model_type, steps in (("bert", 1965), ("xlm-roberta", 1970)):
+        plan = make_plan(request(checkpoint={"model_type": model_type}, **by_model))
+        trainings = [stage for stage in plan.stages.values() if isinstance(stage, Finetune | Realign)]
+        assert {stage.steps for stage in trainings} == {steps}
+        assert {stage.settings.finetuning.steps for stage in trainings if isinstance(stage, Finetune)} == {steps}
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup", "number", "in_key"),
+    [
+        (1965, 0.1, 196, None),  # 196.5, and round takes the even number
+        (1970, 0.1, 197, None),
+        (1975, 0.1, 197, 197),  # 197.5 was rounded to 198
+        (3, 0.3, 0, 0),
+        (3, 0.1, 0, None),
+    ],
+)
+def test_warm_up_steps_are_rounded_down_and_in_the_key_if_that_is_new(
+    steps: int, warmup: float, number: int, in_key: int | None
+) -> None:
+    plan = make_plan(request(**finetuning(steps=steps, warmup=warmup)))
+    [settings] = {s.settings.warmup_steps for s in plan.stages.values() if isinstance(s, Finetune)}
+    assert settings == in_key
+    finetunings = [stage.settings.finetuning for stage in plan.stages.values() if isinstance(stage, Finetune)]
+    assert {each.warmup_steps for each in finetunings} == {number}
+
+
+def test_training_and_test_windows_of_questions_overlap_by_their_own_strides() -> None:
+    task = find_spec("xquad", Task)
+    spans = {"doc_stride": 32, "test_doc_stride": 128, "max_answer_length": 15}
+    apart = task.model_copy(update={"spans": Spans(**spans)})
+    train, test = (key_parts.only_cell(apart, "en", split).spans for split in ("train", "test"))
+    assert (train.doc_stride, test.doc_stride, test.max_answer_length) == (32, 128, 15)
+    other = apart.model_copy(update={"spans": Spans(**spans | {"test_doc_stride": 64})})
+    assert key_parts.only_cell(other, "en", "train") == key_parts.only_cell(apart, "en", "train")
+    assert key_parts.only_cell(other, "en", "test").spans.doc_stride == 64
+    for split in ("train", "test"):  # as before the field was there
+        assert key_parts.only_cell(task, "en", split).spans == task.spans
+
+
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "aligner": (
         {"recipe": {"aligner": "golden"}},
@@ -641,6 +698,10 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "another name of a language": (
         {"suite": {"target_languages": ["deu"]}, "task": {"configs": TASK["configs"] | {"deu": "de"}}},
         "'deu'.*'de'",
+    ),
+    "test windows longer than the model's positions": (
+        {"checkpoint": {"longest_input": 64}} | finetuning(test_max_length=65),
+        "^suite 'small': test_max_length of the task 'phrases' is 65, and the checkpoint tiny takes 64 sub-words",
     ),
     "source language": ({"suite": {"source_language": "qqq"}}, "unknown language 'qqq'"),
     "source language of nobody's task": ({"suite": {"source_language": "fi"}}, "language of the task 'phrases': 'fi'"),

@@ -94,7 +94,7 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
     batch = batch_of(next(joint_with(copy.deepcopy(encoder), freeze=freezing).loss.losses))
     optimise(
         encoder.parameters(), [lambda parts: iter([task_loss(encoder)])],
-        steps=1, batch_size=1, learning_rate=1e-4, schedule="constant", warmup=0, progress=note, joint=joint.loss,
+        steps=1, batch_size=1, learning_rate=1e-4, schedule="constant", warmup_steps=0, progress=note, joint=joint.loss,
     )  # fmt: skip
     expected_loss = BatchLoss(reference, reference_head, "word_contrastive", OBJECTIVE).whole(batch)
     names, parameters = zip(*reference.named_parameters(), strict=True)

@@ -120,6 +120,7 @@ DEFAULTS: dict[str, Any] = {
     "Spans.max_answer_length": 30,
     "Spans.n_best": 20,
     "Spans.normalisation": "squad",
+    "Spans.test_doc_stride": None,
     "Task.also": [],
     "Task.training_data": None,
     "TrainingData.columns": None,

@@ -166,6 +166,13 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
         [{"default": 1}],
         [{}, {"default": 0}, {"default": "1e-5"}, {"default": 1, "<b>": 1}],
     ),
+    "suite:finetuning.steps": (
+        [1, 10**7, {"default": 1}, {"default": 1965, "xlm-roberta": 1970}],
+        [0, 1.5, "3", {}, {"xlm-roberta": 3}, {"default": 0}, {"default": 1, "<b>": 1}],
+    ),
+    "suite:finetuning.test_max_length": ([3, 10**6, None], [2, 10**6 + 1, "96"]),
+    "suite:long_sentences": (["windows", "truncate"], ["cut", None]),
+    "suite:lone_word_markers": (["keep", "delete"], [True, None]),
     "suite:finetuning.warmup": ([0, 0.9], [1, -0.1]),
     "suite:finetuning_by_task.phrases.steps": ([1, None], [0, 10**7 + 1]),
     "suite:test_examples": ([1, 10**9, None], [0, 10**9 + 1]),

@@ -52,6 +52,8 @@ class Checkpoint:
     adapter: Path | None = None
     """The folder of a PEFT adapter, which is merged into the weights on loading. All other fields are those of its base
     model, except that the checksums of weights and configuration cover both."""
+    longest_input: int | None = None
+    """Sub-words of the longest input, according to the configuration of model and tokenizer; None: not stated there."""
     tokenizer: Path | None = None
     """The adapter's folder, if its tokenizer splits text differently from the base model's."""
 
@@ -108,6 +110,7 @@ def resolve_checkpoint(
         architecture=(config.get("architectures") or ["unknown"])[0],
         config_sha256=hash_files([folder / "config.json", *code]),
         weights_sha256=hash_files(weights),
+        longest_input=_longest_input(what, folder, config),
         tokenizer_sha256=hash_files(tokenizer),
         trust_remote_code=trust_remote_code,
         pickled=weights[0].suffix == ".bin",
@@ -121,6 +124,14 @@ def weight_files(checkpoint: Checkpoint) -> list[Path]:
         UserError: they have changed since `resolve_checkpoint`.
     """
     return find_weight_files(f"checkpoint {checkpoint.id}", checkpoint.folder, checkpoint.pickled)
+
+
+def _longest_input(what: str, folder: Path, config: dict[str, Any]) -> int | None:
+    settings = folder / "tokenizer_config.json"
+    stated = [config.get("max_position_embeddings")]
+    stated += [read_json(what, settings).get("model_max_length")] if settings.is_file() else []
+    lengths = [length for length in stated if isinstance(length, int) and not isinstance(length, bool) and length > 0]
+    return min(lengths, default=None)
 
 
 def _read_config(what: str, folder: Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def optimise(  # noqa: PLR0913
     batch_size: int,
     learning_rate: float,
     schedule: Literal["constant", "linear"],
-    warmup: float,
+    warmup_steps: int,
     progress: TrainingProgress,
     joint: JointLoss | None = None,
     scaler: torch.amp.GradScaler | None = None,
@@ -92,7 +92,7 @@ def optimise(  # noqa: PLR0913
         batch_size: examples per step, and so the largest number of parts.
         learning_rate: the peak learning rate.
         schedule: constant, or linear decay to zero.
-        warmup: share of the steps in which the learning rate rises from zero.
+        warmup_steps: number of steps in which the learning rate rises from zero.
         progress: called after each step.
         joint: a second loss, computed first, whose gradient is added in each step.
         scaler: scales losses for gradients in float16; a step with overflowing gradients is repeated at half the scale.
@@ -106,7 +106,7 @@ def optimise(  # noqa: PLR0913
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     own = [] if joint is None else joint.parameters
     optimiser = torch.optim.Adam([*trained, *own], lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    share = torch.optim.lr_scheduler.LambdaLR(optimiser, _shares(schedule, steps, warmup))
+    share = torch.optim.lr_scheduler.LambdaLR(optimiser, _shares(schedule, steps, warmup_steps))
     scaler = scaler or torch.amp.GradScaler(enabled=False)
     history: list[float] = []
     parts = distributed.world_size()
@@ -234,13 +234,12 @@ def shuffled_batches(size: int, batch_size: int, steps: int, seed: int) -> Itera
             step += 1
 
 
-def _shares(schedule: Literal["constant", "linear"], steps: int, warmup: float) -> Callable[[int], float]:
+def _shares(schedule: Literal["constant", "linear"], steps: int, warmup_steps: int) -> Callable[[int], float]:
     """Return a function from the step to a factor of the learning rate, as in transformers' linear schedule."""
-    rising = round(warmup * steps)
 
     def share(step: int) -> float:
-        if step < rising:
-            return step / rising
-        return 1.0 if schedule == "constant" else max(0.0, (steps - step) / max(1, steps - rising))
+        if step < warmup_steps:
+            return step / warmup_steps
+        return 1.0 if schedule == "constant" else max(0.0, (steps - step) / max(1, steps - warmup_steps))
 
     return share

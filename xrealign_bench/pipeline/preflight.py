@@ -54,6 +54,7 @@ def check_request(request: Request) -> None:
     problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
     problems.add(head_problems(request.checkpoint, loaded.suite, request.tasks))
+    problems.add(length_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.raise_if_any()
 
 
@@ -307,6 +308,17 @@ def head_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -
                 f"suite '{suite.name}' sets 'head: transformers', and transformers has no head for the task type "
                 f"'{task.task_type}' of task '{task.name}' on the encoder of the checkpoint {checkpoint.id}, whose "
                 f"model type is {checkpoint.model_type}; leave the task out, or use 'head: linear'"
+            )
+
+
+def length_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield tasks whose test windows are longer than the input that the checkpoint's configuration allows."""
+    for task in tasks:
+        length, longest = suite.finetuning_for(task.name).test_max_length, checkpoint.longest_input
+        if length is not None and longest is not None and length > longest:
+            yield (
+                f"{_describe(suite)}: test_max_length of the task '{task.name}' is {length:,}, and the checkpoint "
+                f"{checkpoint.id} takes {longest:,} sub-words at most; give a smaller one or use another checkpoint"
             )
 
 

@@ -59,7 +59,7 @@ def realign(
             batch_size=schedule.batch_size,
             learning_rate=schedule.learning_rate,
             schedule=schedule.lr_schedule,
-            warmup=0.0,
+            warmup_steps=0,
             progress=progress,
             scaler=loss_scaler(encoder, device),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
@@ -26,9 +26,11 @@ from xrealign_bench.specs.fields import (
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
+Number = TypeVar("Number", int, float)
 ModelType = Annotated[
     str, Field(description="a model type such as bert", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
 ]
+StepsByModel = Annotated[dict[ModelType, Steps], Field(min_length=1, max_length=100)]
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
@@ -41,7 +43,8 @@ DistanceType = Literal["syntactic", "phonological", "inventory", "featural", "ge
 class Finetuning(Spec):
     """Fine-tuning in the source language (AlignFreeze, appendix: Adam without decay or clipping)."""
 
-    steps: Steps
+    steps: Steps | StepsByModel
+    """Or a mapping from model type in the checkpoint's config.json to steps, with an entry `default`."""
     batch_size: BatchSize = 32
     max_length: SequenceLength = 96
     """Sub-words per window, including special tokens; longer sentences are split into several windows."""
@@ -53,6 +56,28 @@ class Finetuning(Spec):
     test_max_length: SequenceLength | None = added_later(None)
     """Sub-words per window of test data; null: as in training."""
 
+    def for_model_type(self, model_type: str) -> Finetuning:
+        """Return the settings with the steps and the learning rate of one model type."""
+        steps = self.steps if isinstance(self.steps, int) else _entry(self.steps, model_type)
+        rate = {"default": _entry(self.learning_rate, model_type)}
+        return self.model_copy(update={"steps": steps, "learning_rate": rate})
+
+    @property
+    def known_steps(self) -> int:
+        """The steps of settings that have been made for one model type.
+
+        Raises:
+            ValueError: they are given by model type.
+        """
+        if not isinstance(self.steps, int):
+            raise ValueError("the steps are given by model type")
+        return self.steps
+
+    @property
+    def warmup_steps(self) -> int:
+        """The number of warm-up steps, rounded down as in AlignFreeze's code."""
+        return int(self.warmup * self.known_steps)
+
     def length(self, split: Literal["train", "test"]) -> int:
         """Return the sub-words per window of training or test data."""
         return self.max_length if split == "train" or self.test_max_length is None else self.test_max_length
@@ -61,13 +86,19 @@ class Finetuning(Spec):
     def _has_default(self) -> Finetuning:
         if "default" not in self.learning_rate:
             raise ValueError("learning_rate needs an entry 'default'")
+        if not isinstance(self.steps, int) and "default" not in self.steps:
+            raise ValueError("steps needs an entry 'default'")
         return self
+
+
+def _entry(by_model_type: Mapping[str, Number], model_type: str) -> Number:
+    return by_model_type.get(model_type, by_model_type["default"])
 
 
 class FinetuningChange(Spec):
     """Settings of one task that differ from the suite's `finetuning`; null: the same."""
 
-    steps: Steps | None = None
+    steps: Steps | StepsByModel | None = None
     batch_size: BatchSize | None = None
     max_length: SequenceLength | None = None
     learning_rate: Annotated[dict[ModelType, LearningRate], Field(max_length=100)] | None = None

@@ -162,6 +162,13 @@ class Spans(Spec):
     """Number of starts and of ends that are combined."""
     normalisation: Literal["squad", "mlqa"] = "squad"
     """How answers are normalised and compared: see `tasks.question_answering.metric`."""
+    test_doc_stride: Annotated[int, Field(gt=0, le=10**6)] | None = added_later(None)
+    """Like `doc_stride`, for test data; null: the same."""
+
+    def of_split(self, split: Literal["train", "test"]) -> Spans:
+        """Return the settings with the `doc_stride` of training or test data."""
+        stride = self.test_doc_stride if split == "test" and self.test_doc_stride else self.doc_stride
+        return self.model_copy(update={"doc_stride": stride, "test_doc_stride": None})
 
 
 class Task(Spec):

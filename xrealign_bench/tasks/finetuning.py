@@ -44,7 +44,7 @@ class FinetuningRun:
     """The settings of one fine-tuning, and where it runs."""
 
     settings: Finetuning
-    """The learning rate is `default`."""
+    """Made for one model type; the learning rate is `default`."""
     seed: int
     """Seed of the order of examples and of dropout."""
     device: torch.device
@@ -78,7 +78,7 @@ def finetune(
 
     def losses() -> Iterator[StepLoss]:
         nonlocal tokens
-        for chosen in shuffled_batches(len(texts), settings.batch_size, settings.steps, run.seed):
+        for chosen in shuffled_batches(len(texts), settings.batch_size, settings.known_steps, run.seed):
             batch = read(chosen)
             tokens += batch.tokens
             yield partial(_in_parts, read, chosen, batch)
@@ -89,11 +89,11 @@ def finetune(
         log = optimise(
             model.parameters(),
             losses(),
-            steps=settings.steps,
+            steps=settings.known_steps,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate["default"],
             schedule=settings.lr_schedule,
-            warmup=settings.warmup,
+            warmup_steps=settings.warmup_steps,
             progress=run.progress,
             joint=joint,
             scaler=loss_scaler(model.encoder, run.device),

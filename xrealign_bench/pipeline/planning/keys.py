@@ -25,6 +25,7 @@ def only_cell(task: Task, language: str, split: Split) -> Task:
     other = "test" if split == "train" else "train"
     unread = {name: Task.model_fields[name].default for name in (f"{other}_split", f"{other}_examples")}
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
+    own["spans"] = task.spans.of_split(split)
     return without_prose(task, also=[], training_data=None, development_split=None, **{**own, **unread})
 
 

@@ -37,15 +37,10 @@ def plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
     _plan_predictions(plan, run, task, seed, run.finetune[task.name, seed])
 
 
-def learning_rate(finetuning: Finetuning, model_type: str) -> float:
-    """Return the suite's fine-tuning learning rate for a model type."""
-    return finetuning.learning_rate.get(model_type, finetuning.learning_rate["default"])
-
-
 def _for_checkpoint(finetuning: Finetuning, request: Request) -> Finetuning:
-    """Keep the settings of training, and the one learning rate of the checkpoint's model type."""
-    rate = learning_rate(finetuning, request.checkpoint.model_type)
-    return finetuning.model_copy(update={"learning_rate": {"default": rate}, "test_max_length": None})
+    """Keep the settings of training, with the steps and the learning rate of the checkpoint's model type."""
+    own = finetuning.for_model_type(request.checkpoint.model_type)
+    return own.model_copy(update={"test_max_length": None})
 
 
 def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
@@ -65,7 +60,7 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
         mixing=recipe.parallel.mixing,
         batch_size=schedule.batch_size,
         lr_schedule=schedule.lr_schedule,
-        steps=matched.steps if schedule.steps == "match_finetuning" else schedule.steps,
+        steps=matched.known_steps if schedule.steps == "match_finetuning" else schedule.steps,
         learning_rate=rate if schedule.learning_rate == "match_finetuning" else schedule.learning_rate,
         seed=seed,
         compute_settings=request.compute_settings,
@@ -84,10 +79,12 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         joint, inputs = _joint(recipe), replace(inputs, pairs=run.encode)
     elif recipe.realigns:
         inputs = replace(inputs, encoder=run.realign[task.name, seed])
+    finetuning = _for_checkpoint(request.suite.finetuning_for(task.name), request)
+    as_before = finetuning.warmup_steps == round(finetuning.warmup * finetuning.known_steps)
     settings = FinetuneSettings(
         checkpoint=weights_key(request.checkpoint),
         initialisation="realigned" if inputs.encoder is not None else initialisation,
-        finetuning=_for_checkpoint(request.suite.finetuning_for(task.name), request),
+        finetuning=finetuning,
         task=only_cell(task, request.suite.source_language, "train"),
         seed=seed,
         compute_settings=request.compute_settings,
@@ -95,6 +92,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         attention=recipe.attention,
         head=request.suite.head,
         random_head=request.suite.head == "transformers" and initialisation == "random",
+        warmup_steps=None if as_before else finetuning.warmup_steps,
     )
     label = f"fine-tune {task.name} {'after' if joint is None else 'with'} {recipe.name}, seed {seed}"
     return Finetune(label, settings, inputs)

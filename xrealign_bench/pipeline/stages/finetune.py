@@ -49,7 +49,7 @@ class FinetuneSettings(Settings):
     checkpoint: WeightsKey
     initialisation: Literal["checkpoint", "random", "realigned"]
     finetuning: Finetuning
-    """With the one learning rate of the checkpoint's model type."""
+    """With the steps and the one learning rate of the checkpoint's model type."""
     task: Task
     seed: int
     compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
@@ -58,6 +58,8 @@ class FinetuneSettings(Settings):
     head: Head = "linear"
     random_head: bool = False
     """With transformers' head: its weights are random even where the checkpoint has some."""
+    warmup_steps: int | None = None
+    """The number of warm-up steps, if rounding them to the nearest number, as was done until version 0.3, differs."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Finetune(Stage):
 
     @property
     def steps(self) -> int:
-        return self.settings.finetuning.steps
+        return self.settings.finetuning.known_steps
 
     def run(self, workspace: Workspace) -> Costs:
         from xrealign_bench.models.device import pick_device, seed_everything
@@ -156,7 +158,7 @@ class Finetune(Stage):
             encoder,
             PairCorpus(pairs, tokenizer_of(context.checkpoint).pad_token_id),
             Realignment(joint.method, joint.objective, joint.freeze, schedule, joint.mixing),
-            steps=asked.finetuning.steps,
+            steps=asked.finetuning.known_steps,
             seed=asked.seed,
             device=pick_device(context.device),
         )
