@@ -15,6 +15,7 @@ from xrealign_bench.specs.fields import (
     Examples,
     LanguageCode,
     LearningRate,
+    ModelType,
     Name,
     Seed,
     Sentence,
@@ -26,9 +27,6 @@ from xrealign_bench.specs.fields import (
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
-ModelType = Annotated[
-    str, Field(description="a model type such as bert", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
-]
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
 JoshiClass = Annotated[int, Field(ge=0, le=5)]
@@ -131,6 +129,9 @@ class Suite(Spec):
     realignment_matches: Literal["task", "suite"] = "task"
     """Meaning of `match_finetuning` in recipes: steps and learning rate of each task (AlignFreeze), or of the suite's
     `finetuning`, so that one realignment serves all tasks."""
+    realignment_steps: Steps | None = added_later(None)
+    """Steps of realignment for every task, in recipes with `match_finetuning`; null: those of fine-tuning. Realignment
+    during fine-tuning keeps the steps of fine-tuning."""
     test_examples: Examples | None = None
     """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
     test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = added_later({})
