@@ -273,7 +273,7 @@ def _inspect_pairs(corpus: Corpus, pair: tuple[str, str], location: DataLocation
         inspection.problems.add(str(error).splitlines())
         return
     example = " | ".join(" ".join(side[0]) for side in (text.source_words, text.target_words))
-    used = rows if corpus.pairs is None else min(rows, corpus.pairs)
+    used = min(rows, corpus.pairs) if isinstance(corpus.pairs, int) else rows
     dropped = sum(text.dropped.values())
     inspection.splits.append(InspectedSplit(pair[1], located.split, rows, used, dropped, example))
 

@@ -20,6 +20,7 @@ from xrealign_bench.languages import (
     find,
     narrow,
     pool,
+    published_draws,
     published_lists,
     tier,
 )
@@ -207,11 +208,18 @@ def suite_languages(name_or_file: str) -> dict[str, Any]:
 
 
 def published_rows() -> list[dict[str, Any]]:
-    """Return one row per published list of languages."""
+    """Return one row per published list of languages, and one per published draw of a random subset."""
+    lists = published_lists()
+    source = lists["lowresource-65"].source
+    draws = [
+        {"name": name, "n": len(codes), "note": f"drawn with seed {seed}", "languages": list(codes), "source": source}
+        for name, by_seed in published_draws().items()
+        for seed, codes in by_seed.items()
+    ]
     return [
         {"name": p.name, "n": len(p.languages), "note": p.note, "languages": list(p.languages), "source": p.source}
-        for p in published_lists().values()
-    ]
+        for p in lists.values()
+    ] + draws
 
 
 def _recipes() -> list[dict[str, Any]]:

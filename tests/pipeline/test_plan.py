@@ -149,6 +149,9 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("projection", {"recipe": {"objective": {"projection": None}}}, TRAINED),
     ("regularisation", {"recipe": {"objective": {"regularisation": {"weight": 1}}}}, TRAINED),
     ("mixing", {"recipe": {"parallel": {"mixing": "uniform"}}}, TRAINED),
+    ("pairs of the recipe", {"recipe": {"parallel": {"pairs": 5}}}, TRAINED),
+    ("pairs of the model", {"recipe": {"parallel": {"pairs": {"default": 10, "bert": 5}}}}, TRAINED),
+    ("realignment steps of the suite", {"suite": {"realignment_steps": 4}}, TRAINED),
     ("method", {"recipe": {"method": "sentence_contrastive"}}, PAIRS),
     ("joint", schedule(when="during"), TRAINED),
     ("negatives", {"recipe": {"objective": {"negatives": "other_language"}}}, TRAINED),
@@ -203,7 +206,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
             "sentence_pooling",
             "regularisation",
         },
-        "parallel": {"corpus", "languages", "mixing"},
+        "parallel": {"corpus", "languages", "mixing", "pairs"},
         "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule", "weight"},
     }
 
@@ -222,6 +225,7 @@ JOINT_COVERED: list[tuple[str, dict[str, Any]]] = [
     ("frozen blocks", {"freeze": {"blocks": "upper_half"}}),
     ("temperature", {"objective": {"temperature": 0.2}}),
     ("mixing", {"parallel": {"mixing": "uniform"}}),
+    ("pairs", {"parallel": {"pairs": 5}}),
     ("random weights", {"initialisation": "random"}),
 ]
 

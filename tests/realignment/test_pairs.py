@@ -54,6 +54,15 @@ def test_pairs_are_a_sequence() -> None:
     assert not pair_up(sides, sides, [[]] * 5).pairs
 
 
+def test_at_most_the_first_pairs_that_can_be_used_are_kept() -> None:
+    """The second of five pairs has no link: the first three others are 0, 2 and 3, and 4 is not looked at."""
+    sides = [window(number, [1]) for number in range(5)]
+    encoded = pair_up(sides, sides, [[(0, 0)], [], [(0, 0)], [(0, 0)], [(5, 5)]], limit=3)
+    assert [pair.source.sentence for pair in encoded.pairs] == [0, 2, 3]
+    assert encoded.dropped == {"pair_without_link": 1}
+    assert [pair.source.sentence for pair in pair_up(sides, sides, [None] * 5, limit=2).pairs] == [0, 1]
+
+
 def test_a_batch_numbers_its_words_row_by_row() -> None:
     encoded = pair_up(
         [window(0, [1, 2, 1]), window(1, [1])],

@@ -162,6 +162,8 @@ DEFAULTS: dict[str, Any] = {
     "UrlData.max_bytes": 2 * 2**30,
     "UrlData.first_lines": None,
     "LockedSplit.bytes": None,
+    "Parallel.pairs": None,
+    "Suite.realignment_steps": None,
 }
 
 

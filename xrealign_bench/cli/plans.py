@@ -15,7 +15,7 @@ from xrealign_bench.leaderboard.formatting import pluralise
 
 if TYPE_CHECKING:
     from xrealign_bench.pipeline.estimate import StageTypeCost, Total
-    from xrealign_bench.pipeline.plan import Plan
+    from xrealign_bench.pipeline.plan import Plan, Run
     from xrealign_bench.pipeline.stage import RunContext
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.results.records import DataRecord
@@ -136,9 +136,10 @@ def plan_notes(plan: Plan) -> list[str]:
     ]
     notes = [f"tasks without these languages are left out: {', '.join(idle)}"] if idle else []
     notes += [
-        f"{run.recipe.name} realigns {', '.join(run.align)}"
+        f"{run.recipe.name} realigns {', '.join(codes)}{seeds}"
         for run in plan.runs
         if run.recipe.realigns and run.recipe.parallel.languages != "suite_targets"
+        for codes, seeds in _languages_by_seed(run)
     ]
     recipes: dict[tuple[str, ...], list[str]] = {}
     for run in plan.runs:
@@ -150,6 +151,13 @@ def plan_notes(plan: Plan) -> list[str]:
         else f"{', '.join(names)}: no parallel data for {', '.join(codes)}: left out of realignment"
         for codes, names in recipes.items()
     ]
+
+
+def _languages_by_seed(run: Run) -> list[tuple[list[str], str]]:
+    """Return the languages that a recipe realigns and, if they differ by seed, each seed in words."""
+    if len(set(map(tuple, run.languages.values()))) == 1:
+        return [(list(run.align), "")]
+    return [(codes, f" with seed {seed}") for seed, codes in run.languages.items()]
 
 
 def _about(seconds: float | None) -> str:

@@ -198,8 +198,8 @@ def _filter_pairs(
 
 
 def _pairs_to_read(corpus: Corpus, limit: int | None) -> int | None:
-    """Return the maximum number of pairs, or None for all."""
-    return min((n for n in (limit, corpus.pairs) if n is not None), default=None)
+    """Return the maximum number of pairs, or None for all. Planning puts a number in the place of `as_needed`."""
+    return min((n for n in (limit, corpus.pairs) if isinstance(n, int)), default=None)
 
 
 def _unlimited_error(corpus: Corpus) -> UserError:

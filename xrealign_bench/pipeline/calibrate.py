@@ -260,7 +260,7 @@ class Calibration:
             case Encode():
                 return replace(stage, inputs=EncodeInputs(self._input(stage.inputs.pairs, size)))
             case Realign():
-                settings = stage.settings.model_copy(update={"steps": size, "seed": 0})
+                settings = stage.settings.model_copy(update={"steps": size, "seed": 0, "pairs": None})
                 return replace(stage, settings=settings, inputs=RealignInputs(self._pairs(stage.inputs.pairs)))
             case Finetune():
                 return self._shrunk_finetuning(stage, size)
@@ -273,6 +273,8 @@ class Calibration:
         changes: dict[str, Any] = {"seed": 0, "finetuning": asked.finetuning.model_copy(update={"steps": steps})}
         if asked.initialisation == "realigned":  # weights from the store are loaded like the checkpoint's
             changes["initialisation"] = "checkpoint"
+        if asked.joint is not None:  # there are too few pairs to ask for some
+            changes["joint"] = asked.joint.model_copy(update={"pairs": None})
         train = self._input(inputs.train, TRAINING_EXAMPLES)
         settings = asked.model_copy(update=changes)
         return replace(stage, settings=settings, inputs=FinetuneInputs(train, pairs=self._pairs(inputs.pairs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from xrealign_bench.models.trained_weights import load_weights
 from xrealign_bench.models.training import TrainingLog
 from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.files import rows_in_parts
+from xrealign_bench.pipeline.preflight import check_enough_pairs
 from xrealign_bench.pipeline.stage import Costs, RunContext
 from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
-from xrealign_bench.realignment.pairs import EncodedPairs, pair_up
+from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.specs import Task
 from xrealign_bench.specs.suite import Head
 from xrealign_bench.tasks.registry import TASK_TYPES
@@ -124,11 +126,29 @@ def word_vectors(context: RunContext, max_length: int) -> WordVectors:
     )
 
 
-def read_pairs(folder: Path) -> EncodedPairs:
-    """Read the output of an `encode`."""
+def read_pair_corpus(folders: Mapping[str, Path], checkpoint: Checkpoint, limit: int | None) -> PairCorpus:
+    """Read the pairs that a realignment draws from.
+
+    Args:
+        folders: language -> the output of its `encode`.
+        checkpoint: the checkpoint whose tokenizer encoded them.
+        limit: maximum number of pairs of each language.
+
+    Raises:
+        UserError: a language has fewer pairs of text than `limit`.
+    """
+    if limit is not None:
+        rows = {code: pq.read_metadata(folder / "links.parquet").num_rows for code, folder in folders.items()}
+        check_enough_pairs(limit, rows)
+    pairs = {language: read_pairs(folder, limit) for language, folder in folders.items()}
+    return PairCorpus(pairs, tokenizer_of(checkpoint).pad_token_id)
+
+
+def read_pairs(folder: Path, limit: int | None = None) -> EncodedPairs:
+    """Read the output of an `encode`, at most the first `limit` pairs that can be used."""
     sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
     links = (row for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
-    return pair_up(sources, targets, links)
+    return pair_up(sources, targets, links, limit)
 
 
 def block_parameters(encoder: Any) -> int:

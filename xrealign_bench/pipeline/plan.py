@@ -45,6 +45,8 @@ class Run:
     """Language -> its word alignment."""
     encode: dict[str, StageRef] = field(default_factory=dict)
     """Language -> its encoded pairs, the same for all tasks."""
+    languages: dict[int, list[str]] = field(default_factory=dict)
+    """Seed -> the languages that it realigns, of those with parallel data."""
     without_data: list[str] = field(default_factory=list)
     """Languages of the recipe without parallel data."""
     realign: dict[tuple[str, int], StageRef] = field(default_factory=dict)
@@ -53,6 +55,10 @@ class Run:
     finetune: dict[tuple[str, int], StageRef] = field(default_factory=dict)
     predict: dict[tuple[str, str, int], StageRef] = field(default_factory=dict)
     """(task, language, seed) -> predictions, the source language included if the task tests it."""
+
+    def pairs(self, seed: int) -> dict[str, StageRef]:
+        """Return the encoded pairs of each language that a seed realigns."""
+        return {language: self.encode[language] for language in self.languages[seed]}
 
 
 @dataclass

@@ -15,8 +15,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data.loaded_suite import LoadedSuite
-from xrealign_bench.errors import MOST_PROBLEMS, Problems, UserError, count_further_problems, unknown
-from xrealign_bench.languages import check_codes, find, published_lists
+from xrealign_bench.errors import MOST_PROBLEMS, Problems, UserError, count_further_problems, shorten_list, unknown
+from xrealign_bench.languages import check_codes, find, subset_names
 from xrealign_bench.memo import recall
 from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
@@ -147,8 +147,8 @@ def _recipe_problems(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
             "give it another name",
         )
     for field, subset in _look_up(fields, ["parallel.languages.subset"], DataName):
-        if subset not in published_lists():
-            yield FieldProblem(field[:-1], str(unknown("published subset", subset, published_lists())))
+        if subset not in subset_names():
+            yield FieldProblem(field[:-1], str(unknown("published subset", subset, subset_names())))
     codes: list[str] = []
     for field, code in _look_up(fields, ["parallel.languages.*"], LanguageCode):
         if field[-1].isdecimal():  # not the value of a mapping
@@ -370,12 +370,29 @@ def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
         task, corpus = stage.settings.task, corpora.get(stage.settings.data)
         if task.task_type != "retrieval" or corpus is None:
             continue
-        if corpus.pairs is None or corpus.pairs > task.skip_examples:
+        if not isinstance(corpus.pairs, int) or corpus.pairs > task.skip_examples:
             raise UserError(
                 f"recipe '{run.recipe.name}' realigns on the sentences of the corpus '{corpus.name}' among which the "
                 f"task '{name}' finds translations in '{language}': give the corpus 'pairs' and the task at least as "
                 "many 'skip_examples', or name another corpus"
             )
+
+
+def check_enough_pairs(asked: int, pairs: Mapping[str, int]) -> None:
+    """Check that every language has as many pairs as a recipe asks for.
+
+    Args:
+        asked: the recipe's `parallel.pairs`.
+        pairs: language -> the number of its pairs.
+
+    Raises:
+        UserError: a language has fewer.
+    """
+    if fewer := [f"{number:,} of '{code}'" for code, number in pairs.items() if number < asked]:
+        raise UserError(
+            f"parallel.pairs asks for {asked:,} pairs of each language, and there are {shorten_list(fewer)}; ask for "
+            "fewer, or leave these languages out"
+        )
 
 
 def _known(codes: Sequence[str]) -> set[str]:

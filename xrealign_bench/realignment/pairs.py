@@ -90,7 +90,10 @@ class _Kept(Sequence[EncodedPair]):
 
 
 def pair_up(
-    sources: Sequence[Window], targets: Sequence[Window], links: Iterable[Sequence[Sequence[int]] | None]
+    sources: Sequence[Window],
+    targets: Sequence[Window],
+    links: Iterable[Sequence[Sequence[int]] | None],
+    limit: int | None = None,
 ) -> EncodedPairs:
     """Join the windows of both sides with the word alignment of their sentences.
 
@@ -99,10 +102,13 @@ def pair_up(
         targets: all windows of the target sentences.
         links: for each pair, (source word, target word) counted within the sentences, or None for a pair without word
             alignment, which is kept without links.
+        limit: maximum number of pairs to keep, the first ones; those behind them are not looked at.
     """
     first = [_first_windows(side) for side in (sources, targets)]
     kept, dropped = _Kept(sources, targets), {"link_beyond_window": 0, "pair_without_link": 0, "empty": 0}
     for number, given in enumerate(links):
+        if len(kept) == limit:
+            break
         # A sentence without words has neither a window nor links.
         (source, source_words), (target, target_words) = (find(number) for find in first)
         whole = source >= 0 and target >= 0

@@ -225,8 +225,10 @@ class Corpus(Spec):
     codes: NamesByLanguage = {}
     """Language -> its code in this corpus, where that differs from the inventory's code. If pairs are read from URLs,
     which can't be listed: every language of the corpus."""
-    pairs: Examples | None = None
-    """Use only the first pairs of each language, this many; null: all."""
+    pairs: Literal["as_needed"] | Examples | None = None
+    """Use only the first pairs of each language, this many; null: all. `as_needed`: as many as the training of the
+    recipe draws from a language (20,000 at least, rounded up, so that recipes share stored stages), or all if the
+    corpus has fewer."""
     lexicons: Folder | None = None
     """Folder below the data root with MUSE files `{source}-{target}.txt`; `embedded` for embedded data."""
     lexicons_url: Url | None = None

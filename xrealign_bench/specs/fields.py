@@ -84,6 +84,10 @@ LanguageCode = Annotated[
     ),
 ]
 """Well-formed language code, alias or locale (`sw`, `swh_Latn`, `pt-BR`), not checked against the inventory."""
+ModelType = Annotated[
+    str, Field(description="a model type such as bert", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
+]
+"""Model type in a checkpoint's config.json."""
 HubId = Annotated[
     str,
     Field(

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from xrealign_bench.errors import shorten
-from xrealign_bench.specs.base import Spec
+from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
     BlockNumber,
     DataName,
+    Examples,
     LanguageCode,
     LearningRate,
+    ModelType,
     Name,
     Seed,
     Sentence,
@@ -94,7 +96,10 @@ class Objective(Spec):
 
 
 class PublishedSubset(Spec):
-    """Language subset of a published study, by its name in `xrealign-bench languages subsets`."""
+    """Language subset of a published study, by its name in `xrealign-bench languages subsets`.
+
+    The study's random subsets differ by training seed.
+    """
 
     subset: DataName
 
@@ -106,8 +111,8 @@ class SelectedLanguages(Spec):
     n: Annotated[int, Field(gt=0, le=1000)]
     anchor_source: bool = True
     """Count distances to the source language too; it is not one of the n."""
-    seed: Seed = 0
-    """Seed of `select: random`; independent of training."""
+    seed: Literal["training"] | Seed = 0
+    """Seed of `select: random`: one draw for all trainings, or `training` to draw anew for each training seed."""
 
     @model_validator(mode="after")
     def _settings_have_effect(self) -> SelectedLanguages:
@@ -134,6 +139,9 @@ RealignedLanguages = Annotated[
 ]
 
 
+PairsByModelType = Annotated[dict[ModelType, Examples], Field(min_length=1, max_length=100)]
+
+
 class Parallel(Spec):
     """Parallel text used in realignment."""
 
@@ -145,6 +153,19 @@ class Parallel(Spec):
     """`round_robin`: languages take turns, pair by pair; one that runs out of pairs starts over.
     `round_robin_first_exhausted`: all languages start over as soon as one runs out, with the same pairs, as in the
     released code. `uniform`: each pair's language is drawn at random."""
+    pairs: Examples | PairsByModelType | None = added_later(None)
+    """Maximum number of pairs of each language that training draws from: the first ones that can be used, after
+    alignment. Null: all. A mapping gives one number per model type in the checkpoint's config.json, and `default`."""
+
+    def pairs_for(self, model_type: str) -> int | None:
+        """Return the maximum number of pairs of each language for a model type."""
+        return self.pairs.get(model_type, self.pairs["default"]) if isinstance(self.pairs, dict) else self.pairs
+
+    @model_validator(mode="after")
+    def _has_default(self) -> Parallel:
+        if isinstance(self.pairs, dict) and "default" not in self.pairs:
+            raise ValueError("pairs needs an entry 'default'")
+        return self
 
 
 class Schedule(Spec):

@@ -15,6 +15,7 @@ from xrealign_bench.specs.fields import (
     Examples,
     LanguageCode,
     LearningRate,
+    ModelType,
     Name,
     Seed,
     Sentence,
@@ -27,9 +28,6 @@ from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
 Number = TypeVar("Number", int, float)
-ModelType = Annotated[
-    str, Field(description="a model type such as bert", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
-]
 StepsByModel = Annotated[dict[ModelType, Steps], Field(min_length=1, max_length=100)]
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 Languages = Annotated[list[LanguageCode], Field(min_length=1, max_length=1000)]
@@ -185,6 +183,9 @@ class Suite(Spec):
     out_of_distribution: Annotated[dict[Name, Languages], Field(max_length=100)] = added_later({})
     """Task -> target languages that are scored and tested, but in no average: boards show them as a group of their
     own."""
+    realignment_steps: Steps | None = added_later(None)
+    """Steps of realignment for every task, in recipes with `match_finetuning`; null: those of fine-tuning. Realignment
+    during fine-tuning keeps the steps of fine-tuning."""
     test_examples: Examples | None = None
     """Maximum number of test examples per task and language, evenly spaced; null: as each task says."""
     test_examples_by_task: Annotated[dict[Name, Examples], Field(max_length=100)] = added_later({})

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from itertools import accumulate, chain, cycle
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.data import (
     SEGMENTER,
     corpus_languages,
+    count_pairs,
     lexicon_fingerprint,
     lexicon_languages,
     locate_pairs,
 )
 from xrealign_bench.errors import UserError
-from xrealign_bench.languages import find, published_list, select
+from xrealign_bench.languages import find, select, subset_languages
 from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.pipeline.planning.keys import package_version, tokenizer_key, weights_key, without_prose
-from xrealign_bench.pipeline.preflight import check_aligner
+from xrealign_bench.pipeline.planning.training import realignment_steps
+from xrealign_bench.pipeline.preflight import check_aligner, check_enough_pairs
 from xrealign_bench.pipeline.stages import Align, AlignSettings, CorpusText, Encode, EncodeInputs, EncodeSettings
 from xrealign_bench.specs import Corpus, EmbeddedData, PublishedSubset, Recipe, SelectedLanguages
+
+FEWEST_PAIRS = 20_000
+"""Pairs that `pairs: as_needed` reads at least: more than most recipes need, so that they share stored stages."""
 
 
 def plan_parallel_data(plan: Plan, run: Run) -> None:
@@ -29,19 +37,26 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
     """
     request, recipe = plan.request, run.recipe
     available = _available(request, recipe)
-    for language in _realigned_languages(request, recipe, available):
-        if language not in available:
-            run.without_data.append(language)
-            continue
-        corpora = available[language]
-        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpora[0]), corpora, language))
-    if not run.align:
+    wanted = {seed: _realigned_languages(request, recipe, available, seed) for seed in request.seeds}
+    every = list(dict.fromkeys(chain.from_iterable(wanted.values())))
+    run.without_data = [language for language in every if language not in available]
+    run.languages = {seed: [code for code in codes if code in available] for seed, codes in wanted.items()}
+    if not all(run.languages.values()):
         corpus_name = recipe.parallel.corpus or request.suite.parallel.corpus
         raise UserError(
             f"recipe '{recipe.name}': the corpus '{corpus_name}'{_with_lexicons(request, recipe)} none of the "
             f"languages to realign ({', '.join(run.without_data)}); name another corpus or other languages under "
             "'parallel'"
         )
+    pairs = pairs_needed(request, recipe, min(map(len, run.languages.values())))
+    read = {
+        language: [_with_pairs(corpus, pairs) for corpus in available[language]]
+        for language in every
+        if language in available
+    }
+    _check_pairs(request, recipe, read)
+    for language, corpora in read.items():
+        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpora[0]), corpora, language))
     for language, align in run.align.items():
         settings = EncodeSettings(
             tokenizer=tokenizer_key(request.checkpoint),
@@ -49,6 +64,50 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
             lone_word_markers=request.suite.lone_word_markers,
         )
         run.encode[language] = plan.add(Encode(f"encode pairs {language}", settings, EncodeInputs(align)))
+
+
+def pairs_needed(request: Request, recipe: Recipe, languages: int) -> int:
+    """Return how many pairs of each language `pairs: as_needed` reads.
+
+    That is how many the longest training on the suite draws from a language, or, if each pair's language is drawn at
+    random, four standard deviations more; rounded up to 20,000, 50,000, 100,000 and so on.
+
+    Args:
+        request: the evaluation; the number does not depend on the tasks that it selects.
+        recipe: the recipe.
+        languages: the number of languages that it realigns.
+    """
+    steps = max(realignment_steps(request, recipe, task) for task in request.loaded.tasks)
+    drawn = math.ceil(steps * recipe.schedule.batch_size / languages)
+    if recipe.parallel.mixing == "uniform":
+        drawn += math.ceil(4 * math.sqrt(drawn))
+    most = recipe.parallel.pairs_for(request.checkpoint.model_type)
+    drawn = drawn if most is None else min(drawn, most)
+    sizes = accumulate(chain([FEWEST_PAIRS], cycle((2.5, 2, 2))), lambda size, factor: int(size * factor))
+    return next(size for size in sizes if size >= drawn)
+
+
+def _with_pairs(corpus: Corpus, pairs: int) -> Corpus:
+    """Return the corpus with a number in the place of `pairs: as_needed`."""
+    return corpus.model_copy(update={"pairs": pairs}) if corpus.pairs == "as_needed" else corpus
+
+
+def _check_pairs(request: Request, recipe: Recipe, read: Mapping[str, list[Corpus]]) -> None:
+    """Check that corpora have the pairs that a recipe asks for, as far as they are on this machine."""
+    asked = recipe.parallel.pairs_for(request.checkpoint.model_type)
+    if asked is None:
+        return
+    location, source = replace(request.location, offline=True), request.suite.source_language
+    counts: dict[str, int] = {}
+    for language, corpora in read.items():
+        try:
+            counts[language] = sum(count_pairs(corpus, source, language, None, location) for corpus in corpora)
+        except UserError:
+            continue  # not here yet: realignment checks it after reading
+    try:
+        check_enough_pairs(asked, counts)
+    except UserError as error:
+        raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
 def _max_length(request: Request, recipe: Recipe) -> int:
@@ -107,8 +166,8 @@ def _aligner(request: Request, recipe: Recipe, corpus: Corpus) -> str | None:
         raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
-def _realigned_languages(request: Request, recipe: Recipe, available: Collection[str]) -> list[str]:
-    """Return the languages of the recipe, whichever target languages are evaluated.
+def _realigned_languages(request: Request, recipe: Recipe, available: Collection[str], seed: int) -> list[str]:
+    """Return the languages that a recipe realigns with a training seed, whichever target languages are evaluated.
 
     A selection is made among the suite's targets that are `available` in the corpus.
     """
@@ -119,9 +178,10 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
         if isinstance(wanted, SelectedLanguages):
             pool = [code for code in suite.target_languages if code in available]
             source, first = suite.source_language, wanted.anchor_source
-            chosen = select(wanted.select, wanted.n, pool, source=source, anchor_source=first, seed=wanted.seed)
+            draw = seed if wanted.seed == "training" else wanted.seed
+            chosen = select(wanted.select, wanted.n, pool, source=source, anchor_source=first, seed=draw)
             return list(chosen.languages)
-        named = published_list(wanted.subset).languages if isinstance(wanted, PublishedSubset) else wanted
+        named = subset_languages(wanted.subset, seed) if isinstance(wanted, PublishedSubset) else wanted
         return [find(code).code for code in named]
     except UserError as error:
         raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None

@@ -43,13 +43,33 @@ def _for_checkpoint(finetuning: Finetuning, request: Request) -> Finetuning:
     return own.model_copy(update={"test_max_length": None})
 
 
+def _matched(request: Request, task: Task) -> Finetuning:
+    """Return the fine-tuning settings that `match_finetuning` in a recipe stands for."""
+    matches_task = request.suite.realignment_matches == "task"
+    given = request.suite.finetuning_for(task.name) if matches_task else request.suite.finetuning
+    return _for_checkpoint(given, request)
+
+
+def realignment_steps(request: Request, recipe: Recipe, task: Task) -> int:
+    """Return the steps of a recipe's realignment for a task."""
+    schedule = recipe.schedule
+    if schedule.when == "during":
+        return _for_checkpoint(request.suite.finetuning_for(task.name), request).known_steps
+    if schedule.steps != "match_finetuning":
+        return schedule.steps
+    return request.suite.realignment_steps or _matched(request, task).known_steps
+
+
+def pairs_to_draw_from(request: Request, recipe: Recipe) -> int | None:
+    """Return the maximum number of pairs of each language that realignment draws from; None: all."""
+    pairs = recipe.parallel.pairs_for(request.checkpoint.model_type)
+    return min((n for n in (pairs, request.limit) if n is not None), default=None) if pairs else None
+
+
 def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
     """Return the realignment, the same for all tasks whose fine-tuning gives what the recipe takes from it."""
     recipe, schedule = run.recipe, run.recipe.schedule
-    matches_task = request.suite.realignment_matches == "task"
-    given = request.suite.finetuning_for(task.name) if matches_task else request.suite.finetuning
-    matched = _for_checkpoint(given, request)
-    rate = matched.learning_rate["default"]
+    rate = _matched(request, task).learning_rate["default"]
     assert recipe.method != "none"
     settings = RealignSettings(
         checkpoint=weights_key(request.checkpoint),
@@ -60,15 +80,16 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
         mixing=recipe.parallel.mixing,
         batch_size=schedule.batch_size,
         lr_schedule=schedule.lr_schedule,
-        steps=matched.known_steps if schedule.steps == "match_finetuning" else schedule.steps,
+        steps=realignment_steps(request, recipe, task),
         learning_rate=rate if schedule.learning_rate == "match_finetuning" else schedule.learning_rate,
         seed=seed,
         compute_settings=request.compute_settings,
         attention=recipe.attention,
         adapter=recipe.adapter,
         peft=None if recipe.adapter is None else package_version("peft"),
+        pairs=pairs_to_draw_from(request, recipe),
     )
-    return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.encode))
+    return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.pairs(seed)))
 
 
 def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
@@ -76,7 +97,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
     inputs = FinetuneInputs(plan.train[task.name])
     joint, initialisation = None, recipe.initialisation
     if recipe.realigns and recipe.schedule.when == "during":
-        joint, inputs = _joint(recipe), replace(inputs, pairs=run.encode)
+        joint, inputs = _joint(request, recipe), replace(inputs, pairs=run.pairs(seed))
     elif recipe.realigns:
         inputs = replace(inputs, encoder=run.realign[task.name, seed])
     finetuning = _for_checkpoint(request.suite.finetuning_for(task.name), request)
@@ -98,7 +119,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
     return Finetune(label, settings, inputs)
 
 
-def _joint(recipe: Recipe) -> JointSettings:
+def _joint(request: Request, recipe: Recipe) -> JointSettings:
     assert recipe.method != "none"
     return JointSettings(
         method=recipe.method,
@@ -107,6 +128,7 @@ def _joint(recipe: Recipe) -> JointSettings:
         mixing=recipe.parallel.mixing,
         batch_size=recipe.schedule.batch_size,
         weight=recipe.schedule.weight,
+        pairs=pairs_to_draw_from(request, recipe),
     )
 
 

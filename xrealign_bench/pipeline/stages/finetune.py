@@ -43,6 +43,8 @@ class JointSettings(Spec):
     mixing: Mixing
     batch_size: int
     weight: float
+    pairs: int | None = None
+    """Maximum number of pairs of each language, see `Parallel.pairs`."""
 
 
 class FinetuneSettings(Settings):
@@ -143,20 +145,19 @@ class Finetune(Stage):
     def _joint(self, encoder: Any, workspace: Workspace) -> JointRealignment | None:
         """Return the realignment beside this fine-tuning, if the recipe has one."""
         from xrealign_bench.models.device import pick_device
-        from xrealign_bench.pipeline.loading import read_pairs, tokenizer_of
+        from xrealign_bench.pipeline.loading import read_pair_corpus
         from xrealign_bench.realignment.joint import JointRealignment
-        from xrealign_bench.realignment.pairs import PairCorpus
         from xrealign_bench.realignment.settings import Realignment
 
         asked, context = self.settings, workspace.context
         joint = asked.joint
         if joint is None:
             return None
-        pairs = {language: read_pairs(workspace.folder_of(ref)) for language, ref in self.inputs.pairs.items()}
+        folders = {language: workspace.folder_of(ref) for language, ref in self.inputs.pairs.items()}
         schedule = Schedule(when="during", batch_size=joint.batch_size, weight=joint.weight)
         return JointRealignment(
             encoder,
-            PairCorpus(pairs, tokenizer_of(context.checkpoint).pad_token_id),
+            read_pair_corpus(folders, context.checkpoint, joint.pairs),
             Realignment(joint.method, joint.objective, joint.freeze, schedule, joint.mixing),
             steps=asked.finetuning.known_steps,
             seed=asked.seed,

@@ -50,6 +50,8 @@ class RealignSettings(Settings):
     adapter: Adapter | None = Field(None, serialization_alias="adapter_alone")
     peft: str | None = None
     """Version of PEFT, if an adapter is realigned."""
+    pairs: int | None = None
+    """Maximum number of pairs of each language, see `Parallel.pairs`."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ class Realign(Stage):
         from xrealign_bench.models.adapters import save_adapter
         from xrealign_bench.models.device import pick_device
         from xrealign_bench.models.trained_weights import save_weights
-        from xrealign_bench.pipeline.loading import load_encoder, read_pairs, tokenizer_of, training_costs
+        from xrealign_bench.pipeline.loading import load_encoder, read_pair_corpus, training_costs
         from xrealign_bench.realignment.before import realign
-        from xrealign_bench.realignment.pairs import PairCorpus
         from xrealign_bench.realignment.settings import Realignment
 
         asked, context = self.settings, workspace.context
         encoder = load_encoder(context, asked.attention, initialisation=asked.initialisation, seed=asked.seed)
-        pairs = {language: read_pairs(workspace.folder_of(ref)) for language, ref in self.inputs.pairs.items()}
+        folders = {language: workspace.folder_of(ref) for language, ref in self.inputs.pairs.items()}
+        corpus = read_pair_corpus(folders, context.checkpoint, asked.pairs)
         schedule = Schedule(
             steps=asked.steps,
             batch_size=asked.batch_size,
@@ -94,7 +96,7 @@ class Realign(Stage):
         )
         log = realign(
             encoder,
-            PairCorpus(pairs, tokenizer_of(context.checkpoint).pad_token_id),
+            corpus,
             Realignment(asked.method, asked.objective, asked.freeze, schedule, asked.mixing, asked.adapter),
             seed=asked.seed,
             device=pick_device(context.device),
@@ -104,7 +106,7 @@ class Realign(Stage):
             save_adapter(log.adapter, workspace.output / ADAPTER, context.checkpoint.id)
         elif distributed.is_main_process():
             save_weights(encoder, workspace.output / WEIGHTS)
-        record = realignment_record(log, pairs, asked.seed, asked.learning_rate)
+        record = realignment_record(log, corpus.languages, asked.seed, asked.learning_rate)
         write_json(workspace.output / "log.json", {"record": record, "losses": log.losses})
         return training_costs(log, log.tokens, encoder)
 

@@ -1,0 +1,138 @@
+"""How many pairs a recipe reads, and languages that differ by seed. Truth: counts by hand, and the published draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.pipeline.test_plan import keys, request
+from tests.small import TARGETS
+from xrealign_bench.demo import phrases
+from xrealign_bench.errors import UserError
+from xrealign_bench.languages import select
+from xrealign_bench.pipeline.plan import Plan, Run
+from xrealign_bench.pipeline.planning import make_plan
+from xrealign_bench.pipeline.planning.parallel_data import pairs_needed
+from xrealign_bench.pipeline.stages import Align, Realign
+from xrealign_bench.specs import Task
+
+AS_NEEDED: dict[str, Any] = {"corpus": {"pairs": "as_needed"}}
+DEMO_TARGETS = ["af", "de", "et", "fr", "jv", "ha", "sw", "th", "tr", "zh"]
+DEMO_TASK: dict[str, Any] = {"configs": {code: code for code in ["en", *DEMO_TARGETS]}}
+
+
+def schedule(steps: int, batch_size: int = 16) -> dict[str, Any]:
+    return {"schedule": {"steps": steps, "batch_size": batch_size}}
+
+
+def pairs_read(plan: Plan, run: Run) -> set[Any]:
+    return {stage.settings.corpus.pairs for stage in plan.aligned(run).values()}
+
+
+@pytest.mark.parametrize(
+    ("languages", "read"),
+    # 24,544 steps of 16 pairs, as in the low-resource study, are 392,704 pairs.
+    [(65, 20_000), (34, 20_000), (20, 20_000), (19, 50_000), (10, 50_000), (5, 100_000), (1, 500_000)],
+)
+def test_as_many_pairs_are_read_as_are_drawn_from_a_language(languages: int, read: int) -> None:
+    """392,704 / 20 = 19,635.2 still fits into 20,000; / 19 = 20,668.6, / 10 = 39,270.4, / 5 = 78,540.8."""
+    asked = request(recipe=schedule(24_544))
+    assert pairs_needed(asked, asked.recipes[1], languages) == read
+
+
+def test_uniform_draws_need_four_standard_deviations_more() -> None:
+    """19,635.2 pairs and four times their root, 560.5, are more than 20,000."""
+    asked = request(recipe=schedule(24_544) | {"parallel": {"mixing": "uniform"}})
+    assert pairs_needed(asked, asked.recipes[1], 20) == 50_000
+    assert pairs_needed(asked, asked.recipes[1], 21) == 20_000
+
+
+def test_a_recipe_that_draws_from_few_pairs_reads_few() -> None:
+    asked = request(recipe=schedule(24_544) | {"parallel": {"pairs": {"default": 581, "xlm-roberta": 519}}})
+    assert pairs_needed(asked, asked.recipes[1], 5) == 20_000
+
+
+def test_the_longest_training_of_the_suite_decides_whichever_tasks_are_evaluated() -> None:
+    task = request().tasks[0]
+    tasks = [task, Task.model_validate(task.model_dump() | {"name": "longer"})]
+    suite = {"tasks": ["phrases", "longer"], "finetuning_by_task": {"longer": {"steps": 60_000}}}
+    asked = request(recipe={"schedule": {"batch_size": 4}}, suite=suite, suite_tasks=tasks, **AS_NEEDED)
+    plans = [make_plan(asked), make_plan(request(
+        recipe={"schedule": {"batch_size": 4}}, suite=suite, suite_tasks=tasks, tasks=tasks[:1], **AS_NEEDED
+    ))]  # fmt: skip
+    # 60,000 * 4 / 3 languages = 80,000
+    assert [pairs_read(plan, plan.runs[1]) for plan in plans] == [{100_000}, {100_000}]
+
+
+def test_as_needed_is_the_same_work_as_the_number_written_out() -> None:
+    needed = keys(make_plan(request(**AS_NEEDED)))
+    assert needed == keys(make_plan(request(corpus={"pairs": 20_000})))
+
+
+def test_the_suite_may_set_the_steps_of_realignment_for_all_tasks() -> None:
+    """The low-resource study realigned 24,544 steps for each task."""
+    task = request().tasks[0]
+    tasks = [task, Task.model_validate(task.model_dump() | {"name": "longer"})]
+    suite = {"tasks": ["phrases", "longer"], "finetuning_by_task": {"longer": {"steps": 9}}}
+
+    def steps(recipe: dict[str, Any], **more: Any) -> dict[str, int]:
+        plan = make_plan(request(recipe=recipe, suite=suite | more, suite_tasks=tasks))
+        refs = {name: plan.stages[ref] for (name, seed), ref in plan.runs[1].realign.items() if seed == 3}
+        return {name: stage.steps for name, stage in refs.items() if isinstance(stage, Realign)}
+
+    assert steps({}) == {"phrases": 3, "longer": 9}
+    assert steps({}, realignment_steps=5) == {"phrases": 5, "longer": 5}
+    assert steps(schedule(4), realignment_steps=5) == {"phrases": 4, "longer": 4}
+    plan = make_plan(request(suite=suite | {"realignment_steps": 5}, suite_tasks=tasks))
+    assert len({ref for (_, seed), ref in plan.runs[1].realign.items() if seed == 3}) == 1
+
+
+def test_pairs_that_a_corpus_lacks_are_refused_before_any_work() -> None:
+    make_plan(request(recipe={"parallel": {"pairs": 10}}))
+    with pytest.raises(UserError) as caught:
+        make_plan(request(recipe={"parallel": {"pairs": 11}}))
+    assert str(caught.value) == (
+        "recipe 'mine': parallel.pairs asks for 11 pairs of each language, and there are 10 of 'de', 10 of 'sw', "
+        "10 of 'th'; ask for fewer, or leave these languages out"
+    )
+
+
+def realigned(plan: Plan, seed: int) -> set[str]:
+    stage = plan.stages[plan.runs[1].realign["phrases", seed]]
+    assert isinstance(stage, Realign)
+    assert set(stage.inputs.pairs.values()) <= set(plan.stages)
+    return set(stage.inputs.pairs)
+
+
+def test_languages_can_be_drawn_anew_for_each_training_seed() -> None:
+    suite = {"target_languages": DEMO_TARGETS}
+    languages = {"parallel": {"languages": {"select": "random", "n": 4, "seed": "training"}}}
+    plan = make_plan(request(recipe=languages, suite=suite, task=DEMO_TASK))
+    there = set(phrases.LANGUAGES) & set(DEMO_TARGETS)
+    drawn = {seed: set(select("random", 4, there, seed=seed).languages) for seed in (3, 7)}
+    assert {seed: realigned(plan, seed) for seed in (3, 7)} == drawn
+    assert drawn[3] != drawn[7]
+    assert set(plan.runs[1].align) == drawn[3] | drawn[7]
+    once = {"parallel": {"languages": {"select": "random", "n": 4, "seed": 3}}}
+    fixed = make_plan(request(recipe=once, suite=suite, task=DEMO_TASK))
+    assert fixed.runs[1].realign["phrases", 3] == plan.runs[1].realign["phrases", 3]
+    assert realigned(fixed, 7) == drawn[3]
+
+
+def test_the_published_draws_are_realigned_by_seed() -> None:
+    """Typed from the study's raw results (random_5, seeds 42 and 66)."""
+    suite = {"target_languages": DEMO_TARGETS, "seeds": [42, 66]}
+    subset = {"parallel": {"languages": {"subset": "lowresource/random-5"}}}
+    plan = make_plan(request(recipe=subset, suite=suite, task=DEMO_TASK))
+    assert realigned(plan, 42) == {"af", "de", "jv", "ln", "tn"} - set(plan.runs[1].without_data)
+    assert realigned(plan, 66) == {"et", "om", "kk", "tr", "xh"} - set(plan.runs[1].without_data)
+    assert sorted(plan.runs[1].without_data) == ["kk", "ln", "om", "tn", "xh"]  # CLDR has no phrases of theirs
+    with pytest.raises(UserError, match="was drawn for each of the seeds 17, 23, 42, 66, and not for 3; use those"):
+        make_plan(request(recipe=subset))
+
+
+def test_the_targets_are_those_of_the_small_suite() -> None:
+    assert {stage.settings.target for stage in make_plan(request()).stages.values() if isinstance(stage, Align)} == set(
+        TARGETS
+    )
