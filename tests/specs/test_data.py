@@ -38,8 +38,8 @@ def test_formats_by_suffix(path: str, expected: str | None) -> None:
             "delimiter has an effect for the formats csv, tsv only",
         ),
         ({"kind": "files", "test": "a", "format": "tmx", "quoting": "none"}, "quoting has an effect for"),
-        ({"kind": "files", "test": "a.jsonl", "multiword_tokens": "keep"}, "multiword_tokens has an effect for"),
-        ({"kind": "hub", "dataset": "a/b", "multiword_tokens": "keep"}, "multiword_tokens has an effect for"),
+        ({"kind": "files", "test": "a.jsonl", "lines": "all"}, "lines has an effect for"),
+        ({"kind": "hub", "dataset": "a/b", "lines": "all"}, "lines has an effect for"),
         ({"kind": "files", "test": "a.{language}", "format": "csv"}, "{language} is for plain lines"),
         (
             {"kind": "url", "test": "https://a/b.zip", "member": "a", "first_lines": 1},

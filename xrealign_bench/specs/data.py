@@ -25,7 +25,7 @@ from xrealign_bench.specs.fields import (
 )
 
 NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)]
-MultiwordTokens = Literal["drop", "keep"]
+ConlluLines = Literal["words", "all"]
 Format = Literal["parquet", "conllu", "conll", "jsonl", "json", "csv", "tsv", "text", "tmx"]
 Delimiter = Annotated[str, Field(description="one character, such as ';'", pattern=r"^([^\s\"]|\t)$")]
 
@@ -39,7 +39,7 @@ _OPTIONS: dict[str, tuple[Format, ...]] = {
     "names": ("csv", "tsv", "conll"),
     "delimiter": ("csv", "tsv"),
     "quoting": ("csv", "tsv"),
-    "multiword_tokens": ("conllu",),
+    "lines": ("conllu",),
 }
 """Field that only some formats have -> these formats."""
 
@@ -50,7 +50,7 @@ class FileFormat(Spec):
     kind: str
     format: Format | None = added_later(None)
     """Null: by the suffix. `conllu`: columns form, upos, xpos and the other fields of CoNLL-U, a list of words per
-    sentence, without empty nodes, and text and sent_id. `conll`: one word per line with columns
+    sentence, and text and sent_id. `conll`: one word per line with columns
     separated by tabs or spaces, blank lines between sentences. `jsonl`: one JSON object per line. `json`: a list of
     objects, or SQuAD's nested form. `text`: one text per line, in the column text; with `{language}` in the path, one
     file per language whose lines are translations (Moses), each a column named after its language. `tmx`: one column
@@ -62,9 +62,9 @@ class FileFormat(Spec):
     """Separator of csv and tsv; null: comma and tab."""
     quoting: Literal["minimal", "none"] = added_later("minimal")
     """`none`: quotation marks in csv and tsv are part of the text."""
-    multiword_tokens: MultiwordTokens = added_later("drop")
-    """`keep`: in conllu, the line of a multiword token (id 1-2) is a word of its own before its parts, usually with the
-    tag `_`, as in the Hub's Universal Dependencies."""
+    lines: ConlluLines = added_later("words")
+    """`all`: in conllu, the lines of multiword tokens (id 1-2, usually with the tag `_`) and of empty nodes (id 8.1) are
+    words too, as in the Hub's Universal Dependencies."""
 
     def format_of(self, path: str) -> Format | None:
         """Return the format of a file, or None if neither `format` nor the suffix determines it."""

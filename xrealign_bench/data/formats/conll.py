@@ -9,14 +9,12 @@ from typing import Any
 from xrealign_bench.data.formats.lines import read_lines
 from xrealign_bench.data.rows import Line
 from xrealign_bench.errors import UserError, shorten
-from xrealign_bench.specs.data import MultiwordTokens
+from xrealign_bench.specs.data import ConlluLines
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _WORD = re.compile("[0-9]+")
-_MULTIWORD = re.compile("[0-9]+-[0-9]+")
-"""Ids of multiword tokens, whose parts follow."""
-_EMPTY = re.compile(r"[0-9]+\.[0-9]+")
-"""Ids of empty nodes, which are not in the text."""
+_NO_WORD = re.compile(r"[0-9]+-[0-9]+|[0-9]+\.[0-9]+")
+"""Ids of multiword tokens, whose parts follow, and of empty nodes, which are not in the text."""
 _METADATA = re.compile(r"#\s*(sent_id|text)\s*=\s*(.*)")
 _DOCUMENT = "-DOCSTART-"
 _BLANKS = re.compile("[ \t]+")
@@ -26,12 +24,12 @@ _Block = list[tuple[int, str]]
 """Lines of a sentence, with their numbers."""
 
 
-def read_conllu(path: str, multiword_tokens: MultiwordTokens = "drop") -> Iterator[tuple[Line, dict[str, Any]]]:
+def read_conllu(path: str, lines: ConlluLines = "words") -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield the sentences of a CoNLL-U file: a list of words per column, `sent_id` and `text`.
 
     Args:
         path: the file.
-        multiword_tokens: `keep`: their lines are words too, before those of their parts.
+        lines: `all`: the lines of multiword tokens and of empty nodes are words too.
 
     Raises:
         UserError: a line does not have ten columns or has no valid id.
@@ -39,7 +37,7 @@ def read_conllu(path: str, multiword_tokens: MultiwordTokens = "drop") -> Iterat
     for block in _read_blocks(path):
         row: dict[str, Any] = {"sent_id": None, "text": None}
         words: list[list[str]] = []
-        lines = []
+        numbers = []
         for number, text in block:
             if text.startswith("#"):
                 if found := _METADATA.match(text):
@@ -51,15 +49,13 @@ def read_conllu(path: str, multiword_tokens: MultiwordTokens = "drop") -> Iterat
                     f"{path}:{number}: has {len(fields)} columns and not the {len(CONLLU_COLUMNS)} of CoNLL-U, which "
                     "tabs separate; mend the line, or put `format: conll` into the source if the file has other columns"
                 )
-            is_multiword = _MULTIWORD.fullmatch(fields[0]) is not None
-            if (is_multiword and multiword_tokens == "drop") or _EMPTY.fullmatch(fields[0]):
-                continue
-            if not (is_multiword or _WORD.fullmatch(fields[0])):
+            if not (_WORD.fullmatch(fields[0]) or _NO_WORD.fullmatch(fields[0])):
                 raise UserError(f"{path}:{number}: '{shorten(fields[0])}' is not an id of CoNLL-U; mend the line")
-            lines.append(number)
-            words.append(fields)
-        if lines:
-            yield lines, row | dict(zip(CONLLU_COLUMNS, map(list, zip(*words, strict=True)), strict=True))
+            if lines == "all" or _WORD.fullmatch(fields[0]):
+                numbers.append(number)
+                words.append(fields)
+        if numbers:
+            yield numbers, row | dict(zip(CONLLU_COLUMNS, map(list, zip(*words, strict=True)), strict=True))
 
 
 def read_conll(path: str, names: Sequence[str]) -> Iterator[tuple[Line, dict[str, Any]]]:

@@ -191,7 +191,7 @@ def _format_of(reading: FileFormat, path: str, located: LocatedSplit) -> Format:
 def _read(path: str, reading: FileFormat, file_format: Format) -> Iterator[Row]:
     match file_format:
         case "conllu":
-            return read_conllu(path, reading.multiword_tokens)
+            return read_conllu(path, reading.lines)
         case "conll":
             return read_conll(path, reading.names)
         case "csv":
