@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrealign_bench.data import CHOSEN_EXAMPLES, Split, examples_to_read, locate_task
+from xrealign_bench.data import CHOSEN_EXAMPLES, SEGMENTER, Split, examples_to_read, locate_task
 from xrealign_bench.pipeline.plan import Plan, Request
 from xrealign_bench.pipeline.planning.keys import only_cell, tokenizer_key
 from xrealign_bench.pipeline.stages import Tokenise, TokeniseSettings
@@ -37,6 +37,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
         limit=request.limit,
         tokenizer=tokenizer_key(request.checkpoint),
         max_length=request.suite.finetuning_for(task.name).max_length,
+        segmenter=SEGMENTER if read.segment else None,
         chosen=CHOSEN_EXAMPLES if chooses else None,
     )
     return Tokenise(f"tokenise {task.name} {language} {split}", settings)
