@@ -101,6 +101,7 @@ DEFAULTS: dict[str, Any] = {
     "Task.unscored_labels": [],
     "Task.metric": "accuracy",
     "Task.repair": "none",
+    "Task.segment": [],
     "Task.train_examples": None,
     "Task.test_examples": None,
     "Columns.words": None,

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from xrealign_bench.specs import (
+    Freeze,
     Lock,
     Recipe,
     SelectedLanguages,
@@ -125,3 +126,20 @@ def test_sentences_as_run_differ_in_pooling_and_mixing_alone() -> None:
         "parallel": mean.parallel.model_copy(update={"mixing": "round_robin_first_exhausted"}),
     }
     assert mean.model_copy(update=changed) == as_run
+
+
+def test_recipes_of_other_freezing_differ_from_full_in_that_alone() -> None:
+    pairs = {
+        "joint-full": {"joint-front": "lower_half", "joint-back": "upper_half"},
+        "alignfreeze-full": {
+            "embeddings-only": ":", "freeze-lower-third": "lower_third", "freeze-middle-third": "middle_third",
+            "freeze-upper-third": "upper_third",
+        },
+    }  # fmt: skip
+    for name, parts in pairs.items():
+        full = find_spec(name, Recipe)
+        prose = {field: getattr(full, field) for field in ("name", "title", "citation")}
+        for part, blocks in parts.items():
+            recipe = find_spec(part, Recipe)
+            assert recipe.freeze == Freeze.model_validate({"blocks": blocks})
+            assert recipe.model_copy(update=prose | {"freeze": full.freeze}) == full

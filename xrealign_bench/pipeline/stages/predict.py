@@ -105,4 +105,4 @@ class Predict(Stage):
 def _without_language(task: Task) -> Task:
     """Return the task as the model knows it, so that one model serves all languages."""
     nowhere = {"source": EmbeddedData(kind="embedded"), "configs": {}, "columns": Columns(), "label_map": {}}
-    return task.model_copy(update=nowhere | {"test_split": ""})
+    return task.model_copy(update=nowhere | {"test_split": "", "segment": []})
