@@ -170,6 +170,7 @@ DEFAULTS: dict[str, Any] = {
 
 def test_no_default_has_changed_and_every_new_one_is_listed() -> None:
     models = [m for m in vars(specs).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    models.remove(specs.RecipeFamily)  # its defaults are those of a recipe, and digests are its recipes'
     found = {f"{m.__name__}.{n}": f.default for m in models for n, f in m.model_fields.items()}
     plain = {
         name: value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value

@@ -154,7 +154,7 @@ def validate(
     from xrealign_bench.data import DataLocation
     from xrealign_bench.inspection import inspect_file
     from xrealign_bench.listings import spec_type, validate_file
-    from xrealign_bench.specs import Recipe
+    from xrealign_bench.specs import Recipe, RecipeFamily
 
     problems = Problems()
     inspected: set[Path] = set()
@@ -167,7 +167,7 @@ def validate(
                 _print_inspection(inspection)
                 problems.add(str(inspection.problems).splitlines())
     if suite is not None:
-        recipes = [str(file) for file in files if spec_type(file) is Recipe]
+        recipes = [str(file) for file in files if spec_type(file) in (Recipe, RecipeFamily)]
         _check_on_suite(recipes, suite, checkpoint, offline, problems)
     elif checkpoint is not None:
         problems.add([f"--checkpoint {checkpoint}: is checked together with a suite; add --suite"])

@@ -22,7 +22,7 @@ from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
-from xrealign_bench.specs import Corpus, DataName, EmbeddedData, LanguageCode, Name, Recipe, Suite, Task
+from xrealign_bench.specs import Corpus, DataName, EmbeddedData, LanguageCode, Name, Recipe, RecipeFamily, Suite, Task
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.yaml import place_of
@@ -117,7 +117,11 @@ _CODES: Mapping[type[BaseModel], tuple[str, ...]] = {
 }  # fmt: skip
 """Where specs have codes that must be the inventory's own. `*`: each item of a list or value of a mapping; `@`: each
 key of a mapping."""
-_ALIGNER: Mapping[type[BaseModel], str] = {Recipe: "aligner", Suite: "parallel.aligner"}
+_ALIGNER: Mapping[type[BaseModel], str] = {
+    Recipe: "aligner",
+    RecipeFamily: "aligner",
+    Suite: "parallel.aligner",
+}
 
 
 def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -135,7 +139,7 @@ def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterato
     for field, name in _look_up(fields, [_ALIGNER[model]] if model in _ALIGNER else [], Name):
         if name not in ALIGNERS:
             yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
-    if model is Recipe:
+    if model in (Recipe, RecipeFamily):
         yield from _recipe_problems(fields)
 
 
@@ -146,9 +150,10 @@ def _recipe_problems(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
             f"'{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something else; "
             "give it another name",
         )
-    for field, subset in _look_up(fields, ["parallel.languages.subset"], DataName):
+    for field, subset in _look_up(fields, ["parallel.languages.subset", "subsets.*"], DataName):
         if subset not in subset_names():
-            yield FieldProblem(field[:-1], str(unknown("published subset", subset, subset_names())))
+            place = field[:-1] if field[-1] == "subset" else field
+            yield FieldProblem(place, str(unknown("published subset", subset, subset_names())))
     codes: list[str] = []
     for field, code in _look_up(fields, ["parallel.languages.*"], LanguageCode):
         if field[-1].isdecimal():  # not the value of a mapping

@@ -2,6 +2,7 @@
 
 from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, FilesData, HubData, UrlData
+from xrealign_bench.specs.family import RecipeFamily
 from xrealign_bench.specs.fields import (
     BatchSize,
     BlockNumber,
@@ -84,6 +85,7 @@ __all__ = [
     "Part",
     "PublishedSubset",
     "Recipe",
+    "RecipeFamily",
     "Regularisation",
     "Revision",
     "Schedule",
