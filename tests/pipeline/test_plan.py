@@ -110,6 +110,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("learning rate of the model", finetuning(learning_rate={"default": 1e-3, "bert": 2e-3}), TRAINED),
     ("learning rate schedule", finetuning(lr_schedule="constant"), {"finetune", "predict"}),
     ("head", {"suite": {"head": "transformers"}}, {"finetune", "predict"}),
+    ("adapter of fine-tuning", finetuning(adapter={"r": 4}), {"finetune", "predict"}),
     ("warm-up", finetuning(warmup=0.2), {"finetune", "predict"}),
     ("suite's aligner", {"suite": {"parallel": {"corpus": "pairs", "aligner": "lexicon"}}}, PAIRS),
     ("suite's corpus", {"suite": {"parallel": {"corpus": "more", "aligner": "gold"}}}, PAIRS),

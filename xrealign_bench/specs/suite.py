@@ -23,6 +23,7 @@ from xrealign_bench.specs.fields import (
     Steps,
     Title,
 )
+from xrealign_bench.specs.recipe import Adapter
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
@@ -48,6 +49,8 @@ class Finetuning(Spec):
     lr_schedule: Literal["constant", "linear"] = "linear"
     warmup: Warmup = 0.1
     """Share of the steps used for learning-rate warm-up."""
+    adapter: Adapter | None = added_later(None)
+    """Train this adapter on the encoder, and the head, such as for large decoders; null: train all parameters."""
 
     @model_validator(mode="after")
     def _has_default(self) -> Finetuning:
@@ -65,6 +68,7 @@ class FinetuningChange(Spec):
     learning_rate: Annotated[dict[ModelType, LearningRate], Field(max_length=100)] | None = None
     lr_schedule: Literal["constant", "linear"] | None = None
     warmup: Warmup | None = None
+    adapter: Adapter | None = added_later(None)
 
 
 class Bands(Spec):

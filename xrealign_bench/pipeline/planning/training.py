@@ -84,16 +84,18 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         joint, inputs = _joint(recipe), replace(inputs, pairs=run.encode)
     elif recipe.realigns:
         inputs = replace(inputs, encoder=run.realign[task.name, seed])
+    finetuning = _for_checkpoint(request.suite.finetuning_for(task.name), request)
     settings = FinetuneSettings(
         checkpoint=weights_key(request.checkpoint),
         initialisation="realigned" if inputs.encoder is not None else initialisation,
-        finetuning=_for_checkpoint(request.suite.finetuning_for(task.name), request),
+        finetuning=finetuning,
         task=only_cell(task, request.suite.source_language, "train"),
         seed=seed,
         compute_settings=request.compute_settings,
         joint=joint,
         attention=recipe.attention,
         head=request.suite.head,
+        peft=None if finetuning.adapter is None else package_version("peft"),
         random_head=request.suite.head == "transformers" and initialisation == "random",
     )
     label = f"fine-tune {task.name} {'after' if joint is None else 'with'} {recipe.name}, seed {seed}"
@@ -115,11 +117,14 @@ def _joint(recipe: Recipe) -> JointSettings:
 def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageRef | None) -> None:
     """Add the predictions of a fine-tuned model, or, without one, those of the encoder as it is.
 
+    If an adapter was fine-tuned, they read the encoder's weights below it as well.
+
     The checkpoint's own predictions are the same for all seeds, and so one stage.
     """
     request, recipe = plan.request, run.recipe
-    encoder = run.realign.get((task.name, seed)) if model is None else None
-    initialisation = None if model is not None else "realigned" if encoder is not None else recipe.initialisation
+    reads_start = model is None or request.suite.finetuning_for(task.name).adapter is not None
+    encoder = run.realign.get((task.name, seed)) if reads_start else None
+    initialisation = None if not reads_start else "realigned" if encoder is not None else recipe.initialisation
     for language in test_languages(request, task):
         settings = PredictSettings(
             checkpoint=weights_key(request.checkpoint),
