@@ -123,6 +123,7 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("learning rate of the model", finetuning(learning_rate={"default": 1e-3, "bert": 2e-3}), TRAINED),
     ("learning rate schedule", finetuning(lr_schedule="constant"), {"finetune", "predict"}),
     ("head", {"suite": {"head": "transformers"}}, {"finetune", "predict"}),
+    ("adapter of fine-tuning", finetuning(adapter={"r": 4}), {"finetune", "predict"}),
     ("warm-up", finetuning(warmup=0.2), {"finetune", "predict"}),
     ("lone word markers", {"suite": {"lone_word_markers": "delete"}}, {"tokenise", "encode"} | TRAINED),
     ("long sentences", {"suite": {"long_sentences": "truncate"}}, {"tokenise", "finetune", "predict"}),

@@ -101,6 +101,12 @@ def combination_problems(
                 for task in tasks
                 if not task.finetunes
             )
+            yield from (
+                f"{_describe(recipe)} realigns the weights during fine-tuning, which trains an adapter for the task "
+                f"'{task.name}' in suite '{loaded.suite.name}'; leave one of them out"
+                for task in tasks
+                if task.finetunes and loaded.suite.finetuning_for(task.name).adapter is not None
+            )
     yield from quantisation_problems(quantised, recipes, tasks)
 
 

@@ -197,7 +197,8 @@ class Schedule(Spec):
 class Adapter(Spec):
     """LoRA adapter on every linear layer (Hu et al., ICLR 2022).
 
-    Realignment trains the adapter instead of the weights and merges it into them. Fine-tuning trains all parameters.
+    In a recipe, realignment trains the adapter instead of the weights and merges it into them. In a suite's
+    `finetuning`, fine-tuning trains it and the head.
     """
 
     kind: Literal["lora"] = "lora"

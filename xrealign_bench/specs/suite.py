@@ -24,6 +24,7 @@ from xrealign_bench.specs.fields import (
     Steps,
     Title,
 )
+from xrealign_bench.specs.recipe import Adapter
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
@@ -53,6 +54,8 @@ class Finetuning(Spec):
     """Share of the steps used for learning-rate warm-up."""
     test_max_length: SequenceLength | None = added_later(None)
     """Sub-words per window of test data; null: as in training."""
+    adapter: Adapter | None = added_later(None)
+    """Train this adapter on the encoder, and the head, such as for large decoders; null: train all parameters."""
 
     def for_model_type(self, model_type: str) -> Finetuning:
         """Return the settings with the steps and the learning rate of one model type."""
@@ -103,6 +106,7 @@ class FinetuningChange(Spec):
     lr_schedule: Literal["constant", "linear"] | None = None
     warmup: Warmup | None = None
     test_max_length: SequenceLength | None = added_later(None)
+    adapter: Adapter | None = added_later(None)
 
 
 class Bands(Spec):
