@@ -53,7 +53,6 @@ def check_request(request: Request) -> None:
     quantised = request.compute_settings.quantised
     problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
-    problems.add(head_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.add(length_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.raise_if_any()
 
