@@ -29,6 +29,13 @@ def test_the_page_is_made_from_the_protocols() -> None:
     assert (ROOT / "docs/protocols.md").read_text(encoding="utf-8") == made
 
 
+@pytest.mark.parametrize("name", protocol_names())
+def test_the_readme_counts_right(name: str) -> None:
+    points = find_protocol(name).points
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{name}` "))
+    assert f"[{sum(not point.differs for point in points)} of {len(points)} points" in row
+
+
 def test_alignfreeze_runs_what_its_protocol_says() -> None:
     suite = find_spec("alignfreeze", Suite)
     xlmr = {task: suite.finetuning_for(task).for_model_type("xlm-roberta") for task in suite.tasks}
