@@ -153,6 +153,11 @@ DEFAULTS: dict[str, Any] = {
     "LockedSplit.bytes": None,
     "Parallel.pairs": None,
     "Suite.realignment_steps": None,
+    "EflomalAligner.symmetrisation": "intersection",
+    "EflomalAligner.pairs": None,
+    "FastAlignAligner.pairs": None,
+    "SimilarityAligner.revision": None,
+    "LexiconAligner.case": "ignore",
 }
 
 

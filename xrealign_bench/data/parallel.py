@@ -180,6 +180,16 @@ def concatenate(texts: Sequence[ParallelText]) -> ParallelText:
     )
 
 
+def without_first(text: ParallelText, pairs: int) -> ParallelText:
+    """Return a text without its first pairs."""
+    return replace(
+        text,
+        source_words=text.source_words[pairs:],
+        target_words=text.target_words[pairs:],
+        links=None if text.links is None else text.links[pairs:],
+    )
+
+
 def _filter_pairs(
     source_words: Sequence[list[str]], target_words: Sequence[list[str]]
 ) -> tuple[list[int], dict[str, int]]:
