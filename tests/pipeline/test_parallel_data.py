@@ -23,7 +23,7 @@ from xrealign_bench.pipeline.planning import make_plan
 from xrealign_bench.pipeline.planning.parallel_data import pairs_needed
 from xrealign_bench.pipeline.stage import RunContext, Workspace
 from xrealign_bench.pipeline.stages import Align, Realign
-from xrealign_bench.specs import Task
+from xrealign_bench.specs import Corpus, Task
 
 AS_NEEDED: dict[str, Any] = {"corpus": {"pairs": "as_needed"}}
 DEMO_TARGETS = ["af", "de", "et", "fr", "jv", "ha", "sw", "th", "tr", "zh"]
@@ -213,3 +213,24 @@ def test_pairs_beyond_those_that_are_kept_are_aligned_together(tmp_path: Path, m
     assert [row["source_words"] for row in rows] == seen[0].source_words[:10]
     (record,) = json.loads((tmp_path / "data.json").read_text())
     assert record["examples"] == 10
+
+
+def test_a_filter_is_part_of_the_keys_and_its_column_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "pairs-en-de.tsv").write_text("en\tde\tscore\na\tb\t0.4\nc\td\t0.9\n")
+    source = {"kind": "files", "train": "pairs-{config}.tsv"}
+    fields = {"name": "pairs", "title": "Own", "licence": "none", "source": source, "config": "{source}-{target}"}
+    corpus = Corpus.model_validate(fields, context={"folder": tmp_path})
+
+    def plan(recipe: dict[str, Any]) -> Plan:
+        asked = request(recipe={"aligner": "eflomal"} | recipe)
+        loaded = replace(asked.loaded, corpora={"pairs": corpus})
+        return make_plan(replace(asked, loaded=loaded))
+
+    filtered, other = (
+        keys(plan({"parallel": {"filter": {"column": "score", "at_least": least}}})) for least in (0.5, 0.8)
+    )
+    assert not filtered["align"] & other["align"] and not filtered["align"] & keys(plan({}))["align"]
+    with pytest.raises(UserError, match=r"recipe 'mine': parallel\.filter: unknown column of .*: 'scores'; did"):
+        plan({"parallel": {"filter": {"column": "scores", "at_least": 0.5}}})
+    with pytest.raises(UserError, match=r"recipe 'mine': parallel\.filter: the corpus 'pairs' is embedded and has no"):
+        make_plan(request(recipe={"parallel": {"filter": {"column": "score", "at_least": 0.5}}}))

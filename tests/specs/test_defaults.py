@@ -152,6 +152,7 @@ DEFAULTS: dict[str, Any] = {
     "UrlData.first_lines": None,
     "LockedSplit.bytes": None,
     "Parallel.pairs": None,
+    "Parallel.filter": None,
     "Suite.realignment_steps": None,
     "EflomalAligner.symmetrisation": "intersection",
     "EflomalAligner.pairs": None,

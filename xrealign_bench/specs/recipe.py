@@ -140,6 +140,15 @@ RealignedLanguages = Annotated[
 ]
 
 
+class PairFilter(Spec):
+    """Condition on a column of quality scores: only pairs that meet it are read (AlignFreeze, appendix C.1)."""
+
+    column: DataName
+    """Column of the parallel data with a number for each pair, such as a translation-quality estimate."""
+    at_least: Annotated[float, Field(ge=-(10**9), le=10**9)]
+    """The lowest score that is kept. Pairs without a score are dropped."""
+
+
 PairsByModelType = Annotated[dict[ModelType, Examples], Field(min_length=1, max_length=100)]
 
 
@@ -157,6 +166,9 @@ class Parallel(Spec):
     pairs: Examples | PairsByModelType | None = added_later(None)
     """Maximum number of pairs of each language that training draws from: the first ones that can be used, after
     alignment. Null: all. A mapping gives one number per model type in the checkpoint's config.json, and `default`."""
+
+    filter: PairFilter | None = added_later(None)
+    """Read only pairs with a high score; limits on the number of pairs count what is left."""
 
     def pairs_for(self, model_type: str) -> int | None:
         """Return the maximum number of pairs of each language for a model type."""

@@ -16,6 +16,8 @@ from xrealign_bench.data import (
     lexicon_languages,
     locate_pairs,
 )
+from xrealign_bench.data.parallel import check_filter
+from xrealign_bench.data.read import column_names
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find, select, subset_languages
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
@@ -31,6 +33,7 @@ from xrealign_bench.specs import (
     EmbeddedData,
     FastAlignAligner,
     LexiconAligner,
+    PairFilter,
     PublishedSubset,
     Recipe,
     SelectedLanguages,
@@ -78,9 +81,10 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
         if language in available
     }
     _check_pairs(request, recipe, read)
+    _check_filter(request, recipe, read)
     aligner = _choose_aligner(request, recipe)
     for language, corpora in read.items():
-        run.align[language] = plan.add(_align(request, aligner, corpora, language))
+        run.align[language] = plan.add(_align(request, aligner, corpora, language, recipe.parallel.filter))
     for language, align in run.align.items():
         settings = EncodeSettings(tokenizer=tokenizer_key(request.checkpoint), max_length=_max_length(request, recipe))
         run.encode[language] = plan.add(Encode(f"encode pairs {language}", settings, EncodeInputs(align)))
@@ -128,6 +132,24 @@ def _check_pairs(request: Request, recipe: Recipe, read: Mapping[str, list[Corpu
         check_enough_pairs(asked, counts)
     except UserError as error:
         raise UserError(f"recipe '{recipe.name}': {error}") from None
+
+
+def _check_filter(request: Request, recipe: Recipe, read: Mapping[str, list[Corpus]]) -> None:
+    """Check that corpora have the column that a recipe filters by, as far as they are on this machine."""
+    keep = recipe.parallel.filter
+    if keep is None:
+        return
+    for language, corpora in read.items():
+        for corpus in corpora:
+            located = locate_pairs(corpus, request.suite.source_language, language, request.location)
+            try:
+                there = [] if isinstance(corpus.source, EmbeddedData) else column_names(located, offline=True)
+            except UserError:
+                continue  # not here yet: reading it checks the column
+            try:
+                check_filter(keep, corpus, located, there)
+            except UserError as error:
+                raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
 def _max_length(request: Request, recipe: Recipe) -> int:
@@ -223,7 +245,9 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
         raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None
 
 
-def _align(request: Request, chosen: _ChosenAligner, corpora: list[Corpus], language: str) -> Align:
+def _align(
+    request: Request, chosen: _ChosenAligner, corpora: list[Corpus], language: str, keep: PairFilter | None
+) -> Align:
     source, corpus, name, given = request.suite.source_language, corpora[0], chosen.name, chosen.settings
     aligner = None if name is None else ALIGNERS[name]
     package = None if aligner is None else aligner.package
@@ -254,6 +278,7 @@ def _align(request: Request, chosen: _ChosenAligner, corpora: list[Corpus], lang
         symmetrisation=given.symmetrisation if isinstance(given, EflomalAligner) else "intersection",
         aligned_pairs=given.pairs if isinstance(given, EflomalAligner | FastAlignAligner) else None,
         case=given.case if isinstance(given, LexiconAligner) else "ignore",
+        keep=keep,
     )
     label = f"read pairs {source}-{language}" if name is None else f"align {source}-{language} ({name})"
     named = chosen.checkpoint if isinstance(given, SimilarityAligner) else None

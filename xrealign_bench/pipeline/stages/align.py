@@ -11,7 +11,7 @@ from pydantic import Field
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.files import PAIRS, data_record, write_json, write_table
 from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Inputs, Settings, Stage, StageType, WeightsKey, Workspace
-from xrealign_bench.specs import Corpus, Spec
+from xrealign_bench.specs import Corpus, PairFilter, Spec
 from xrealign_bench.specs.aligner import LexiconCase, Symmetrisation
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class AlignSettings(Settings):
     aligned_pairs: int | None = None
     """Maximum number of pairs of each corpus that are aligned together; None: those that are kept."""
     case: LexiconCase = "ignore"
+    keep: PairFilter | None = None
+    """Condition on the pairs to read."""
 
     @property
     def aligned_corpora(self) -> list[Corpus]:
@@ -92,7 +94,7 @@ class Align(Stage):
         asked = self.settings
         corpora = [each.corpus for each in asked.texts]
         texts = [
-            load_pairs(corpus, asked.source, asked.target, workspace.context.location, asked.limit)
+            load_pairs(corpus, asked.source, asked.target, workspace.context.location, asked.limit, asked.keep)
             for corpus in corpora
         ]
         text = concatenate(texts)
@@ -120,7 +122,10 @@ class Align(Stage):
         corpora = asked.aligned_corpora
         if corpora == [each.corpus for each in asked.texts]:
             return None
-        more = [load_pairs(corpus, asked.source, asked.target, context.location, asked.limit) for corpus in corpora]
+        more = [
+            load_pairs(corpus, asked.source, asked.target, context.location, asked.limit, asked.keep)
+            for corpus in corpora
+        ]
         return concatenate(
             [without_first(longer, len(text.source_words)) for longer, text in zip(more, texts, strict=True)]
         )
