@@ -228,7 +228,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
             "sentence_pooling",
             "regularisation",
         },
-        "parallel": {"corpus", "languages", "mixing", "pairs"},
+        "parallel": {"corpus", "languages", "mixing", "pairs", "filter"},
         "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule", "weight"},
     }
 

@@ -166,7 +166,13 @@ DEFAULTS: dict[str, Any] = {
     "UrlData.first_lines": None,
     "LockedSplit.bytes": None,
     "Parallel.pairs": None,
+    "Parallel.filter": None,
     "Suite.realignment_steps": None,
+    "EflomalAligner.symmetrisation": "intersection",
+    "EflomalAligner.pairs": None,
+    "FastAlignAligner.pairs": None,
+    "SimilarityAligner.revision": None,
+    "LexiconAligner.case": "ignore",
 }
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from xrealign_bench.specs import (
     Freeze,
+    LexiconAligner,
     Lock,
     Recipe,
     SelectedLanguages,
@@ -108,6 +109,24 @@ def test_as_run_differs_from_the_text_in_the_mixing_alone(part: str) -> None:
     text, as_run = (find_spec(name, Recipe) for name in (f"alignfreeze-{part}", f"alignfreeze-{part}-as-run"))
     mixed = text.parallel.model_copy(update={"mixing": "round_robin_first_exhausted"})
     assert text.model_copy(update={"name": as_run.name, "title": as_run.title, "parallel": mixed}) == as_run
+
+
+@pytest.mark.parametrize("part", ["full", "front", "back"])
+def test_the_lexicon_as_run_differs_in_case_mixing_and_pairs_alone(part: str) -> None:
+    """AlignFreeze's raw results: 581 pairs of each language with the lexicon, 519 with XLM-R (test_mixing.py)."""
+    text, as_run = (find_spec(f"alignfreeze-{part}-{name}", Recipe) for name in ("lexicon", "lexicon-as-run"))
+    changes = {"mixing": "round_robin_first_exhausted", "pairs": {"default": 581, "xlm-roberta": 519}}
+    parallel = text.parallel.model_copy(update=changes)
+    aligner = LexiconAligner(kind="lexicon", case="match")
+    named = {"name": as_run.name, "title": as_run.title, "aligner": aligner, "parallel": parallel}
+    assert text.model_copy(update=named) == as_run
+    assert [as_run.parallel.pairs_for(model) for model in ("bert", "xlm-roberta")] == [581, 519]
+
+
+def test_uniform_sentences_differ_from_those_as_run_in_the_mixing_alone() -> None:
+    as_run, uniform = (find_spec(name, Recipe) for name in ("sentence-as-run", "sentence-uniform"))
+    mixed = as_run.parallel.model_copy(update={"mixing": "uniform"})
+    assert as_run.model_copy(update={"name": uniform.name, "title": uniform.title, "parallel": mixed}) == uniform
 
 
 def test_the_last_layer_differs_in_the_layer_alone() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +23,18 @@ from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
-from xrealign_bench.specs import Corpus, DataName, EmbeddedData, LanguageCode, Name, Recipe, RecipeFamily, Suite, Task
+from xrealign_bench.specs import (
+    Corpus,
+    DataName,
+    EmbeddedData,
+    LanguageCode,
+    Name,
+    Recipe,
+    RecipeFamily,
+    Suite,
+    Task,
+    aligner_name,
+)
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.yaml import place_of
@@ -240,7 +252,7 @@ def _realignment_problems(loaded: LoadedSuite, recipe: Recipe) -> Iterator[str]:
     parallel, suite = recipe.parallel, loaded.suite
     names = [parallel.corpus] if parallel.corpus else suite.parallel.corpora
     corpora = [loaded.corpora[name] for name in names if name in loaded.corpora]
-    for corpus in corpora if (recipe.aligner or suite.parallel.aligner) in ALIGNERS else []:  # else told already
+    for corpus in corpora if aligner_name(recipe.aligner or suite.parallel.aligner) in ALIGNERS else []:  # else told
         try:
             check_aligner(recipe, suite, corpus)
         except UserError as error:
@@ -260,9 +272,14 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
     """
     if not recipe.needs_links:
         return None
-    aligner = recipe.aligner or suite.parallel.aligner
+    aligner = aligner_name(recipe.aligner or suite.parallel.aligner)
     if aligner not in ALIGNERS:
         raise UserError(f"aligner: {unknown('aligner', aligner, ALIGNERS)}")
+    if (extra := ALIGNERS[aligner].extra) and not _is_installed(ALIGNERS[aligner].package or ""):
+        raise UserError(
+            f"the aligner '{aligner}' needs the package {ALIGNERS[aligner].package}; install it with pip install "
+            f"'xrealign-bench[{extra}]', or choose another aligner"
+        )
     if ALIGNERS[aligner].needs_lexicon and corpus.lexicons is None:
         raise UserError(
             f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner than "
@@ -273,6 +290,14 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
             f"the corpus '{corpus.name}' has no gold word alignment; choose another aligner than '{aligner}'"
         )
     return aligner
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs.aligner import AlignerChoice
 from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
@@ -139,7 +140,8 @@ class SuiteParallel(Spec):
     """Corpus and aligner for recipes that name none."""
 
     corpus: Name
-    aligner: Name
+    aligner: AlignerChoice
+    """Name of an aligner, or a mapping with its `kind` and settings."""
     other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
     """Corpus -> languages read from it instead."""
     additional_corpora: Annotated[list[Name], Field(max_length=100)] = added_later([])
