@@ -338,9 +338,10 @@ def test_the_languages_of_a_suite_are_shown_and_counted() -> None:
 def test_published_subsets_are_listed() -> None:
     from xrealign_bench.languages import published_lists
 
+    draws = [f"lowresource/random-{n}" for n in (5, 10, 20, 40) for _ in (17, 23, 42, 66)]
     text, as_json = command("languages", "subsets"), command("languages", "subsets", "--json")
     rows = json.loads(as_json.out)
-    assert [row["name"] for row in rows] == list(published_lists())
+    assert [row["name"] for row in rows] == [*published_lists(), *draws]
     assert all(row["n"] == len(row["languages"]) for row in rows)
     assert len(text.out.splitlines()) == len(rows) + 2
     assert re.search(

@@ -39,6 +39,10 @@ class HarnessError(Exception):
         found = _PLACE.match(str(self))
         return None if found is None else found[1]
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the message alone, as on the command line."""
+        return [f"{type(self).__name__}: {self}"]
+
     @property
     def remedy(self) -> str | None:
         """What to do, from the end of the first line; None if it does not say."""

@@ -28,7 +28,10 @@ with open("text") as lines, open("links", "w") as output:
 
 
 def align_fast(text: ParallelText) -> list[Links]:
-    """Align with fast_align's usual options (`-d -o -v`) in both directions, joined by grow-diag-final-and.
+    """Align with fast_align's usual options (`-d -o -v`) in both directions.
+
+    systran-align joins the directions itself and does not say how. Its links are many-to-many, as those of
+    grow-diag-final-and are, which the papers used.
 
     The program runs in a process of its own with a single thread, so that equal input gives equal links. Words are
     lower-cased.
@@ -68,7 +71,7 @@ def _align(text: ParallelText, resources: Resources) -> list[Links]:
 
 
 FAST_ALIGN = Aligner(
-    title="fast_align, both directions joined by grow-diag-final-and",
+    title="fast_align, both directions joined",
     version=1,
     align=_align,
     package="systran-align",

@@ -26,7 +26,7 @@ class EflomalAligner(Spec):
 
 
 class FastAlignAligner(Spec):
-    """Statistical alignment with fast_align (Dyer et al., NAACL 2013), joined by grow-diag-final-and."""
+    """Statistical alignment with fast_align (Dyer et al., NAACL 2013); systran-align joins both directions."""
 
     kind: Literal["fast-align"]
     pairs: Examples | None = None
