@@ -2,7 +2,8 @@
 
 The CSV files are those of the authors' repository (posos-tech/multilingual-alignment-and-transfer,
 scripts/2025_naacl/results; MIT, (c) 2024 Posos), one per checkpoint and task: CHECKPOINT__opus100__TASK.csv. The
-results are marked as reported. Build the leaderboard afterwards.
+results are marked as reported. Build the leaderboard afterwards. The same figures stand on the board of version 1.0,
+whose suite differed more from what was run.
 
     python scripts/import_alignfreeze_results.py CSV_FOLDER --results leaderboard/results
     xrealign-bench leaderboard build leaderboard/results
@@ -23,8 +24,9 @@ from xrealign_bench.results.result import BASELINE, Result, digest_suite
 from xrealign_bench.results.storage import write_comparison, write_result
 from xrealign_bench.scoring.compare import compare
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, digest, find_spec
+from xrealign_bench.specs.yaml import shipped_names
 
-SUITE = "alignfreeze"
+SUITE, VERSION = "alignfreeze", "2.0"
 CITATION = (
     "Bakos et al., AlignFreeze, NAACL 2025, the figures of the authors' repository (scripts/2025_naacl/results). As "
     "run, the dictionary's pairs ended at the poorest language and came again, and words of Tamil and Hindi were "
@@ -39,7 +41,12 @@ CHECKPOINTS = {
     "distilbert-base-multilingual-cased": ("distilbert/distilbert-base-multilingual-cased", "distilbert"),
     "xlm-roberta-base": ("FacebookAI/xlm-roberta-base", "xlm-roberta"),
 }
-TASKS = {"udpos": "udpos-alignfreeze", "wikiann": "wikiann-alignfreeze", "xnli": "xnli", "xquad": "xquad"}
+TASKS = {
+    "udpos": "udpos-alignfreeze-2",
+    "wikiann": "wikiann-alignfreeze-2",
+    "xnli": "xnli",
+    "xquad": "xquad-alignfreeze",
+}
 COLUMNS = {"accuracy": "accuracy", "entity_f1": "f1", "f1": "f1"}
 """Our metric -> suffix of the column's name."""
 ALIGNERS = {"dico": "lexicon", "fastalign": "fast-align", "awesome": "awesome-align"}
@@ -48,11 +55,10 @@ METHODS = {
     "freeze_realign_unfreeze": "alignfreeze-front-as-run",
     "freeze_realign_unfreeze_last_half": "alignfreeze-back-as-run",
     "during": "joint-full",
-    "during_partial_freeze_front": "joint-full",
-    "during_partial_freeze_back": "joint-full",
+    "during_partial_freeze_front": "joint-front",
+    "during_partial_freeze_back": "joint-back",
 }
 """Method without its aligner -> the most similar shipped recipe."""
-JOINT_FREEZING = {"during_partial_freeze_front": "lower_half", "during_partial_freeze_back": "upper_half"}
 
 Rows = dict[str, list[dict[str, str]]]
 """Task -> its rows, one per seed."""
@@ -67,7 +73,7 @@ def main() -> None:
     for checkpoint in CHECKPOINTS:
         methods = read_methods(given.folder, checkpoint)
         name = CHECKPOINTS[checkpoint][0].replace("/", "--")
-        place = given.results / f"{SUITE}-1.0" / f"{name}--published"  # a folder that no evaluation writes to
+        place = given.results / f"{SUITE}-{VERSION}" / f"{name}--published"  # a folder that no evaluation writes to
         baselines = {}
         for tasks in sorted(
             {tuple(rows) for rows in methods.values()}, key=len
@@ -80,7 +86,7 @@ def main() -> None:
                 folder = write(place, recipe_of(method), checkpoint, rows)
                 write_comparison(folder, compare(folder, baselines[tuple(rows)]))
                 count += 1
-    print(f"{count} results in {given.results / f'{SUITE}-1.0'}")
+    print(f"{count} results in {given.results / f'{SUITE}-{VERSION}'}")
 
 
 def read_methods(folder: Path, checkpoint: str) -> dict[str, Rows]:
@@ -94,19 +100,17 @@ def read_methods(folder: Path, checkpoint: str) -> dict[str, Rows]:
 
 
 def recipe_of(method: str) -> Recipe:
+    """Return the shipped recipe of a method; without one, the most similar with the method's aligner and mixing."""
     name, _, aligner = method.rpartition("_")
     shipped = find_spec(METHODS[name], Recipe)
-    part = shipped.name.removesuffix("-as-run").replace("joint-full", "joint")
-    changes = {"aligner": ALIGNERS[aligner]}
-    if name.startswith("during"):
-        part += {"lower_half": "-front", "upper_half": "-back"}.get(JOINT_FREEZING.get(name, ""), "-full")
-        if name in JOINT_FREEZING:
-            changes["freeze"] = shipped.freeze.model_copy(update={"blocks": JOINT_FREEZING[name]})
-        mixing = find_spec("alignfreeze-full-as-run", Recipe).parallel.mixing
-        changes["parallel"] = shipped.parallel.model_copy(update={"mixing": mixing})
+    part = shipped.name.removesuffix("-as-run")
+    own = f"{part}-{ALIGNERS[aligner]}-as-run"
+    if own in shipped_names(Recipe):
+        return find_spec(own, Recipe)
+    parallel = shipped.parallel.model_dump() | {"mixing": find_spec("alignfreeze-full-as-run", Recipe).parallel.mixing}
     title = f"{part.replace('-', ' ')}, {ALIGNERS[aligner]}, as published".replace("alignfreeze", "AlignFreeze")
-    named = {"name": f"{part}-{ALIGNERS[aligner]}-published", "title": title}
-    return Recipe.model_validate(shipped.model_dump() | shipped.model_copy(update=changes).model_dump() | named)
+    changes = {"name": f"{part}-{ALIGNERS[aligner]}-published", "title": title, "aligner": ALIGNERS[aligner]}
+    return Recipe.model_validate(shipped.model_dump() | changes | {"parallel": parallel})
 
 
 def write(place: Path, recipe: Recipe, checkpoint: str, rows: Rows) -> Path:

@@ -145,7 +145,26 @@ def test_the_script_writes_the_shipped_bytes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, script, FILES, "--results", tmp_path], check=True)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
     assert len(made) == 54 + 48
-    assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in RESULTS.rglob("*.json")}
+    shipped = RESULTS.with_name("alignfreeze-2.0").rglob("*.json")
+    assert made == {path.relative_to(RESULTS.parent): path.read_bytes() for path in shipped}
+
+
+def test_version_2_has_the_same_figures() -> None:
+    """The suite of version 2.0 is another, and its rows are the same publication's."""
+
+    def figures(root: Path) -> list[tuple[str, str, list[float]]]:
+        results = [json.loads(path.read_text()) for path in root.rglob("result.json")]
+        return sorted(
+            (
+                each["checkpoint"]["id"],
+                metric,
+                sorted(s["metrics"][metric] for s in each["scores"] if metric in s["metrics"]),
+            )
+            for each in results
+            for metric in ("accuracy", "entity_f1", "f1")
+        )
+
+    assert figures(RESULTS.with_name("alignfreeze-2.0")) == figures(RESULTS)
 
 
 def test_nothing_can_be_computed_from_them() -> None:
