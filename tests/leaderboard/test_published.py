@@ -90,17 +90,19 @@ def test_every_published_row_is_there_once() -> None:
     assert len(cells) == 435
 
 
-def test_they_are_of_the_suite_that_is_shipped() -> None:
-    suite = find_spec("alignfreeze", Suite)
+@pytest.mark.parametrize(("name", "version"), [("alignfreeze-1.0", "1.0"), ("alignfreeze", "2.0")])
+def test_they_are_of_the_suite_that_is_shipped(name: str, version: str) -> None:
+    suite = find_spec(name, Suite)
+    results = find_results(RESULTS.with_name(f"alignfreeze-{version}"))
     tasks = [find_spec(name, Task) for name in suite.tasks]
     expected = digest_suite(suite, tasks, {suite.parallel.corpus: find_spec(suite.parallel.corpus, Corpus)})
-    assert {read_result(folder).suite_digest for folder in find_results(RESULTS)} == {expected}
+    assert {read_result(folder).suite_digest for folder in results} == {expected}
 
 
 def test_a_computed_baseline_stands_beside_them(tmp_path: Path) -> None:
     """Its data are pinned, so that its suite has another digest; its checkpoint has their name and its weights."""
     shutil.copytree(XLMR, tmp_path / "results" / "alignfreeze-1.0" / XLMR.name)
-    suite = find_spec("alignfreeze", Suite)
+    suite = find_spec("alignfreeze-1.0", Suite)
     tasks = [find_spec(name, Task) for name in suite.tasks]
     tasks = [
         task.model_copy(update={"source": task.source.model_copy(update={"revision": "0" * 40})}) for task in tasks
