@@ -18,7 +18,7 @@ LAYERS = (
     "errors", "files", "memo", "distributed", "specs", "languages", "demo", "data", "models", "aligners", "realignment",
     "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "inspection", "doctor", "availability",
     "fetch", "evaluation",
-    "freeze_search", "verification", "submit", "progress", "plot", "api", "cli", "__main__",
+    "freeze_search", "verification", "submit", "progress", "plot", "model_export", "api", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it; the package itself, the public API, from all."""
 
