@@ -8,7 +8,9 @@ from typing import Any
 
 import datasets
 import torch
+import transformers
 from datasets import Features, Value
+from transformers import AutoTokenizer
 
 from tests.data.hub_folder import write_rows
 from tests.models.conftest import ARCHITECTURES, language_model, make_config, train_tokenizer
@@ -76,3 +78,30 @@ def largest_difference(exported: Path) -> float:
     """Return the largest difference to the trained model, as the export measured it."""
     value: float = json.loads((exported / "realignment.json").read_text())["largest_difference"]
     return value
+
+
+TEXTS = ["On Monday twelve euros", "Am Montag wurden zwölf Euro bezahlt und fünfzig Cent", "März"]
+
+
+def sentence_difference(exported: Path) -> float | None:
+    """Return the largest difference of sentence-transformers' vectors to means over tokens; None: not installed."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        return None
+    vectors = SentenceTransformer(str(exported), device="cpu").encode(TEXTS, convert_to_tensor=True)
+    return float((vectors.cpu() - mean_vectors(exported)).abs().max())
+
+
+def mean_vectors(exported: Path) -> torch.Tensor:
+    """Return the mean of each text's hidden states without special tokens, by plain transformers."""
+    tokenizer = AutoTokenizer.from_pretrained(exported)
+    auto_class = json.loads((exported / "realignment.json").read_text())["auto_class"]
+    model = getattr(transformers, auto_class).from_pretrained(exported).eval()
+    rows = []
+    for text in TEXTS:
+        encoded = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)
+        with torch.no_grad():
+            hidden = model(encoded.input_ids, attention_mask=encoded.attention_mask).last_hidden_state[0]
+        rows.append(hidden[encoded.special_tokens_mask[0] == 0].mean(0))
+    return torch.stack(rows)

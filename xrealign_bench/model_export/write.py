@@ -35,6 +35,8 @@ def plan_export(plan: Plan, store: Store, options: ExportOptions) -> tuple[Targe
     check_folder(options.output)
     if options.push_to_hub is not None:
         check_repository(options.push_to_hub)
+        if plan.request.location.offline:
+            raise UserError(f"--push-to-hub {options.push_to_hub}: needs the Hub; leave --offline out")
     target = choose_target(plan, options)
     needed = plan.ancestors([target.ref])
     part = Plan(plan.request, {ref: stage for ref, stage in plan.stages.items() if ref in needed})
