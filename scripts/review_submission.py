@@ -27,6 +27,7 @@ from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, rank
 from xrealign_bench.leaderboard.markdown import escape
 from xrealign_bench.results.manifest import LINK
 from xrealign_bench.results.result import BASELINE
+from xrealign_bench.specs.yaml import family_recipes
 from xrealign_bench.submit.checks import check_submission
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +100,8 @@ def check_recipe(name: str, folders: set[Path], submitted: Path, board: Path) ->
                 shutil.copytree(results / folder, Path(temporary, "results", folder), symlinks=True)
         Path(temporary, "results").mkdir(exist_ok=True)
         try:
-            check_submission(submitted / RECIPES / f"{name}.yaml", Path(temporary, "results"), board)
+            file = Path(name) if name in family_recipes() else submitted / RECIPES / f"{name}.yaml"
+            check_submission(file, Path(temporary, "results"), board)
         except UserError as error:
             raise UserError(str(error).replace(f"{temporary}/", "")) from None
 

@@ -51,7 +51,7 @@ NAMES = {
     "suites": shipped_names(Suite),
     "tasks": shipped_names(Task),
     "languages": list(inventory()),
-    "aligners": ["eflomal", "gold", "lexicon", "similarity"],
+    "aligners": ["eflomal", "fast-align", "gold", "lexicon", "similarity"],
 }
 
 

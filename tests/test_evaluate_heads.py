@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel, XGLMConfig, XGLMModel
-from xrealign_bench.evaluate import Options, prepare
 
 from tests.small import RECIPE, World, write_recipe, write_suite, write_yaml
 from tests.test_evaluate_texts import TASK, write_pairs
+from xrealign_bench.evaluation import Options, prepare
 from xrealign_bench.pipeline.stages import Finetune
 from xrealign_bench.results.storage import read_result
 from xrealign_bench.specs import Recipe

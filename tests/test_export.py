@@ -269,7 +269,7 @@ REFUSALS: dict[str, tuple[str, str, list[str], str]] = {
         "transformers', or leave --task out for the realigned model",
     ),
     "not fine-tuned": ("linear", "mine", ["--task", "found"], "--task found: is not fine-tuned; leave --task out"),
-    "unknown task": ("linear", "mine", ["--task", "phrasess"], "unknown task in this suite: 'phrasess'; did you mean phrases?"),
+    "unknown task": ("linear", "mine", ["--task", "phrasess"], "unknown task in this suite: 'phrasess'; did you mean"),
     "baseline": ("linear", "finetune-only", [], "recipe 'finetune-only': realigns nothing before"),
     "nothing to merge": ("linear", "mine", ["--merge"], "--merge: recipe 'mine' trains no adapter; leave --merge out"),
     "no retrieval": (

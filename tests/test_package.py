@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xrealign_bench.specs.yaml import family_recipes
+
 ROOT = Path(__file__).parent.parent
 SHIPPED = {"xrealign_bench": "xrealign_bench"} | {
     folder: f"xrealign_bench/shipped/{folder}" for folder in ("tasks", "submissions")
@@ -92,7 +94,9 @@ print(json.dumps({
     assert Path(found["package"]).is_relative_to(site)
     assert Path(found["checkpoint"]).is_relative_to(site)
     assert all(found["specs"].values())
-    assert found["specs"]["Recipe"] == sorted(path.stem for path in (ROOT / "submissions").glob("*.yaml"))
+    assert found["specs"]["Recipe"] == sorted(
+        [*(path.stem for path in (ROOT / "submissions").glob("*.yaml")), *family_recipes()]
+    )
 
 
 def test_the_command_lists_the_recipes(site: Path) -> None:

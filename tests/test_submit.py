@@ -23,7 +23,7 @@ from xrealign_bench.results.rescoring import rescore
 from xrealign_bench.specs import Recipe, Suite, find_spec
 from xrealign_bench.specs.yaml import shipped_folder
 from xrealign_bench.submit import checks
-from xrealign_bench.submit.packaging import open_pull_request
+from xrealign_bench.submit.packaging import open_pull_request, write_submission
 
 ROOT = Path(__file__).parents[1]
 DEMO = find_spec("demo", Suite)
@@ -226,3 +226,17 @@ def test_a_hub_that_refuses_is_told(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(UserError, match=r"^org/nonesuch: the Hub has no such data set, or none for you"):
         open_pull_request(tmp_path, "org/nonesuch", "Submit mine")
     assert hub.seen
+
+
+def test_a_recipe_of_a_family_is_submitted_by_its_name_and_without_a_file(tmp_path: Path) -> None:
+    name = "sentence-uniform-random-5"
+    (tmp_path / "results").mkdir()
+    ran = submit(tmp_path / "results", Path(name))
+    assert (ran.status, ran.err.count("\n")) == (2, 1) and f"no result of the recipe '{name}'" in ran.err
+    made = tmp_path / "results" / "suite-1.0" / "checkpoint" / name
+    made.mkdir(parents=True)
+    submission = checks.Submission(find_spec(name, Recipe), [made], {}, [])
+    assert write_submission(submission, Path(name), tmp_path / "out") == [
+        tmp_path / "out" / "leaderboard" / "results" / "suite-1.0" / "checkpoint" / name
+    ]
+    assert not (tmp_path / "out" / "submissions").exists()

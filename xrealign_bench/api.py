@@ -280,7 +280,7 @@ def evaluate(
     if outcome.failed:
         reasons = "; ".join(f"{planned.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
         raise TrainingError(f"{reasons}. Finished stages are stored; the same call resumes")
-    done = evaluation.write_evaluation(planned, stages, folder, ["xrealign_bench.evaluate"])
+    done = evaluation.write_evaluation(planned, stages, folder, ["xrealign_bench.evaluation"])
     results = Results(done.results, done.folders)
     return Evaluation(planned, expected, results, done.comparisons, done.leaderboard, done.chart)
 

@@ -48,7 +48,7 @@ from xrealign_bench.scoring.stored import stored_comparison
 from xrealign_bench.specs import Recipe, Suite, Task, find_spec_file
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.suite import select_items, select_seeds
-from xrealign_bench.specs.yaml import collect_spec, place_of
+from xrealign_bench.specs.yaml import collect_recipes, place_of
 
 DEFAULT_RECIPE = "alignfreeze-front"
 DEFAULT_SUITE = "demo"
@@ -226,16 +226,15 @@ def _find_recipes(
     corpora: dict[str, Callable[[], str]] = {}
     for recipe in (recipe for number, recipe in enumerate(given) if recipe not in given[:number]):
         if isinstance(recipe, Recipe):
-            found, place = recipe, partial(str, f"recipe '{recipe.name}': parallel.corpus")
+            found, path = [recipe], None
         else:
-            path = problems.attempt(partial(find_spec_file, recipe, Recipe))
-            spec = None if path is None else collect_spec(path, Recipe, problems, file_problems)
-            if path is None or spec is None:
-                continue
-            found, place = spec, partial(place_of, path, ("parallel", "corpus"))
-        recipes.append(found)
-        if found.parallel.corpus is not None:
-            corpora.setdefault(found.parallel.corpus, place)
+            found, path = collect_recipes(recipe, problems, file_problems)
+        recipes += [each for each in found if each not in recipes]
+        for each in found:
+            in_recipe = partial(str, f"recipe '{each.name}': parallel.corpus")
+            place = in_recipe if path is None else partial(place_of, path, ("parallel", "corpus"))
+            if each.parallel.corpus is not None:
+                corpora.setdefault(each.parallel.corpus, place)
     return recipes, corpora
 
 

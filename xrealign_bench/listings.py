@@ -29,7 +29,17 @@ from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.selection import Selection
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.preflight import file_problems, in_file, untested_targets
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_in_suite, find_spec, shipped_names
+from xrealign_bench.specs import (
+    Corpus,
+    Recipe,
+    RecipeFamily,
+    Suite,
+    Task,
+    aligner_name,
+    find_in_suite,
+    find_spec,
+    shipped_names,
+)
 from xrealign_bench.specs.yaml import collect_spec, guess_type, read_fields
 
 
@@ -89,7 +99,7 @@ def validate_file(path: Path) -> str:
     else:
         collect_spec(path, model, problems, file_problems)  # type: ignore[type-var]
     problems.raise_if_any()
-    return model.__name__.lower()
+    return "recipe family" if model is RecipeFamily else model.__name__.lower()
 
 
 def stored_rows(root: Path) -> list[dict[str, Any]]:
@@ -229,7 +239,7 @@ def _recipes() -> list[dict[str, Any]]:
             "name": r.name,
             "title": r.title,
             "method": r.method,
-            "aligner": (r.aligner or "the suite's") if r.needs_links else None,
+            "aligner": ("the suite's" if r.aligner is None else aligner_name(r.aligner)) if r.needs_links else None,
             "frozen": _frozen(r) if r.realigns else None,
         }
         for r in recipes

@@ -21,12 +21,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from xrealign_bench.cli import cli
-from xrealign_bench.specs import Corpus, Recipe, Suite, Task
+from xrealign_bench.specs import Corpus, Recipe, RecipeFamily, Suite, Task
 from xrealign_bench.specs.explain import describe
 
 PROGRAM = "xrealign-bench"
 SPECS: dict[type[BaseModel], str] = {
     Recipe: "A recipe says what is done to a checkpoint before fine-tuning ([how to write one](../how-to/recipe.md)).",
+    RecipeFamily: "A family is one file for many recipes ([how to write one](../how-to/recipe.md#write-many-at-once)).",
     Suite: "A suite fixes everything that recipes share ([how to write one](../how-to/own-data.md#a-suite)).",
     Task: "A task names labelled data and how they are scored ([how to write one](../how-to/own-data.md#a-task)).",
     Corpus: "A corpus names parallel data for realignment ([how to write one](../how-to/own-data.md#a-corpus)).",

@@ -35,6 +35,20 @@ def test_by_hand(source, target, entries, links):
     assert align_lexicon(text((source, target)), lexicon(entries)) == [links]
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "entries", "links"),
+    [
+        ("The dog barks", "der Hund bellt", "the-der dog-hund barks-bellt", [(2, 2)]),
+        ("the dog", "der hund", "the-der dog-hund", [(0, 0), (1, 1)]),
+        # A word with a capital letter is no second candidate either.
+        ("dog", "Hund hund", "dog-hund", [(0, 1)]),
+    ],
+)
+def test_words_may_have_to_match_the_case_of_entries(source, target, entries, links):
+    """As in the released code: lower-case entries, and words as they are in the text."""
+    assert align_lexicon(text((source, target)), lexicon(entries), "match") == [links]
+
+
 def released_rule(source, target, entries):
     """Apply the checks of the released code in their order, to single words; see `align_lexicon`."""
     links = []

@@ -9,7 +9,7 @@ from xrealign_bench.errors import UserError
 
 
 def test_names_and_needs():
-    assert sorted(ALIGNERS) == ["eflomal", "gold", "lexicon", "similarity"]
+    assert sorted(ALIGNERS) == ["eflomal", "fast-align", "gold", "lexicon", "similarity"]
     assert [name for name, aligner in ALIGNERS.items() if aligner.needs_lexicon] == ["lexicon"]
     assert [name for name, aligner in ALIGNERS.items() if aligner.needs_checkpoint] == ["similarity"]
     assert {aligner.version for aligner in ALIGNERS.values()} == {1}  # one that is raised makes stored links old
@@ -58,3 +58,8 @@ def test_a_lexicon_of_other_languages_is_a_bug():
 
     with pytest.raises(ValueError, match="a lexicon de-en for en-de text"):
         align_lexicon(text(("a", "x")), Lexicon("de", "en", [], {}, "0"))
+
+
+def test_further_pairs_are_aligned_together_and_left_out_again():
+    pairs, more = text(("a", "x"), links=[[(0, 0)]]), text(("a b", "y x"), links=[[(0, 1)]])
+    assert align("gold", pairs, further=more) == Alignment([[(0, 0)]], {})

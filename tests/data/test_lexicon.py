@@ -47,9 +47,8 @@ def test_marks_of_windows_editors_are_no_part_of_words(folder, content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"dog hund\ncat\n", r"en-de.txt:2: 'cat' is not two words"),
         (b"dog der hund\n", r"en-de.txt:1: 'dog der hund' is not two words"),
-        (b"dog hund\n\ncat katze\n", "en-de.txt:2: '' is not two words"),
+        (b"\ncat\n", "en-de.txt:1: '' is not two words separated by a tab or a space, nor is another line"),
         (b"dog\t\n", "en-de.txt:1"),
         (b"a\tb\tc\n", "en-de.txt:1"),
         (b"dog hund\nM\xe4dchen girl\n", r"en-de.txt:2: 'M.xe4dchen girl' is not UTF-8; convert"),
@@ -60,6 +59,13 @@ def test_malformed_files_are_refused_with_the_line(folder, content, message):
     write(folder, content)
     with pytest.raises(UserError, match=message):
         load_lexicon(CORPUS, "en", "de", DataLocation(folder))
+
+
+def test_lines_without_two_words_are_skipped_and_counted(folder):
+    write(folder, b"dog hund\ncat\n\na b c\ndog\tHUND\ncat katze\n\tx\n")
+    found = load_lexicon(CORPUS, "en", "de", DataLocation(folder))
+    assert found.entries == [("dog", "hund"), ("cat", "katze")]
+    assert found.dropped == {"malformed": 4, "repeated": 1}
 
 
 def test_only_line_feeds_end_lines_and_a_byte_order_mark_is_no_letter(folder):

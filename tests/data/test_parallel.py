@@ -6,9 +6,10 @@ from datasets import Features, Translation, Value
 from tests.data.hub_folder import write_rows
 from xrealign_bench.data import concatenate, corpus_languages, load_pairs, locate_pairs
 from xrealign_bench.data.located import DataLocation
+from xrealign_bench.data.parallel import check_filter
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs import Corpus, find_spec
+from xrealign_bench.specs import Corpus, PairFilter, find_spec
 
 TEXTS = [
     {"eng_Latn": "Dogs bark.\r", "deu": "Hunde bellen.", "tha_Thai": "ฉันรักภาษาไทย"},
@@ -253,3 +254,45 @@ def test_pairs_of_own_files_that_are_not_there(tmp_path):
     ):
         (tmp_path / "en-fo.tsv").write_text("a\tb\nc\td\n")
         load_pairs(corpus, "en", "fo", DataLocation())
+
+
+SCORED = [("one", 0.9), ("two", 0.2), ("three", None), ("four", 0.5), ("five", float("nan")), ("six", 0.7)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words", "left_out"),
+    [(None, ["one", "four", "six"], 3), (2, ["one", "four"], 2), (1, ["one"], 0)],
+)
+def test_only_pairs_with_a_high_score_are_read(tmp_path, limit, words, left_out):
+    """The score may be as low as the threshold; a missing one is too low; limits count what is left."""
+    features = Features({"eng": Value("string"), "deu": Value("string"), "score": Value("float64")})
+    rows = [{"eng": word, "deu": word, "score": score} for word, score in SCORED]
+    write_rows(tmp_path, "default", "test", rows, features)
+    keep = PairFilter(column="score", at_least=0.5)
+    text = load_pairs(columns_corpus(), "en", "de", DataLocation(tmp_path, offline=True), limit, keep)
+    assert text.source_words == [[word] for word in words]
+    assert text.dropped == ({"low_score": left_out} if left_out else {})
+
+
+def test_scores_in_text_files_are_numbers_and_anything_else_is_refused(tmp_path):
+    path = tmp_path / "train.tsv"
+    source = {"kind": "files", "train": "train.tsv"}
+    corpus = Corpus.model_validate(
+        {"name": "own", "title": "Own", "licence": "none", "source": source, "columns": {"en": "en", "de": "de"}},
+        context={"folder": tmp_path},
+    )
+    keep = PairFilter(column="score", at_least=0.5)
+    path.write_text("en\tde\tscore\na\tb\t0.4\nc\td\t1e0\n")
+    assert load_pairs(corpus, "en", "de", DataLocation(), keep=keep).target_words == [["d"]]
+    path.write_text("en\tde\tscore\na\tb\tgood\n")
+    with pytest.raises(UserError, match="row 1: column 'score' holds 'good' instead of a number; correct it"):
+        load_pairs(corpus, "en", "de", DataLocation(), keep=keep)
+
+
+def test_a_column_of_scores_that_is_absent_is_refused(sides):
+    located = locate_pairs(columns_corpus(), "en", "de", DataLocation(sides, offline=True))
+    keep = PairFilter(column="scor", at_least=0.5)
+    with pytest.raises(UserError, match=r"parallel\.filter: unknown column of .*: 'scor'; did you mean score"):
+        check_filter(keep, columns_corpus(), located, ["en", "de", "score"])
+    with pytest.raises(UserError, match=r"parallel\.filter: the corpus 'cldr' is embedded and has no column of scores"):
+        check_filter(keep, find_spec("cldr", Corpus), located, [])

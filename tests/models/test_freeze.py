@@ -215,6 +215,18 @@ def test_selections_that_do_not_fit(selection: str | list[int], n_blocks: int, m
         select_blocks(selection, n_blocks)
 
 
+@pytest.mark.few_families
+def test_embeddings_alone_are_trained_through_frozen_blocks(checkpoint: Checkpoint) -> None:
+    """With all blocks frozen, the loss on the penultimate block reaches the embeddings and nothing else."""
+    encoder = new_encoder(checkpoint)
+    report = freeze(encoder, Freeze(blocks=":"))
+    assert report.blocks == list(range(LAYERS)) and not report.embeddings
+    hidden = block_output(encoder, "penultimate", IDS, MASK)
+    (hidden * torch.randn(hidden.shape[-1])).square().sum().backward()
+    reached = {name for name, p in encoder.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached and all(is_embedding(name, checkpoint.model_type) for name in reached)
+
+
 def test_freezing_everything_is_refused(checkpoints: dict[str, Checkpoint]) -> None:
     with pytest.raises(UserError, match="nothing is left to realign"):
         freeze(new_encoder(checkpoints["bert"]), Freeze(blocks=":", embeddings=True))

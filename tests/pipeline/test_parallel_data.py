@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.test_plan import keys, request
+from tests.pipeline.test_plan import CHECKPOINT, keys, request
 from tests.small import TARGETS
+from xrealign_bench.aligners import Resources, registry
+from xrealign_bench.data import DataLocation, Links, ParallelText
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import select
+from xrealign_bench.pipeline import preflight
 from xrealign_bench.pipeline.plan import Plan, Run
 from xrealign_bench.pipeline.planning import make_plan
 from xrealign_bench.pipeline.planning.parallel_data import pairs_needed
+from xrealign_bench.pipeline.stage import RunContext, Workspace
 from xrealign_bench.pipeline.stages import Align, Realign
-from xrealign_bench.specs import Task
+from xrealign_bench.specs import Corpus, Task
 
 AS_NEEDED: dict[str, Any] = {"corpus": {"pairs": "as_needed"}}
 DEMO_TARGETS = ["af", "de", "et", "fr", "jv", "ha", "sw", "th", "tr", "zh"]
@@ -136,3 +144,93 @@ def test_the_targets_are_those_of_the_small_suite() -> None:
     assert {stage.settings.target for stage in make_plan(request()).stages.values() if isinstance(stage, Align)} == set(
         TARGETS
     )
+
+
+EFLOMAL = {"kind": "eflomal"}
+ALIGNERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "symmetrisation": (EFLOMAL, EFLOMAL | {"symmetrisation": "grow-diag-final-and"}),
+    "aligned pairs": (EFLOMAL, EFLOMAL | {"pairs": 50}),
+    "case": ({"kind": "lexicon"}, {"kind": "lexicon", "case": "match"}),
+}
+
+
+@pytest.mark.parametrize(("plain", "changed"), ALIGNERS.values(), ids=ALIGNERS)
+def test_the_settings_of_an_aligner_are_part_of_the_keys(plain: dict[str, Any], changed: dict[str, Any]) -> None:
+    by_name, by_mapping, other = (
+        keys(make_plan(request(recipe={"aligner": aligner}))) for aligner in (plain["kind"], plain, changed)
+    )
+    assert by_name == by_mapping
+    assert not by_name["align"] & other["align"]
+    of_suite = {"parallel": {"corpus": "pairs", "aligner": changed}}
+    assert keys(make_plan(request(suite=of_suite))) == other
+
+
+def test_the_similarity_of_a_named_checkpoint_depends_on_that_one_alone(small_checkpoint: Path) -> None:
+    aligner = {"aligner": {"kind": "similarity", "checkpoint": str(small_checkpoint)}}
+    named = make_plan(request(recipe=aligner))
+    other = make_plan(request(recipe=aligner, checkpoint={"weights_sha256": "x" * 64}))
+    own = make_plan(request(recipe={"aligner": "similarity"}))
+    assert keys(named)["align"] == keys(other)["align"] and not keys(named)["align"] & keys(own)["align"]
+    (stage, *_) = named.aligned(named.runs[1]).values()
+    assert stage.aligner_checkpoint is not None and stage.aligner_checkpoint.folder == small_checkpoint
+    assert stage.settings.checkpoint is not None
+    assert stage.settings.checkpoint.weights == stage.aligner_checkpoint.weights_sha256 != "w" * 64
+    assert str(small_checkpoint) not in str(stage.description())
+    assert all(stage.aligner_checkpoint is None for stage in own.aligned(own.runs[1]).values())
+
+
+def test_an_aligner_checkpoint_that_is_absent_is_one_sentence(tmp_path: Path) -> None:
+    aligner = {"kind": "similarity", "checkpoint": f"{tmp_path}/none"}
+    with pytest.raises(UserError) as caught:
+        make_plan(request(recipe={"aligner": aligner}))
+    assert str(caught.value) == (
+        f"recipe 'mine': aligner.checkpoint: checkpoint {tmp_path}/none: there is no such folder"
+    )
+
+
+def test_an_aligner_whose_package_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_is_installed", lambda package: package != "systran-align")
+    with pytest.raises(UserError, match="'fast-align' needs the package systran-align; install it with pip install 'x"):
+        make_plan(request(recipe={"aligner": "fast-align"}))
+
+
+def test_pairs_beyond_those_that_are_kept_are_aligned_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten pairs are kept; the aligner sees thirty, and the first ten of its links are stored."""
+    seen: list[ParallelText] = []
+
+    def link_first_words(text: ParallelText, resources: Resources) -> list[Links]:
+        seen.append(text)
+        return [[(0, len(target) - 1)] for target in text.target_words]
+
+    toy = replace(registry.ALIGNERS["eflomal"], align=link_first_words)
+    monkeypatch.setattr(registry, "ALIGNERS", {**registry.ALIGNERS, "eflomal": toy})
+    plan = make_plan(request(recipe={"aligner": {"kind": "eflomal", "pairs": 30}}))
+    stage = plan.aligned(plan.runs[1])["de"]
+    context = RunContext(CHECKPOINT, DataLocation(offline=True), "cpu")
+    stage.run(Workspace(context, lambda ref: tmp_path, tmp_path, lambda *_: None))
+    rows = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
+    assert (len(seen[0].source_words), len(rows)) == (30, 10)
+    assert [row["source_words"] for row in rows] == seen[0].source_words[:10]
+    (record,) = json.loads((tmp_path / "data.json").read_text())
+    assert record["examples"] == 10
+
+
+def test_a_filter_is_part_of_the_keys_and_its_column_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "pairs-en-de.tsv").write_text("en\tde\tscore\na\tb\t0.4\nc\td\t0.9\n")
+    source = {"kind": "files", "train": "pairs-{config}.tsv"}
+    fields = {"name": "pairs", "title": "Own", "licence": "none", "source": source, "config": "{source}-{target}"}
+    corpus = Corpus.model_validate(fields, context={"folder": tmp_path})
+
+    def plan(recipe: dict[str, Any]) -> Plan:
+        asked = request(recipe={"aligner": "eflomal"} | recipe)
+        loaded = replace(asked.loaded, corpora={"pairs": corpus})
+        return make_plan(replace(asked, loaded=loaded))
+
+    filtered, other = (
+        keys(plan({"parallel": {"filter": {"column": "score", "at_least": least}}})) for least in (0.5, 0.8)
+    )
+    assert not filtered["align"] & other["align"] and not filtered["align"] & keys(plan({}))["align"]
+    with pytest.raises(UserError, match=r"recipe 'mine': parallel\.filter: unknown column of .*: 'scores'; did"):
+        plan({"parallel": {"filter": {"column": "scores", "at_least": 0.5}}})
+    with pytest.raises(UserError, match=r"recipe 'mine': parallel\.filter: the corpus 'pairs' is embedded and has no"):
+        make_plan(request(recipe={"parallel": {"filter": {"column": "score", "at_least": 0.5}}}))

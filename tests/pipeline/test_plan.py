@@ -13,6 +13,7 @@ import pytest
 
 from tests.small import CORPUS, RECIPE, SUITE, TASK, write_recipe, write_suite, write_yaml
 from xrealign_bench.aligners import ALIGNERS
+from xrealign_bench.data import SEGMENTER
 from xrealign_bench.data.loaded_suite import LoadedSuite
 from xrealign_bench.data.located import DataLocation, LocatedSplit
 from xrealign_bench.demo import phrases
@@ -121,6 +122,8 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("learning rate", finetuning(learning_rate={"default": 2e-3}), TRAINED),
     ("learning rate of the model", finetuning(learning_rate={"default": 1e-3, "bert": 2e-3}), TRAINED),
     ("learning rate schedule", finetuning(lr_schedule="constant"), {"finetune", "predict"}),
+    ("head", {"suite": {"head": "transformers"}}, {"finetune", "predict"}),
+    ("adapter of fine-tuning", finetuning(adapter={"r": 4}), {"finetune", "predict"}),
     ("warm-up", finetuning(warmup=0.2), {"finetune", "predict"}),
     ("lone word markers", {"suite": {"lone_word_markers": "delete"}}, {"tokenise", "encode"} | TRAINED),
     ("long sentences", {"suite": {"long_sentences": "truncate"}}, {"tokenise", "finetune", "predict"}),
@@ -176,6 +179,25 @@ def test_a_setting_changes_the_keys_of_what_depends_on_it(
     assert {kind for kind in STAGE_TYPES if changed[kind] != plain[kind]} == kinds
 
 
+def test_repair_and_segmentation_change_the_keys_of_what_depends_on_them(tmp_path: Path) -> None:
+    """Repaired are predictions: nothing is fine-tuned again. Segmented are some languages."""
+    names = ["O", "B-X", "I-X"]
+    tags = {tag: "O" for tag in TASK["labels"] if tag != "O"}
+    entities: dict[str, Any] = {"labels": names, "metric": "entity_f1", "scored_words": "all", "label_map": tags}
+    entities["columns"] = {"words": "words", "labels": "labels"}
+    plans = [
+        make_plan(request(task=entities | changes)) for changes in ({}, {"repair": "wu-dredze"}, {"segment": ["th"]})
+    ]
+    plain, repaired, segmented = (keys(plan) for plan in plans)
+    assert {kind for kind in STAGE_TYPES if repaired[kind] != plain[kind]} == {"tokenise", "predict"}
+    assert {kind for kind in STAGE_TYPES if segmented[kind] != plain[kind]} == {"tokenise", "predict"}
+    changed = {language for _, language in plans[0].test if plans[0].test["phrases", language]
+               != plans[2].test["phrases", language]}  # fmt: skip
+    assert changed == {"th"}
+    stage = plans[2].stages[plans[2].test["phrases", "th"]]
+    assert isinstance(stage, Tokenise) and stage.settings.segmenter == SEGMENTER
+
+
 def test_what_a_decoder_sees_changes_the_keys_of_all_that_runs_it() -> None:
     decoder: dict[str, Any] = {"checkpoint": {"family": "decoder"}}
     own, both = (keys(make_plan(request(**decoder, recipe={"attention": name}))) for name in ("own", "bidirectional"))
@@ -206,7 +228,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
             "sentence_pooling",
             "regularisation",
         },
-        "parallel": {"corpus", "languages", "mixing", "pairs"},
+        "parallel": {"corpus", "languages", "mixing", "pairs", "filter"},
         "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule", "weight"},
     }
 

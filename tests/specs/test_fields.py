@@ -230,3 +230,25 @@ def test_a_file_is_refused_by_its_size_before_it_is_parsed(tmp_path: Path) -> No
     for large in (path, Path("/dev/zero")):
         with pytest.raises(UserError, match=r": has more than the 1,048,576 bytes that a spec may have; write less$"):
             load_spec(large, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("aligner", "message"),
+    [
+        (
+            "{kind: eflomol}",
+            "aligner.kind: 'eflomol' is not allowed; did you mean 'eflomal'? allowed: eflomal, fast",
+        ),
+        ("{kind: eflomal, symmetrisation: union}", "aligner.symmetrisation: 'union' is not allowed; allowed: intersec"),
+        ("{kind: lexicon, pairs: 3}", "aligner.pairs: no such field; "),
+        ("{kind: similarity}", "aligner.checkpoint: is required and missing"),
+        ("{symmetrisation: intersection}", "aligner.kind: is required and missing"),
+        ("Eflomal", "aligner: 'Eflomal' is not allowed; allowed: lower-case letters"),
+    ],
+)
+def test_an_aligner_is_a_name_or_a_mapping_of_its_kind(aligner: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(f"name: r\ntitle: R\nmethod: word_contrastive\naligner: {aligner}\n")
+    with pytest.raises(UserError) as caught:
+        load_spec(path, Recipe)
+    assert f"r.yaml:4: {message}" in str(caught.value) and len(str(caught.value).splitlines()) == 1

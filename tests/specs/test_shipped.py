@@ -8,6 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from xrealign_bench.specs import (
+    Freeze,
+    LexiconAligner,
     Lock,
     Recipe,
     SelectedLanguages,
@@ -109,6 +111,24 @@ def test_as_run_differs_from_the_text_in_the_mixing_alone(part: str) -> None:
     assert text.model_copy(update={"name": as_run.name, "title": as_run.title, "parallel": mixed}) == as_run
 
 
+@pytest.mark.parametrize("part", ["full", "front", "back"])
+def test_the_lexicon_as_run_differs_in_case_mixing_and_pairs_alone(part: str) -> None:
+    """AlignFreeze's raw results: 581 pairs of each language with the lexicon, 519 with XLM-R (test_mixing.py)."""
+    text, as_run = (find_spec(f"alignfreeze-{part}-{name}", Recipe) for name in ("lexicon", "lexicon-as-run"))
+    changes = {"mixing": "round_robin_first_exhausted", "pairs": {"default": 581, "xlm-roberta": 519}}
+    parallel = text.parallel.model_copy(update=changes)
+    aligner = LexiconAligner(kind="lexicon", case="match")
+    named = {"name": as_run.name, "title": as_run.title, "aligner": aligner, "parallel": parallel}
+    assert text.model_copy(update=named) == as_run
+    assert [as_run.parallel.pairs_for(model) for model in ("bert", "xlm-roberta")] == [581, 519]
+
+
+def test_uniform_sentences_differ_from_those_as_run_in_the_mixing_alone() -> None:
+    as_run, uniform = (find_spec(name, Recipe) for name in ("sentence-as-run", "sentence-uniform"))
+    mixed = as_run.parallel.model_copy(update={"mixing": "uniform"})
+    assert as_run.model_copy(update={"name": uniform.name, "title": uniform.title, "parallel": mixed}) == uniform
+
+
 def test_the_last_layer_differs_in_the_layer_alone() -> None:
     full, last = (find_spec(name, Recipe) for name in ("alignfreeze-full", "alignfreeze-full-last-layer"))
     objective = full.objective.model_copy(update={"layer": "last"})
@@ -125,3 +145,20 @@ def test_sentences_as_run_differ_in_pooling_and_mixing_alone() -> None:
         "parallel": mean.parallel.model_copy(update={"mixing": "round_robin_first_exhausted"}),
     }
     assert mean.model_copy(update=changed) == as_run
+
+
+def test_recipes_of_other_freezing_differ_from_full_in_that_alone() -> None:
+    pairs = {
+        "joint-full": {"joint-front": "lower_half", "joint-back": "upper_half"},
+        "alignfreeze-full": {
+            "embeddings-only": ":", "freeze-lower-third": "lower_third", "freeze-middle-third": "middle_third",
+            "freeze-upper-third": "upper_third",
+        },
+    }  # fmt: skip
+    for name, parts in pairs.items():
+        full = find_spec(name, Recipe)
+        prose = {field: getattr(full, field) for field in ("name", "title", "citation")}
+        for part, blocks in parts.items():
+            recipe = find_spec(part, Recipe)
+            assert recipe.freeze == Freeze.model_validate({"blocks": blocks})
+            assert recipe.model_copy(update=prose | {"freeze": full.freeze}) == full

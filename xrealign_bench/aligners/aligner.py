@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from xrealign_bench.data import Lexicon, Links, ParallelText
+from xrealign_bench.specs.aligner import LexiconCase, Symmetrisation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,10 +18,14 @@ WordVectors = Callable[[Sequence[Sequence[str]]], "list[Tensor]"]
 
 @dataclass(frozen=True)
 class Resources:
-    """What an aligner may need in addition to the text."""
+    """What an aligner may need in addition to the text, and its settings."""
 
     lexicon: Lexicon | None = None
     vectors: WordVectors | None = None
+    symmetrisation: Symmetrisation = "intersection"
+    """eflomal: how both directions are joined."""
+    case: LexiconCase = "ignore"
+    """lexicon: whether a word's case must be that of the entry."""
 
 
 class Align(Protocol):
@@ -43,5 +48,7 @@ class Aligner:
     """Whether the links depend on the checkpoint, through `Resources.vectors`."""
     package: str | None = None
     """The package that computes the links: its version can change them."""
+    extra: str | None = None
+    """The extra of this package that installs it, if it is optional."""
     work: Callable[[int], float] = float
     """Number of pairs -> a quantity that the run time is proportional to."""

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xrealign_bench.aligners.aligner import Aligner, Resources
+from xrealign_bench.aligners.symmetrisation import symmetrise
 from xrealign_bench.data import Links, ParallelText
 from xrealign_bench.errors import UserError
+from xrealign_bench.specs.aligner import Symmetrisation
 
 SAMPLERS = 3
 NULL_PRIOR = 0.2
@@ -25,8 +27,8 @@ _FIXED_SEED = b"\0./fixed-seed\0"
 _CUT_OFF = "eflomal's output is cut off: is the disk of {} full? Free some space there, or set TMPDIR to another folder"
 
 
-def align_eflomal(text: ParallelText) -> list[Links]:
-    """Align with eflomal's HMM and fertility model in both directions, and keep the links that both directions share.
+def align_eflomal(text: ParallelText, symmetrisation: Symmetrisation = "intersection") -> list[Links]:
+    """Align with eflomal's HMM and fertility model in both directions, and join the links of both.
 
     Settings are those of eflomal's own Python interface (three samplers, iterations by the number of pairs), and so is
     lower-casing. The intersection is one-to-one, since each direction links a word at most once.
@@ -56,7 +58,7 @@ def align_eflomal(text: ParallelText) -> list[Links]:
         forward, reverse = _read_links(folder / "forward"), _read_links(folder / "reverse")
         if not len(forward) == len(reverse) == len(text.source_words):
             raise UserError(_CUT_OFF.format(folder.parent))
-    return [sorted(one & other) for one, other in zip(forward, reverse, strict=True)]
+    return [symmetrise(one, other, symmetrisation) for one, other in zip(forward, reverse, strict=True)]
 
 
 def _seeded_program(folder: Path) -> str:
@@ -120,7 +122,7 @@ def _pairs_read(pairs: int) -> float:
 
 
 def _align(text: ParallelText, resources: Resources) -> list[Links]:
-    return align_eflomal(text)
+    return align_eflomal(text, resources.symmetrisation)
 
 
 EFLOMAL = Aligner(

@@ -85,8 +85,9 @@ def list_category(category: str, as_json: bool) -> None:
 @click.argument("category", type=CategoryChoice(), metavar=f"{{{'|'.join(CATEGORIES.values())}}}")
 @click.argument("name")
 @click.option("--source", default="en", show_default=True, help="Source language, for distances of a language.")
+@click.option("--protocol", is_flag=True, help="Of a suite that follows a paper: what differs from the paper's code.")
 @json_option
-def show(category: str, name: str, source: str, as_json: bool) -> None:
+def show(category: str, name: str, source: str, protocol: bool, as_json: bool) -> None:
     """Show every field of one recipe, suite, task, corpus, language, checkpoint or aligner.
 
     A recipe is printed as YAML that `evaluate --recipe FILE` accepts.
@@ -95,14 +96,40 @@ def show(category: str, name: str, source: str, as_json: bool) -> None:
     Examples:
       xrealign-bench show recipe alignfreeze-front
       xrealign-bench show language sw --source fr
+      xrealign-bench show suite alignfreeze --protocol
     """
     from xrealign_bench.listings import describe
 
+    if protocol:
+        _show_protocol(category, name, as_json)
+        return
     content = describe(category, name, source)
     if as_json:
         print_json(content)
     else:
         print_yaml(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _show_protocol(category: str, name: str, as_json: bool) -> None:
+    """Print the points in which a suite differs from what a paper's code ran."""
+    from xrealign_bench.protocols import find_protocol
+    from xrealign_bench.specs import Suite, find_spec
+
+    if category != "suites":
+        raise UserError(f"--protocol: is about a suite, and {name} is a {CATEGORIES[category]}; leave it out")
+    suite = find_spec(name, Suite)
+    protocol = find_protocol(suite.name)
+    if suite.version != protocol.version:
+        raise UserError(f"suite {suite.id}: was compared with the paper in version {protocol.version}; show that one")
+    if as_json:
+        print_json(protocol.model_dump(mode="json"))
+        return
+    same = len(protocol.points) - len(protocol.differences)
+    click.echo(f"{suite.id} {protocol.relation} {protocol.source}")
+    click.echo(f"{same} of {len(protocol.points)} points are as the code ran (docs/protocols.md); these differ:")
+    for point in protocol.differences:
+        click.echo(f"\n{point.topic}\n  described  {point.described}\n  run        {point.run}")
+        click.echo(f"  here       {point.ours}\n  size       {point.size}")
 
 
 @click.command()
@@ -154,7 +181,7 @@ def validate(
     from xrealign_bench.data import DataLocation
     from xrealign_bench.inspection import inspect_file
     from xrealign_bench.listings import spec_type, validate_file
-    from xrealign_bench.specs import Recipe
+    from xrealign_bench.specs import Recipe, RecipeFamily
 
     problems = Problems()
     inspected: set[Path] = set()
@@ -167,7 +194,7 @@ def validate(
                 _print_inspection(inspection)
                 problems.add(str(inspection.problems).splitlines())
     if suite is not None:
-        recipes = [str(file) for file in files if spec_type(file) is Recipe]
+        recipes = [str(file) for file in files if spec_type(file) in (Recipe, RecipeFamily)]
         _check_on_suite(recipes, suite, checkpoint, offline, problems)
     elif checkpoint is not None:
         problems.add([f"--checkpoint {checkpoint}: is checked together with a suite; add --suite"])

@@ -155,9 +155,10 @@ def reproduce(result: Path, write: Path | None) -> None:
 def submit(file: Path, results: Path, output: Path, board: Path | None, push: str | None) -> None:
     """Prepare a recipe and its results for a pull request.
 
-    FILE is the recipe's YAML. Runs all checks of a review and prints every problem at once: the recipe, the suite and
-    its tasks, complete results with a baseline, predictions with the suite's gold labels that give the stored scores
-    and comparison. Then copies the files to their places in the repository.
+    FILE is the recipe's YAML; a recipe of a shipped family is given by its name. Runs all checks of a review and prints
+    every problem at once: the recipe, the suite and its tasks, complete results with a baseline, predictions with the
+    suite's gold labels that give the stored scores and comparison. Then copies the files to their places in the
+    repository.
 
     \b
     Example:

@@ -12,6 +12,7 @@ from xrealign_bench.data.parallel import (
     count_pairs,
     load_pairs,
     locate_pairs,
+    without_first,
 )
 from xrealign_bench.data.sources import locate
 from xrealign_bench.data.split_uses import corpora_of
@@ -43,4 +44,5 @@ __all__ = [
     "pin",
     "read_lock",
     "split_words",
+    "without_first",
 ]  # fmt: skip

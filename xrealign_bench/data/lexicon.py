@@ -42,21 +42,31 @@ def load_lexicon(corpus: Corpus, source: str, target: str, location: DataLocatio
     """Read the lexicon of a corpus for two languages.
 
     A file is `{source}-{target}.txt` with two words per line, separated by a tab or spaces. Lines that repeat an
-    earlier one, ignoring case, are dropped and counted.
+    earlier one, ignoring case, are dropped and counted, and so are lines without exactly two words, as in the released
+    code of AlignFreeze.
 
     Raises:
-        UserError: the corpus has no lexicons or none for these languages, or a line is malformed.
+        UserError: the corpus has no lexicons or none for these languages, a line is not UTF-8, or no line has two
+            words.
     """
     if corpus.lexicons == _EMBEDDED:
         return Lexicon(source, target, phrases.lexicon_rows(source, target), {}, phrases.fingerprint())
     path = _file(corpus, source, target, location)
     raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(raw.splitlines(), start=1)]
-    entries = list(dict.fromkeys(pairs))
-    if not entries:
+    lines = raw.splitlines()
+    if not lines:
         raise UserError(f"{path}: is empty; fetch it again")
-    repeated = len(pairs) - len(entries)
-    return Lexicon(source, target, entries, {"repeated": repeated} if repeated else {}, cached_sha256(path))
+    found = [_pair(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    pairs = [pair for pair in found if pair is not None]
+    if not pairs:
+        first = shorten(lines[0].decode("utf-8"))
+        raise UserError(
+            f"{path}:1: '{first}' is not two words separated by a tab or a space, nor is another line; "
+            "fetch the file again"
+        )
+    entries = list(dict.fromkeys(pairs))
+    dropped = {"repeated": len(pairs) - len(entries), "malformed": len(lines) - len(pairs)}
+    return Lexicon(source, target, entries, {rule: n for rule, n in dropped.items() if n}, cached_sha256(path))
 
 
 def lexicon_fingerprint(corpus: Corpus, source: str, target: str, location: DataLocation) -> str:
@@ -141,7 +151,8 @@ def _file(corpus: Corpus, source: str, target: str, location: DataLocation) -> P
     return path
 
 
-def _pair(raw: bytes, where: str) -> tuple[str, str]:
+def _pair(raw: bytes, where: str) -> tuple[str, str] | None:
+    """Return the two words of a line, or None if it does not have two."""
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -150,6 +161,4 @@ def _pair(raw: bytes, where: str) -> tuple[str, str]:
     # A no-break space is part of a word.
     words = line.split("\t") if "\t" in line else [word for word in line.strip().split(" ") if word]
     words = [word.strip().lower() for word in words]
-    if len(words) != 2 or not all(words):
-        raise UserError(f"{where}: {line!r} is not two words separated by a tab or a space; correct the line")
-    return words[0], words[1]
+    return (words[0], words[1]) if len(words) == 2 and all(words) else None

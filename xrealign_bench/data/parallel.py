@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,9 +15,9 @@ from xrealign_bench.data.read import column_names, count_rows, pick_column, read
 from xrealign_bench.data.sources import list_configs, locate
 from xrealign_bench.data.word_segmentation import split_words
 from xrealign_bench.demo import phrases
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import UserError, shorten, unknown
 from xrealign_bench.languages.inventory import inventory
-from xrealign_bench.specs import Corpus, EmbeddedData, FilesData, UrlData
+from xrealign_bench.specs import Corpus, EmbeddedData, FilesData, PairFilter, UrlData
 
 Links = list[tuple[int, int]]
 """Word alignment: pairs of positions in source and target, from 0."""
@@ -115,12 +116,18 @@ def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, loc
     return there if wanted is None else min(there, wanted)
 
 
+# Over 50 lines only with its docstring.
 def load_pairs(
-    corpus: Corpus, source: str, target: str, location: DataLocation, limit: int | None = None
+    corpus: Corpus,
+    source: str,
+    target: str,
+    location: DataLocation,
+    limit: int | None = None,
+    keep: PairFilter | None = None,
 ) -> ParallelText:
     """Read the first pairs of two languages and split them into words.
 
-    Pairs with an empty side, or a side of more than MAX_WORDS words, are dropped and counted.
+    Pairs with an empty side, a side of more than MAX_WORDS words, or a low score are dropped and counted.
 
     Args:
         corpus: the corpus to read.
@@ -128,14 +135,16 @@ def load_pairs(
         target: code of the target language.
         location: place of the corpus.
         limit: maximum number of pairs, in addition to the corpus' own limit.
+        keep: condition on the pairs to read, before the limits.
 
     Raises:
-        UserError: there is no such language or column, or no pair is left.
+        UserError: there is no such language or column, a score is not a number, or no pair is left.
     """
     located = locate_pairs(corpus, source, target, location)
     size = _pairs_to_read(corpus, limit)
     links: list[Links] | None = None
     sides: tuple[list[list[str]], ...]
+    rows_below = 0
     if isinstance(corpus.source, EmbeddedData):
         if size is None:
             raise _unlimited_error(corpus)
@@ -144,7 +153,10 @@ def load_pairs(
         links = [row.links for row in rows]
     else:
         known: dict[str, str] = {}  # share one object per word: a sixth of the memory
-        texts = _read(corpus, source, target, located, size, location.offline)
+        choose: Callable[[int], Sequence[int]] = partial(_first_rows, size=size)
+        if keep is not None:
+            choose, rows_below = _rows_to_keep(located, keep, size, location.offline)
+        texts = _read(corpus, (source, target), located, choose, location.offline)
         sides = tuple(
             [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
             for side, language in zip(texts, (source, target), strict=True)
@@ -158,7 +170,7 @@ def load_pairs(
         source_words=[sides[0][row] for row in kept],
         target_words=[sides[1][row] for row in kept],
         links=None if links is None else [links[row] for row in kept],
-        dropped=dropped,
+        dropped=dropped | ({"low_score": rows_below} if rows_below else {}),
         located=located,
     )
 
@@ -177,6 +189,16 @@ def concatenate(texts: Sequence[ParallelText]) -> ParallelText:
         target_words=[words for text in texts for words in text.target_words],
         links=list(chain.from_iterable(gold)) if len(gold) == len(texts) else None,
         dropped=dict(sum((Counter(text.dropped) for text in texts), Counter[str]())),
+    )
+
+
+def without_first(text: ParallelText, pairs: int) -> ParallelText:
+    """Return a text without its first pairs."""
+    return replace(
+        text,
+        source_words=text.source_words[pairs:],
+        target_words=text.target_words[pairs:],
+        links=None if text.links is None else text.links[pairs:],
     )
 
 
@@ -206,13 +228,60 @@ def _unlimited_error(corpus: Corpus) -> UserError:
     return UserError(f"corpus '{corpus.name}': embedded data are unlimited; set 'pairs'")
 
 
-def _read(
-    corpus: Corpus, source: str, target: str, located: LocatedSplit, size: int | None, offline: bool
-) -> tuple[Sequence[str | None], Sequence[str | None]]:
-    def choose(there: int) -> range:
-        return range(there if size is None else min(size, there))
+def check_filter(keep: PairFilter, corpus: Corpus, located: LocatedSplit, there: Sequence[str]) -> None:
+    """Check that parallel data have the column of scores that a recipe names.
 
-    pair = (source, target)
+    Raises:
+        UserError: they don't.
+    """
+    if isinstance(corpus.source, EmbeddedData):
+        raise UserError(
+            f"parallel.filter: the corpus '{corpus.name}' is embedded and has no column of scores; remove it"
+        )
+    if keep.column not in there:
+        raise UserError(f"parallel.filter: {unknown(f'column of {located}:', keep.column, there)}")
+
+
+def _rows_to_keep(
+    located: LocatedSplit, keep: PairFilter, size: int | None, offline: bool
+) -> tuple[Callable[[int], Sequence[int]], int]:
+    """Choose the first rows whose score is high enough. Returns also how many before the last of them are left out."""
+    scores = read_rows(located, [keep.column], offline).columns[keep.column]
+    chosen: list[int] = []
+    for row, written in enumerate(scores):
+        if len(chosen) == size:
+            break
+        if (score := _score(written, keep.column, f"{located}, row {row + 1}")) is not None and score >= keep.at_least:
+            chosen.append(row)
+    else:
+        row = len(scores)
+    return lambda there: chosen, row - len(chosen)
+
+
+def _score(written: object, column: str, where: str) -> float | None:
+    """Return a score as a number, or None for an empty cell."""
+    if written is None or written == "":
+        return None
+    try:
+        return float(written)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{where}: column '{column}' holds '{shorten(str(written))}' instead of a number; correct it, or filter by "
+            "another column"
+        ) from None
+
+
+def _first_rows(there: int, size: int | None) -> range:
+    return range(there if size is None else min(size, there))
+
+
+def _read(
+    corpus: Corpus,
+    pair: tuple[str, str],
+    located: LocatedSplit,
+    choose: Callable[[int], Sequence[int]],
+    offline: bool,
+) -> tuple[Sequence[str | None], Sequence[str | None]]:
     columns = pair_columns(corpus, pair, located, column_names(located, offline))
     data = read_rows(located, columns, offline, choose)
     check_pair_columns(corpus, pair, located, data.features)

@@ -22,7 +22,7 @@ from xrealign_bench.models.encoder import without_pooler
 from xrealign_bench.models.language_model import add_output_layer
 from xrealign_bench.models.task_class import AUTO_CLASSES, to_task_class
 from xrealign_bench.models.windows import TokenBatch, collate_tokens
-from xrealign_bench.pipeline.loading import forget_models, kept_finetuned, load_realigned, tokenizer_of
+from xrealign_bench.pipeline.loading import StartingWeights, forget_models, kept_finetuned, load_realigned, tokenizer_of
 from xrealign_bench.pipeline.stage import RunContext
 from xrealign_bench.pipeline.stages.realign import ADAPTER as ADAPTER_FOLDER
 from xrealign_bench.tasks.heads import EncoderHead, TransformersHead
@@ -48,6 +48,15 @@ class Loader:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """The stored output of a training."""
+
+    folder: Path
+    start: StartingWeights | None = None
+    """Of a fine-tuning: the weights that it began with, which are read if only an adapter was trained."""
+
+
+@dataclass(frozen=True)
 class Saved:
     """What is known of a saved model."""
 
@@ -57,12 +66,12 @@ class Saved:
     """Dimension of its outputs."""
 
 
-def save_model(target: Target, trained: Path, context: RunContext, options: ExportOptions, folder: Path) -> Saved:
+def save_model(target: Target, trained: Trained, context: RunContext, options: ExportOptions, folder: Path) -> Saved:
     """Save the model and its tokenizer to a folder, and load it again with plain transformers.
 
     Args:
         target: what to export.
-        trained: folder of the trained stage.
+        trained: output of the stage.
         context: its checkpoint is the base model.
         options: options of the export.
         folder: existing folder to write to.
@@ -105,16 +114,16 @@ def _unusual(target: Target) -> str:
 
 
 def _save_weights(
-    target: Target, trained: Path, context: RunContext, options: ExportOptions, folder: Path, batch: TokenBatch
+    target: Target, trained: Trained, context: RunContext, options: ExportOptions, folder: Path, batch: TokenBatch
 ) -> Tensor:
     """Save weights and configuration. Returns the trained model's outputs."""
     if target.form == TASK:
         model, whole = _finetuned(target, trained, context)
         expected = _head_outputs(model, batch)
     else:
-        model = load_realigned(trained, target.run.recipe.attention, context).eval()
+        model = load_realigned(trained.folder, target.run.recipe.attention, context).eval()
         if target.form == ADAPTER:
-            _save_adapter(trained / ADAPTER_FOLDER, context.checkpoint, options, folder)
+            _save_adapter(trained.folder / ADAPTER_FOLDER, context.checkpoint, options, folder)
             return _outputs(model, batch)
         layer = "last" if target.task is None else target.task.layer
         expected = _masked(block_output(model, layer, batch.input_ids, batch.attention_mask), batch)
@@ -128,12 +137,12 @@ def _save_weights(
     return expected
 
 
-def _finetuned(target: Target, trained: Path, context: RunContext) -> tuple[Any, Any]:
+def _finetuned(target: Target, trained: Trained, context: RunContext) -> tuple[Any, Any]:
     """Return the fine-tuned model, and the same as a class of transformers with the task's labels."""
     task, recipe = target.task, target.run.recipe
-    assert task is not None
-    head = target.head
-    model, pad_id = kept_finetuned(trained / "model.safetensors", recipe.attention, context, task, head)
+    assert task is not None and trained.start is not None
+    folder, start = trained.folder, trained.start
+    model, pad_id = kept_finetuned(folder, start, recipe.attention, context, task, target.head)
     forget_models()
     if isinstance(model, TransformersHead):
         whole = model.whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from xrealign_bench.errors import TrainingError, UserError, convert_os_errors
 from xrealign_bench.model_export.hub import check_repository, push_folder
@@ -12,7 +13,11 @@ from xrealign_bench.pipeline.executor import OnEvent, run_serially
 from xrealign_bench.pipeline.files import write_json
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.stage import RunContext
+from xrealign_bench.pipeline.stages import Finetune
 from xrealign_bench.pipeline.store import Store
+
+if TYPE_CHECKING:
+    from xrealign_bench.model_export.models import Trained
 
 
 def check_folder(folder: Path) -> None:
@@ -92,7 +97,7 @@ def _write(plan: Plan, store: Store, context: RunContext, what: tuple[Target, Ex
 
     target, options = what
     evidence = find_evidence(plan, target, options.results)
-    saved = save_model(target, store.read(target.ref.stage_type, target.ref.key).folder, context, options, folder)
+    saved = save_model(target, _find_trained(plan, store, target), context, options, folder)
     if target.form == SENTENCES:
         assert target.task is not None
         length = plan.request.suite.finetuning_for(target.task.name).length("test")
@@ -101,3 +106,16 @@ def _write(plan: Plan, store: Store, context: RunContext, what: tuple[Target, Ex
     about = describe_export(plan, store, target, options, folder, saved)
     write_json(folder / PROVENANCE, about)
     (folder / "README.md").write_text(render_card(plan, target, options, about, evidence), encoding="utf-8")
+
+
+def _find_trained(plan: Plan, store: Store, target: Target) -> Trained:
+    """Return the stored output of the stage that is exported."""
+    from xrealign_bench.model_export.models import Trained
+    from xrealign_bench.pipeline.loading import StartingWeights
+
+    stage, folder = plan.stages[target.ref], store.read(*target.ref).folder
+    if not isinstance(stage, Finetune):
+        return Trained(folder)
+    encoder = stage.inputs.encoder
+    realigned = None if encoder is None else store.read(*encoder).folder
+    return Trained(folder, StartingWeights(realigned, stage.settings.initialisation, stage.settings.seed))

@@ -63,7 +63,7 @@ def encode_words(
             words = _shorten(_tokenise_words(tokenizer, batch), room)
             fill = _fill if long_sentences == "windows" else _truncate
             windows += _cut(words, batch, partial(fill, room=room), special, first_sentence + begin)
-    marker = tokenizer.get_vocab().get(_LONE_MARKER)
+    marker = tokenizer.backend_tokenizer.token_to_id(_LONE_MARKER)
     if lone_word_markers == "keep" or marker is None:
         return windows
     return [_without(marker, window) for window in windows]

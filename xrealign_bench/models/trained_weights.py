@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,14 +14,15 @@ from xrealign_bench.errors import UserError, first_line, shorten_list
 from xrealign_bench.models.finite_checks import check_finite_files, check_finite_training
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Save a module's state as safetensors.
+def save_weights(module: nn.Module, path: Path, only: Collection[str] | None = None) -> None:
+    """Save a module's state, or only the tensors with some names, as safetensors.
 
     Raises:
         OSError: the file can't be written.
         TrainingError: a weight is not finite.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    state = {name: tensor for name, tensor in state.items() if only is None or name in only}
     check_finite_training(state)
     try:
         save_file(state, path)
@@ -30,8 +32,13 @@ def save_weights(module: nn.Module, path: Path) -> None:
         raise OSError(int(number[1]), first_line(error), str(path)) from None
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path, *, partial: bool = False) -> None:
     """Load what `save_weights` wrote into a module of the same architecture.
+
+    Args:
+        module: the module.
+        path: the file.
+        partial: the file may lack tensors of the module, which stay as they are.
 
     Raises:
         UserError: the file can't be read, its names or shapes are not exactly the module's, or a weight is not finite.
@@ -41,8 +48,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"the weights {path} can't be read: {first_line(error)}") from None
     own = module.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) or [n for n, tensor in own.items() if tensor.shape != state[n].shape]
+    wrong = sorted(state.keys() - own.keys() if partial else own.keys() ^ state.keys())
+    wrong = wrong or [name for name, tensor in state.items() if tensor.shape != own[name].shape]
     if wrong:
         raise UserError(f"the weights {path} are of another model: {shorten_list(wrong)} don't fit")
     check_finite_files("the weights of a stage", [path])
-    module.load_state_dict(state)
+    module.load_state_dict(state, strict=not partial)

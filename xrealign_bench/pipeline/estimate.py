@@ -213,8 +213,10 @@ def _size(stage: Stage, plan: Plan, context: RunContext) -> int:
         case Tokenise(settings=asked):
             return count_examples(asked.task, asked.language, asked.split, asked.limit, location)
         case Align(settings=asked):
-            corpora = [each.corpus for each in asked.texts]
-            return sum(count_pairs(corpus, asked.source, asked.target, asked.limit, location) for corpus in corpora)
+            return sum(
+                count_pairs(corpus, asked.source, asked.target, asked.limit, location)
+                for corpus in asked.aligned_corpora
+            )
         case Encode(inputs=inputs):
             return _size(plan.stages[inputs.pairs], plan, context)
         case Predict(inputs=inputs):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
@@ -28,6 +28,7 @@ from xrealign_bench.models.windows import Window, Windows
 from xrealign_bench.pipeline.files import rows_in_parts
 from xrealign_bench.pipeline.preflight import check_enough_pairs
 from xrealign_bench.pipeline.stage import Costs, RunContext
+from xrealign_bench.pipeline.stages.finetune import FINETUNED
 from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
 from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.specs import Task
@@ -41,16 +42,25 @@ def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     return load_tokenizer(checkpoint)
 
 
-def load_encoder(context: RunContext, attention: str = "own", adapter: Path | None = None, **which: Any) -> Any:
+class StartingWeights(NamedTuple):
+    """Weights of an encoder that is not fine-tuned, or only by an adapter."""
+
+    realigned: Path | None
+    """Folder of a realignment; None: the checkpoint's weights, or random ones."""
+    initialisation: Literal["checkpoint", "random", "realigned"] | None
+    seed: int
+
+
+def load_encoder(context: RunContext, attention: str = "own", adapters: Sequence[Path] = (), **which: Any) -> Any:
     """Load the checkpoint's encoder, ready to be computed with in this run.
 
     Args:
         attention: `bidirectional` lets each token of a decoder attend to all others.
-        adapter: folder of a realigned adapter, which is merged into the weights.
+        adapters: folders of trained adapters, which are merged into the weights in this order.
         which: weights to load, as `models.encoder.load_encoder` takes them.
     """
     encoder = encoders.load_encoder(context.checkpoint, **which, quantisation=_quantisation(context))
-    if adapter is not None:
+    for adapter in adapters:
         load_adapter(encoder, adapter, str(adapter)).eval()
     if attention == "bidirectional":
         make_bidirectional(encoder)
@@ -60,11 +70,21 @@ def load_encoder(context: RunContext, attention: str = "own", adapter: Path | No
     return encoder
 
 
-def load_realigned(folder: Path, attention: str, context: RunContext) -> Any:
-    """Load the output of a realignment: the whole encoder, or the checkpoint's with an adapter."""
+def load_realigned(folder: Path, attention: str, context: RunContext, adapters: Sequence[Path] = ()) -> Any:
+    """Load the output of a realignment: the whole encoder, or the checkpoint's with an adapter.
+
+    Args:
+        adapters: folders of adapters that were trained after realignment, as in `load_encoder`.
+    """
     if (folder / WEIGHTS).is_file():
-        return load_encoder(context, attention, seed=0, weights=folder / WEIGHTS)
-    return load_encoder(context, attention, folder / ADAPTER, seed=0)
+        return load_encoder(context, attention, adapters, seed=0, weights=folder / WEIGHTS)
+    return load_encoder(context, attention, [folder / ADAPTER, *adapters], seed=0)
+
+
+def _load_start(start: StartingWeights, attention: str, context: RunContext, adapters: Sequence[Path] = ()) -> Any:
+    if start.realigned is not None:
+        return load_realigned(start.realigned, attention, context, adapters)
+    return load_encoder(context, attention, adapters, initialisation=start.initialisation, seed=start.seed)
 
 
 def new_model(context: RunContext, encoder: Any, task: Task, head: Head, *, random: bool) -> Any:
@@ -87,26 +107,36 @@ def new_model(context: RunContext, encoder: Any, task: Task, head: Head, *, rand
 
 
 @lru_cache(maxsize=1)
-def kept_finetuned(weights: Path, attention: str, context: RunContext, task: Task, head: Head) -> tuple[Any, int]:
-    """Return a fine-tuned model and its padding token, kept while it predicts one language after the other."""
-    encoder = load_encoder(context, attention, initialisation="random", seed=0)
+def kept_finetuned(
+    folder: Path, start: StartingWeights, attention: str, context: RunContext, task: Task, head: Head
+) -> tuple[Any, int]:
+    """Return a fine-tuned model and its padding token, kept while it predicts one language after the other.
+
+    Args:
+        folder: output of a fine-tuning.
+        start: the encoder's weights before it, which are read if an adapter was fine-tuned.
+        attention: as in `load_encoder`.
+        context: what the stage needs from this machine.
+        task: the task.
+        head: as in `new_model`.
+    """
+    has_adapter = (folder / ADAPTER).is_dir()
+    if has_adapter:
+        encoder = _load_start(start, attention, context, [folder / ADAPTER])
+    else:
+        encoder = load_encoder(context, attention, initialisation="random", seed=0)
     model = new_model(context, encoder, task, head, random=True)
-    load_weights(model.stored, weights)
+    load_weights(model.stored, folder / FINETUNED, partial=has_adapter)
     return model.eval(), tokenizer_of(context.checkpoint).pad_token_id
 
 
 @lru_cache(maxsize=1)
-def kept_not_finetuned(
-    realigned: Path | None, initialisation: Any, seed: int, attention: str, context: RunContext, task: Task
-) -> tuple[Any, int]:
-    """Return a model without fine-tuning, of the realigned encoder or the checkpoint, kept in the same way."""
-    if realigned is None:
-        encoder = load_encoder(context, attention, initialisation=initialisation, seed=seed)
-    else:
-        encoder = load_realigned(realigned, attention, context)
+def kept_not_finetuned(start: StartingWeights, attention: str, context: RunContext, task: Task) -> tuple[Any, int]:
+    """Return a model without fine-tuning, kept in the same way."""
+    encoder = _load_start(start, attention, context)
     if task.reads_language_model:
-        random, bits = initialisation == "random", _quantisation(context)
-        encoder = add_output_layer(context.checkpoint, encoder, random=random, seed=seed, quantisation=bits)
+        random, bits = start.initialisation == "random", _quantisation(context)
+        encoder = add_output_layer(context.checkpoint, encoder, random=random, seed=start.seed, quantisation=bits)
     return TASK_TYPES[task.task_type].new_model(encoder, task).eval(), tokenizer_of(context.checkpoint).pad_token_id
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +23,18 @@ from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
-from xrealign_bench.specs import Corpus, DataName, EmbeddedData, LanguageCode, Name, Recipe, Suite, Task
+from xrealign_bench.specs import (
+    Corpus,
+    DataName,
+    EmbeddedData,
+    LanguageCode,
+    Name,
+    Recipe,
+    RecipeFamily,
+    Suite,
+    Task,
+    aligner_name,
+)
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.yaml import place_of
@@ -53,7 +65,6 @@ def check_request(request: Request) -> None:
     quantised = request.compute_settings.quantised
     problems.add(combination_problems(loaded, request.recipes, request.tasks, request.languages, quantised))
     problems.add(checkpoint_problems(request.checkpoint, request.recipes, request.tasks))
-    problems.add(head_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.add(length_problems(request.checkpoint, loaded.suite, request.tasks))
     problems.raise_if_any()
 
@@ -101,6 +112,12 @@ def combination_problems(
                 for task in tasks
                 if not task.finetunes
             )
+            yield from (
+                f"{_describe(recipe)} realigns the weights during fine-tuning, which trains an adapter for the task "
+                f"'{task.name}' in suite '{loaded.suite.name}'; leave one of them out"
+                for task in tasks
+                if task.finetunes and loaded.suite.finetuning_for(task.name).adapter is not None
+            )
     yield from quantisation_problems(quantised, recipes, tasks)
 
 
@@ -117,7 +134,11 @@ _CODES: Mapping[type[BaseModel], tuple[str, ...]] = {
 }  # fmt: skip
 """Where specs have codes that must be the inventory's own. `*`: each item of a list or value of a mapping; `@`: each
 key of a mapping."""
-_ALIGNER: Mapping[type[BaseModel], str] = {Recipe: "aligner", Suite: "parallel.aligner"}
+_ALIGNER: Mapping[type[BaseModel], str] = {
+    Recipe: "aligner",
+    RecipeFamily: "aligner",
+    Suite: "parallel.aligner",
+}
 
 
 def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -135,7 +156,7 @@ def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterato
     for field, name in _look_up(fields, [_ALIGNER[model]] if model in _ALIGNER else [], Name):
         if name not in ALIGNERS:
             yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
-    if model is Recipe:
+    if model in (Recipe, RecipeFamily):
         yield from _recipe_problems(fields)
 
 
@@ -146,9 +167,10 @@ def _recipe_problems(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
             f"'{BASELINE}' is the baseline, the checkpoint fine-tuned as it is, and this recipe does something else; "
             "give it another name",
         )
-    for field, subset in _look_up(fields, ["parallel.languages.subset"], DataName):
+    for field, subset in _look_up(fields, ["parallel.languages.subset", "subsets.*"], DataName):
         if subset not in subset_names():
-            yield FieldProblem(field[:-1], str(unknown("published subset", subset, subset_names())))
+            place = field[:-1] if field[-1] == "subset" else field
+            yield FieldProblem(place, str(unknown("published subset", subset, subset_names())))
     codes: list[str] = []
     for field, code in _look_up(fields, ["parallel.languages.*"], LanguageCode):
         if field[-1].isdecimal():  # not the value of a mapping
@@ -230,7 +252,7 @@ def _realignment_problems(loaded: LoadedSuite, recipe: Recipe) -> Iterator[str]:
     parallel, suite = recipe.parallel, loaded.suite
     names = [parallel.corpus] if parallel.corpus else suite.parallel.corpora
     corpora = [loaded.corpora[name] for name in names if name in loaded.corpora]
-    for corpus in corpora if (recipe.aligner or suite.parallel.aligner) in ALIGNERS else []:  # else told already
+    for corpus in corpora if aligner_name(recipe.aligner or suite.parallel.aligner) in ALIGNERS else []:  # else told
         try:
             check_aligner(recipe, suite, corpus)
         except UserError as error:
@@ -250,9 +272,14 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
     """
     if not recipe.needs_links:
         return None
-    aligner = recipe.aligner or suite.parallel.aligner
+    aligner = aligner_name(recipe.aligner or suite.parallel.aligner)
     if aligner not in ALIGNERS:
         raise UserError(f"aligner: {unknown('aligner', aligner, ALIGNERS)}")
+    if (extra := ALIGNERS[aligner].extra) and not _is_installed(ALIGNERS[aligner].package or ""):
+        raise UserError(
+            f"the aligner '{aligner}' needs the package {ALIGNERS[aligner].package}; install it with pip install "
+            f"'xrealign-bench[{extra}]', or choose another aligner"
+        )
     if ALIGNERS[aligner].needs_lexicon and corpus.lexicons is None:
         raise UserError(
             f"the corpus '{corpus.name}' has no lexicons; set 'lexicons' in it or choose another aligner than "
@@ -263,6 +290,14 @@ def check_aligner(recipe: Recipe, suite: Suite, corpus: Corpus) -> str | None:
             f"the corpus '{corpus.name}' has no gold word alignment; choose another aligner than '{aligner}'"
         )
     return aligner
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def checkpoint_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> Iterator[str]:

@@ -61,9 +61,10 @@ class DataRecord(Spec):
     """Rule -> number of gold labels changed by it. `i_without_b`: an I-X without a preceding B-X or I-X, read as B-X.
     Results older than this field use the labels unchanged and count nothing."""
     altered: dict[Rule, Count] = {}
-    """Number of inputs that the model can't read in full. Words: `without_token` (read as the unknown token),
-    `shortened`. Texts: `truncated`, `without_token` (no token is left). Questions: `shortened`, and `in_no_window` if
-    no window contains the whole answer."""
+    """Number of inputs that the model can't read in full, or not as they are in the data. Words: `without_token` (read
+    as the unknown token), `shortened`. Sentences: `segmented` (split into other words). Texts: `truncated`,
+    `without_token` (no token is left). Questions: `shortened`, and `in_no_window` if no window contains the whole
+    answer."""
 
 
 class LanguageRecord(Spec):

@@ -1,7 +1,17 @@
 """Pydantic models of recipes, tasks, corpora, suites and locks, and reading them from YAML."""
 
+from xrealign_bench.specs.aligner import (
+    AlignerChoice,
+    AlignerSettings,
+    EflomalAligner,
+    FastAlignAligner,
+    LexiconAligner,
+    SimilarityAligner,
+    aligner_name,
+)
 from xrealign_bench.specs.base import Spec, canonical_json, digest
 from xrealign_bench.specs.data import Corpus, DataSource, EmbeddedData, FilesData, HubData, UrlData
+from xrealign_bench.specs.family import RecipeFamily
 from xrealign_bench.specs.fields import (
     BatchSize,
     BlockNumber,
@@ -32,6 +42,7 @@ from xrealign_bench.specs.recipe import (
     Adapter,
     Freeze,
     Objective,
+    PairFilter,
     Parallel,
     PublishedSubset,
     Recipe,
@@ -52,6 +63,8 @@ from xrealign_bench.specs.yaml import (
 
 __all__ = [
     "Adapter",
+    "AlignerChoice",
+    "AlignerSettings",
     "Bands",
     "BatchSize",
     "BlockNumber",
@@ -63,8 +76,10 @@ __all__ = [
     "DataSource",
     "Day",
     "DistanceType",
+    "EflomalAligner",
     "EmbeddedData",
     "Examples",
+    "FastAlignAligner",
     "FilesData",
     "Finetuning",
     "FinetuningChange",
@@ -73,6 +88,7 @@ __all__ = [
     "HubId",
     "LanguageCode",
     "LearningRate",
+    "LexiconAligner",
     "Lock",
     "LockedGold",
     "LockedSplit",
@@ -80,10 +96,12 @@ __all__ = [
     "Moment",
     "Name",
     "Objective",
+    "PairFilter",
     "Parallel",
     "Part",
     "PublishedSubset",
     "Recipe",
+    "RecipeFamily",
     "Regularisation",
     "Revision",
     "Schedule",
@@ -93,6 +111,7 @@ __all__ = [
     "SequenceLength",
     "Sha256",
     "Share",
+    "SimilarityAligner",
     "Spans",
     "Spec",
     "Steps",
@@ -105,6 +124,7 @@ __all__ = [
     "Url",
     "UrlData",
     "Weight",
+    "aligner_name",
     "canonical_json",
     "digest",
     "find_in_suite",

@@ -63,8 +63,8 @@ class FileFormat(Spec):
     quoting: Literal["minimal", "none"] = added_later("minimal")
     """`none`: quotation marks in csv and tsv are part of the text."""
     lines: ConlluLines = added_later("words")
-    """`all`: in conllu, the lines of multiword tokens (id 1-2, usually with the tag `_`) and of empty nodes (id 8.1) are
-    words too, as in the Hub's Universal Dependencies."""
+    """`all`: in conllu, the lines of multiword tokens (id 1-2, usually with the tag `_`) and of empty nodes (id 8.1)
+    are words too, as in the Hub's Universal Dependencies."""
 
     def format_of(self, path: str) -> Format | None:
         """Return the format of a file, or None if neither `format` nor the suffix determines it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from xrealign_bench.errors import shorten
+from xrealign_bench.specs.aligner import AlignerChoice, aligner_name
 from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
@@ -139,6 +140,15 @@ RealignedLanguages = Annotated[
 ]
 
 
+class PairFilter(Spec):
+    """Condition on a column of quality scores: only pairs that meet it are read (AlignFreeze, appendix C.1)."""
+
+    column: DataName
+    """Column of the parallel data with a number for each pair, such as a translation-quality estimate."""
+    at_least: Annotated[float, Field(ge=-(10**9), le=10**9)]
+    """The lowest score that is kept. Pairs without a score are dropped."""
+
+
 PairsByModelType = Annotated[dict[ModelType, Examples], Field(min_length=1, max_length=100)]
 
 
@@ -156,6 +166,9 @@ class Parallel(Spec):
     pairs: Examples | PairsByModelType | None = added_later(None)
     """Maximum number of pairs of each language that training draws from: the first ones that can be used, after
     alignment. Null: all. A mapping gives one number per model type in the checkpoint's config.json, and `default`."""
+
+    filter: PairFilter | None = added_later(None)
+    """Read only pairs with a high score; limits on the number of pairs count what is left."""
 
     def pairs_for(self, model_type: str) -> int | None:
         """Return the maximum number of pairs of each language for a model type."""
@@ -197,7 +210,8 @@ class Schedule(Spec):
 class Adapter(Spec):
     """LoRA adapter on every linear layer (Hu et al., ICLR 2022).
 
-    Realignment trains the adapter instead of the weights and merges it into them. Fine-tuning trains all parameters.
+    In a recipe, realignment trains the adapter instead of the weights and merges it into them. In a suite's
+    `finetuning`, fine-tuning trains it and the head.
     """
 
     kind: Literal["lora"] = "lora"
@@ -225,9 +239,9 @@ class Recipe(Spec):
     """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
     method: Literal["none", MethodName] = "none"
     """Contrast nothing, aligned words, or sentences and their translations."""
-    aligner: Name | None = None
-    """Word aligner: lexicon, eflomal, similarity or gold; null: the suite's aligner, or none for
-    `sentence_contrastive`."""
+    aligner: AlignerChoice | None = None
+    """Word aligner: lexicon, eflomal, fast-align, similarity or gold, or a mapping with its `kind` and settings; null:
+    the suite's aligner, or none for `sentence_contrastive`."""
     freeze: Freeze = Freeze()
     adapter: Adapter | None = None
     """Train this adapter in the blocks that are not frozen; null: train the weights themselves."""
@@ -271,7 +285,7 @@ class Recipe(Spec):
         method = METHODS[self.method]
         what = f"method '{self.method}' contrasts {method.contrasts}"
         if self.aligner is not None and not method.needs_links:
-            raise ValueError(f"{what}, so aligner '{self.aligner}' would have no effect; remove it")
+            raise ValueError(f"{what}, so aligner '{aligner_name(self.aligner)}' would have no effect; remove it")
         idle = [name for name in get_args(Pooling) if name != method.pooling]
         if unused := _changed(self.objective, *idle):
             raise ValueError(

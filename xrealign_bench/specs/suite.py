@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.specs.aligner import AlignerChoice
 from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
@@ -24,6 +25,7 @@ from xrealign_bench.specs.fields import (
     Steps,
     Title,
 )
+from xrealign_bench.specs.recipe import Adapter
 from xrealign_bench.specs.task import Task
 
 Choice = TypeVar("Choice", str, int)
@@ -53,6 +55,8 @@ class Finetuning(Spec):
     """Share of the steps used for learning-rate warm-up."""
     test_max_length: SequenceLength | None = added_later(None)
     """Sub-words per window of test data; null: as in training."""
+    adapter: Adapter | None = added_later(None)
+    """Train this adapter on the encoder, and the head, such as for large decoders; null: train all parameters."""
 
     def for_model_type(self, model_type: str) -> Finetuning:
         """Return the settings with the steps and the learning rate of one model type."""
@@ -103,6 +107,7 @@ class FinetuningChange(Spec):
     lr_schedule: Literal["constant", "linear"] | None = None
     warmup: Warmup | None = None
     test_max_length: SequenceLength | None = added_later(None)
+    adapter: Adapter | None = added_later(None)
 
 
 class Bands(Spec):
@@ -135,7 +140,8 @@ class SuiteParallel(Spec):
     """Corpus and aligner for recipes that name none."""
 
     corpus: Name
-    aligner: Name
+    aligner: AlignerChoice
+    """Name of an aligner, or a mapping with its `kind` and settings."""
     other_corpora: Annotated[dict[Name, Languages], Field(max_length=100)] = {}
     """Corpus -> languages read from it instead."""
     additional_corpora: Annotated[list[Name], Field(max_length=100)] = added_later([])

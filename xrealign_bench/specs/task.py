@@ -61,7 +61,7 @@ TASK_TRAITS: Mapping[TaskType, TaskTraits] = {
         required_columns=("words", "labels"),
         optional_columns=("groups",),
         metrics=("accuracy", "entity_f1"),
-        own_fields=("scored_words", "unscored_labels", "repair"),
+        own_fields=("scored_words", "unscored_labels", "repair", "segment"),
         has_labels=True,
     ),
     "sequence_classification": TaskTraits(
@@ -201,6 +201,9 @@ class Task(Spec):
     """`lexical`: only words with a letter and without a digit are scored."""
     unscored_labels: Labels = []
     """Words with these labels are never scored."""
+    segment: Annotated[list[LanguageCode], Field(max_length=1000)] = added_later([])
+    """Metric entity_f1 only: languages whose words are joined without spaces and segmented anew by ICU, such as
+    WikiANN's Chinese, whose words are characters. Entities keep their characters."""
     spans: Spans = Spans()
     """Question answering only."""
     text_language: LanguageCode | None = None
@@ -340,6 +343,10 @@ class Task(Spec):
     @model_validator(mode="after")
     def _entities_are_whole(self) -> Task:
         if self.metric != "entity_f1":
+            if self.segment:
+                raise ValueError(
+                    f"segment carries entities over to new words, which metric {self.metric} has none of; remove it"
+                )
             if self.repair != "none":
                 raise ValueError(
                     f"repair '{self.repair}' is about entities, which metric {self.metric} has none of; remove it"
@@ -352,6 +359,8 @@ class Task(Spec):
             raise ValueError(
                 "metric entity_f1 is about whole entities; remove scored_words, unscored_labels and columns.groups"
             )
+        if foreign := [code for code in self.segment if code not in self.languages]:
+            raise ValueError(f"segment names {', '.join(foreign)}, which configs does not; remove it")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,18 +22,20 @@ from xrealign_bench.specs.core_schema import Document, Where, read_yaml
 from xrealign_bench.specs.data import SUFFIXES as FORMATS
 from xrealign_bench.specs.data import Corpus, Format
 from xrealign_bench.specs.explain import explain
+from xrealign_bench.specs.family import RecipeFamily
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
 from xrealign_bench.specs.recipe import Recipe
 from xrealign_bench.specs.suite import Suite
 from xrealign_bench.specs.task import Task
 
-AnySpec = TypeVar("AnySpec", Recipe, Task, Suite, Corpus, Lock)
+AnySpec = TypeVar("AnySpec", Recipe, RecipeFamily, Task, Suite, Corpus, Lock)
 Data = TypeVar("Data", Task, Corpus)
 Check = Callable[[Path, type[BaseModel], Mapping[str, Any]], Iterable[str]]
 """Yields problems of a file with a type of spec and these fields, valid or not."""
 
 FOLDERS: dict[type[BaseModel], str] = {
     Recipe: "submissions",
+    RecipeFamily: "submissions/families",
     Task: "tasks",
     Suite: "tasks/suites",
     Corpus: "tasks/corpora",
@@ -41,6 +43,7 @@ FOLDERS: dict[type[BaseModel], str] = {
 
 USES: dict[type[BaseModel], str] = {
     Recipe: "is a recipe; give it to --recipe",
+    RecipeFamily: "is a family of recipes; give its file to --recipe for all of them, or the name of one",
     Suite: "is a suite; give it to --suite",
     Task: "is a task; name it in a suite, under 'tasks'",
     Corpus: "is a parallel corpus; name it in a suite or recipe, under 'parallel'",
@@ -115,9 +118,17 @@ def read_fields(path: Path) -> dict[str, Any]:
 
 
 def shipped_names(model: type[BaseModel]) -> list[str]:
-    """Return the names of all shipped specs of this model."""
+    """Return the names of all shipped specs of this model; recipes include those of families."""
     files = shipped_folder(model).glob("*.yaml")
-    return sorted(path.stem for path in files if not path.name.endswith(LOCK_SUFFIX))
+    names = [path.stem for path in files if not path.name.endswith(LOCK_SUFFIX)]
+    return sorted([*names, *family_recipes()] if model is Recipe else names)
+
+
+@cache
+def family_recipes() -> Mapping[str, tuple[Recipe, Path]]:
+    """Return the recipes of the shipped families: name -> the recipe and its family's file."""
+    files = [shipped_folder(RecipeFamily) / f"{name}.yaml" for name in shipped_names(RecipeFamily)]
+    return {recipe.name: (recipe, file) for file in files for recipe in load_spec(file, RecipeFamily).recipes}
 
 
 def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
@@ -127,6 +138,8 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
         UserError: there is no such spec (with the nearest names), or it is invalid. The message has one line per
             problem.
     """
+    if model is Recipe and name_or_file in family_recipes():
+        return family_recipes()[name_or_file][0]  # type: ignore[return-value]
     return _load_named(find_spec_file(name_or_file, model), model)
 
 
@@ -140,13 +153,15 @@ def shipped_suite_name(suite: Suite) -> str | None:
 
 
 def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
-    """Return the file of the spec that `find_spec` loads.
+    """Return the file of the spec that `find_spec` loads; of a family's recipe, the family's file.
 
     Raises:
         UserError: no spec of that name is shipped.
     """
     if "/" in name_or_file or name_or_file.endswith(SUFFIXES) or _data_format(Path(name_or_file)) is not None:
         return Path(name_or_file)
+    if model is Recipe and name_or_file in family_recipes():
+        return family_recipes()[name_or_file][1]
     if name_or_file in shipped_names(model):
         return shipped_folder(model) / f"{name_or_file}.yaml"
     own = [path for path in Path().glob("*.y*ml") if path.stem == name_or_file and path.suffix in SUFFIXES]
@@ -181,6 +196,32 @@ def collect_spec(
     problems.add(_name_problems(path, fields))
     problems.add(check(path, model, fields))
     return spec
+
+
+def collect_recipes(
+    name_or_file: str, problems: Problems, check: Check = lambda path, model, fields: ()
+) -> tuple[list[Recipe], Path | None]:
+    """Load the recipe of that name or file, or all recipes of a family's file, and add their problems.
+
+    Returns:
+        The recipes, and the file that they come from; no recipe if it is unknown or invalid.
+    """
+    path = problems.attempt(partial(find_spec_file, name_or_file, Recipe))
+    if path is None:
+        return [], None
+    if not _is_family(path):
+        recipe = collect_spec(path, Recipe, problems, check)
+        return ([] if recipe is None else [recipe]), path
+    family = collect_spec(path, RecipeFamily, problems, check)
+    recipes = [] if family is None else family.recipes
+    return [recipe for recipe in recipes if recipe.name == name_or_file] or recipes, path
+
+
+def _is_family(path: Path) -> bool:
+    try:
+        return guess_type(read_fields(path)) is RecipeFamily
+    except UserError:
+        return False  # loading it as a recipe reports the problem
 
 
 def _fields_of(path: Path, model: type[BaseModel]) -> dict[str, Any]:

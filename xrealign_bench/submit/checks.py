@@ -16,6 +16,7 @@ from xrealign_bench.results.result import BASELINE, Result
 from xrealign_bench.results.storage import COMPARISON, RESULT, find_results, read_comparison, read_result
 from xrealign_bench.scoring.compare import RESAMPLES, compare
 from xrealign_bench.specs import Recipe, digest, find_spec, load_spec, shipped_names
+from xrealign_bench.specs.yaml import family_recipes
 from xrealign_bench.submit.board_checks import board_problems, history_problems, place_on_board
 from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.submit.result_checks import own_suite_problem, prediction_problems, result_problems
@@ -41,7 +42,7 @@ def check_submission(file: Path, results: Path, board: Path | None = None) -> Su
     """Check a recipe and its results as a review would. Files are parsed; nothing in them is executed.
 
     Args:
-        file: the recipe's YAML.
+        file: the recipe's YAML, or the name of a recipe of a shipped family, which has no file of its own.
         results: a folder with results; those of other recipes are ignored.
         board: the published results. None: baselines and names are not compared with published ones.
 
@@ -75,6 +76,8 @@ def _read_recipe(file: Path, problems: Problems) -> Recipe:
     Raises:
         UserError: it can't be read, or is not valid.
     """
+    if str(file) in family_recipes():
+        return find_spec(str(file), Recipe)
     problems.add(_file_problems(file))
     problems.raise_if_any()
     problems.attempt(lambda: validate_file(file))

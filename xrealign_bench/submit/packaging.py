@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from xrealign_bench.errors import UserError, first_line
+from xrealign_bench.specs.yaml import family_recipes
 from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.checks import Submission
 
@@ -14,22 +15,25 @@ from xrealign_bench.submit.checks import Submission
 def write_submission(submission: Submission, file: Path, out: Path) -> list[Path]:
     """Copy recipe and results to their places in the repository, below `out`. Copies all of them or none.
 
+    A recipe of a shipped family is in the repository already.
+
     Raises:
         UserError: `out` is not empty.
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: is not empty; name another folder with --output")
-    recipe = Path("submissions", f"{submission.recipe.name}.yaml")
+    recipes = [] if submission.recipe.name in family_recipes() else [Path(f"submissions/{submission.recipe.name}.yaml")]
     places = [(folder, Path("leaderboard", "results", place_on_board(folder))) for folder in submission.folders]
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         staged = Path(temporary, "staged")
-        (staged / recipe).parent.mkdir(parents=True)
-        shutil.copyfile(file, staged / recipe)
+        for recipe in recipes:
+            (staged / recipe).parent.mkdir(parents=True)
+            shutil.copyfile(file, staged / recipe)
         for folder, place in places:
             shutil.copytree(folder, staged / place)
         staged.replace(out)
-    return [out / recipe, *(out / place for _, place in places)]
+    return [out / place for place in (*recipes, *(place for _, place in places))]
 
 
 def open_pull_request(folder: Path, repo: str, title: str) -> str:

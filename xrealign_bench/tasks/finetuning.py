@@ -61,10 +61,10 @@ def finetune(
     read: Callable[[list[int]], Batch],
     run: FinetuningRun,
 ) -> FinetuningLog:
-    """Fine-tune all parameters of a task's model in place, with dropout.
+    """Fine-tune a task's model in place, with dropout: all parameters, or those of the settings' adapter and the head.
 
     Args:
-        model: a new model.
+        model: a new model; with an adapter in the settings, the adapter is on its encoder.
         texts: the sub-words of each example (in word tagging: of each window).
         pad_id: the tokenizer's padding token.
         read: return the batch of the examples with these numbers.
@@ -83,7 +83,9 @@ def finetune(
             tokens += batch.tokens
             yield partial(_in_parts, read, chosen, batch)
 
-    model.train().requires_grad_(True)
+    model.train()
+    if settings.adapter is None:
+        model.requires_grad_(True)  # else PEFT has frozen what is below the adapter
     with shrink_embeddings(model.encoder, chain([[pad_id]], texts, () if joint is None else joint.texts)):
         model.to(run.device)
         log = optimise(

@@ -20,7 +20,7 @@ _NUMBER = re.compile("-?[0-9]+")
 
 UNSPECIFIED = "_"
 """CoNLL-U's mark of an unspecified value, a label in the Hub's Universal Dependencies. Such words stay in the sentence
-without a label."""
+without a label, unless the task lists it: then it is a class like others (lines of multiword tokens have it)."""
 
 
 def refuse_label(where: str, label: Any, task: Task, others: int = 0) -> NoReturn:

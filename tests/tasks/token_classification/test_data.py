@@ -13,6 +13,7 @@ from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.tasks.token_classification.data import load as load_words
 from xrealign_bench.tasks.token_classification.metric import gold_of
+from xrealign_bench.tasks.token_classification.resegmentation import resegment
 
 
 def load(root, language="en", split="train", limit=None, **changes):
@@ -328,3 +329,47 @@ def test_embedded_data_need_a_size_and_the_generator_s_labels():
     task = make_task(source={"kind": "embedded"}, configs={"en": "en"}, train_examples=1)
     with pytest.raises(UserError, match="labels differ: the data have WEEKDAY"):
         load_words(task, "en", "train", DataLocation(offline=True))
+
+
+def load_characters(root, text, tags, **changes):
+    features = Features({"tokens": List(Value("string")), "tags": List(Value("string"))})
+    write_rows(root, "en_x", "test", [{"tokens": list(text), "tags": tags.split()}], features)
+    task = {"labels": ENTITIES, "metric": "entity_f1", "configs": {"zh": "en_x"}} | changes
+    data = load(root, "zh", "test", **task)
+    return list(zip(data.words[0], (task["labels"][n] for n in data.labels[0]), strict=True)), data
+
+
+def test_characters_become_words_and_entities_keep_their_characters(root):
+    # ICU: 我 / 爱 / 北京 / 天安门
+    text, tags = "我爱北京天安门", "O O B-LOC I-LOC B-LOC I-LOC I-LOC"
+    labelled, data = load_characters(root, text, tags, segment=["zh"])
+    assert labelled == [("我", "O"), ("爱", "O"), ("北京", "B-LOC"), ("天安门", "B-LOC")]
+    assert (data.altered, data.repaired) == ({"segmented": 1}, {})
+    # An entity that is part of a word, and one that ends in it, cut the word.
+    labelled, _ = load_characters(root, text, "O O O B-LOC I-LOC O O", segment=["zh"])
+    assert labelled == [("我", "O"), ("爱", "O"), ("北", "O"), ("京", "B-LOC"), ("天", "I-LOC"), ("安门", "O")]
+    labelled, _ = load_characters(root, text, "O O B-LOC B-PER I-PER I-LOC I-LOC", segment=["zh"])
+    assert labelled[2:] == [("北", "B-LOC"), ("京", "B-PER"), ("天", "I-PER"), ("安门", "B-LOC")]
+
+
+def test_languages_that_are_not_named_keep_their_words(root):
+    labelled, data = load_characters(root, "我爱", "O B-LOC")
+    assert (labelled, data.altered) == ([("我", "O"), ("爱", "B-LOC")], {})
+
+
+def test_words_of_several_characters_are_segmented_too(root):
+    assert resegment(["天安", "门 ", "我"], [3, 4, -100], "zh", {1: 2, 3: 4}) == (["天安门", "我"], [3, -100])
+    assert resegment(["我爱北京"], [3], "zh", {1: 2, 3: 4}) == (["我", "爱", "北京"], [3, 4, 4])
+    assert resegment(["北", "京"], [1, 1], "zh", {1: 2}) == (["北", "京"], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"segment": ["en"]}, "segment carries entities over to new words, which metric accuracy has none of"),
+        ({"segment": ["de"], "labels": ENTITIES, "metric": "entity_f1"}, "segment names de, which configs does not"),
+    ],
+)
+def test_segmentation_of_other_tasks_or_languages_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_task(configs={"en": "en_x"}, **changes)

@@ -24,8 +24,11 @@ def only_cell(task: Task, language: str, split: Split) -> Task:
     part = task.part(language, split)
     other = "test" if split == "train" else "train"
     unread = {name: Task.model_fields[name].default for name in (f"{other}_split", f"{other}_examples")}
+    if split == "train":
+        unread["repair"] = "none"  # of predictions
     own = {name: getattr(part, name) for name in ("source", "configs", "columns", "label_map", "test_split")}
     own["spans"] = task.spans.of_split(split)
+    own["segment"] = [language] if language in task.segment else []
     return without_prose(task, also=[], training_data=None, development_split=None, **{**own, **unread})
 
 

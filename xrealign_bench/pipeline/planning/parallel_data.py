@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain, cycle
 
 from xrealign_bench.aligners import ALIGNERS
@@ -16,17 +16,43 @@ from xrealign_bench.data import (
     lexicon_languages,
     locate_pairs,
 )
+from xrealign_bench.data.parallel import check_filter
+from xrealign_bench.data.read import column_names
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find, select, subset_languages
+from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.pipeline.planning.keys import package_version, tokenizer_key, weights_key, without_prose
 from xrealign_bench.pipeline.planning.training import realignment_steps
 from xrealign_bench.pipeline.preflight import check_aligner, check_enough_pairs
 from xrealign_bench.pipeline.stages import Align, AlignSettings, CorpusText, Encode, EncodeInputs, EncodeSettings
-from xrealign_bench.specs import Corpus, EmbeddedData, PublishedSubset, Recipe, SelectedLanguages
+from xrealign_bench.specs import (
+    AlignerSettings,
+    Corpus,
+    EflomalAligner,
+    EmbeddedData,
+    FastAlignAligner,
+    LexiconAligner,
+    PairFilter,
+    PublishedSubset,
+    Recipe,
+    SelectedLanguages,
+    SimilarityAligner,
+    aligner_name,
+)
 
 FEWEST_PAIRS = 20_000
 """Pairs that `pairs: as_needed` reads at least: more than most recipes need, so that they share stored stages."""
+
+
+@dataclass(frozen=True)
+class _ChosenAligner:
+    """A recipe's aligner; without one, its pairs are only read."""
+
+    name: str | None = None
+    settings: AlignerSettings | None = None
+    checkpoint: Checkpoint | None = None
+    """Whose vectors it compares."""
 
 
 def plan_parallel_data(plan: Plan, run: Run) -> None:
@@ -55,8 +81,10 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
         if language in available
     }
     _check_pairs(request, recipe, read)
+    _check_filter(request, recipe, read)
+    aligner = _choose_aligner(request, recipe)
     for language, corpora in read.items():
-        run.align[language] = plan.add(_align(request, _aligner(request, recipe, corpora[0]), corpora, language))
+        run.align[language] = plan.add(_align(request, aligner, corpora, language, recipe.parallel.filter))
     for language, align in run.align.items():
         settings = EncodeSettings(
             tokenizer=tokenizer_key(request.checkpoint),
@@ -110,13 +138,31 @@ def _check_pairs(request: Request, recipe: Recipe, read: Mapping[str, list[Corpu
         raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
+def _check_filter(request: Request, recipe: Recipe, read: Mapping[str, list[Corpus]]) -> None:
+    """Check that corpora have the column that a recipe filters by, as far as they are on this machine."""
+    keep = recipe.parallel.filter
+    if keep is None:
+        return
+    for language, corpora in read.items():
+        for corpus in corpora:
+            located = locate_pairs(corpus, request.suite.source_language, language, request.location)
+            try:
+                there = [] if isinstance(corpus.source, EmbeddedData) else column_names(located, offline=True)
+            except UserError:
+                continue  # not here yet: reading it checks the column
+            try:
+                check_filter(keep, corpus, located, there)
+            except UserError as error:
+                raise UserError(f"recipe '{recipe.name}': {error}") from None
+
+
 def _max_length(request: Request, recipe: Recipe) -> int:
     given = recipe.schedule.max_length
     return request.suite.finetuning.max_length if given == "match_finetuning" else given
 
 
 def _with_lexicons(request: Request, recipe: Recipe) -> str:
-    name = recipe.aligner or request.suite.parallel.aligner
+    name = aligner_name(recipe.aligner or request.suite.parallel.aligner)
     needed = recipe.needs_links and name in ALIGNERS and ALIGNERS[name].needs_lexicon
     return " and its lexicons together have" if needed else " has"
 
@@ -166,6 +212,22 @@ def _aligner(request: Request, recipe: Recipe, corpus: Corpus) -> str | None:
         raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
+def _choose_aligner(request: Request, recipe: Recipe) -> _ChosenAligner:
+    if not recipe.needs_links:
+        return _ChosenAligner()
+    choice = recipe.aligner or request.suite.parallel.aligner
+    settings, name = None if isinstance(choice, str) else choice, aligner_name(choice)
+    if not ALIGNERS[name].needs_checkpoint:
+        return _ChosenAligner(name, settings)
+    if not isinstance(settings, SimilarityAligner):
+        return _ChosenAligner(name, settings, request.checkpoint)
+    try:
+        named = resolve_checkpoint(settings.checkpoint, settings.revision, request.location.offline)
+    except UserError as error:
+        raise UserError(f"recipe '{recipe.name}': aligner.checkpoint: {error}") from None
+    return _ChosenAligner(name, settings, named)
+
+
 def _realigned_languages(request: Request, recipe: Recipe, available: Collection[str], seed: int) -> list[str]:
     """Return the languages that a recipe realigns with a training seed, whichever target languages are evaluated.
 
@@ -187,12 +249,13 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
         raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None
 
 
-def _align(request: Request, name: str | None, corpora: list[Corpus], language: str) -> Align:
-    source, suite, corpus = request.suite.source_language, request.suite, corpora[0]
+def _align(
+    request: Request, chosen: _ChosenAligner, corpora: list[Corpus], language: str, keep: PairFilter | None
+) -> Align:
+    source, corpus, name, given = request.suite.source_language, corpora[0], chosen.name, chosen.settings
     aligner = None if name is None else ALIGNERS[name]
     package = None if aligner is None else aligner.package
-    needs_checkpoint = aligner is not None and aligner.needs_checkpoint
-    needs_lexicon = aligner is not None and aligner.needs_lexicon
+    needs_checkpoint = chosen.checkpoint is not None
     settings = AlignSettings(
         corpus=_only_pair(corpus, source, language),
         source=source,
@@ -210,13 +273,20 @@ def _align(request: Request, name: str | None, corpora: list[Corpus], language: 
         aligner_version=1 if aligner is None else aligner.version,
         segmenter=None if isinstance(corpus.source, EmbeddedData) else SEGMENTER,
         package=None if package is None else (package, package_version(package)),
-        lexicon=lexicon_fingerprint(corpus, source, language, request.location) if needs_lexicon else None,
-        checkpoint=weights_key(request.checkpoint, with_tokenizer=True) if needs_checkpoint else None,
-        max_length=suite.finetuning.max_length if needs_checkpoint else None,
+        lexicon=lexicon_fingerprint(corpus, source, language, request.location)
+        if aligner is not None and aligner.needs_lexicon
+        else None,
+        checkpoint=None if chosen.checkpoint is None else weights_key(chosen.checkpoint, with_tokenizer=True),
+        max_length=request.suite.finetuning.max_length if needs_checkpoint else None,
         compute_settings=request.compute_settings if needs_checkpoint else None,
+        symmetrisation=given.symmetrisation if isinstance(given, EflomalAligner) else "intersection",
+        aligned_pairs=given.pairs if isinstance(given, EflomalAligner | FastAlignAligner) else None,
+        case=given.case if isinstance(given, LexiconAligner) else "ignore",
+        keep=keep,
     )
     label = f"read pairs {source}-{language}" if name is None else f"align {source}-{language} ({name})"
-    return Align(label, settings)
+    named = chosen.checkpoint if isinstance(given, SimilarityAligner) else None
+    return Align(label, settings, aligner_checkpoint=named)
 
 
 def _only_pair(corpus: Corpus, source: str, target: str) -> Corpus:

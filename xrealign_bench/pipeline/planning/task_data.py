@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrealign_bench.data import CHOSEN_EXAMPLES, Split, examples_to_read, locate_task
+from xrealign_bench.data import CHOSEN_EXAMPLES, SEGMENTER, Split, examples_to_read, locate_task
 from xrealign_bench.pipeline.plan import Plan, Request
 from xrealign_bench.pipeline.planning.keys import only_cell, tokenizer_key
 from xrealign_bench.pipeline.stages import Tokenise, TokeniseSettings
@@ -38,6 +38,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
         limit=request.limit,
         tokenizer=tokenizer_key(request.checkpoint),
         max_length=request.suite.finetuning_for(task.name).length(split),
+        segmenter=SEGMENTER if read.segment else None,
         chosen=CHOSEN_EXAMPLES if chooses else None,
         long_sentences=request.suite.long_sentences if reads_words else "windows",
         lone_word_markers=request.suite.lone_word_markers if reads_words else "keep",

@@ -112,6 +112,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         joint=joint,
         attention=recipe.attention,
         head=request.suite.head,
+        peft=None if finetuning.adapter is None else package_version("peft"),
         random_head=request.suite.head == "transformers" and initialisation == "random",
         warmup_steps=None if as_before else finetuning.warmup_steps,
     )
@@ -135,11 +136,14 @@ def _joint(request: Request, recipe: Recipe) -> JointSettings:
 def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageRef | None) -> None:
     """Add the predictions of a fine-tuned model, or, without one, those of the encoder as it is.
 
+    If an adapter was fine-tuned, they read the encoder's weights below it as well.
+
     The checkpoint's own predictions are the same for all seeds, and so one stage.
     """
     request, recipe = plan.request, run.recipe
-    encoder = run.realign.get((task.name, seed)) if model is None else None
-    initialisation = None if model is not None else "realigned" if encoder is not None else recipe.initialisation
+    reads_start = model is None or request.suite.finetuning_for(task.name).adapter is not None
+    encoder = run.realign.get((task.name, seed)) if reads_start else None
+    initialisation = None if not reads_start else "realigned" if encoder is not None else recipe.initialisation
     for language in test_languages(request, task):
         settings = PredictSettings(
             checkpoint=weights_key(request.checkpoint),

@@ -21,7 +21,7 @@ from xrealign_bench.pipeline.stage import (
     WeightsKey,
     Workspace,
 )
-from xrealign_bench.pipeline.stages.realign import realignment_record
+from xrealign_bench.pipeline.stages.realign import ADAPTER, realignment_record
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
 from xrealign_bench.specs.methods import MethodName
 from xrealign_bench.specs.recipe import Attention, Mixing
@@ -30,6 +30,8 @@ from xrealign_bench.specs.suite import Head
 if TYPE_CHECKING:
     from xrealign_bench.realignment.joint import JointRealignment
 
+FINETUNED = "model.safetensors"
+"""Output of a fine-tuning: the whole model, or its head beside the folder of the adapter."""
 _PAIRS = "pairs-"
 """Before a language: the role of its encoded pairs in joint training."""
 
@@ -62,6 +64,8 @@ class FinetuneSettings(Settings):
     """With transformers' head: its weights are random even where the checkpoint has some."""
     warmup_steps: int | None = None
     """The number of warm-up steps, if rounding them to the nearest number, as was done until version 0.3, differs."""
+    peft: str | None = None
+    """Version of PEFT, if an adapter is fine-tuned."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class Finetune(Stage):
         return self.settings.finetuning.known_steps
 
     def run(self, workspace: Workspace) -> Costs:
+        from xrealign_bench.models.adapters import add_adapter
         from xrealign_bench.models.device import pick_device, seed_everything
-        from xrealign_bench.models.trained_weights import save_weights
         from xrealign_bench.pipeline.loading import new_model, tokenizer_of, training_costs
         from xrealign_bench.tasks.finetuning import FinetuningRun
         from xrealign_bench.tasks.registry import TASK_TYPES
@@ -103,7 +107,9 @@ class Finetune(Stage):
         assert task_type.train is not None  # else the plan has no such stage
         encoder = self._encoder(workspace)
         encoder_parameters = encoder.num_parameters()  # before it gets a pooler
-        seed_everything(asked.seed)  # for the head
+        seed_everything(asked.seed)  # for the adapter and the head
+        adapter = asked.finetuning.adapter
+        adapted = None if adapter is None else add_adapter(encoder, adapter)
         model = new_model(context, encoder, asked.task, asked.head, random=asked.random_head)
         joint = self._joint(encoder, workspace)
         log = task_type.train(
@@ -119,7 +125,7 @@ class Finetune(Stage):
             ),
         )
         if distributed.is_main_process():
-            save_weights(model.stored, workspace.output / "model.safetensors")
+            _save(model.stored, adapted, workspace)
         record: dict[str, Any] = {"encoder_parameters": encoder_parameters, "losses": log.losses}
         tokens = log.tokens
         if joint is not None:
@@ -163,3 +169,15 @@ class Finetune(Stage):
             seed=asked.seed,
             device=pick_device(context.device),
         )
+
+
+def _save(model: Any, adapted: Any, workspace: Workspace) -> None:
+    """Save the whole model, or the adapter in PEFT's format and the weights of the head."""
+    from xrealign_bench.models.adapters import save_adapter
+    from xrealign_bench.models.trained_weights import save_weights
+
+    only = None
+    if adapted is not None:
+        only = {name for name, p in model.named_parameters() if p.requires_grad and ".lora_" not in name}
+        save_adapter(adapted, workspace.output / ADAPTER, workspace.context.checkpoint.id)
+    save_weights(model, workspace.output / FINETUNED, only)

@@ -31,11 +31,13 @@ class PredictSettings(Settings):
     compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
     attention: Attention = "own"
     initialisation: Literal["checkpoint", "random", "realigned"] | None = None
-    """None: the task is fine-tuned, and the weights are the fine-tuned model's."""
+    """None: the task is fine-tuned, and the weights are the fine-tuned model's. With a fine-tuned adapter, the weights
+    below it."""
     head: Head = "linear"
     """Of the fine-tuned model."""
     seed: int | None = None
-    """Set only for random weights that aren't fine-tuned: the checkpoint's own predictions are the same for all."""
+    """Set only for random weights that aren't fine-tuned, or that have an adapter: the checkpoint's own predictions are
+    the same for all."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class PredictInputs(Inputs):
     model: StageRef | None = None
     """A `finetune`; None: the task has none."""
     encoder: StageRef | None = None
-    """A `realign`, for a task without fine-tuning; None: the checkpoint's weights, or random ones."""
+    """A `realign`, for a task without fine-tuning or with a fine-tuned adapter; None: the checkpoint's weights, or
+    random ones."""
 
     def by_role(self) -> dict[str, StageRef]:
         roles = {"test": self.test, "model": self.model, "encoder": self.encoder}
@@ -91,18 +94,18 @@ class Predict(Stage):
 
     def _model(self, workspace: Workspace) -> tuple[Any, int]:
         """Return the model and its tokenizer's padding token."""
-        from xrealign_bench.pipeline.loading import kept_finetuned, kept_not_finetuned
+        from xrealign_bench.pipeline.loading import StartingWeights, kept_finetuned, kept_not_finetuned
 
         asked, context, inputs = self.settings, workspace.context, self.inputs
         task = _without_language(asked.task)
-        if inputs.model is not None:
-            weights = workspace.folder_of(inputs.model) / "model.safetensors"
-            return kept_finetuned(weights, asked.attention, context, task, asked.head)
         realigned = None if inputs.encoder is None else workspace.folder_of(inputs.encoder)
-        return kept_not_finetuned(realigned, asked.initialisation, asked.seed or 0, asked.attention, context, task)
+        start = StartingWeights(realigned, asked.initialisation, asked.seed or 0)
+        if inputs.model is not None:
+            return kept_finetuned(workspace.folder_of(inputs.model), start, asked.attention, context, task, asked.head)
+        return kept_not_finetuned(start, asked.attention, context, task)
 
 
 def _without_language(task: Task) -> Task:
     """Return the task as the model knows it, so that one model serves all languages."""
     nowhere = {"source": EmbeddedData(kind="embedded"), "configs": {}, "columns": Columns(), "label_map": {}}
-    return task.model_copy(update=nowhere | {"test_split": ""})
+    return task.model_copy(update=nowhere | {"test_split": "", "segment": []})

@@ -22,6 +22,8 @@ class TokeniseSettings(Settings):
     limit: int | None
     tokenizer: TokenizerKey
     max_length: int
+    segmenter: str | None = None
+    """Version of the segmenter, if the words are segmented anew."""
     chosen: str | None = None
     """`CHOSEN_EXAMPLES`, if not all examples of the data are read."""
     long_sentences: LongSentences = "windows"
@@ -53,7 +55,9 @@ class Tokenise(Stage):
         tables, altered = task_type.encode(task, data, tokenizer_of(context.checkpoint), asked.max_length, **options)
         for name, table in tables.items():
             write_table(workspace.output / f"{name}.parquet", table)
-        repaired = data.repaired if isinstance(data, WordData) else {}
+        repaired = {}
+        if isinstance(data, WordData):
+            repaired, altered = data.repaired, data.altered | altered
         record = data_record(split, task.name, language, data.located, len(data), data.dropped)
         write_json(workspace.output / "data.json", [record | {"repaired": repaired, "altered": altered}])
         return {}

@@ -13,6 +13,7 @@ from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.specs import EmbeddedData, Task
 from xrealign_bench.tasks.labels import NOT_LABELLED, UNSPECIFIED, label_numbers, numbers_of_names, refuse_label
+from xrealign_bench.tasks.token_classification.resegmentation import resegment
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class WordData:
     located: LocatedSplit
     repaired: dict[str, int] = field(default_factory=dict)
     """Rule -> number of labels changed: `i_without_b` (see `_repair_iob2`)."""
+    altered: dict[str, int] = field(default_factory=dict)
+    """Rule -> number of sentences changed: `segmented` (other words than in the data, see `resegmentation`)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -119,8 +122,10 @@ def _checked(
     kept: list[int] = []
     labels: list[list[int]] = []
     foreign: list[tuple[int, int, Any]] = []
-    repaired = 0
+    repaired = segmented = 0
     begins = _begins(task)
+    inside = {first: then for then, first in begins.items()}
+    words_read: list[list[str]] = []
     groups = sentences.groups
     for place, words in enumerate(sentences.words):
         if not words:
@@ -136,6 +141,10 @@ def _checked(
             foreign += found
             continue
         labels.append([numbers[label] for label in sentences.labels[place]])
+        words_read.append(words)
+        if language in task.segment:
+            words_read[-1], labels[-1] = resegment(words, labels[-1], language, inside)
+            segmented += words_read[-1] != words
         repaired += _repair_iob2(labels[-1], begins)
     if foreign:
         place, word, label = foreign[0]
@@ -150,12 +159,13 @@ def _checked(
     return WordData(
         language=language,
         rows=[sentences.rows[place] for place in kept],
-        words=[sentences.words[place] for place in kept],
+        words=words_read,
         labels=labels,
         groups=[groups[place] for place in kept] if groups else None,
         dropped=dict(dropped),
         located=located,
         repaired={"i_without_b": repaired} if repaired else {},
+        altered={"segmented": segmented} if segmented else {},
     )
 
 

@@ -1,0 +1,96 @@
+"""A decoder fine-tuned by LoRA, through the real stages. Truth: PEFT's own model with the stored adapter, unmerged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModel, LlamaConfig, LlamaForCausalLM
+
+import xrealign_bench
+from tests.small import RECIPE, SUITE, World, write_recipe, write_suite
+from xrealign_bench.models.windows import Window, Windows
+
+LORA = {"r": 4, "alpha": 8}
+
+
+@pytest.fixture(scope="module", params=["linear", "transformers"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("lora")
+    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder / "llama")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(embedded / name, folder / "llama" / name)
+    finetuning = SUITE["finetuning"] | {"adapter": LORA, "learning_rate": {"default": 3e-2}, "steps": 6}
+    suite = write_suite(folder, finetuning=finetuning, target_languages=["de"], seeds=[3], head=request.param)
+    world = World(folder, suite, folder / "llama")
+    ran = world.evaluate("--recipe", write_recipe(folder))
+    assert ran.status == 0, ran.err
+    return world
+
+
+def stage_of(world: World, label: str) -> tuple[Path, dict[str, Any]]:
+    for stage in world.store.glob("*/*/*/manifest.json"):
+        description = json.loads(stage.read_bytes())["description"]
+        if description["label"] == label:
+            return stage.parent, description["inputs"]
+    raise AssertionError(f"no stage '{label}'")
+
+
+def folder_of(world: World, ref: dict[str, str]) -> Path:
+    return world.store / ref["kind"] / ref["key"][:2] / ref["key"]
+
+
+def test_the_adapter_and_the_head_are_what_is_stored(world: World) -> None:
+    folder, _ = stage_of(world, f"fine-tune phrases after {RECIPE['name']}, seed 3")
+    head = load_file(folder / "model.safetensors")
+    linear, transformers = {"classifier.weight", "classifier.bias"}, {"score.weight", "score.bias"}
+    assert head.keys() in (linear, transformers)
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_bytes())
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+    adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+    assert adapter and all(".lora_A." in name or ".lora_B." in name for name in adapter)
+    assert any(tensor.any() for name, tensor in adapter.items() if ".lora_B." in name)
+
+
+@pytest.mark.parametrize("recipe", ["finetune-only", RECIPE["name"]])
+def test_predictions_are_those_of_pefts_own_model(world: World, recipe: str) -> None:
+    folder, inputs = stage_of(world, f"fine-tune phrases after {recipe}, seed 3")
+    predicted, of_prediction = stage_of(world, f"predict phrases de after {recipe}, seed 3")
+    assert ("encoder" in of_prediction) == (recipe == RECIPE["name"])  # the weights below the adapter
+    body = AutoModel.from_pretrained(world.checkpoint, dtype=torch.float32)
+    if recipe == RECIPE["name"]:
+        body.load_state_dict(load_file(folder_of(world, inputs["encoder"]) / "encoder.safetensors"))
+    adapted = PeftModel.from_pretrained(body, str(folder / "adapter")).eval()
+    weight, bias = (tensor for _, tensor in sorted(load_file(folder / "model.safetensors").items(), reverse=True))
+    windows = list(Windows(pq.read_table(folder_of(world, of_prediction["test"]) / "windows.parquet"), Window))
+    rows = pq.read_table(predicted / "predictions.parquet")["predicted"].to_pylist()
+    assert len(windows) == len(rows)
+    for window in windows:
+        ids = torch.tensor([window.input_ids])
+        with torch.no_grad():
+            hidden = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        logits = hidden[torch.tensor(window.starts)] @ weight.T + bias
+        assert rows[window.sentence] == logits.argmax(-1).tolist()
+
+
+def test_realignment_during_the_fine_tuning_of_an_adapter_is_refused(world: World) -> None:
+    joint = write_recipe(world.folder, name="joint", schedule={"when": "during", "batch_size": 4})
+    ran = world.evaluate("--recipe", joint)
+    assert ran.status == 2 and "Traceback" not in ran.err
+    assert (
+        "recipe 'joint' realigns the weights during fine-tuning, which trains an adapter for the task 'phrases'"
+        in ran.err
+    )
