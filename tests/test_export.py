@@ -412,3 +412,13 @@ def test_families_are_exported_with_equal_numbers(world: Path, family: str) -> N
     for name, more in (("encoder", []), ("tokens", ["--task", "phrases"]), ("sentences", ["--sentence-transformers"])):
         assert largest_difference(exported(world, f"{family}-{name}", *more, base=base)) < EXACT
     assert AutoModelForTokenClassification.from_pretrained(world / "exports" / f"{family}-tokens").config.id2label[0]
+
+
+def test_an_adapter_that_was_fine_tuned_is_merged(world: Path) -> None:
+    suite = yaml.safe_load((world / "linear.yaml").read_text())
+    finetuning = suite["finetuning"] | {"adapter": {"r": 2}}
+    write_yaml(world / "lora-tuned.yaml", suite | {"name": "lora-tuned", "finetuning": finetuning})
+    folder = exported(world, "tuned-by-adapter", "--task", "phrases", suite="lora-tuned")
+    assert largest_difference(folder) < EXACT
+    assert "a LoRA adapter, merged into the weights" in (folder / "README.md").read_text()
+    assert (folder / "model.safetensors").is_file() and not (folder / "adapter_config.json").exists()
