@@ -17,8 +17,8 @@ PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
     "errors", "files", "memo", "distributed", "specs", "protocols", "languages", "demo", "data", "models", "aligners",
     "realignment", "tasks", "pipeline", "results", "scoring", "leaderboard", "listings", "inspection", "doctor",
-    "availability", "fetch", "evaluation", "freeze_search", "verification", "submit", "progress", "plot", "api",
-    "cli", "__main__",
+    "availability", "fetch", "evaluation", "freeze_search", "verification", "submit", "progress", "plot",
+    "model_export", "api", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it; the package itself, the public API, from all."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xrealign_bench.api import Results as Results
     from xrealign_bench.api import compare as compare
     from xrealign_bench.api import evaluate as evaluate
+    from xrealign_bench.api import export as export
     from xrealign_bench.api import load_corpus as load_corpus
     from xrealign_bench.api import load_recipe as load_recipe
     from xrealign_bench.api import load_results as load_results
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from xrealign_bench.specs import Task as Task
 
 _HOMES = {
-    "api": ("Evaluation", "Results", "compare", "evaluate", "load_corpus", "load_recipe", "load_results", "load_suite",
-            "load_task", "plan", "realign"),
+    "api": ("Evaluation", "Results", "compare", "evaluate", "export", "load_corpus", "load_recipe", "load_results",
+            "load_suite", "load_task", "plan", "realign"),
     "errors": ("ArgumentError", "HarnessError", "TrainingError", "UserError"),
     "specs": ("Corpus", "Recipe", "Suite", "Task"),
 }  # fmt: skip

@@ -17,6 +17,9 @@ from xrealign_bench.errors import ArgumentError, TrainingError, UserError, neare
 from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
 from xrealign_bench.files import default_store
 from xrealign_bench.memo import kept_in
+from xrealign_bench.model_export import write as writing
+from xrealign_bench.model_export.request import Dtype
+from xrealign_bench.model_export.request import ExportOptions as WriteOptions
 from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.pipeline.estimate import Estimate, estimate
 from xrealign_bench.pipeline.executor import OnEvent, run_serially
@@ -75,13 +78,38 @@ class PlanOptions(TypedDict, total=False):
     """Allow weights that are a pickle."""
 
 
+class ExportOptions(PlanOptions, total=False):
+    """Further arguments of `export`; all are optional."""
+
+    seed: int | None
+    """Training seed. None: the suite's first."""
+    task: str | None
+    """Task whose fine-tuned model is exported; None: the model as realigned. With `sentence_transformers`: the
+    retrieval task whose sentence vectors are meant."""
+    merge: bool
+    """Merge a realigned adapter into the weights."""
+    sentence_transformers: bool
+    """Write what `SentenceTransformer(output)` needs for the vectors of a retrieval task."""
+    dtype: Dtype | None
+    """Of the exported weights. None: as trained, in float32."""
+    results: PathLike | None
+    """Folder with results, whose scores the model card quotes."""
+    push_to_hub: str | None
+    """Repository to upload the folder to."""
+    no_compute: bool
+    """Refuse to compute stages that are not stored."""
+    store: PathLike | None
+    """Folder of finished stages. None: the user's cache folder."""
+    progress: Progress
+    """`auto`, `none` or a function."""
+
+
 def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """Raise an `ArgumentError` with the nearest name for an argument that the function does not have."""
     named = inspect.signature(function).parameters
-    known = [
-        *(name for name in named if name != "options"),
-        *(("options" in named and PlanOptions.__annotations__) or ()),
-    ]
+    taken = {"Unpack[PlanOptions]": PlanOptions, "Unpack[ExportOptions]": ExportOptions}
+    more = taken[named["options"].annotation].__annotations__ if "options" in named else ()
+    known = [*(name for name in named if name != "options"), *more]
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -304,6 +332,52 @@ def realign(
 
     folder = stages.read(ref.stage_type, ref.key).folder
     return load_realigned(folder, run.recipe.attention, context), tokenizer_of(planned.request.checkpoint)
+
+
+@_names_arguments
+def export(
+    output: PathLike,
+    checkpoint: Checkpoint | None = None,
+    recipe: RecipeLike = DEFAULT_RECIPE,
+    suite: str = "demo",
+    **options: Unpack[ExportOptions],
+) -> Path:
+    """Export a realigned or fine-tuned model to a folder that plain transformers loads: the command `export`.
+
+    Stages that are not stored are computed first.
+
+    Args:
+        output: empty or new folder.
+        checkpoint, suite: as for `plan`.
+        recipe: name, YAML file or `Recipe` object.
+        options: see `ExportOptions` and `PlanOptions`. Without `task`, if the recipe takes steps and learning rate from
+            fine-tuning, they are those of the first of `tasks`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: bad input; or transformers can't express the model. Nothing is written.
+        TrainingError: a training failed.
+        ArgumentError: an argument has another name.
+    """
+    names = ("task", "merge", "sentence_transformers", "dtype", "push_to_hub", "no_compute")
+    given: dict[str, Any] = {name: value for name, value in options.items() if name in names}
+    results, seed = options.get("results"), options.get("seed")
+    asked = WriteOptions(Path(output), results=None if results is None else Path(results), **given)
+    writing.check_folder(asked.output)
+    own = {*ExportOptions.__annotations__} - {*PlanOptions.__annotations__}
+    others: Any = {name: value for name, value in options.items() if name not in own}
+    others["seeds"] = () if seed is None else [seed]
+    if asked.task is not None:
+        others["tasks"] = [asked.task]
+    planned = plan(checkpoint, recipe, suite, store=options.get("store"), **others)
+    stages = Store(_store_folder(options.get("store")))
+    _, part = writing.plan_export(planned, stages, asked)
+    context = evaluation.run_context(planned.request, options.get("device"))
+    with _listener(options.get("progress", "auto"), len(part.stages)) as on_event:
+        writing.export_model(planned, stages, context, asked, on_event)
+    return asked.output
 
 
 def compare(result: PathLike, other: PathLike) -> Comparison:

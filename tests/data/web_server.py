@@ -67,7 +67,9 @@ class ToServer(httpx2.BaseTransport):
         headers = request.headers.copy()
         headers["Host"] = request.url.host
         url = request.url.copy_with(scheme="http", host="127.0.0.1", port=self._port)
-        return self._transport.handle_request(httpx2.Request(request.method, url, headers=headers))
+        return self._transport.handle_request(
+            httpx2.Request(request.method, url, headers=headers, stream=request.stream)
+        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import click
 from xrealign_bench import __version__, distributed
 from xrealign_bench.cli.cache import cache
 from xrealign_bench.cli.data import fetch_data
+from xrealign_bench.cli.export import export
 from xrealign_bench.cli.languages import languages
 from xrealign_bench.cli.leaderboard import leaderboard
 from xrealign_bench.cli.lists import doctor, list_category, new, show, validate
@@ -54,7 +55,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     evaluate, freeze_search, fetch_data, list_category, show, new, validate, languages, leaderboard,
-    rescore, compare, reproduce, verify, submit, cache, doctor,
+    rescore, compare, reproduce, verify, export, submit, cache, doctor,
 ):  # fmt: skip
     cli.add_command(command)
 

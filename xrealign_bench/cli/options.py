@@ -224,6 +224,19 @@ def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
     return _with_options(command, EVALUATION_OPTIONS)
 
 
+def evaluation_option(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option of `evaluate` that passes this argument to the command."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in EVALUATION_OPTIONS:
+            probe: Any = option(lambda: None)
+            if probe.__click_params__[0].name == name:
+                return option(command)
+        raise ValueError(f"evaluate has no option for the argument {name}")
+
+    return add
+
+
 def executor_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of commands that run stages."""
     return _with_options(command, EXECUTOR_OPTIONS)

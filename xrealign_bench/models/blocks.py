@@ -132,6 +132,17 @@ def block_output(
     raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
 
 
+def remove_blocks_above(encoder: nn.Module, layer: Literal["last", "penultimate"] | int) -> None:
+    """Remove the blocks above one, in place, also from the configuration. `layer` as in `block_output`."""
+    blocks, config = find_blocks(encoder), encoder.config
+    kept = resolve_layer(layer, len(blocks)) + 1
+    if kept < len(blocks):
+        del blocks[kept:]
+        if isinstance(types := getattr(config, "layer_types", None), list):
+            config.layer_types = types[:kept]  # type: ignore[union-attr]
+        config.num_hidden_layers = kept  # type: ignore[union-attr]
+
+
 def check_length(encoder: nn.Module, input_ids: Tensor) -> None:
     """Refuse sequences that are longer than the encoder's position embeddings, which would fail with an obscure error.
 

@@ -66,10 +66,10 @@ def load_encoder(
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would seed the GPU's generator too
         if weights is not None:
             with no_init_weights():
-                encoder = _from_config(checkpoint)
+                encoder = build_encoder(checkpoint)
             load_weights(encoder, weights)
         elif initialisation == "random":
-            encoder = _from_config(checkpoint)
+            encoder = build_encoder(checkpoint)
         else:
             encoder = _from_weights(checkpoint, quantisation)
     find_blocks(encoder)  # refuse a model without blocks now rather than in realignment
@@ -108,11 +108,12 @@ def _check_size(checkpoint: Checkpoint) -> None:
         )
 
 
-def _from_config(checkpoint: Checkpoint) -> nn.Module:
+def build_encoder(checkpoint: Checkpoint) -> nn.Module:
+    """Return the checkpoint's encoder with random weights, unchecked; on the meta device it takes no memory."""
     config = load_config(checkpoint)
     with loading_errors(checkpoint):
         model = _class_of(config).from_config(
-            config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **_without_pooler(config)
+            config, dtype=torch.float32, trust_remote_code=checkpoint.trust_remote_code, **without_pooler(config)
         )
     return _encoder_of(model)
 
@@ -125,7 +126,7 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
         checkpoint,
         config,
         ignore_mismatched_sizes=True,  # refused below, by name
-        **(_without_pooler(config) if base is None else {}),
+        **(without_pooler(config) if base is None else {}),
         **quantisation,
     )
     encoder = _encoder_of(model if base is None else model.base_model)
@@ -135,7 +136,7 @@ def _from_weights(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> nn
     _check_nothing_left_over(checkpoint, loaded, model, encoder)
     if base is not None:
         apply_adapter(checkpoint, base, model, encoder)
-        if _without_pooler(config):
+        if without_pooler(config):
             encoder.pooler = None  # type: ignore[assignment]
     return encoder
 
@@ -187,7 +188,7 @@ def _encoder_of(model: Any) -> nn.Module:
     return encoder
 
 
-def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+def without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
     """Return the argument that leaves out the pooler, if the model's class has one."""
     known: Any = MODEL_MAPPING.get(type(config), None)
     has_pooler = known is not None and "add_pooling_layer" in inspect.signature(known).parameters
