@@ -246,6 +246,21 @@ def _recipes() -> list[dict[str, Any]]:
     ]
 
 
+def without_families(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of recipes with one row for each family, at the place of its first recipe."""
+    families = [find_spec(name, RecipeFamily) for name in shipped_names(RecipeFamily)]
+    family_of = {recipe.name: family for family in families for recipe in family.recipes}
+    shown: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        family = family_of.get(row["name"])
+        if family is None:
+            shown[row["name"]] = row
+            continue
+        name = f"{family.name}-SUBSET"
+        shown.setdefault(name, row | {"name": name, "title": f"{family.title}, {len(family.recipes)} subsets"})
+    return list(shown.values())
+
+
 def _frozen(recipe: Recipe) -> str:
     blocks = str(recipe.freeze.blocks)
     return f"{blocks} and embeddings" if recipe.freeze.embeddings else blocks

@@ -63,19 +63,23 @@ class CategoryChoice(click.Choice[str]):
 def list_category(category: str, as_json: bool) -> None:
     """List recipes, suites, tasks, corpora, languages, checkpoints or aligners.
 
+    Recipes that differ only in a published subset of languages are one line, NAME-SUBSET; --json lists each of them,
+    and `xrealign-bench languages subsets` the subsets.
+
     \b
     Examples:
       xrealign-bench list recipes
       xrealign-bench list languages --json
     """
-    from xrealign_bench.listings import rows_of
+    from xrealign_bench.listings import rows_of, without_families
 
     rows = rows_of(category)
     if as_json:
         print_json(rows)
     else:
+        shown = without_families(rows) if category == "recipes" else rows
         print_table(
-            [{name: _short(value) for name, value in row.items()} for row in rows],
+            [{name: _short(value) for name, value in row.items()} for row in shown],
             headers="keys",
             disable_numparse=True,
         )
