@@ -199,8 +199,8 @@ class Problems:
             raise UserError(str(self))
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """Make the error for an unknown name, with the nearest matches and all known names.
+def unknown(what: str, name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> UserError:
+    """Make the error for an unknown name, with the nearest matches and all known names, or only those to be `listed`.
 
     >>> print(unknown("recipe", "alignfreeze-frnt", ["alignfreeze-front", "none"]))
     unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front? Known: alignfreeze-front, none
@@ -212,7 +212,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         return UserError(f"unknown {what} '{shorten(name)}'; there is none")
     near = nearest(name, choices)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    return UserError(f"unknown {what} '{shorten(name)}'{hint} Known: {', '.join(map(shorten, choices))}")
+    return UserError(f"unknown {what} '{shorten(name)}'{hint} Known: {', '.join(map(shorten, listed or choices))}")
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -119,9 +119,13 @@ def read_fields(path: Path) -> dict[str, Any]:
 
 def shipped_names(model: type[BaseModel]) -> list[str]:
     """Return the names of all shipped specs of this model; recipes include those of families."""
-    files = shipped_folder(model).glob("*.yaml")
-    names = [path.stem for path in files if not path.name.endswith(LOCK_SUFFIX)]
+    names = _shipped_files(model)
     return sorted([*names, *family_recipes()] if model is Recipe else names)
+
+
+def _shipped_files(model: type[BaseModel]) -> list[str]:
+    """Return the names of specs with a shipped file; families, which take long to read, are not looked into."""
+    return [path.stem for path in shipped_folder(model).glob("*.yaml") if not path.name.endswith(LOCK_SUFFIX)]
 
 
 @cache
@@ -138,7 +142,7 @@ def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
         UserError: there is no such spec (with the nearest names), or it is invalid. The message has one line per
             problem.
     """
-    if model is Recipe and name_or_file in family_recipes():
+    if model is Recipe and name_or_file not in _shipped_files(model) and name_or_file in family_recipes():
         return family_recipes()[name_or_file][0]  # type: ignore[return-value]
     return _load_named(find_spec_file(name_or_file, model), model)
 
@@ -160,10 +164,10 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
     """
     if "/" in name_or_file or name_or_file.endswith(SUFFIXES) or _data_format(Path(name_or_file)) is not None:
         return Path(name_or_file)
+    if name_or_file in _shipped_files(model):
+        return shipped_folder(model) / f"{name_or_file}.yaml"
     if model is Recipe and name_or_file in family_recipes():
         return family_recipes()[name_or_file][1]
-    if name_or_file in shipped_names(model):
-        return shipped_folder(model) / f"{name_or_file}.yaml"
     own = [path for path in Path().glob("*.y*ml") if path.stem == name_or_file and path.suffix in SUFFIXES]
     if own:
         raise UserError(
@@ -174,7 +178,7 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
             near = nearest(name_or_file, shipped_names(model))
             hint = f". Or did you mean the {model.__name__.lower()} {' or '.join(near)}?" if near else ""
             raise UserError(f"'{name_or_file}' {USES[other]}{hint}")
-    raise unknown(model.__name__.lower(), name_or_file, shipped_names(model))
+    raise unknown(model.__name__.lower(), name_or_file, shipped_names(model), sorted(_shipped_files(model)))
 
 
 def collect_spec(
