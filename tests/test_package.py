@@ -18,7 +18,7 @@ from xrealign_bench.specs.yaml import family_recipes
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = {"xrealign_bench": "xrealign_bench"} | {
-    folder: f"xrealign_bench/shipped/{folder}" for folder in ("tasks", "submissions")
+    folder: f"xrealign_bench/shipped/{folder}" for folder in ("tasks", "submissions", "schemas")
 }
 """Folder of the checkout -> folder of the wheel."""
 

@@ -30,6 +30,7 @@ from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.paths import check_output
 from xrealign_bench.results.result import IN_MEMORY, Result
 from xrealign_bench.results.storage import find_results, read_checked
+from xrealign_bench.results.tidy import COLUMNS, score_rows
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec
 
 if TYPE_CHECKING:
@@ -158,23 +159,7 @@ class Results(Sequence[Result]):
         """
         import pandas as pd
 
-        return pd.DataFrame([row for result in self for row in _score_rows(result)], columns=_COLUMNS)
-
-
-_COLUMNS = [
-    "suite", "version", "checkpoint", "recipe", "task", "language", "tier", "seed", "metric", "value", "examples",
-    "limit",
-]  # fmt: skip
-
-
-def _score_rows(result: Result) -> Iterator[list[Any]]:
-    suite, tiers = result.suite, {language.code: language.tier for language in result.languages}
-    about = [suite.name, suite.version, result.checkpoint.id, result.recipe.name]
-    for score in result.scores:
-        tier = "source" if score.language == suite.source_language else tiers.get(score.language)
-        for metric, value in score.metrics.items():
-            cell = [score.task, score.language, tier, score.seed, metric, value, score.examples]
-            yield [*about, *cell, result.limit]
+        return pd.DataFrame([row for result in self for row in score_rows(result)], columns=list(COLUMNS))
 
 
 @dataclass(frozen=True)

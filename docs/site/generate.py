@@ -5,13 +5,10 @@ mkdocs runs this as a hook.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
-import textwrap
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Annotated, Any, get_args
 
 import click
@@ -22,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from xrealign_bench.cli import cli
 from xrealign_bench.specs import Corpus, Recipe, RecipeFamily, Suite, Task
+from xrealign_bench.specs.docstrings import docstring_of, docstrings_of
 from xrealign_bench.specs.explain import describe
 
 PROGRAM = "xrealign-bench"
@@ -84,26 +82,6 @@ def fields_of(model: type[BaseModel]) -> Iterator[str]:
         about = documented.get(name) or next(map(docstring_of, nested_models(field.annotation)), "")
         meaning = " <br>".join(part for part in (cell(about.split("\n\n")[0]), f"<small>{value}</small>") if part)
         yield f"| `{name}` | {meaning} | {default_of(field.get_default(call_default_factory=True))} |"
-
-
-def docstring_of(model: type[BaseModel]) -> str:
-    """Return a model's own docstring, and none that it inherits."""
-    return inspect.cleandoc(vars(model).get("__doc__") or "")
-
-
-def docstrings_of(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstrings behind a model's fields, also inherited ones: they are in its source alone."""
-    inherited = {
-        n: text for base in model.__bases__ if base is not BaseModel for n, text in docstrings_of(base).items()
-    }
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(definition, ast.ClassDef)
-    return inherited | {
-        field.target.id: inspect.cleandoc(text)
-        for field, behind in pairwise(definition.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(behind, ast.Expr) and isinstance(text := ast.literal_eval(behind.value), str)
-    }
 
 
 def default_of(default: Any) -> str:

@@ -224,3 +224,11 @@ def test_a_broken_old_result_is_told_by_its_fields(tmp_path: Path) -> None:
 def test_what_has_no_steps_stays_as_it_is() -> None:
     content = {"schema_version": 2, "events": []}
     assert migrate(content, "History", 2) == content
+
+
+def test_a_newer_manifest_is_refused_and_both_versions_are_named(tmp_path: Path) -> None:
+    laid(tmp_path, "result-1")
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 2}))
+    with pytest.raises(UserError, match=r"manifest\.json: schema_version is 2, but xrealign-bench \S+ reads versions"):
+        read_result(tmp_path)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,10 @@ from xrealign_bench.cli.options import OrderedGroup, result_argument
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import FAILED
 from xrealign_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from xrealign_bench.leaderboard.interchange.export import Format
+    from xrealign_bench.leaderboard.interchange.importing import Format as ImportFormat
 
 
 @click.group(cls=OrderedGroup)
@@ -133,6 +138,77 @@ def leaderboard_serve(results: Path, output: Path | None, port: int, open_browse
         folder = output or Path(temporary, "site")
         build_site(results, folder)
         serve(folder, port, ready)
+
+
+@leaderboard.command("export")
+@results_argument
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["mteb", "lm-eval", "hf-evals", "csv", "parquet"]),
+    required=True,
+    help="Files of MTEB's results repository, results of lm-eval, model-index of the Hub's model cards, or one table.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="New folder to write to; a file for csv, parquet."
+)
+def leaderboard_export(results: Path, file_format: Format, output: Path) -> None:
+    """Write the scores of the results below RESULTS in the format of another program.
+
+    Scores are means over seeds for each task and language, from 0 to 1. The tables have a row for each seed and metric
+    instead, and published results too.
+
+    \b
+    Examples:
+      xrealign-bench leaderboard export leaderboard/results --format parquet --output scores.parquet
+      xrealign-bench leaderboard export xrealign-output/results --format mteb --output exported
+    """
+    from xrealign_bench.leaderboard.formatting import pluralise
+    from xrealign_bench.leaderboard.interchange.export import export
+
+    written = export(results, file_format, output)
+    click.echo(output)
+    say(f"{pluralise(len(written), 'file')} written")
+
+
+@leaderboard.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format", "file_format", type=click.Choice(["mteb", "lm-eval"]), required=True, help="Program that wrote FILES."
+)
+@click.option("--suite", required=True, help="Suite on whose board the figures are shown: name or YAML file.")
+@click.option("--source", required=True, help="Where the files are published, such as an address or a citation.")
+@click.option("--licence", required=True, help="Licence of the figures, such as 'CC BY 4.0' or 'unknown'.")
+@click.option(
+    "--checkpoint", help="Hub id of the model.  [default: as in the files, or in model_meta.json beside them]"
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("leaderboard/results"),
+    show_default=True,
+    help="Folder of results to add to.",
+)
+def leaderboard_import(
+    files: tuple[Path, ...], file_format: ImportFormat, suite: str, results: Path, checkpoint: str | None, **origin: str
+) -> None:  # fmt: skip
+    """Add the figures of another program to a board, as reported rows.
+
+    FILES are those of one model: TASK.json of MTEB's results repository, or results_DATE.json of lm-eval. Figures of
+    tasks on the data of the suite's tasks are shown in tables of their own, with source, licence and what differs in
+    protocol. No rank, mean or test uses them. Build the boards afterwards.
+
+    \b
+    Example:
+      xrealign-bench leaderboard import SIB200Classification.json --format mteb --suite xrealign-lite \\
+          --source https://github.com/embeddings-benchmark/results --licence unknown
+      xrealign-bench leaderboard build leaderboard/results
+    """
+    from xrealign_bench.leaderboard.interchange.importing import Origin, import_reports
+
+    folder = import_reports(files, file_format, suite, results, Origin(**origin), checkpoint)
+    click.echo(folder)
+    say(f"next: xrealign-bench leaderboard build {results}")
 
 
 @leaderboard.command("recompare")

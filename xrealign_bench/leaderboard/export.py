@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from xrealign_bench.leaderboard.board import Board, BoardRow
+from xrealign_bench.leaderboard.board_file import BoardFile
 from xrealign_bench.leaderboard.cells import as_percent
 from xrealign_bench.leaderboard.table import Column, export_only, export_record
 from xrealign_bench.leaderboard.views import ranking
@@ -18,7 +19,6 @@ from xrealign_bench.results.records import ReportedMean
 from xrealign_bench.scoring.aggregate import SCORING_VERSION
 from xrealign_bench.specs.fields import FORMULA
 
-SCHEMA_VERSION = 2
 REPORTED = "reported.csv"
 """The one file that only some boards have."""
 
@@ -61,7 +61,7 @@ def render_reported_csv(board: Board) -> str:
 def render_json(board: Board) -> str:
     """Return the rows of `render_csv`, nested, with the reason of every null, and reported means if there are any."""
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": BoardFile.model_fields["schema_version"].default,
         "suite": board.suite.id,
         "suite_digest": board.suite_digest,
         "scoring": SCORING_VERSION,

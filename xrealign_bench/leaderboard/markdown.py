@@ -17,7 +17,7 @@ from xrealign_bench.leaderboard.table import Cell, Table, make_table
 from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views import ranking
 from xrealign_bench.leaderboard.views.by_task import is_shown, tables_by_task
-from xrealign_bench.leaderboard.views.reported import reported_averages
+from xrealign_bench.leaderboard.views.reported import has_averages, reported_averages, reported_languages
 
 FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
 """Text without any markup: the brackets of an interval are no link."""
@@ -36,6 +36,8 @@ def render_markdown(board: Board) -> str:
         ranking=_ranking,
         ranked_rows=lambda section: _ranked_rows(board, section),
         by_task=lambda section: _by_task(board, section),
+        has_averages=has_averages,
+        reported_languages=lambda section: render_table(reported_languages(board, section)),
         reported_averages=lambda section: render_table(reported_averages(board, section)),
         sources=reported_sources,
         exposures=known_exposures,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems
 from xrealign_bench.files import sha256_file, write_atomically
+from xrealign_bench.results.migrations import read_version
 from xrealign_bench.results.strict_json import parse_json
 from xrealign_bench.specs import Count, Sha256, Spec
 from xrealign_bench.specs.explain import explain
@@ -129,7 +130,8 @@ def read_manifest(folder: Path) -> Manifest:
     if problem := _access_problem(path):
         raise UserError(problem)
     try:
-        return Manifest.model_validate(parse_json(path.read_bytes(), str(path)))
+        known = Manifest.model_fields["schema_version"].default
+        return Manifest.model_validate(read_version(parse_json(path.read_bytes(), str(path)), "Manifest", known, path))
     except ValidationError as error:
         raise UserError("\n".join(schema_problems(path, error, Manifest))) from None
 

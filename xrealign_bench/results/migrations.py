@@ -1,13 +1,17 @@
 """Migrate files of earlier schema versions, one function per version.
 
 A step takes the JSON content of one version and returns that of the next. It keeps what is still valid, drops the rest
-and never computes a new figure. Files of newer versions are refused by the reader.
+and never computes a new figure. Files of newer versions are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+from xrealign_bench import __version__
+from xrealign_bench.errors import UserError
 
 Content = dict[str, Any]
 Step = Callable[[Content], Content]
@@ -78,6 +82,25 @@ MIGRATIONS: Mapping[str, Mapping[int, Step]] = {
     "Comparison": {1: _comparison_1_to_2, 2: _comparison_2_to_3},
 }
 """Model -> version to start from -> step."""
+
+
+def read_version(content: Any, model: str, version: int, path: Path) -> Content:
+    """Return the content of a file in a schema version, migrated if it is older.
+
+    Raises:
+        UserError: the file has a newer or unknown version, or breaks the schema of its own.
+    """
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    try:
+        migrated = migrate(content, model, version) if isinstance(content, dict) else {}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: breaks the schema of version {found!r} ({error!r}). Restore the file") from None
+    if migrated.get("schema_version") != version:
+        raise UserError(
+            f"{path}: schema_version is {found!r}, but xrealign-bench {__version__} reads versions up to {version}. "
+            "Install a newer xrealign-bench, or restore the file"
+        )
+    return migrated
 
 
 def migrate(content: Content, model: str, version: int) -> Content:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from xrealign_bench import __version__
 from xrealign_bench.errors import MOST_PROBLEMS, UserError, count_further_problems
 from xrealign_bench.files import sha256_file, write_atomically
 from xrealign_bench.results.comparison import Comparison, contradictions
@@ -27,7 +26,7 @@ from xrealign_bench.results.manifest import (
     schema_problems,
     seal,
 )
-from xrealign_bench.results.migrations import migrate
+from xrealign_bench.results.migrations import read_version
 from xrealign_bench.results.records import PredictionRecord
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.strict_json import parse_json
@@ -198,18 +197,8 @@ def _check_digest(folder: Path, manifest: Manifest, record: PredictionRecord) ->
 
 def _read_model(folder: Path, name: str, model: type[Stored]) -> Stored:
     path = folder / name
-    content = parse_json(read_sealed(folder, name), str(path))
-    version = content.get("schema_version") if isinstance(content, dict) else None
     known = model.model_fields["schema_version"].default
-    try:
-        content = migrate(content, model.__name__, known) if isinstance(content, dict) else content
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: breaks the schema of version {version!r} ({error!r}). Restore the file") from None
-    if not isinstance(content, dict) or content.get("schema_version") != known:
-        raise UserError(
-            f"{path}: schema_version is {version!r}, but xrealign-bench {__version__} reads versions up to {known}. "
-            "Install a newer xrealign-bench, or restore the file"
-        )
+    content = read_version(parse_json(read_sealed(folder, name), str(path)), model.__name__, known, path)
     try:
         return model.model_validate(content)
     except ValidationError as error:

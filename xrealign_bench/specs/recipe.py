@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, WithJsonSchema, field_validator, model_validator
 
 from xrealign_bench.errors import shorten
 from xrealign_bench.specs.aligner import AlignerChoice, aligner_name
@@ -29,10 +29,9 @@ from xrealign_bench.specs.fields import (
 from xrealign_bench.specs.methods import METHODS, MethodName, Pooling
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
-BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=1000)] | str
-
-
 _SLICE = r"-?[0-9]{0,4}:-?[0-9]{0,4}(:[1-9][0-9]{0,3})?"
+_Slice = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{_SLICE}$"})]
+BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=1000)] | _Slice
 
 Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
 Attention = Literal["own", "bidirectional"]

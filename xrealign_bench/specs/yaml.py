@@ -25,6 +25,7 @@ from xrealign_bench.specs.explain import explain
 from xrealign_bench.specs.family import RecipeFamily
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
 from xrealign_bench.specs.recipe import Recipe
+from xrealign_bench.specs.schema_comment import check_schema
 from xrealign_bench.specs.suite import Suite
 from xrealign_bench.specs.task import Task
 
@@ -302,10 +303,15 @@ def place_of(path: Path, field: Where) -> str:
 
 
 def shipped_folder(model: type[BaseModel]) -> Path:
-    """Return the folder of shipped YAML: inside the package if installed from a wheel, next to it in a checkout."""
+    """Return the folder of shipped YAML of a type of spec."""
+    return shipped_root() / FOLDERS[model]
+
+
+def shipped_root() -> Path:
+    """Return the folder of shipped files: inside the package if installed from a wheel, around it in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "shipped"
-    return (inside if inside.is_dir() else package.parent) / FOLDERS[model]
+    return inside if inside.is_dir() else package.parent
 
 
 def _load_named(path: Path, model: type[AnySpec]) -> AnySpec:
@@ -347,6 +353,7 @@ def _read(path: Path) -> Document:
         raise UserError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     if len(data) > LARGEST_FILE:
         raise UserError(f"{path}: has more than the {LARGEST_FILE:,} bytes that a spec may have; write less")
+    check_schema(text, path)
     document = read_yaml(text, str(path))
     if not isinstance(document.content, dict):
         raise UserError(f"{path}:1: must be a mapping of fields such as 'name: ...'")

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from xrealign_bench.errors import UserError, first_line
+from xrealign_bench.specs import Recipe
+from xrealign_bench.specs.schema_comment import FOLDER, set_schema
 from xrealign_bench.specs.yaml import family_recipes
 from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.checks import Submission
@@ -15,6 +17,7 @@ from xrealign_bench.submit.checks import Submission
 def write_submission(submission: Submission, file: Path, out: Path) -> list[Path]:
     """Copy recipe and results to their places in the repository, below `out`. Copies all of them or none.
 
+    The recipe's first line names the repository's schema.
     A recipe of a shipped family is in the repository already.
 
     Raises:
@@ -29,7 +32,8 @@ def write_submission(submission: Submission, file: Path, out: Path) -> list[Path
         staged = Path(temporary, "staged")
         for recipe in recipes:
             (staged / recipe).parent.mkdir(parents=True)
-            shutil.copyfile(file, staged / recipe)
+            text = file.read_bytes().decode()
+            (staged / recipe).write_bytes(set_schema(text, Recipe, f"../{FOLDER}").encode())
         for folder, place in places:
             shutil.copytree(folder, staged / place)
         staged.replace(out)

@@ -76,7 +76,11 @@ def _write_board(pages: Pages, board: Board) -> Iterator[Path]:
         f"{suite}/index",
         "board.html",
         table=make_table(ranking.BOARD_COLUMNS, scored, "html"),
-        reported=[(section, reported.reported_averages(board, section)) for section in board.sections],
+        reported=[
+            (section, reported.reported_averages(board, section))
+            for section in board.sections
+            if reported.has_averages(section)
+        ],
         corrections=[(section, pair) for section in board.sections for pair in ranking.corrections(section)],
         languages=sorted(((code, name) for code, (name, _) in languages.items()), key=lambda pair: pair[1]),
         **common,

@@ -11,6 +11,11 @@ from xrealign_bench.leaderboard.views.ranking import recipe_cell
 from xrealign_bench.results.records import ReportedMean
 
 
+def has_averages(section: Section) -> bool:
+    """Return whether a mean over several languages is reported; other programs' figures are of single languages."""
+    return any(not is_single(mean) for row in section.rows for mean in row.reported_means)
+
+
 def reported_averages(board: Board, section: Section) -> Table:
     """Return recipes by what the publication's averages are over."""
     rows = [row for row in section.rows if row.reported_means]
