@@ -434,11 +434,11 @@ def _source_digest(registered: type) -> str:
         UserError: no source is at hand, as for a class that was typed at Python's prompt.
     """
     module = sys.modules.get(registered.__module__)
-    digest = hashlib.sha256()
-    for file in _source_files(module):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    if _source_files(module):
-        return digest.hexdigest()
+    digests = [hashlib.sha256(file.read_bytes()) for file in _source_files(module)]
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    if digests:
+        return hashlib.sha256(b"".join(each.digest() for each in digests)).hexdigest()
     try:
         return hashlib.sha256(inspect.getsource(registered).encode()).hexdigest()
     except (OSError, TypeError):

@@ -19,17 +19,20 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 
 @pytest.fixture(autouse=True)
 def restored_registries() -> Iterator[None]:
-    """Forget plugins and their modules after a test."""
-    known = {group: dict(registry(group)._plugins) for group in TITLES}
-    modules = set(sys.modules)
+    """Forget plugins after a test."""
     yield
-    for group, before in known.items():
+    forget_plugins()
+
+
+def forget_plugins() -> None:
+    """Remove all plugins and their modules, as in a new process."""
+    for group in TITLES:
         registry(group)._plugins.clear()
-        registry(group)._plugins.update(before)
-    for name in set(sys.modules) - modules:
+    for name in list(sys.modules):
         if name.startswith(("xrealign_bench_plugin_", "span_realign", "broken_", "other_")):
             del sys.modules[name]
     plugins._package_of.cache_clear()
+    importlib.invalidate_caches()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.plugins.conftest import EXAMPLE
+from tests.plugins.conftest import EXAMPLE, forget_plugins
 from tests.small import World, command, write_recipe, write_yaml
 from xrealign_bench.aligners import Resources
 from xrealign_bench.data import DataLocation
@@ -75,7 +74,7 @@ def test_the_package_is_evaluated_and_its_plugins_are_recorded(world: World, ins
     data = {record.language: record for record in result.data if record.used_as == "test"}
     assert data["de"].examples == 9 and data["de"].dropped == {"too_short": 1}
     board = world.output / "small-1.0"
-    assert "rescored, plugin (span-realign 0.1.0)" in (board / "leaderboard.md").read_text()
+    assert "rescored, plugin (span-realign 0.1.0)" in (board / "README.md").read_text()
     assert (
         "method span-realign/span-contrastive, version 1, of span-realign 0.1.0"
         in (board / "leaderboard.json").read_text()
@@ -85,43 +84,47 @@ def test_the_package_is_evaluated_and_its_plugins_are_recorded(world: World, ins
     assert "0 stages run" in again.err
     method = installed / "span_realign" / "method.py"
     method.write_text(method.read_text().replace("WIDTH = 1", "WIDTH = 2"))
-    script = f"from tests.small import command; print(command(*{[*map(str, world.arguments)]!r}, '--recipe', "
-    changed = run_python(f"{script}{str(world.folder / 'mine.yaml')!r}, '--dry-run', '--json').out)", installed)
+    forget_plugins()
+    changed = world.evaluate("--recipe", world.folder / "mine.yaml", "--dry-run", "--json").out
     stored = {stage["stage_type"]: stage["stored"] for stage in json.loads(changed)["stages"]}
     assert not any(stored.values()), "the source of the whole package is in every key"
 
 
-def run_python(code: str, *path: Path) -> str:
-    root = Path(__file__).parents[2]
-    environment = {"PYTHONPATH": ":".join(map(str, [root, *path])), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=root)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def test_reading_rescoring_and_showing_a_result_imports_no_plugin(world: World, installed: Path) -> None:
+def test_reading_rescoring_and_showing_a_result_imports_no_plugin(
+    world: World, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert world.evaluate("--recipe", world.folder / "mine.yaml").status == 0
-    code = f"""
-import sys
-from tests.small import command
-folder, output = {str(world.result("mine"))!r}, {str(world.output)!r}
-for arguments in (["rescore", folder], ["reproduce", folder], ["leaderboard", "build", output + "/results", "--output",
-                  output + "/again"], ["compare", folder, folder], ["verify", folder]):
-    ran = command(*arguments)
-    assert not [name for name in sys.modules if name.startswith("span_realign")], arguments
-    print(arguments[0], ran.status, ran.out, ran.err)
-"""
-    for path in ([installed], []):  # the package is installed, or not
-        said = run_python(code, *path)
-        assert "rescore 0" in said and "the scores of task news are not checked" in said
-        assert "leaderboard 0" in said
-        assert "verify 2" in said
-        assert (
-            "needs the method 'span-realign/span-contrastive' (version 1) of span-realign 0.1.0" in said
-            and "install it with pip install 'span-realign==0.1.0', and add --plugin span-realign/span-contrastive"
-            in said
-        )
-        assert "span-realign" in (world.output / "again" / "small-1.0" / "leaderboard.md").read_text()
+    forget_plugins()
+    folder, results = world.result("mine"), world.output / "results"
+    for is_installed in (True, False):
+        if not is_installed:
+            monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(installed)])
+        built = command("leaderboard", "build", results, "--output", world.folder / "again")
+        assert built.status == 0, built.err
+        assert "plugin (span-realign 0.1.0)" in (world.folder / "again" / "small-1.0" / "README.md").read_text()
+        assert command("reproduce", folder).status == 0
+        rescored = command("rescore", folder)
+        assert rescored.status == 0 and "0 scores computed again" in rescored.out
+        refused = command("verify", folder)
+        assert refused.status == 2 and len(refused.err.splitlines()) == 4
+        for part in (
+            "needs the method 'span-realign/span-contrastive' (version 1) of span-realign 0.1.0 (",
+            "), which is not registered; install it with pip install 'span-realign==0.1.0', and add --plugin span",
+        ):
+            assert part in refused.err
+        assert not [name for name in sys.modules if name.startswith("span_realign")]
+
+
+def test_scores_of_a_shipped_metric_are_rescored_without_the_plugin(
+    new_world: Callable[..., World], installed: Path
+) -> None:
+    world = new_world()
+    recipe = write_recipe(world.folder, method="span-realign/span-contrastive")
+    assert world.evaluate("--recipe", recipe).status == 0
+    forget_plugins()
+    ran = command("rescore", world.result("mine"))
+    assert "2 scores and 1 comparison computed again from the predictions: all equal" in ran.out
+    assert not [name for name in sys.modules if name.startswith("span_realign")]
 
 
 def test_verify_computes_with_named_plugins(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from collections.abc import Callable
@@ -46,6 +47,9 @@ def test_a_file_is_imported_and_its_digest_is_in_keys(new_world: Callable[..., W
     assert (plugin.group, plugin.name, plugin.version, plugin.file, plugin.package) == (
         "method", "mine", "1", "own.py", None,
     )  # fmt: skip
+    assert plugin.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    reproduced = command("reproduce", world.result("mine")).out
+    assert "--plugin own.py" in reproduced and f"source sha256 {plugin.sha256}; get own.py from the" in reproduced
     stages = lambda: json.loads(world.evaluate("--recipe", recipe, "--plugin", file, "--dry-run", "--json").out)  # noqa: E731
     assert all(stage["stored"] for stage in stages()["stages"])
     write_method(file, more="# another line\n")

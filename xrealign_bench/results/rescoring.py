@@ -43,12 +43,12 @@ def rescore(folder: Path) -> int:
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
     times = Counter((score.task, score.language, score.seed) for score in result.scores)
     problems = [f"{folder}: {_format_cell(cell)}: has {n} scores. Evaluate again" for cell, n in times.items() if n > 1]
-    unknown = dict(_unknown_metrics(result))
-    for task, reason in unknown.items():
+    unscorable = unscorable_tasks(result)
+    for task, reason in unscorable.items():
         _log.warning("%s: the scores of task %s are not checked: %s", folder, task, reason)
-    stored = {cell: score for cell, score in stored.items() if cell[0] not in unknown}
+    stored = {cell: score for cell, score in stored.items() if cell[0] not in unscorable}
     again: dict[Cell, Score] = {}
-    for record in (record for record in result.predictions if record.task not in unknown):
+    for record in (record for record in result.predictions if record.task not in unscorable):
         for score in _score_task(folder, result, record):
             again[score.task, score.language, score.seed] = score
     problems += [
@@ -61,13 +61,15 @@ def rescore(folder: Path) -> int:
     return len(stored)
 
 
-def _unknown_metrics(result: Result) -> Iterator[tuple[str, str]]:
-    """Yield each task that can't be scored here, and why."""
+def unscorable_tasks(result: Result) -> dict[str, str]:
+    """Return the tasks whose type or metric is a plugin that is not registered, and the reason in words."""
+    found = {}
     for task in result.tasks:
         try:
             metric_of(task)
         except UserError as error:
-            yield task.name, str(error)
+            found[task.name] = str(error)
+    return found
 
 
 def nearly_equal(one: Any, other: Any) -> bool:

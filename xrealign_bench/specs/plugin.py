@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import PydanticCustomError, core_schema
 
 from xrealign_bench.errors import UserError
@@ -25,6 +25,18 @@ PluginName = Annotated[
     str,
     Field(description="the name of a plugin, or package/name of an installed one", pattern=PLUGIN_NAME, max_length=161),
 ]
+
+
+PluginFile = Annotated[
+    str, Field(description="a file name", pattern=r"^[A-Za-z0-9_<][A-Za-z0-9_.<>-]*$", max_length=200)
+]
+PackageName = Annotated[
+    str, Field(description="the name of a package", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+]
+PackageVersion = Annotated[
+    str, Field(description="a version such as 2.1.0", pattern=r"^[0-9][0-9A-Za-z.+!_-]*$", max_length=64)
+]
+"""pip can't mistake it for anything else."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +88,17 @@ class PluginRecord(Spec):
     """As its author counts it."""
     sha256: Sha256
     """Digest of its source."""
-    file: Title | None = None
+    file: PluginFile | None = None
     """Name of its file, if it belongs to no package."""
-    package: Title | None = None
+    package: PackageName | None = None
     """Installed package that it belongs to."""
-    package_version: Title | None = None
+    package_version: PackageVersion | None = None
+
+    @model_validator(mode="after")
+    def _has_an_origin(self) -> PluginRecord:
+        if (self.file is None) == (self.package is None) or (self.package is None) != (self.package_version is None):
+            raise ValueError("must have either file, or package and package_version")
+        return self
 
     @property
     def origin(self) -> str:
