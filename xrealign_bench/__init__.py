@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xrealign_bench import plot as plot
+    from xrealign_bench.aligners.aligner import Resources as Resources
+    from xrealign_bench.aligners.aligner import WordAligner as WordAligner
+    from xrealign_bench.aligners.registry import register_aligner as register_aligner
     from xrealign_bench.api import Evaluation as Evaluation
     from xrealign_bench.api import Results as Results
     from xrealign_bench.api import compare as compare
@@ -21,20 +24,42 @@ if TYPE_CHECKING:
     from xrealign_bench.api import load_task as load_task
     from xrealign_bench.api import plan as plan
     from xrealign_bench.api import realign as realign
+    from xrealign_bench.data import Links as Links
+    from xrealign_bench.data import ParallelText as ParallelText
     from xrealign_bench.errors import ArgumentError as ArgumentError
     from xrealign_bench.errors import HarnessError as HarnessError
     from xrealign_bench.errors import TrainingError as TrainingError
     from xrealign_bench.errors import UserError as UserError
+    from xrealign_bench.realignment.pair_loss import PairLoss as PairLoss
+    from xrealign_bench.realignment.pair_loss import register_method as register_method
+    from xrealign_bench.realignment.pairs import PairBatch as PairBatch
     from xrealign_bench.specs import Corpus as Corpus
+    from xrealign_bench.specs import Objective as Objective
     from xrealign_bench.specs import Recipe as Recipe
     from xrealign_bench.specs import Suite as Suite
     from xrealign_bench.specs import Task as Task
+    from xrealign_bench.specs.readers import RowReader as RowReader
+    from xrealign_bench.specs.readers import register_data_reader as register_data_reader
+    from xrealign_bench.specs.selections import LanguageSelection as LanguageSelection
+    from xrealign_bench.specs.selections import register_selection as register_selection
+    from xrealign_bench.specs.task_types import ExampleMetric as ExampleMetric
+    from xrealign_bench.specs.task_types import TaskCode as TaskCode
+    from xrealign_bench.specs.task_types import register_metric as register_metric
+    from xrealign_bench.specs.task_types import register_task_type as register_task_type
 
 _HOMES = {
     "api": ("Evaluation", "Results", "compare", "evaluate", "export", "load_corpus", "load_recipe", "load_results",
             "load_suite", "load_task", "plan", "realign"),
     "errors": ("ArgumentError", "HarnessError", "TrainingError", "UserError"),
-    "specs": ("Corpus", "Recipe", "Suite", "Task"),
+    "specs": ("Corpus", "Objective", "Recipe", "Suite", "Task"),
+    "aligners.aligner": ("Resources", "WordAligner"),
+    "aligners.registry": ("register_aligner",),
+    "data": ("Links", "ParallelText"),
+    "realignment.pairs": ("PairBatch",),
+    "realignment.pair_loss": ("PairLoss", "register_method"),
+    "specs.readers": ("RowReader", "register_data_reader"),
+    "specs.selections": ("LanguageSelection", "register_selection"),
+    "specs.task_types": ("ExampleMetric", "TaskCode", "register_metric", "register_task_type"),
 }  # fmt: skip
 """Module -> its public names, imported when they are first used: importing the package imports nothing else."""
 __all__ = ["plot", *(name for names in _HOMES.values() for name in names)]

@@ -25,6 +25,7 @@ from xrealign_bench.pipeline.estimate import Estimate, estimate
 from xrealign_bench.pipeline.executor import OnEvent, run_serially
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.plugins import load_plugins
 from xrealign_bench.progress import ProgressBars
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.paths import check_output
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     RecipeLike: TypeAlias = PathLike | Recipe
     Checkpoint: TypeAlias = PathLike | PreTrainedModel
 
+_NOT_OF_COMMAND = ("tokenizer", "data_root", "plugins")
+"""Arguments that are not passed on as they are."""
 P = ParamSpec("P")
 T = TypeVar("T")
 Progress: TypeAlias = Literal["auto", "none"] | Callable[[Any], None]
@@ -77,6 +80,8 @@ class PlanOptions(TypedDict, total=False):
     """Allow a checkpoint to run its own code."""
     allow_pickle: bool
     """Allow weights that are a pickle."""
+    plugins: Sequence[str]
+    """Python files and `package/name` of installed packages, imported before recipes and suites are read."""
 
 
 class ExportOptions(PlanOptions, total=False):
@@ -213,9 +218,10 @@ def plan(
         UserError: something is unknown, missing or contradictory, with one line per problem.
         ArgumentError: an argument has another name.
     """
+    load_plugins(options.get("plugins", ()))
     root = _store_folder(store)
     tokenizer, data_root = options.get("tokenizer"), options.get("data_root")
-    others: dict[str, Any] = {name: value for name, value in options.items() if name not in ("tokenizer", "data_root")}
+    others: dict[str, Any] = {name: value for name, value in options.items() if name not in _NOT_OF_COMMAND}
     given = [recipes] if isinstance(recipes, str | os.PathLike | Recipe) else recipes
     asked = Options(
         checkpoint=None if checkpoint is None else _save_if_in_memory(checkpoint, tokenizer, root),

@@ -212,7 +212,7 @@ def _label_numbers(data: Any) -> Iterator[int]:
 
 
 def _first_example(task: Task, data: Any) -> str:
-    match task.task_type:
+    match task.base_type:
         case "token_classification":
             names = [task.labels[number] if number != NOT_LABELLED else "_" for number in data.labels[0]]
             return " ".join(f"{word}/{name}" for word, name in zip(data.words[0], names, strict=True))
@@ -225,6 +225,7 @@ def _first_example(task: Task, data: Any) -> str:
             return f"{data.text[0]} | {data.text_pair[0]}"
         case "language_modelling":
             return str(data.text[0])
+    raise AssertionError(task.base_type)
 
 
 def inspect_corpus(

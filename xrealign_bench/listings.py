@@ -1,12 +1,14 @@
-"""Tables and descriptions of recipes, suites, tasks, corpora, languages, checkpoints, aligners and stored stages."""
+"""Tables and descriptions of specs, languages, checkpoints, methods, aligners, task types and stored stages."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -15,7 +17,6 @@ from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.languages import (
     PRETRAINED_ON,
     DistanceType,
-    Method,
     distance,
     find,
     narrow,
@@ -29,6 +30,7 @@ from xrealign_bench.languages.inventory import inventory
 from xrealign_bench.languages.selection import Selection
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.preflight import file_problems, in_file, untested_targets
+from xrealign_bench.plugins import Registry
 from xrealign_bench.specs import (
     Corpus,
     Recipe,
@@ -40,7 +42,12 @@ from xrealign_bench.specs import (
     find_spec,
     shipped_names,
 )
+from xrealign_bench.specs.methods import METHODS
+from xrealign_bench.specs.task_types import TASK_TRAITS
 from xrealign_bench.specs.yaml import collect_spec, guess_type, read_fields
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def rows_of(category: str) -> list[dict[str, Any]]:
@@ -52,7 +59,9 @@ def rows_of(category: str) -> list[dict[str, Any]]:
         "corpora": _corpora,
         "languages": _languages,
         "checkpoints": _checkpoints,
+        "methods": _methods,
         "aligners": _aligners,
+        "task-types": _task_types,
     }[category]()
 
 
@@ -70,7 +79,7 @@ def describe(category: str, name: str, source: str) -> dict[str, Any]:
     for row in rows_of(category):
         if row["name"] == name:
             return row
-    raise unknown(category[:-1], name, [row["name"] for row in rows_of(category)])
+    raise unknown(category[:-1].replace("-", " "), name, [row["name"] for row in rows_of(category)])
 
 
 def spec_type(path: Path) -> type[BaseModel]:
@@ -121,7 +130,7 @@ def stored_rows(root: Path) -> list[dict[str, Any]]:
 
 
 def chosen_languages(
-    method: Method, n: int, pool_name: str, *, source: str, anchor_source: bool, seed: int, **filters: Any
+    method: str, n: int, pool_name: str, *, source: str, anchor_source: bool, seed: int, **filters: Any
 ) -> dict[str, Any]:
     """Choose languages from a pool. Returns the choice, how it was made, and one row per language.
 
@@ -344,10 +353,45 @@ def _checkpoints() -> list[dict[str, Any]]:
     return [{"name": EMBEDDED, "where": "in the package", languages: "the demo suite"}, *hub]
 
 
+def _methods() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "from": origin, "contrasts": method.contrasts, "needs aligner": method.needs_links}
+        for name, origin, method in _with_origins(METHODS)
+    ]
+
+
 def _aligners() -> list[dict[str, Any]]:
     from xrealign_bench.aligners import ALIGNERS
 
     return [
-        {"name": name, "links": a.title, "needs lexicon": a.needs_lexicon, "needs checkpoint": a.needs_checkpoint}
-        for name, a in ALIGNERS.items()
+        {
+            "name": name,
+            "from": origin,
+            "links": aligner.title,
+            "needs lexicon": aligner.needs_lexicon,
+            "needs checkpoint": aligner.needs_checkpoint,
+        }
+        for name, origin, aligner in _with_origins(ALIGNERS)
     ]
+
+
+def _task_types() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "from": origin,
+            "columns": list(traits.required_columns),
+            "metrics": list(traits.metrics),
+            "fine-tunes": traits.finetunes,
+        }
+        for name, origin, traits in _with_origins(TASK_TRAITS)
+    ]
+
+
+def _with_origins(registry: Registry[T]) -> Iterator[tuple[str, str, T]]:
+    """Yield the name, origin and implementation of everything that is registered once."""
+    for name, origin in registry.origins().items():
+        try:
+            yield name, origin, registry[name]
+        except UserError as error:
+            _log.warning("%s", error)

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from xrealign_bench import distributed
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.evaluation import Options
 from xrealign_bench.evaluation import prepare as prepare_evaluation
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.plugins import TITLES, no_imports, registry
 from xrealign_bench.results.corrections import add_event
 from xrealign_bench.results.history import HistoryEvent
 from xrealign_bench.results.rescoring import check_computed
@@ -105,6 +106,7 @@ def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result
         UserError: the result or the seed does not exist, or checkpoint or suite are not the result's.
     """
     result = read_computed(folder)
+    check_plugins(folder, result)
     if seed is not None and seed not in result.seeds:
         raise UserError(f"{folder}: has no seed {seed}; its seeds are {', '.join(map(str, result.seeds))}")
     then = result.checkpoint
@@ -133,6 +135,29 @@ def plan_rerun(folder: Path, options: Options, seed: int | None) -> tuple[Result
     run = next(run for run in plan.runs if run.recipe.name == result.recipe.name)
     needed = plan.ancestors(run.predict.values())
     return result, replace(plan, stages={ref: s for ref, s in plan.stages.items() if ref in needed}, runs=[run])
+
+
+def check_plugins(folder: Path, result: Result) -> None:
+    """Check that the plugins of a result are registered with the same code. Nothing is installed or imported for it.
+
+    Raises:
+        UserError: they are not; a line for each says what to install.
+    """
+    problems = Problems()
+    for record in result.plugins:
+        what = f"{folder}: needs the {TITLES[record.group]} '{record.name}' (version {record.version})"
+        with no_imports():
+            here = registry(record.group).plugin(record.name)
+        if here is not None and here.sha256 == record.sha256:
+            continue
+        if record.package is None:
+            remedy = f"get that file from its authors, and add --plugin {record.file}"
+        else:
+            option = f"--plugin {record.name}" if "/" in record.name else "--plugin FILE with the file that imports it"
+            remedy = f"install it with pip install '{record.package}=={record.package_version}', and add {option}"
+        found = "is not registered" if here is None else f"here has other code ({here.sha256[:12]}, {here.origin})"
+        problems.add([f"{what} of {record.origin} ({record.sha256[:12]}), which {found}; {remedy}"])
+    problems.raise_if_any()
 
 
 def _check_same_inputs(folder: Path, result: Result, plan: Plan) -> None:

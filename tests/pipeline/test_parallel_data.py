@@ -203,7 +203,7 @@ def test_pairs_beyond_those_that_are_kept_are_aligned_together(tmp_path: Path, m
         return [[(0, len(target) - 1)] for target in text.target_words]
 
     toy = replace(registry.ALIGNERS["eflomal"], align=link_first_words)
-    monkeypatch.setattr(registry, "ALIGNERS", {**registry.ALIGNERS, "eflomal": toy})
+    monkeypatch.setitem(registry.ALIGNERS.shipped, "eflomal", toy)
     plan = make_plan(request(recipe={"aligner": {"kind": "eflomal", "pairs": 30}}))
     stage = plan.aligned(plan.runs[1])["de"]
     context = RunContext(CHECKPOINT, DataLocation(offline=True), "cpu")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from xrealign_bench.data import Lexicon, Links, ParallelText
-from xrealign_bench.specs.aligner import LexiconCase, Symmetrisation
+from xrealign_bench.specs.aligner import LexiconCase, PluginSetting, Symmetrisation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,26 @@ class Resources:
     """eflomal: how both directions are joined."""
     case: LexiconCase = "ignore"
     """lexicon: whether a word's case must be that of the entry."""
+    settings: Mapping[str, PluginSetting] = field(default_factory=dict)
+    """Plugin: the settings that a recipe or suite gives it."""
+
+
+class WordAligner(Protocol):
+    """A way to find which words translate each other."""
+
+    def align(self, text: ParallelText, resources: Resources) -> list[Links]:
+        """Return for each pair of sentences the links between their words.
+
+        A link `(s, t)` says that word `s` of the source sentence and word `t` of the target sentence, both counted from
+        0, translate each other. Links may be many-to-many and in any order; the harness then keeps one-to-one links
+        between words that differ. The same text must always get the same links.
+
+        Args:
+            text: `source_words` and `target_words`, a list of words for each sentence, and `source` and `target`, the
+                language codes.
+            resources: `vectors`, a function from sentences to a tensor (words, dim) each, of an aligner registered with
+                needs_checkpoint; `lexicon`, with needs_lexicon; and `settings`.
+        """
 
 
 class Align(Protocol):

@@ -15,12 +15,14 @@ from xrealign_bench.cli.options import (
     json_option,
     language_option,
     offline_option,
+    plugin_option,
     store_option,
     task_option,
 )
 from xrealign_bench.cli.printing import print_json, print_table, print_yaml, progress_bar, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import Problems, UserError, escape_invisible, shorten_list, unknown
+from xrealign_bench.plugins import load_plugins
 
 if TYPE_CHECKING:
     from xrealign_bench.inspection import Inspection
@@ -32,7 +34,9 @@ CATEGORIES = {
     "corpora": "corpus",
     "languages": "language",
     "checkpoints": "checkpoint",
+    "methods": "method",
     "aligners": "aligner",
+    "task-types": "task-type",
 }
 """Plural -> singular."""
 LONGEST_EXAMPLE = 66
@@ -59,9 +63,10 @@ class CategoryChoice(click.Choice[str]):
 
 @click.command("list")
 @click.argument("category", type=CategoryChoice())
+@plugin_option
 @json_option
-def list_category(category: str, as_json: bool) -> None:
-    """List recipes, suites, tasks, corpora, languages, checkpoints or aligners.
+def list_category(category: str, plugins: tuple[str, ...], as_json: bool) -> None:
+    """List recipes, suites, tasks, corpora, languages, checkpoints, methods, aligners or task types.
 
     Recipes that differ only in a published subset of languages are one line, NAME-SUBSET; --json lists each of them,
     and `xrealign-bench languages subsets` the subsets.
@@ -69,10 +74,12 @@ def list_category(category: str, as_json: bool) -> None:
     \b
     Examples:
       xrealign-bench list recipes
+      xrealign-bench list methods --plugin my_method.py
       xrealign-bench list languages --json
     """
     from xrealign_bench.listings import rows_of, without_families
 
+    load_plugins(plugins)
     rows = rows_of(category)
     if as_json:
         print_json(rows)
@@ -92,7 +99,7 @@ def list_category(category: str, as_json: bool) -> None:
 @click.option("--protocol", is_flag=True, help="Of a suite that follows a paper: what differs from the paper's code.")
 @json_option
 def show(category: str, name: str, source: str, protocol: bool, as_json: bool) -> None:
-    """Show every field of one recipe, suite, task, corpus, language, checkpoint or aligner.
+    """Show every field of one recipe, suite, task, corpus, language, checkpoint, method, aligner or task type.
 
     A recipe is printed as YAML that `evaluate --recipe FILE` accepts.
 
@@ -166,9 +173,15 @@ def new(spec_type: str, name: str, output: Path) -> None:
 @click.option("--suite", help="Also check that the recipes can be evaluated on this suite: name or YAML file.")
 @click.option("--checkpoint", help="With --suite: and with this checkpoint, a folder or Hub id.")
 @data_root_option
+@plugin_option
 @offline_option
 def validate(
-    files: tuple[Path, ...], suite: str | None, checkpoint: str | None, data_root: Path | None, offline: bool
+    files: tuple[Path, ...],
+    suite: str | None,
+    checkpoint: str | None,
+    data_root: Path | None,
+    plugins: tuple[str, ...],
+    offline: bool,
 ) -> None:
     """Check your recipes, suites, tasks and corpora, and the data behind them.
 
@@ -188,6 +201,7 @@ def validate(
     from xrealign_bench.specs import Recipe, RecipeFamily
 
     problems = Problems()
+    problems.attempt(partial(load_plugins, plugins))
     inspected: set[Path] = set()
     for file in files:
         if (found := problems.attempt(partial(validate_file, file))) is not None:

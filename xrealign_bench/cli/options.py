@@ -130,6 +130,11 @@ code_option = _option("--trust-remote-code", is_flag=True, help="Allow a checkpo
 pickle_option = _option(
     "--allow-pickle", is_flag=True, help="Load pytorch_model.bin from a checkpoint without safetensors."
 )
+plugin_option = list_option(
+    "--plugin",
+    "plugins",
+    help="Import plugins: Python files, or package/name of installed packages, comma-separated.",
+)
 result_argument = click.argument("result", type=click.Path(path_type=Path, file_okay=False))
 task_option = list_option("--task", "tasks", help="Only these tasks of the suite, comma-separated.")
 language_option = list_option(
@@ -210,6 +215,7 @@ EVALUATION_OPTIONS = (
         is_flag=True,
         help="Recompute activations to save memory; training takes about a third longer.",
     ),
+    plugin_option,
     offline_option,
     code_option,
     pickle_option,

@@ -44,7 +44,7 @@ def rescore(result: Path) -> None:
     scores, comparisons = sum(each.scores for each in done), sum(each.comparison for each in done)
     also = f" and {pluralise(comparisons, 'comparison')}" if comparisons else ""
     click.echo(f"{pluralise(scores, 'score')}{also} computed again from the predictions: all equal")
-    if reported := sum(each.scores == 0 for each in done):
+    if reported := sum(each.is_reported for each in done):
         say(f"{pluralise(reported, 'reported result')} without predictions: files checked against the manifest")
 
 

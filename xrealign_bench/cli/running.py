@@ -21,12 +21,14 @@ from xrealign_bench.cli.options import (
     offline_option,
     option_problems,
     pickle_option,
+    plugin_option,
     result_argument,
 )
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
 from xrealign_bench.errors import UserError
 from xrealign_bench.memo import kept_in
+from xrealign_bench.plugins import load_plugins
 
 if TYPE_CHECKING:
     from xrealign_bench.evaluation import Evaluation, Options
@@ -58,6 +60,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --executor ray --address auto --suite pos-lite --store /shared/store
     """
     quiet_libraries(options["offline"])
+    option_problems().attempt(partial(load_plugins, options.pop("plugins")))
     _join(options["device"])
     from xrealign_bench.evaluation import Options
 
@@ -90,6 +93,7 @@ def freeze_search(
       xrealign-bench freeze-search --pattern front --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite --dry-run
     """
     quiet_libraries(options["offline"])
+    option_problems().attempt(partial(load_plugins, options.pop("plugins")))
     _join(options["device"])
     from xrealign_bench import freeze_search as search
     from xrealign_bench.evaluation import Options
@@ -130,6 +134,7 @@ def freeze_search(
 )
 @click.option("--record", is_flag=True, help="Record the verification beside RESULT: boards then show it as rerun.")
 @device_option
+@plugin_option
 @offline_option
 @code_option
 @pickle_option
@@ -149,6 +154,7 @@ def verify(
       xrealign-bench verify ./result --seed 42 --checkpoint ./my-encoder --data-root ./hub --tolerance 0.5
     """
     quiet_libraries(options["offline"])
+    load_plugins(options.pop("plugins"))
     _join(device)
     from tabulate import tabulate
 

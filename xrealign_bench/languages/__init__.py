@@ -10,7 +10,7 @@ from xrealign_bench.languages.published import (
     subset_languages,
     subset_names,
 )
-from xrealign_bench.languages.selection import METHODS, Method, Selection, narrow, pool, select
+from xrealign_bench.languages.selection import METHODS, Selection, narrow, pool, select
 from xrealign_bench.languages.tiers import Band, band, tercile_cuts, tier
 from xrealign_bench.languages.typology import DISTANCES, DistanceType, distance, distances, place
 
@@ -22,7 +22,6 @@ __all__ = [
     "Band",
     "DistanceType",
     "Language",
-    "Method",
     "PublishedList",
     "Selection",
     "band",

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from xrealign_bench.errors import UserError, unknown
+from xrealign_bench.errors import UserError, shorten_list, unknown
 from xrealign_bench.languages.coverage import PRETRAINED_ON, seen_in_pretraining
 from xrealign_bench.languages.inventory import Language, find, inventory
 from xrealign_bench.languages.published import published_lists
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-Method = Literal["uriel", "family", "script", "random"]
-METHODS: tuple[Method, ...] = get_args(Method)
-Found = Literal["exact", "exchange", "draw"]
+METHODS = ("uriel", "family", "script", "random")
+"""Those that ship; `specs.selections` has the plugins, too."""
+Found = Literal["exact", "exchange", "draw", "plugin"]
 
 EXACT_LIMIT = 10_000_000
 """Work limit of the exact search: candidate languages summed over all partial sets. It suffices for 10 out of 65
@@ -42,13 +42,14 @@ _GROUP = 2**40  # value of a new family or script, above any sum of distances
 class Selection:
     """Selected languages, and how they were found."""
 
-    method: Method
+    method: str
     languages: tuple[str, ...]
     """In the order of their codes."""
     anchor: str | None
     """The source language if its distances count in the sum; it is not one of the languages."""
     found: Found
-    """exact: proven optimum. exchange: local optimum, which no swap of one language improves. draw: random."""
+    """exact: proven optimum. exchange: local optimum, which no swap of one language improves. draw: random.
+    plugin: as a plugin selected them."""
     distance_sum: float
     """Sum of the featural distances of all pairs."""
     pairs: int
@@ -110,7 +111,7 @@ def narrow(
 
 
 def select(
-    method: Method, n: int, codes: Iterable[str], *, source: str = "en", anchor_source: bool = True, seed: int = 0
+    method: str, n: int, codes: Iterable[str], *, source: str = "en", anchor_source: bool = True, seed: int = 0
 ) -> Selection:
     """Select n languages, never the source language nor one without URIEL features.
 
@@ -122,8 +123,10 @@ def select(
         UserError: the method or a language is unknown, the pool has fewer than n languages, or URIEL has no features
             of an anchored source language.
     """
-    if method not in METHODS:
-        raise unknown("method of selection", method, METHODS)
+    from xrealign_bench.specs.selections import SELECTIONS
+
+    if method not in SELECTIONS:
+        raise unknown("method of selection", method, SELECTIONS)
     anchor = find(source).code
     wanted = sorted({find(code).code for code in codes})
     reasons = {code: "the source language" if code == anchor else missing_reason(code, "featural") for code in wanted}
@@ -139,7 +142,10 @@ def select(
             f"{why}, so its distances can't count; use --no-anchor-source (in a recipe: anchor_source: false)"
         )
     found: Found = "draw"
-    if method == "random":
+    if (plugin := SELECTIONS[method]) is not None:
+        chosen = plugin().select(n, candidates, anchor, seed)
+        drawn, found = _check_selection(method, n, candidates, chosen), "plugin"
+    elif method == "random":
         drawn = sorted(candidates, key=lambda code: hashlib.sha256(f"{seed}:{code}".encode()).digest())[:n]
     else:
         drawn, found = _farthest(candidates, n, anchor if anchor_source else None, method)
@@ -156,7 +162,22 @@ def select(
     )
 
 
-def _farthest(candidates: Sequence[str], n: int, anchor: str | None, method: Method) -> tuple[list[str], Found]:
+def _check_selection(method: str, n: int, candidates: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """Return what a plugin selected.
+
+    Raises:
+        UserError: it is not n different candidates.
+    """
+    drawn = list(dict.fromkeys(chosen))
+    if len(drawn) != n or not set(drawn) <= set(candidates):
+        raise UserError(
+            f"selection of languages '{method}': returned {shorten_list(list(map(str, chosen)))}, and not {n} "
+            f"different ones of {shorten_list(candidates)}. Correct the plugin"
+        )
+    return drawn
+
+
+def _farthest(candidates: Sequence[str], n: int, anchor: str | None, method: str) -> tuple[list[str], Found]:
     """Search the pool, ordered so that languages far from all others come first, which tightens bounds early."""
     import numpy as np
 
@@ -178,7 +199,7 @@ def _distances(rows: Sequence[str], columns: Sequence[str]) -> Numbers:
     return millionths
 
 
-def _groups(codes: Sequence[str], anchor: str | None, method: Method) -> tuple[Numbers, NDArray[np.bool_]]:
+def _groups(codes: Sequence[str], anchor: str | None, method: str) -> tuple[Numbers, NDArray[np.bool_]]:
     """Return each language's group (codes,) and which groups the source language covers already (groups,)."""
     import numpy as np
 

@@ -211,6 +211,7 @@ def make_row(stored: StoredResult, out: Path) -> BoardRow:
         peak_memory_bytes=max(memory, default=None),
         realigned_parameters=max((record.trained_parameters for record in result.realignment), default=0),
         trust=trust_level(result, stored.history),
+        plugins=tuple(result.plugins),
         history=stored.history,
         data_sets={task.name: hub_data_sets(task) for task in result.tasks},
         reported=result.reported,

@@ -18,6 +18,7 @@ from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import read_result
 from xrealign_bench.scoring.aggregate import SeedScores, Summary
 from xrealign_bench.specs import Suite
+from xrealign_bench.specs.plugin import PluginRecord
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class BoardRow:
     peak_memory_bytes: int | None
     realigned_parameters: int
     trust: Trust
+    plugins: tuple[PluginRecord, ...]
+    """Plugins that it was computed with."""
     history: History
     data_sets: dict[str, tuple[str, ...]]
     """Task -> ids of its data sets on the Hub."""
@@ -124,6 +127,12 @@ class BoardRow:
     def label(self) -> str:
         """The recipe's name, or a partial result's folder name, which says what it covers."""
         return self.folder.name if self.is_partial else self.recipe + self.suffix
+
+    @property
+    def trust_label(self) -> str:
+        """Its trust, followed by `plugin` and their packages or files if it needs any."""
+        origins = dict.fromkeys(plugin.origin for plugin in self.plugins)
+        return f"{self.trust}, plugin ({', '.join(origins)})" if origins else self.trust
 
     @property
     def link(self) -> Link:

@@ -41,6 +41,7 @@ from xrealign_bench.pipeline.stages import (
     Tokenise,
 )
 from xrealign_bench.pipeline.store import Store, resident_memory
+from xrealign_bench.plugins import plugins_to_load, restore_plugins
 
 Item = TypeVar("Item")
 
@@ -175,6 +176,7 @@ class Calibration:
         began = time.perf_counter()
         self._process.start()
         self._theirs.close()  # so that the end of the child closes the pipe
+        self._ask(restore_plugins, plugins_to_load())
         there = self._ask(_resident_when_loaded)
         seconds = time.perf_counter() - began
         here = _resident_when_loaded()

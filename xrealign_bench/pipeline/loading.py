@@ -102,7 +102,7 @@ def new_model(context: RunContext, encoder: Any, task: Task, head: Head, *, rand
         return task_type.new_model(encoder, task)
     pad_id = tokenizer_of(context.checkpoint).pad_token_id
     outputs = len(task.labels) or 2  # start and end of an answer
-    whole = load_task_class(context.checkpoint, encoder, task.task_type, outputs, random=random, pad_id=pad_id)
+    whole = load_task_class(context.checkpoint, encoder, task.base_type, outputs, random=random, pad_id=pad_id)
     return task_type.new_transformers_model(whole)
 
 

@@ -28,13 +28,13 @@ from xrealign_bench.specs import (
     DataName,
     EmbeddedData,
     LanguageCode,
-    Name,
     Recipe,
     RecipeFamily,
     Suite,
     Task,
     aligner_name,
 )
+from xrealign_bench.specs.aligner import AlignerName
 from xrealign_bench.specs.core_schema import Where
 from xrealign_bench.specs.recipe import BASELINE
 from xrealign_bench.specs.yaml import place_of
@@ -134,10 +134,10 @@ _CODES: Mapping[type[BaseModel], tuple[str, ...]] = {
 }  # fmt: skip
 """Where specs have codes that must be the inventory's own. `*`: each item of a list or value of a mapping; `@`: each
 key of a mapping."""
-_ALIGNER: Mapping[type[BaseModel], str] = {
-    Recipe: "aligner",
-    RecipeFamily: "aligner",
-    Suite: "parallel.aligner",
+_ALIGNER: Mapping[type[BaseModel], tuple[str, ...]] = {
+    Recipe: ("aligner", "aligner.kind"),
+    RecipeFamily: ("aligner", "aligner.kind"),
+    Suite: ("parallel.aligner", "parallel.aligner.kind"),
 }
 
 
@@ -153,9 +153,12 @@ def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterato
             check_codes([code])
         except UserError as error:
             yield FieldProblem(field, str(error))
-    for field, name in _look_up(fields, [_ALIGNER[model]] if model in _ALIGNER else [], Name):
-        if name not in ALIGNERS:
-            yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
+    for field, name in _look_up(fields, _ALIGNER.get(model, ()), AlignerName):
+        try:
+            if name not in ALIGNERS:
+                yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
+        except UserError as error:  # a plugin
+            yield FieldProblem(field, str(error))
     if model in (Recipe, RecipeFamily):
         yield from _recipe_problems(fields)
 
@@ -231,7 +234,7 @@ def _task_problems(loaded: LoadedSuite, tasks: Sequence[Task], languages: Sequen
     source = loaded.suite.source_language
     tested = {code for task in loaded.tasks for code in task.languages}  # `untested_targets` lists the others
     for task in tasks:
-        if task.task_type == "retrieval" and task.text_language != source:
+        if task.base_type == "retrieval" and task.text_language != source:
             yield (
                 f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the "
                 f"suite '{loaded.suite.name}' is '{source}'; choose another task"
@@ -331,10 +334,10 @@ def head_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -
     def find(task: Task) -> bool:
         from xrealign_bench.models.task_class import has_task_class
 
-        return has_task_class(checkpoint, task.task_type)
+        return has_task_class(checkpoint, task.base_type)
 
     def has_class(task: Task) -> bool:
-        about = [checkpoint.config_sha256, checkpoint.trust_remote_code, task.task_type, version("transformers")]
+        about = [checkpoint.config_sha256, checkpoint.trust_remote_code, task.base_type, version("transformers")]
         return recall("has task class", about, partial(find, task))
 
     for task in tasks:
@@ -403,7 +406,7 @@ def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
     corpora = {text.data: text.corpus for stage in plan.aligned(run).values() for text in stage.settings.texts}
     for (name, language), stage in plan.tokenised().items():
         task, corpus = stage.settings.task, corpora.get(stage.settings.data)
-        if task.task_type != "retrieval" or corpus is None:
+        if task.base_type != "retrieval" or corpus is None:
             continue
         if not isinstance(corpus.pairs, int) or corpus.pairs > task.skip_examples:
             raise UserError(

@@ -27,6 +27,7 @@ from xrealign_bench.pipeline.ray_worker import EventQueue, WorkerEvent, WorkerSe
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
 from xrealign_bench.pipeline.stages import Predict
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.plugins import plugins_to_load
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -101,7 +102,7 @@ def run_on_ray(
     if context.device not in ("cpu", "cuda"):
         raise UserError(f"--executor ray gives each stage its own device; write cuda or cpu, not {context.device}")
     with _connected(address), store.mark() as mark:
-        setup = WorkerSetup(store.root, mark, _with_absolute_paths(context), software())
+        setup = WorkerSetup(store.root, mark, _with_absolute_paths(context), software(), tuple(plugins_to_load()))
         return _Driver(plan, store, setup, on_event, gpus_per_stage).run()
 
 

@@ -21,6 +21,7 @@ from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.models.device import find_device
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.plugins import restore_plugins
 
 _SECONDS_TO_APPEAR = 90.0
 """Time until a network file system shows a file that another node wrote. NFS caches for up to a minute."""
@@ -48,6 +49,8 @@ class WorkerSetup:
     context: RunContext
     software: tuple[tuple[str, str], ...]
     """Package and version."""
+    plugins: tuple[str, ...] = ()
+    """See `plugins.plugins_to_load`."""
 
 
 def software() -> tuple[tuple[str, str], ...]:
@@ -155,7 +158,8 @@ def _store(root: Path) -> Store:
 
 @cache
 def check_setup(setup: WorkerSetup) -> None:
-    """Refuse a node that does not share the store, its locks or the package versions. Checked once per worker.
+    """Refuse a node that does not share the store, its locks, the package versions or the plugins. Checked once per
+    worker.
 
     Raises:
         UserError: the node differs.
@@ -177,6 +181,7 @@ def check_setup(setup: WorkerSetup) -> None:
     for (name, here), (_, there) in zip(software(), setup.software, strict=True):
         if here != there:
             raise UserError(f"{_node()} has {name} {here} and the driver {there}; install the same everywhere")
+    restore_plugins(setup.plugins)
 
 
 def check_compute_settings(stage: Stage, context: RunContext) -> None:

@@ -17,6 +17,7 @@ from xrealign_bench.models.compute_settings import ComputeSettings
 from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.specs import Spec
 from xrealign_bench.specs.base import digest
+from xrealign_bench.specs.plugin import PluginKey
 
 StageType = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
 Costs = Mapping[str, float]
@@ -66,6 +67,8 @@ class Settings(Spec):
 
     compute_settings: KeyedComputeSettings | None = Field(default=None, serialization_alias="numerics")
     """None if the stage runs no model. Keys keep the field's first name."""
+    plugins: list[PluginKey] = []
+    """Plugins that the stage runs."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +28,8 @@ from xrealign_bench.results.records import (
 from xrealign_bench.results.result import Result, digest_suite
 from xrealign_bench.results.storage import write_predictions, write_result
 from xrealign_bench.specs import digest
+from xrealign_bench.specs.plugin import PluginRecord, plugin_records
+from xrealign_bench.specs.plugins_named import names_in_corpora, names_in_recipe, names_in_task
 
 QUANTISER = "bitsandbytes"
 """Recorded only for quantised checkpoints."""
@@ -82,10 +85,21 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         realignment=_realignment_records(run, store),
         scores=_scores(run, store),
         predictions=predictions,
+        plugins=_plugin_records(plan, run, named),
         stages=[_stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.stage_type, ref.key))],
     )
     write_result(folder, result)
     return result
+
+
+def _plugin_records(plan: Plan, run: Run, corpora: Collection[str | None]) -> list[PluginRecord]:
+    """Return the plugins that a recipe's scores depend on."""
+    request = plan.request
+    names = [name for task in request.tasks for name in names_in_task(task)]
+    if run.recipe.realigns:
+        read = (corpus for name, corpus in request.loaded.corpora.items() if name in corpora)
+        names += [*names_in_recipe(run.recipe, request.suite), *names_in_corpora(read)]
+    return plugin_records(names)
 
 
 def _predictions(run: Run, task: str, store: Store) -> pa.Table:

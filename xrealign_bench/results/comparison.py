@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from xrealign_bench.results.fields import Finite, NotNegative, Paragraph, Rule, Version
+from xrealign_bench.results.fields import Finite, MetricKey, NotNegative, Paragraph, Rule, Version
 from xrealign_bench.specs import Count, LanguageCode, Name, Seed, Sentence, Sha256, Share, Spec, Title
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TaskComparison(Spec):
     """One task compared with the baseline."""
 
     task: Name
-    metric: Rule
+    metric: MetricKey
     gains: dict[Rule, Gain]
     """Group -> gain: `xr` (the mean over the counted tiers) and the groups of `scoring.aggregate.GROUPS` that have
     languages."""

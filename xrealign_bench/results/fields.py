@@ -42,8 +42,16 @@ Rule = Annotated[
         max_length=80,
     ),
 ]
-"""Identifier chosen by the harness: a metric, a group of words or languages, a rule that drops examples."""
-Metrics = Annotated[dict[Rule, Finite | None], AfterValidator(check_metrics)]
+"""Identifier chosen by the harness: a group of words or languages, a rule that drops examples."""
+MetricKey = Annotated[
+    str,
+    Field(
+        description="the name of a metric, or package/name",
+        pattern=r"^[A-Za-z0-9][\w .:-]*(/[A-Za-z0-9][\w .:-]*)?$",
+        max_length=161,
+    ),
+]
+Metrics = Annotated[dict[MetricKey, Finite | None], AfterValidator(check_metrics)]
 Paragraph = Annotated[
     str,
     Field(

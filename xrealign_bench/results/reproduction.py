@@ -10,6 +10,7 @@ from xrealign_bench.data.patterns import LANGUAGE, fill
 from xrealign_bench.errors import UserError, convert_os_errors
 from xrealign_bench.models.checkpoint_files import EMBEDDED
 from xrealign_bench.models.dtypes import PRECISIONS
+from xrealign_bench.plugins import TITLES
 from xrealign_bench.results.records import DataRecord
 from xrealign_bench.results.result import Result
 from xrealign_bench.specs import (
@@ -27,6 +28,7 @@ from xrealign_bench.specs import (
     shipped_suite_name,
 )
 from xrealign_bench.specs.data import patterns
+from xrealign_bench.specs.plugin import PluginRecord
 
 OwnSpec = Suite | Task | Corpus | Recipe
 
@@ -58,6 +60,8 @@ def evaluate_command(result: Result, folder: Path | None = None) -> str:
     words = torchrun if settings.processes > 1 else ["xrealign-bench"]
     words += ["evaluate", "--suite", _shipped_suite(result) or file_of(result.suite)]
     words += ["--recipe", result.recipe.name if _is_shipped(result.recipe) else file_of(result.recipe)]
+    for file in dict.fromkeys(plugin.file for plugin in result.plugins if plugin.file):
+        words += ["--plugin", file]
     words += ["--development"] if result.suite.is_development else []
     words += ["--checkpoint", checkpoint.id]
     words += ["--revision", checkpoint.revision] if checkpoint.revision else []
@@ -111,6 +115,7 @@ def reproduction_notes(result: Result, folder: Path | None = None) -> list[str]:
             f"recipe {result.recipe.name}: not shipped with this installation; name its YAML file with --recipe, or "
             f"write it from the result: {_WRITE}"
         )
+    notes += map(_describe_plugin, result.plugins)
     if absent := ", ".join(_absent_specs(result)):
         notes.append(f"suite {suite.id}: put the YAML of {absent} beside its file; the result does not have it")
     on_hub = {task.name for task in result.tasks if isinstance(task.source, HubData)}
@@ -121,6 +126,14 @@ def reproduction_notes(result: Result, folder: Path | None = None) -> list[str]:
     if checkpoint.revision is None and checkpoint.id != EMBEDDED:
         notes.append(f"checkpoint {checkpoint.id}: a folder with weights of sha256 {checkpoint.weights_sha256}")
     return notes
+
+
+def _describe_plugin(plugin: PluginRecord) -> str:
+    """Say how to get a plugin, which is code of other people."""
+    what = f"{TITLES[plugin.group]} {plugin.name}: a plugin, version {plugin.version}, source sha256 {plugin.sha256}"
+    if plugin.file is not None:
+        return f"{what}; get {plugin.file} from the result's authors and read it before it is run"
+    return f"{what}; read it, then pip install '{plugin.package}=={plugin.package_version}'"
 
 
 def _absent_specs(result: Result) -> list[str]:

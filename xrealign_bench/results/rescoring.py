@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from math import isclose
@@ -13,10 +14,12 @@ from xrealign_bench.results.records import PredictionRecord, Score
 from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import RESULT, read_checked, read_predictions
 from xrealign_bench.specs import Spec, Task
-from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.registry import metric_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_log = logging.getLogger(__name__)
 
 LONGEST_SCORE = 300
 """Characters of a score in an error message."""
@@ -26,6 +29,8 @@ Cell = tuple[str, str, int]
 
 def rescore(folder: Path) -> int:
     """Check every file of a result against its manifest, and every score against its predictions.
+
+    Scores of a task whose type or metric is a plugin that is not registered are left out, with a warning.
 
     Returns:
         The number of checked scores.
@@ -38,8 +43,12 @@ def rescore(folder: Path) -> int:
     stored = {(score.task, score.language, score.seed): score for score in result.scores}
     times = Counter((score.task, score.language, score.seed) for score in result.scores)
     problems = [f"{folder}: {_format_cell(cell)}: has {n} scores. Evaluate again" for cell, n in times.items() if n > 1]
+    unscorable = unscorable_tasks(result)
+    for task, reason in unscorable.items():
+        _log.warning("%s: the scores of task %s are not checked: %s", folder, task, reason)
+    stored = {cell: score for cell, score in stored.items() if cell[0] not in unscorable}
     again: dict[Cell, Score] = {}
-    for record in result.predictions:
+    for record in (record for record in result.predictions if record.task not in unscorable):
         for score in _score_task(folder, result, record):
             again[score.task, score.language, score.seed] = score
     problems += [
@@ -50,6 +59,17 @@ def rescore(folder: Path) -> int:
     if problems:
         raise UserError("\n".join([*problems[:MOST_PROBLEMS], *count_further_problems(str(folder), len(problems))]))
     return len(stored)
+
+
+def unscorable_tasks(result: Result) -> dict[str, str]:
+    """Return the tasks whose type or metric is a plugin that is not registered, and the reason in words."""
+    found = {}
+    for task in result.tasks:
+        try:
+            metric_of(task)
+        except UserError as error:
+            found[task.name] = str(error)
+    return found
 
 
 def nearly_equal(one: Any, other: Any) -> bool:
@@ -107,7 +127,7 @@ def _score_task(folder: Path, result: Result, record: PredictionRecord) -> list[
 
 
 def _scores(task: Task, table: pa.Table) -> Iterator[Score]:
-    scoring = TASK_TYPES[task.task_type].metric
+    scoring = metric_of(task)
     for (language, seed), cell in split_by_language_and_seed(table):
         columns = {name: cell[name].to_pylist() for name in ("example", *scoring.columns)}
         if len(set(columns["example"])) < len(cell):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import fsum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
+from xrealign_bench.plugins import no_imports
 from xrealign_bench.results.fields import PackageName, Paragraph, Seeds, Version
 from xrealign_bench.results.records import (
     CheckpointRecord,
@@ -23,6 +24,7 @@ from xrealign_bench.results.records import (
 )
 from xrealign_bench.specs import Corpus, Examples, HubData, Moment, Recipe, Sha256, Spec, Suite, Task
 from xrealign_bench.specs.base import added_later, digest
+from xrealign_bench.specs.plugin import PluginRecord
 from xrealign_bench.specs.recipe import BASELINE as BASELINE
 
 IN_MEMORY = "in-memory"
@@ -67,6 +69,14 @@ class Result(Spec):
     """Means from a publication that gives no scores. Such a result has no tasks of the suite and no scores."""
     predictions: list[PredictionRecord]
     stages: list[StageRecord]
+    plugins: Annotated[list[PluginRecord], Field(max_length=100)] = added_later([])
+    """Plugins that it was computed with. Reading a result imports none of them."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _import_no_plugin(cls, content: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        with no_imports():
+            return validate(content)
 
     @model_validator(mode="after")
     def _check_computed_or_reported(self) -> Result:

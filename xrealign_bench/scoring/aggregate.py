@@ -14,6 +14,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.results.records import Score
 from xrealign_bench.results.result import Result
 from xrealign_bench.specs import Task
+from xrealign_bench.specs.task_types import TASK_TRAITS
 
 TIERS = ("high", "medium", "low")
 BANDS = ("close", "middle", "distant")
@@ -169,10 +170,17 @@ def groups_of(result: Result, task: Task) -> dict[str, list[str]]:
             groups[language.band].append(code)
         if language.seen is not None:
             groups["seen" if language.seen else "unseen"].append(code)
-    if task.tests_source:
+    if _tests_source(result, task):
         groups["source"].append(result.suite.source_language)
     always = ("all", *TIERS, *BANDS)
     return {name: codes for name, codes in groups.items() if codes or name in always}
+
+
+def _tests_source(result: Result, task: Task) -> bool:
+    """Return whether a task is tested in the source language; of an unregistered plugin, whether it has a score."""
+    if (traits := TASK_TRAITS.find(task.task_type)) is not None:
+        return traits.tests_source
+    return any((score.task, score.language) == (task.name, result.suite.source_language) for score in result.scores)
 
 
 def average(values: Iterable[SeedScores]) -> SeedScores:

@@ -14,7 +14,7 @@ from xrealign_bench.results.storage import RESULT, read_predictions, read_result
 from xrealign_bench.scoring.aggregate import SeedScores, summarise
 from xrealign_bench.scoring.example_variance import PairedCounts
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.registry import metric_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +98,7 @@ def pair_counts(task: Task, ours: System, theirs: System) -> tuple[dict[str, Pai
 
 def _pair_computed(task: Task, ours: System, theirs: System) -> tuple[dict[str, PairedCounts], dict[str, str]]:
     mine, other = _predictions(task, ours), _predictions(task, theirs)
-    scoring = TASK_TYPES[task.task_type].metric
+    scoring = metric_of(task)
     for column in ("language", "seed", "example", *scoring.given):
         if not mine[column].equals(other[column]):
             raise UserError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.results.manifest import MANIFEST, seal
-from xrealign_bench.results.rescoring import nearly_equal, rescore
+from xrealign_bench.results.rescoring import nearly_equal, rescore, unscorable_tasks
 from xrealign_bench.results.storage import COMPARISON, read_checked, read_comparison, read_result
 from xrealign_bench.scoring.aggregate import SCORING_VERSION
 from xrealign_bench.scoring.compare import compare
@@ -21,6 +21,7 @@ class Recomputed:
     scores: int
     """Number of scores; 0 for a reported result, which has no predictions."""
     comparison: bool
+    is_reported: bool
 
 
 def recompute(folder: Path) -> Recomputed:
@@ -37,7 +38,8 @@ def recompute(folder: Path) -> Recomputed:
     else:
         read_checked(folder)
         scores = 0
-    return Recomputed(scores, _recompute_comparison(folder))
+    can_compare = result.reported is not None or not unscorable_tasks(result)
+    return Recomputed(scores, can_compare and _recompute_comparison(folder), result.reported is not None)
 
 
 def _recompute_comparison(folder: Path) -> bool:

@@ -51,7 +51,8 @@ from xrealign_bench.specs.recipe import (
     SelectedLanguages,
 )
 from xrealign_bench.specs.suite import Bands, DistanceType, Finetuning, FinetuningChange, Suite, SuiteParallel
-from xrealign_bench.specs.task import Columns, Part, Spans, Task, TaskType, TrainingData
+from xrealign_bench.specs.task import Columns, Part, Spans, Task, TrainingData
+from xrealign_bench.specs.task_types import TaskType
 from xrealign_bench.specs.yaml import (
     find_in_suite,
     find_spec,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag
 
+from xrealign_bench.plugins import PLUGIN_NAME, accepts_unregistered_names, registry
 from xrealign_bench.specs.base import Spec
-from xrealign_bench.specs.fields import DataName, Examples, Name, Revision
+from xrealign_bench.specs.fields import DataName, Examples, Revision, Title
+from xrealign_bench.specs.plugin import PluginName
 
 Symmetrisation = Literal["intersection", "grow-diag-final-and"]
 LexiconCase = Literal["ignore", "match"]
@@ -52,15 +54,50 @@ class LexiconAligner(Spec):
     code of AlignFreeze; words with a capital letter then have no link."""
 
 
-AlignerSettings = EflomalAligner | FastAlignAligner | SimilarityAligner | LexiconAligner
+PluginSetting = bool | int | float | Title
+
+
+class PluginAligner(Spec):
+    """Alignment with a plugin."""
+
+    kind: PluginName
+    """Name of the aligner, or package/name."""
+    settings: Annotated[dict[DataName, PluginSetting], Field(max_length=100)] = {}
+    """Passed to the plugin as `resources.settings`."""
+
+
+ShippedAlignerSettings = EflomalAligner | FastAlignAligner | SimilarityAligner | LexiconAligner
+AlignerSettings = ShippedAlignerSettings | PluginAligner
 
 
 def _tag(aligner: Any) -> str:
+    if isinstance(aligner, PluginAligner) or (isinstance(aligner, dict) and _is_plugin(aligner.get("kind"))):
+        return "plugin"
     return "mapping" if isinstance(aligner, dict | Spec) else "name"
 
 
+def _is_plugin(kind: Any) -> bool:
+    if not isinstance(kind, str) or kind in _SHIPPED_KINDS:
+        return False
+    return "/" in kind or accepts_unregistered_names() or registry("aligner").find(kind) is not None
+
+
+_SHIPPED_KINDS = tuple(get_args(model.model_fields["kind"].annotation)[0] for model in get_args(ShippedAlignerSettings))
+AlignerName = Annotated[
+    str,
+    Field(
+        description="lower-case letters, digits, '-' and '.', 80 at most, or the name of a plugin",
+        pattern=PLUGIN_NAME,
+        max_length=161,
+    ),
+]
+"""Checked against the known aligners in `pipeline.preflight`."""
+
+
 AlignerChoice = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[Annotated[AlignerSettings, Field(discriminator="kind")], Tag("mapping")],
+    Annotated[AlignerName, Tag("name")]
+    | Annotated[Annotated[ShippedAlignerSettings, Field(discriminator="kind")], Tag("mapping")]
+    | Annotated[PluginAligner, Tag("plugin")],
     Discriminator(_tag),
 ]
 """Name of an aligner, or a mapping with its `kind` and settings."""

@@ -23,19 +23,19 @@ from xrealign_bench.specs.fields import (
     Title,
     Url,
 )
+from xrealign_bench.specs.readers import Format, ShippedFormat
 
 NamesByLanguage = Annotated[dict[LanguageCode, DataName], Field(max_length=1000)]
 ConlluLines = Literal["words", "all"]
-Format = Literal["parquet", "conllu", "conll", "jsonl", "json", "csv", "tsv", "text", "tmx"]
 Delimiter = Annotated[str, Field(description="one character, such as ';'", pattern=r"^([^\s\"]|\t)$")]
 
 SPLIT_FIELDS = ("train", "validation", "test")
-SUFFIXES: dict[str, Format] = {
+SUFFIXES: dict[str, ShippedFormat] = {
     ".parquet": "parquet", ".conllu": "conllu", ".conll": "conll", ".bio": "conll", ".iob2": "conll",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".txt": "text", ".tmx": "tmx",
 }  # fmt: skip
 """Suffix of a file, without a final `.gz` -> its format."""
-_OPTIONS: dict[str, tuple[Format, ...]] = {
+_OPTIONS: dict[str, tuple[ShippedFormat, ...]] = {
     "names": ("csv", "tsv", "conll"),
     "delimiter": ("csv", "tsv"),
     "quoting": ("csv", "tsv"),
@@ -54,7 +54,7 @@ class FileFormat(Spec):
     separated by tabs or spaces, blank lines between sentences. `jsonl`: one JSON object per line. `json`: a list of
     objects, or SQuAD's nested form. `text`: one text per line, in the column text; with `{language}` in the path, one
     file per language whose lines are translations (Moses), each a column named after its language. `tmx`: one column
-    per language."""
+    per language. Or the name of a plugin."""
     names: Annotated[list[DataName], Field(max_length=1000)] = added_later([])
     """Column names of files without a header. csv and tsv: empty if the first line is the header. conll: empty for
     "0", "1", ..."""
@@ -66,7 +66,7 @@ class FileFormat(Spec):
     """`all`: in conllu, the lines of multiword tokens (id 1-2, usually with the tag `_`) and of empty nodes (id 8.1)
     are words too, as in the Hub's Universal Dependencies."""
 
-    def format_of(self, path: str) -> Format | None:
+    def format_of(self, path: str) -> str | None:
         """Return the format of a file, or None if neither `format` nor the suffix determines it."""
         if self.format is not None:
             return self.format

@@ -68,6 +68,8 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
     if error_type == "union_tag_invalid":
         given = problem["ctx"]["tag"]
         expected = Literal[tuple(tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(","))]
+    if error_type == "unknown_name":
+        expected = Literal[tuple(problem["ctx"]["known"])]
     if isinstance(given, (list, dict)):
         name = f"a {'list' if isinstance(given, list) else 'mapping'} of {len(given)}"
     else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-MethodName = Literal["word_contrastive", "sentence_contrastive"]
+from pydantic import Field
+
+from xrealign_bench.plugins import Registry
+from xrealign_bench.specs.plugin import RegisteredName
+
 Pooling = Literal["pooling", "sentence_pooling"]
 
 
@@ -18,23 +21,33 @@ class Method:
     """What is compared, in the plural, for messages."""
     needs_links: bool
     """Whether it reads a word alignment, and so needs an aligner."""
-    pooling: Pooling
-    """The option of `objective` that turns sub-words into the compared vectors; the others have no effect."""
-    loss: str
-    """Its `PairLoss` as `module:class`, imported when it is trained."""
+    pooling: Pooling | None
+    """The option of `objective` that turns sub-words into the compared vectors; the others have no effect. None: it
+    has its own way."""
+    loss: str | type
+    """Its `PairLoss`, for shipped ones as `module:class`, imported when it is trained."""
 
 
-METHODS: Mapping[str, Method] = {
-    "word_contrastive": Method(
-        contrasts="words",
-        needs_links=True,
-        pooling="pooling",
-        loss="xrealign_bench.realignment.word_contrastive:WordContrastive",
-    ),
-    "sentence_contrastive": Method(
-        contrasts="sentences",
-        needs_links=False,
-        pooling="sentence_pooling",
-        loss="xrealign_bench.realignment.sentence_contrastive:SentenceContrastive",
-    ),
-}
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "word_contrastive": Method(
+            contrasts="words",
+            needs_links=True,
+            pooling="pooling",
+            loss="xrealign_bench.realignment.word_contrastive:WordContrastive",
+        ),
+        "sentence_contrastive": Method(
+            contrasts="sentences",
+            needs_links=False,
+            pooling="sentence_pooling",
+            loss="xrealign_bench.realignment.sentence_contrastive:SentenceContrastive",
+        ),
+    },
+)
+
+MethodName = Annotated[
+    str,
+    RegisteredName("method", ("none", *METHODS.shipped)),
+    Field(description=f"none, {', '.join(METHODS.shipped)} or the name of a plugin"),
+]

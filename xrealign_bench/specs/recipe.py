@@ -27,6 +27,7 @@ from xrealign_bench.specs.fields import (
     Weight,
 )
 from xrealign_bench.specs.methods import METHODS, MethodName, Pooling
+from xrealign_bench.specs.selections import SelectionName
 
 NamedBlocks = Literal["none", "lower_half", "upper_half", "lower_third", "middle_third", "upper_third"]
 _SLICE = r"-?[0-9]{0,4}:-?[0-9]{0,4}(:[1-9][0-9]{0,3})?"
@@ -107,16 +108,17 @@ class PublishedSubset(Spec):
 class SelectedLanguages(Spec):
     """Selection of n target languages that the corpus covers, as by `xrealign-bench languages select`."""
 
-    select: Literal["uriel", "family", "script", "random"]
+    select: SelectionName
     n: Annotated[int, Field(gt=0, le=1000)]
     anchor_source: bool = True
     """Count distances to the source language too; it is not one of the n."""
     seed: Literal["training"] | Seed = 0
-    """Seed of `select: random`: one draw for all trainings, or `training` to draw anew for each training seed."""
+    """Seed of `select: random` or of a plugin: one draw for all trainings, or `training` to draw anew for each training
+    seed."""
 
     @model_validator(mode="after")
     def _settings_have_effect(self) -> SelectedLanguages:
-        idle = "anchor_source" if self.select == "random" else "seed"
+        idle = "seed" if self.select in ("uriel", "family", "script") else "anchor_source"
         if getattr(self, idle) != type(self).model_fields[idle].default:
             raise ValueError(f"{idle} has no effect if languages are selected by '{self.select}'; remove it")
         return self
@@ -236,8 +238,8 @@ class Recipe(Spec):
     """`random` discards the checkpoint's weights, as a control."""
     attention: Attention = "own"
     """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
-    method: Literal["none", MethodName] = "none"
-    """Contrast nothing, aligned words, or sentences and their translations."""
+    method: MethodName = "none"
+    """Contrast nothing, aligned words, or sentences and their translations; or the name of a plugin."""
     aligner: AlignerChoice | None = None
     """Word aligner: lexicon, eflomal, fast-align, similarity or gold, or a mapping with its `kind` and settings; null:
     the suite's aligner, or none for `sentence_contrastive`."""
@@ -279,16 +281,14 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _settings_fit_method(self) -> Recipe:
-        if not self.realigns:
+        method = METHODS.find(self.method)
+        if not self.realigns or method is None:  # a plugin of a stored result need not be registered
             return self
-        method = METHODS[self.method]
         what = f"method '{self.method}' contrasts {method.contrasts}"
         if self.aligner is not None and not method.needs_links:
             raise ValueError(f"{what}, so aligner '{aligner_name(self.aligner)}' would have no effect; remove it")
         idle = [name for name in get_args(Pooling) if name != method.pooling]
         if unused := _changed(self.objective, *idle):
-            raise ValueError(
-                f"{what}, so objective.{unused[0]} would have no effect; remove it (objective.{method.pooling} is for "
-                f"{method.contrasts})"
-            )
+            instead = f" (objective.{method.pooling} is for {method.contrasts})" if method.pooling else ""
+            raise ValueError(f"{what}, so objective.{unused[0]} would have no effect; remove it{instead}")
         return self

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from xrealign_bench.errors import UserError
 from xrealign_bench.specs.base import Spec, added_later
 from xrealign_bench.specs.data import DataSource, EmbeddedData, NamesByLanguage
 from xrealign_bench.specs.fields import (
@@ -21,83 +20,13 @@ from xrealign_bench.specs.fields import (
     Sentence,
     Title,
 )
+from xrealign_bench.specs.task_types import METRICS, TASK_TRAITS, MetricName, TaskTraits, TaskType
 
-TaskType = Literal[
-    "token_classification",
-    "sequence_classification",
-    "question_answering",
-    "retrieval",
-    "prompted_classification",
-    "language_modelling",
-]
-Metric = Literal["accuracy", "entity_f1", "f1", "compression"]
 ConfigNames = DataName | Annotated[list[DataName], Field(min_length=1, max_length=10)]
 Configs = Annotated[dict[LanguageCode, ConfigNames], Field(min_length=1, max_length=1000)]
 Labels = Annotated[list[DataName], Field(max_length=1000)]
 Verbaliser = Annotated[ModelText, Field(min_length=1, max_length=200)]
 LabelMap = Annotated[dict[DataName, DataName], Field(max_length=1000)]
-
-
-@dataclass(frozen=True)
-class TaskTraits:
-    """Properties of a task type that its tasks are validated against, and that the plan needs."""
-
-    required_columns: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    optional_columns: tuple[str, ...] = ()
-    own_fields: tuple[str, ...] = ()
-    """Fields of `Task` that have an effect for this type only."""
-    has_labels: bool = False
-    finetunes: bool = True
-    """False: the encoder or the language model is evaluated without fine-tuning."""
-    reads_language_model: bool = False
-    """The model is a decoder with its output layer: predictions are made from the probabilities it gives to texts."""
-    tests_source: bool = True
-    """The source language is tested too."""
-
-
-TASK_TRAITS: Mapping[TaskType, TaskTraits] = {
-    "token_classification": TaskTraits(
-        required_columns=("words", "labels"),
-        optional_columns=("groups",),
-        metrics=("accuracy", "entity_f1"),
-        own_fields=("scored_words", "unscored_labels", "repair", "segment"),
-        has_labels=True,
-    ),
-    "sequence_classification": TaskTraits(
-        required_columns=("text", "label"),
-        optional_columns=("text_pair",),
-        metrics=("accuracy",),
-        has_labels=True,
-    ),
-    "question_answering": TaskTraits(
-        required_columns=("question", "context", "answers"),
-        metrics=("f1",),
-        own_fields=("spans",),
-    ),
-    "retrieval": TaskTraits(
-        required_columns=("text", "text_pair"),
-        metrics=("accuracy",),
-        own_fields=("text_language", "layer", "skip_examples"),
-        finetunes=False,
-        tests_source=False,  # it is the other side of every pair
-    ),
-    "prompted_classification": TaskTraits(
-        required_columns=("text", "label"),
-        optional_columns=("text_pair",),
-        metrics=("accuracy",),
-        own_fields=("prompt", "verbalisers"),
-        has_labels=True,
-        finetunes=False,
-        reads_language_model=True,
-    ),
-    "language_modelling": TaskTraits(
-        required_columns=("text",),
-        metrics=("compression",),
-        finetunes=False,
-        reads_language_model=True,
-    ),
-}
 
 
 class Columns(Spec):
@@ -217,7 +146,7 @@ class Task(Spec):
     `{text}`, `{text_pair}` and `{label}` to fill in."""
     verbalisers: Annotated[dict[DataName, Verbaliser], Field(max_length=1000)] = {}
     """Prompted classification only, and required there: label -> its text in the prompt."""
-    metric: Metric = "accuracy"
+    metric: MetricName = "accuracy"
     """The metric shown in tables; results also contain the other metrics of the task type."""
     repair: Literal["none", "wu-dredze"] = added_later("none")
     """Metric entity_f1 only: how predicted tags that break IOB2 are repaired before they are scored. `wu-dredze`: an
@@ -236,8 +165,23 @@ class Task(Spec):
 
     @property
     def traits(self) -> TaskTraits:
-        """The traits of its task type."""
-        return TASK_TRAITS[self.task_type]
+        """The traits of its task type.
+
+        Raises:
+            UserError: it is a plugin of a stored result, and not registered.
+        """
+        if (found := TASK_TRAITS.find(self.task_type)) is None:
+            raise UserError(
+                f"task {self.name}: its task type '{self.task_type}' is a plugin that is not registered. Install its "
+                "package or get its file, and name it with --plugin"
+            )
+        return found
+
+    @property
+    def base_type(self) -> str:
+        """The shipped task type whose code it uses: its own, or the one that a plugin extends."""
+        found = TASK_TRAITS.find(self.task_type)
+        return found.like if found is not None and found.like is not None else self.task_type
 
     @property
     def languages(self) -> list[str]:
@@ -279,7 +223,8 @@ class Task(Spec):
 
     @model_validator(mode="after")
     def _fits_its_task_type(self) -> Task:
-        traits = self.traits
+        if (traits := TASK_TRAITS.find(self.task_type)) is None:
+            return self  # a plugin of a stored result need not be registered
         others = [part.columns for part in self.also] + [self.training_data.columns if self.training_data else None]
         for columns in [self.columns, *(columns for columns in others if columns)]:
             given = {name for name in type(columns).model_fields if getattr(columns, name) is not None}
@@ -287,16 +232,17 @@ class Task(Spec):
                 raise ValueError(f"task_type '{self.task_type}' needs columns.{absent[0]}")
             if idle := sorted(given - {*traits.required_columns, *traits.optional_columns}):
                 raise ValueError(f"task_type '{self.task_type}' has no columns.{idle[0]}; remove it")
-            if self.task_type != "retrieval" and isinstance(columns.text_pair, dict):
+            if self.base_type != "retrieval" and isinstance(columns.text_pair, dict):
                 raise ValueError(
                     f"task_type '{self.task_type}' has one columns.text_pair for all languages; give its name"
                 )
-        foreign = [name for other in TASK_TRAITS.values() if other is not traits for name in other.own_fields]
+        others_fields = (name for other in TASK_TRAITS.shipped.values() for name in other.own_fields)
+        foreign = [name for name in others_fields if name not in traits.own_fields]
         if idle := [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]:
             raise ValueError(f"task_type '{self.task_type}' has no {idle[0]}; remove it")
         if self.training_data is not None and not traits.finetunes:
             raise ValueError(f"task_type '{self.task_type}' has no training_data; remove it")
-        if self.metric not in traits.metrics:
+        if self.metric not in traits.metrics and not self._is_metric_of_its_type():
             raise ValueError(
                 f"task_type '{self.task_type}' has the metrics {', '.join(traits.metrics)}, not {self.metric}"
             )
@@ -306,9 +252,16 @@ class Task(Spec):
             raise ValueError(f"task_type '{self.task_type}' has no labels; remove labels and label_map")
         return self
 
+    def _is_metric_of_its_type(self) -> bool:
+        """Return whether a plugin's metric scores tasks of this type. Unknown ones of a stored result do."""
+        if self.metric not in METRICS:
+            return True
+        metric = METRICS[self.metric]
+        return metric is not None and bool({self.task_type, self.base_type} & set(metric.task_types))
+
     @model_validator(mode="after")
     def _fits_retrieval(self) -> Task:
-        if self.task_type != "retrieval":
+        if self.base_type != "retrieval":
             return self
         if self.text_language is None:
             raise ValueError("task_type 'retrieval' needs text_language, the language of columns.text")
@@ -324,7 +277,7 @@ class Task(Spec):
 
     @model_validator(mode="after")
     def _fits_prompts(self) -> Task:
-        if self.task_type != "prompted_classification":
+        if self.base_type != "prompted_classification":
             return self
         try:
             wanted = {name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None}

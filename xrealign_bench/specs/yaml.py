@@ -20,10 +20,11 @@ from xrealign_bench.errors import (
 )
 from xrealign_bench.specs.core_schema import Document, Where, read_yaml
 from xrealign_bench.specs.data import SUFFIXES as FORMATS
-from xrealign_bench.specs.data import Corpus, Format
+from xrealign_bench.specs.data import Corpus
 from xrealign_bench.specs.explain import explain
 from xrealign_bench.specs.family import RecipeFamily
 from xrealign_bench.specs.lock import LOCK_SUFFIX, Lock
+from xrealign_bench.specs.readers import ShippedFormat
 from xrealign_bench.specs.recipe import Recipe
 from xrealign_bench.specs.schema_comment import check_schema
 from xrealign_bench.specs.suite import Suite
@@ -54,7 +55,7 @@ USES: dict[type[BaseModel], str] = {
 
 SUFFIXES = (".yaml", ".yml")
 
-_DATA: dict[Format, tuple[str, str]] = {
+_DATA: dict[ShippedFormat, tuple[str, str]] = {
     "conllu": ("CoNLL-U", "task"),
     "conll": ("CoNLL columns", "task"),
     "jsonl": ("JSON Lines", "task"),
@@ -331,7 +332,7 @@ def _fit(model: type[BaseModel], fields: Collection[str]) -> tuple[int, int]:
     return known, -len(required - names) if known else 0
 
 
-def _data_format(path: Path) -> Format | None:
+def _data_format(path: Path) -> ShippedFormat | None:
     """Return the format of a file that its suffix shows to be data and no spec."""
     found = FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
     return found if found in _DATA else None

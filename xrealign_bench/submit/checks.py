@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xrealign_bench.errors import Problems, UserError
 from xrealign_bench.listings import validate_file
+from xrealign_bench.plugins import no_imports
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.manifest import LINK
 from xrealign_bench.results.rescoring import nearly_equal, rescore
@@ -49,6 +50,11 @@ def check_submission(file: Path, results: Path, board: Path | None = None) -> Su
     Raises:
         UserError: something is wrong or missing (one line per problem).
     """
+    with no_imports():
+        return _check_submission(file, results, board)
+
+
+def _check_submission(file: Path, results: Path, board: Path | None) -> Submission:
     problems = Problems()
     recipe = _read_recipe(file, problems)
     problems.add(_recipe_problems(recipe, file))

@@ -35,7 +35,7 @@ from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
 from xrealign_bench.tasks.labels import NOT_LABELLED
-from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.registry import metric_of
 
 
 def result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[str]:
@@ -62,7 +62,7 @@ def prediction_problems(folder: Path, result: Result) -> Iterator[str]:
     digests: dict[int, list[str]] = {seed: [] for seed in result.seeds}
     for record in result.predictions:
         task = next(task for task in result.tasks if task.name == record.task)
-        scoring = TASK_TYPES[task.task_type].metric
+        scoring = metric_of(task)
         predicted = [name for name in scoring.columns if name not in scoring.from_data]
         gold: dict[str, Gold | None] = {}
         for (language, seed), rows in split_by_language_and_seed(read_predictions(folder, record, task)):
@@ -87,7 +87,7 @@ def _unread_problem(task: Task, rows: pa.Table, suite: Suite) -> str | None:
 
     A suite that truncates long sentences has such words, at the end of sentences.
     """
-    if task.task_type != "token_classification":
+    if task.base_type != "token_classification":
         return None
     flat = pc.list_flatten(rows["predicted"]).to_numpy()
     unread = flat == NOT_LABELLED

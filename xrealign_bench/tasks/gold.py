@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xrealign_bench.data import DataLocation
 from xrealign_bench.specs import EmbeddedData, Lock, Task, digest
-from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.registry import TASK_TYPES, metric_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,13 +30,13 @@ def read_gold(task: Task, language: str, location: DataLocation) -> Gold:
     Raises:
         UserError: the data can't be read.
     """
-    task_type = TASK_TYPES[task.task_type]
-    return _gold(task, task_type.metric.gold_of(task, task_type.load(task, language, "test", location)))
+    load = TASK_TYPES[task.task_type].load
+    return _gold(task, metric_of(task).gold_of(task, load(task, language, "test", location)))
 
 
 def predicted_gold(task: Task, cell: pa.Table) -> Gold:
     """Return the gold in the predictions of one language and seed."""
-    names = ("example", *TASK_TYPES[task.task_type].metric.from_data)
+    names = ("example", *metric_of(task).from_data)
     return _gold(task, {name: cell[name].to_pylist() for name in names})
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.labels import NOT_LABELLED
-from xrealign_bench.tasks.registry import TASK_TYPES
+from xrealign_bench.tasks.registry import metric_of
 
 CELL = {"language": pa.string(), "seed": pa.int64(), "example": pa.int32()}
 """The first columns of every table; those of the task type follow."""
@@ -37,7 +37,7 @@ def read_table(content: bytes, task: Task) -> pa.Table:
         ValueError: there are other columns or types, a value out of range, or too many values or bytes.
         pa.ArrowException, OSError: it is not a Parquet file, or it is damaged.
     """
-    columns = {**CELL, **TASK_TYPES[task.task_type].metric.columns}
+    columns = {**CELL, **metric_of(task).columns}
     metadata = pq.read_metadata(pa.BufferReader(content))
     stored = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     texts = [column.path for column in stored if column.physical_type == "BYTE_ARRAY"]
@@ -96,9 +96,9 @@ def _check_values(table: pa.Table, task: Task) -> None:
             raise ValueError(f"column '{name}' has nulls")
     labels = len(task.labels)
     # Words past the window of a truncated sentence have no predicted label.
-    unread = NOT_LABELLED if task.task_type == "token_classification" else 0
+    unread = NOT_LABELLED if task.base_type == "token_classification" else 0
     for name, low in (("gold", NOT_LABELLED), ("predicted", unread)):
-        if name in table.column_names and task.task_type != "question_answering":
+        if name in table.column_names and task.base_type != "question_answering":
             values = _flat(table[name])
             strange = values[(values >= labels) | ((values < 0) & (values != low))]
             if len(strange):

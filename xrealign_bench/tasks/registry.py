@@ -4,19 +4,21 @@ Every type has a package beside this module with four modules: `data` (read the 
 tables of tokens), `model` (head, fine-tuning and prediction) and `metric` (score predictions). They are imported when
 they are first used, so importing this table loads neither torch nor transformers.
 
-To add a type, add its package, its line in `TASK_TYPES`, and its traits in `specs.task`.
+To add a type, add its package and its traits in `specs.task_types`. Plugins are registered there, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xrealign_bench.data import DataLocation, LocatedSplit, Split
-from xrealign_bench.specs import Task, TaskType
+from xrealign_bench.errors import UserError
+from xrealign_bench.specs import Task
+from xrealign_bench.specs.task_types import METRICS, TASK_TRAITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,53 +99,96 @@ class TaskImplementation:
 
     package: str
     """Name of the package in `xrealign_bench.tasks`."""
+    plugin: type | None = None
+    """Class of a plugin, whose attributes replace those of the package."""
 
     @cached_property
     def load(self) -> Load:
-        load: Load = self._module("data").load
+        load: Load = self._part("data", "load")
         return load
 
     @cached_property
     def encode(self) -> Encode:
-        encode: Encode = self._module("encoding").encode
+        encode: Encode = self._part("encoding", "encode")
         return encode
 
     @cached_property
     def new_model(self) -> NewModel:
-        new_model: NewModel = self._module("model").new_model
+        new_model: NewModel = self._part("model", "new_model")
         return new_model
 
     @cached_property
     def new_transformers_model(self) -> NewTransformersModel:
         """Only for task types with fine-tuning."""
-        new_model: NewTransformersModel = self._module("model").new_transformers_model
+        new_model: NewTransformersModel = self._part("model", "new_transformers_model")
         return new_model
 
     @cached_property
     def train(self) -> Train | None:
         """None if nothing is fine-tuned."""
-        train: Train | None = self._module("model").train
+        train: Train | None = self._part("model", "train")
         return train
 
     @cached_property
     def predict(self) -> Predict:
-        predict: Predict = self._module("model").predict
+        predict: Predict = self._part("model", "predict")
         return predict
 
     @cached_property
     def metric(self) -> TaskMetric:
-        metric: TaskMetric = self._module("metric").METRIC
+        metric: TaskMetric = self._part("metric", "METRIC")
         return metric
 
-    def _module(self, role: str) -> Any:
-        return import_module(f"xrealign_bench.tasks.{self.package}.{role}")
+    @cached_property
+    def _own(self) -> Any:
+        """The plugin's instance."""
+        return None if self.plugin is None else self.plugin()
+
+    def _part(self, role: str, name: str) -> Any:
+        """Return the plugin's attribute, or that of a module of the package."""
+        own = "metric" if name == "METRIC" else name
+        if hasattr(self._own, own):
+            return getattr(self._own, own)
+        return getattr(import_module(f"xrealign_bench.tasks.{self.package}.{role}"), name)
 
 
-TASK_TYPES: Mapping[TaskType, TaskImplementation] = {
-    "token_classification": TaskImplementation("token_classification"),
-    "sequence_classification": TaskImplementation("sequence_classification"),
-    "question_answering": TaskImplementation("question_answering"),
-    "retrieval": TaskImplementation("retrieval"),
-    "prompted_classification": TaskImplementation("prompted_classification"),
-    "language_modelling": TaskImplementation("language_modelling"),
-}
+class _TaskTypes(Mapping[str, TaskImplementation]):
+    """The code of each task type in `TASK_TRAITS`."""
+
+    def __getitem__(self, name: str) -> TaskImplementation:
+        traits = TASK_TRAITS[name]
+        return _implementation(traits.like or name, traits.code)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TASK_TRAITS)
+
+    def __len__(self) -> int:
+        return len(TASK_TRAITS)
+
+
+@cache
+def _implementation(package: str, plugin: type | None) -> TaskImplementation:
+    return TaskImplementation(package, plugin)
+
+
+TASK_TYPES: Mapping[str, TaskImplementation] = _TaskTypes()
+
+
+def metric_of(task: Task) -> TaskMetric:
+    """Return how the predictions of a task are scored.
+
+    Raises:
+        UserError: its task type or metric is a plugin that is not registered.
+    """
+    traits = task.traits  # imports nothing
+    task_type = _implementation(traits.like or task.task_type, traits.code)
+    if task.metric in METRICS.shipped:
+        return task_type.metric
+    if (plugin := METRICS.find(task.metric)) is None:
+        raise UserError(
+            f"task {task.name}: its metric '{task.metric}' is a plugin that is not registered. Install its package or "
+            "get its file, and name it with --plugin"
+        )
+    from xrealign_bench.tasks.metrics import add_metric
+
+    return add_metric(task_type.metric, task.metric, plugin.metric())

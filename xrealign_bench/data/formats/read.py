@@ -17,16 +17,17 @@ from xrealign_bench.data.located import LocatedSplit
 from xrealign_bench.data.rows import Line, Rows
 from xrealign_bench.errors import UserError, shorten, unknown
 from xrealign_bench.files import cached_sha256
-from xrealign_bench.specs.data import FileFormat, Format
+from xrealign_bench.specs.data import FileFormat
+from xrealign_bench.specs.readers import READERS, ShippedFormat
 
 TEXT_COLUMN = "text"
 FIRST_ROWS = 20
 """Rows that show what columns and labels a file has."""
-_SPANNING_LINES: tuple[Format, ...] = ("json", "tmx", "csv", "tsv")
+_SPANNING_LINES: tuple[ShippedFormat, ...] = ("json", "tmx", "csv", "tsv")
 """Formats in which a row may go on after the end of a line, where a file may be cut."""
-_IRREGULAR: tuple[Format, ...] = ("jsonl", "json", "tmx")
+_IRREGULAR: tuple[ShippedFormat, ...] = ("jsonl", "json", "tmx")
 """Formats in which a row may lack columns that others have."""
-_UNTYPED: tuple[Format, ...] = ("csv", "tsv")
+_UNTYPED: tuple[ShippedFormat, ...] = ("csv", "tsv")
 """Formats in which a number looks like a string."""
 
 Row = tuple[Line, dict[str, Any]]
@@ -177,18 +178,20 @@ class _Part:
 
 
 @lru_cache(maxsize=4096)
-def _count(path: str, digest: str, reading: FileFormat, file_format: Format) -> int:
+def _count(path: str, digest: str, reading: FileFormat, file_format: str) -> int:
     return sum(1 for _ in _read(path, reading, file_format))
 
 
-def _format_of(reading: FileFormat, path: str, located: LocatedSplit) -> Format:
-    found: Format | None = "text" if located.columns else reading.format_of(path)
+def _format_of(reading: FileFormat, path: str, located: LocatedSplit) -> str:
+    found: str | None = "text" if located.columns else reading.format_of(path)
     if found is None:
         raise UserError(f"{path}: its suffix is that of no known format; set 'format' in the source")
     return found
 
 
-def _read(path: str, reading: FileFormat, file_format: Format) -> Iterator[Row]:
+def _read(path: str, reading: FileFormat, file_format: str) -> Iterator[Row]:
+    if (plugin := READERS[file_format]) is not None:
+        return plugin().read(path)
     match file_format:
         case "conllu":
             return read_conllu(path, reading.lines)
@@ -208,6 +211,7 @@ def _read(path: str, reading: FileFormat, file_format: Format) -> Iterator[Row]:
             return read_tmx(path)
         case "parquet":
             raise AssertionError("Parquet is read by data.parquet")
+    raise AssertionError(f"no reader of {file_format}")
 
 
 def _check_not_empty(located: LocatedSplit, there: int) -> int:

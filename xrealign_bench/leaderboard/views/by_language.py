@@ -144,7 +144,7 @@ LANGUAGE_COLUMNS: tuple[Column[LanguageRow], ...] = (
         fields=lambda each: {"recipe": each.row.recipe},
     ),
     Column("Checkpoint", lambda each: Cell(each.row.checkpoint_name), is_text=True, views=ON_LANGUAGE),
-    Column("Trust", lambda each: Cell(each.row.trust), is_text=True, views=ON_LANGUAGE),
+    Column("Trust", lambda each: Cell(each.row.trust_label), is_text=True, views=ON_LANGUAGE),
     export_only(lambda each: {"task": each.task, "language": each.code}),
     Column(
         "Language",

@@ -13,7 +13,7 @@ from xrealign_bench.leaderboard.board import BoardRow
 from xrealign_bench.leaderboard.cells import number_cell
 from xrealign_bench.leaderboard.formatting import NONE, pluralise
 from xrealign_bench.leaderboard.table import Cell, Column, Table, make_table
-from xrealign_bench.leaderboard.views.ranking import confirmation_note, describe_event
+from xrealign_bench.leaderboard.views.ranking import confirmation_note, describe_event, describe_plugin
 from xrealign_bench.results.history import Trust
 from xrealign_bench.results.records import ComputeSettings, DataRecord, PredictionRecord, RealignmentRecord, StageRecord
 from xrealign_bench.results.reproduction import evaluate_command, install_command, reproduction_notes
@@ -35,6 +35,7 @@ def provenance(row: BoardRow, result: Result) -> Facts:
     suite, checkpoint, recipe = result.suite, result.checkpoint, result.recipe
     facts = [
         ("Trust", f"{row.trust}: {TRUST[row.trust]}"),
+        ("Plugins", "; ".join(f"{describe_plugin(each)}, source sha256 {each.sha256}" for each in result.plugins)),
         *(("Since published", describe_event(event)) for event in row.history.events),
         ("Source", row.reported or ""),
         ("Citation", recipe.citation),

@@ -21,8 +21,10 @@ from xrealign_bench.leaderboard.cells import (
 from xrealign_bench.leaderboard.exposure import known_exposures
 from xrealign_bench.leaderboard.formatting import NONE, gain_with_interval, pluralise, rank_set, signed
 from xrealign_bench.leaderboard.table import HTML, PAGES, Cell, Column, Link, export_only
+from xrealign_bench.plugins import TITLES
 from xrealign_bench.results.history import HistoryEvent
 from xrealign_bench.scoring.aggregate import GROUPS, TIERS, counts_in_mean
+from xrealign_bench.specs.plugin import PluginRecord
 
 SHOWN_GROUPS = (*TIERS, "source")
 """Groups of languages with a column in tables; files have all of them."""
@@ -54,6 +56,11 @@ def confirmation_note(row: BoardRow) -> str:
         return ""
     verdict = "confirmed" if confirmation.holds else "not confirmed"
     return f"{verdict} on {confirmation.seeds} fresh seeds: {gain_with_interval(confirmation.gain)}"
+
+
+def describe_plugin(plugin: PluginRecord) -> str:
+    """Describe a plugin: what it is, its version, and its package or file."""
+    return f"{TITLES[plugin.group]} {plugin.name}, version {plugin.version}, of {plugin.origin}"
 
 
 def describe_event(event: HistoryEvent) -> str:
@@ -156,11 +163,12 @@ BOARD_COLUMNS: tuple[Column[BoardRow], ...] = (
     ),
     Column(
         "Trust",
-        lambda row: Cell(row.trust),
+        lambda row: Cell(row.trust_label),
         is_text=True,
         views=PAGES,
         fields=lambda row: {
             "trust": row.trust,
+            **({"plugins": list(map(describe_plugin, row.plugins))} if row.plugins else {}),
             "history": [describe_event(event) for event in row.history.events],
         },
     ),

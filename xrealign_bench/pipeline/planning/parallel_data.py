@@ -40,6 +40,9 @@ from xrealign_bench.specs import (
     SimilarityAligner,
     aligner_name,
 )
+from xrealign_bench.specs.aligner import PluginAligner
+from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
+from xrealign_bench.specs.plugins_named import names_in_corpora
 
 FEWEST_PAIRS = 20_000
 """Pairs that `pairs: as_needed` reads at least: more than most recipes need, so that they share stored stages."""
@@ -256,6 +259,9 @@ def _align(
     aligner = None if name is None else ALIGNERS[name]
     package = None if aligner is None else aligner.package
     needs_checkpoint = chosen.checkpoint is not None
+    names: list[NamedPlugin] = (
+        names_in_corpora(corpora) if name is None else [("aligner", name), *names_in_corpora(corpora)]
+    )
     settings = AlignSettings(
         corpus=_only_pair(corpus, source, language),
         source=source,
@@ -283,6 +289,8 @@ def _align(
         aligned_pairs=given.pairs if isinstance(given, EflomalAligner | FastAlignAligner) else None,
         case=given.case if isinstance(given, LexiconAligner) else "ignore",
         keep=keep,
+        aligner_settings=given.settings if isinstance(given, PluginAligner) else {},
+        plugins=plugin_keys(names),
     )
     label = f"read pairs {source}-{language}" if name is None else f"align {source}-{language} ({name})"
     named = chosen.checkpoint if isinstance(given, SimilarityAligner) else None

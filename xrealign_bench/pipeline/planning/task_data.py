@@ -7,6 +7,8 @@ from xrealign_bench.pipeline.plan import Plan, Request
 from xrealign_bench.pipeline.planning.keys import only_cell, tokenizer_key
 from xrealign_bench.pipeline.stages import Tokenise, TokeniseSettings
 from xrealign_bench.specs import EmbeddedData, Task
+from xrealign_bench.specs.plugin import plugin_keys
+from xrealign_bench.specs.plugins_named import names_in_examples
 
 
 def plan_task_data(plan: Plan, task: Task) -> None:
@@ -29,7 +31,7 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
     read = only_cell(task, language, split)
     # Embedded data are generated, as many as are asked for.
     chooses = not isinstance(read.source, EmbeddedData) and examples_to_read(task, split, request.limit) is not None
-    reads_words = task.task_type == "token_classification"
+    reads_words = task.base_type == "token_classification"
     settings = TokeniseSettings(
         task=read,
         language=language,
@@ -42,5 +44,6 @@ def _tokenise(request: Request, task: Task, language: str, split: Split) -> Toke
         chosen=CHOSEN_EXAMPLES if chooses else None,
         long_sentences=request.suite.long_sentences if reads_words else "windows",
         lone_word_markers=request.suite.lone_word_markers if reads_words else "keep",
+        plugins=plugin_keys(names_in_examples(read)),
     )
     return Tokenise(f"tokenise {task.name} {language} {split}", settings)

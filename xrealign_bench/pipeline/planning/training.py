@@ -21,6 +21,7 @@ from xrealign_bench.pipeline.stages import (
     RealignSettings,
 )
 from xrealign_bench.specs import Finetuning, Recipe, Task
+from xrealign_bench.specs.plugin import plugin_keys
 
 
 def plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
@@ -70,7 +71,6 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
     """Return the realignment, the same for all tasks whose fine-tuning gives what the recipe takes from it."""
     recipe, schedule = run.recipe, run.recipe.schedule
     rate = _matched(request, task).learning_rate["default"]
-    assert recipe.method != "none"
     settings = RealignSettings(
         checkpoint=weights_key(request.checkpoint),
         initialisation=recipe.initialisation,
@@ -88,6 +88,7 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
         adapter=recipe.adapter,
         peft=None if recipe.adapter is None else package_version("peft"),
         pairs=pairs_to_draw_from(request, recipe),
+        plugins=plugin_keys([("method", recipe.method)]),
     )
     return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.pairs(seed)))
 
@@ -115,13 +116,13 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
         peft=None if finetuning.adapter is None else package_version("peft"),
         random_head=request.suite.head == "transformers" and initialisation == "random",
         warmup_steps=None if as_before else finetuning.warmup_steps,
+        plugins=plugin_keys([("task_type", task.task_type), ("method", recipe.method if joint else "none")]),
     )
     label = f"fine-tune {task.name} {'after' if joint is None else 'with'} {recipe.name}, seed {seed}"
     return Finetune(label, settings, inputs)
 
 
 def _joint(request: Request, recipe: Recipe) -> JointSettings:
-    assert recipe.method != "none"
     return JointSettings(
         method=recipe.method,
         freeze=recipe.freeze,
@@ -153,6 +154,7 @@ def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageR
             initialisation=initialisation,
             head="linear" if model is None else request.suite.head,
             seed=seed if initialisation == "random" else None,
+            plugins=plugin_keys([("task_type", task.task_type), ("metric", task.metric)]),
         )
         inputs = PredictInputs(plan.test[task.name, language], model, encoder)
         label = f"predict {task.name} {language} after {recipe.name}, seed {seed}"

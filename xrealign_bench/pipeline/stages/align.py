@@ -12,7 +12,7 @@ from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.files import PAIRS, data_record, write_json, write_table
 from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Inputs, Settings, Stage, StageType, WeightsKey, Workspace
 from xrealign_bench.specs import Corpus, PairFilter, Spec
-from xrealign_bench.specs.aligner import LexiconCase, Symmetrisation
+from xrealign_bench.specs.aligner import LexiconCase, PluginSetting, Symmetrisation
 
 if TYPE_CHECKING:
     from xrealign_bench.aligners import Resources
@@ -57,6 +57,8 @@ class AlignSettings(Settings):
     case: LexiconCase = "ignore"
     keep: PairFilter | None = None
     """Condition on the pairs to read."""
+    aligner_settings: dict[str, PluginSetting] = {}
+    """Settings of a plugin."""
 
     @property
     def aligned_corpora(self) -> list[Corpus]:
@@ -146,12 +148,13 @@ class Align(Stage):
                 len(lexicon.entries),
                 lexicon.dropped,
             )
-            return Resources(lexicon=lexicon, case=asked.case), [record]
+            return Resources(lexicon=lexicon, case=asked.case, settings=asked.aligner_settings), [record]
         if asked.checkpoint is not None:
             from xrealign_bench.pipeline.loading import word_vectors
 
             assert asked.max_length is not None
             if self.aligner_checkpoint is not None:
                 context = replace(context, checkpoint=self.aligner_checkpoint)
-            return Resources(vectors=word_vectors(context, asked.max_length)), []
-        return Resources(symmetrisation=asked.symmetrisation), []
+            vectors = word_vectors(context, asked.max_length)
+            return Resources(vectors=vectors, settings=asked.aligner_settings), []
+        return Resources(symmetrisation=asked.symmetrisation, settings=asked.aligner_settings), []

@@ -75,7 +75,7 @@ class Predict(Stage):
 
         from xrealign_bench.models.device import pick_device
         from xrealign_bench.pipeline.loading import block_parameters
-        from xrealign_bench.tasks.registry import TASK_TYPES
+        from xrealign_bench.tasks.registry import TASK_TYPES, metric_of
 
         task = self.settings.task
         task_type = TASK_TYPES[task.task_type]
@@ -86,7 +86,7 @@ class Predict(Stage):
         device = pick_device(workspace.context.device)
         predictions = task_type.predict(model, pad_id, tables, task, device=device)
         write_table(workspace.output / "predictions.parquet", predictions)
-        score = task_type.metric.score(task, predictions.to_pydict())
+        score = metric_of(task).score(task, predictions.to_pydict())
         write_json(workspace.output / "score.json", {"examples": len(predictions), **score})
         read = [table["input_ids"] for table in tables.values() if "input_ids" in table.column_names]
         tokens = sum(len(pc.list_flatten(ids)) for ids in read)

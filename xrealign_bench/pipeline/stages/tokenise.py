@@ -50,7 +50,7 @@ class Tokenise(Stage):
         task_type = TASK_TYPES[task.task_type]
         data = task_type.load(task, language, split, context.location, asked.limit)
         options: dict[str, Any] = {}
-        if task.task_type == "token_classification":
+        if task.base_type == "token_classification":
             options = {"long_sentences": asked.long_sentences, "lone_word_markers": asked.lone_word_markers}
         tables, altered = task_type.encode(task, data, tokenizer_of(context.checkpoint), asked.max_length, **options)
         for name, table in tables.items():

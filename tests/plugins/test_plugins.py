@@ -1,0 +1,274 @@
+"""Plugins in files, and bad ones. Truth: what the files say, and keys and messages written by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pydantic import ValidationError
+
+import xrealign_bench as xb
+from tests.small import World, command, write_recipe
+from xrealign_bench.data import DataLocation
+from xrealign_bench.data.read import read_rows
+from xrealign_bench.data.sources import locate
+from xrealign_bench.languages import select
+from xrealign_bench.plugins import load_plugins, no_imports, registry
+from xrealign_bench.results.storage import read_result
+from xrealign_bench.specs import FilesData, Recipe, Suite
+from xrealign_bench.specs.yaml import load_spec
+
+METHOD = """
+import xrealign_bench as xb
+from xrealign_bench.realignment.word_contrastive import WordContrastive
+
+@xb.register_method("{name}", version="{version}", needs_links=True)
+class Mine(WordContrastive):
+    pass
+"""
+
+
+def write_method(path: Path, name: str = "mine", version: str = "1", more: str = "") -> Path:
+    path.write_text(METHOD.format(name=name, version=version) + dedent(more))
+    return path
+
+
+def test_a_file_is_imported_and_its_digest_is_in_keys(new_world: Callable[..., World], tmp_path: Path) -> None:
+    world = new_world()
+    file, recipe = write_method(tmp_path / "own.py"), write_recipe(world.folder, method="mine")
+    ran = world.evaluate("--recipe", recipe, "--plugin", file)
+    assert ran.status == 0, ran.err
+    (plugin,) = read_result(world.result("mine")).plugins
+    assert (plugin.group, plugin.name, plugin.version, plugin.file, plugin.package) == (
+        "method", "mine", "1", "own.py", None,
+    )  # fmt: skip
+    assert plugin.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    reproduced = command("reproduce", world.result("mine")).out
+    assert "--plugin own.py" in reproduced and f"source sha256 {plugin.sha256}; get own.py from the" in reproduced
+    stages = lambda: json.loads(world.evaluate("--recipe", recipe, "--plugin", file, "--dry-run", "--json").out)  # noqa: E731
+    assert all(stage["stored"] for stage in stages()["stages"])
+    write_method(file, more="# another line\n")
+    lacking = {stage["stage_type"] for stage in stages()["stages"] if not stage["stored"]}
+    assert lacking == {"realign", "finetune", "predict"}
+    assert read_result(world.result("finetune-only")).plugins == []
+    assert '"plugins"' not in (world.result("finetune-only") / "result.json").read_text()
+
+
+def test_the_api_takes_plugins(new_world: Callable[..., World], tmp_path: Path) -> None:
+    world = new_world()
+    recipe = write_recipe(world.folder, method="mine")
+    file = write_method(tmp_path / "own.py")
+    plan = xb.plan(world.checkpoint, recipe, str(world.suite), plugins=[file.as_posix()], offline=True, device="cpu")
+    assert any(stage.settings.plugins for stage in plan.stages.values())
+    with pytest.raises(xb.ArgumentError, match=r"no argument 'plugin'; did you mean plugins\?"):
+        xb.plan(plugin=[file])
+
+
+def test_lists_say_where_plugins_come_from(tmp_path: Path) -> None:
+    ran = command("list", "methods", "--plugin", write_method(tmp_path / "own.py"), "--json")
+    origins = {row["name"]: row["from"] for row in json.loads(ran.out)}
+    assert origins["word_contrastive"] == "xrealign-bench"
+    assert origins["mine"].endswith("own.py:5")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    load_plugins([str(write_method(tmp_path / "own.py", name="span-contrastive"))])
+    recipe = write_recipe(tmp_path, method="span-contrastiv")
+    with pytest.raises(xb.UserError, match="method: 'span-contrastiv' is not allowed; did you mean 'span-contrastive'"):
+        load_spec(recipe, Recipe)
+    assert Recipe(name="r", title="R", method="span-contrastive").needs_links
+    with pytest.raises(ValidationError, match="the package 'no-such-package' is not installed"):
+        Recipe(name="r", title="R", method="no-such-package/x")
+
+
+def test_validate_takes_plugins(tmp_path: Path) -> None:
+    recipe, file = write_recipe(tmp_path, method="mine"), write_method(tmp_path / "own.py")
+    ran = command("validate", recipe)
+    assert ran.status == 2 and "method: 'mine' is not allowed; allowed: none, word_contrastive, sentence" in ran.err
+    assert command("validate", recipe, "--plugin", file).status == 0
+
+
+def test_a_name_that_is_registered_twice_breaks_only_what_uses_it(tmp_path: Path) -> None:
+    one, other = write_method(tmp_path / "one.py"), write_method(tmp_path / "other.py")
+    load_plugins([str(one), str(other)])
+    with pytest.raises(ValidationError, match=r"method 'mine': is registered twice, by \S+one\.py:5 and by \S+other"):
+        Recipe(name="r", title="R", method="mine")
+    load_plugins([str(write_method(tmp_path / "shadow.py", name="word_contrastive"))])
+    with pytest.raises(ValidationError, match=r"'word_contrastive': is registered twice, by xrealign-bench and by \S+"):
+        Recipe(name="r", title="R", method="word_contrastive")
+    assert Recipe(name="r", title="R", method="sentence_contrastive").realigns
+    ran = command("list", "methods", "--json")
+    assert [row["name"] for row in json.loads(ran.out)] == ["sentence_contrastive"]
+
+
+def test_the_same_file_may_be_named_again(tmp_path: Path) -> None:
+    file = str(write_method(tmp_path / "own.py"))
+    load_plugins([file, file])
+    write_method(tmp_path / "own.py", version="2")
+    load_plugins([file])
+    assert registry("method").plugin("mine").version == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module", r"bad\.py:1: can't be imported \(ModuleNotFoundError: No module named 'no_such"),
+        ("x = = 1", r"bad\.py:1: can't be imported \(SyntaxError"),
+        ("x = 1", r"bad\.py: registers nothing"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    ran = command("list", "methods", "--plugin", tmp_path / "bad.py")
+    assert ran.status == 2 and len(ran.err.splitlines()) == 1
+    with pytest.raises(xb.UserError, match=message):
+        load_plugins([str(tmp_path / "bad.py")])
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("none.py", r"plugin none\.py: no such file"),
+        ("numpy", r"plugin numpy: is neither a file"),
+        ("numpy/x", r"plugin numpy/x: numpy [\d.]+ has no such plugin; it has no plugin for xrealign-bench"),
+        ("no-such-package/x", r"plugin no-such-package/x: the package 'no-such-package' is not installed"),
+    ],
+)
+def test_a_missing_plugin_is_refused(named: str, message: str) -> None:
+    with pytest.raises(xb.UserError, match=message):
+        load_plugins([named])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "def __init__(self, objective): ...\n def loss(self, vectors, batch): ...",
+            r"Mine has no method pool\. Write",
+        ),
+        (
+            "def __init__(self, objective): ...\n def pool(self, hidden, starts): ...\n"
+            " def loss(self, vectors, batch): ...",
+            r"bad\.py:\d+: Mine\.pool has no argument 'ends'\. Write pool\(self, hidden, starts, ends\)",
+        ),
+        (
+            "def __init__(self, objective, rate): ...\n def pool(self, hidden, starts, ends): ...\n"
+            " def loss(self, vectors, batch): ...",
+            r"Mine\.__init__ has an argument 'rate' that nothing passes",
+        ),
+        (
+            "def pool(self, hidden, starts, ends): ...\n def loss(self, vectors, batch): ...",
+            "Mine has no method __init",
+        ),
+    ],
+)
+def test_a_wrong_protocol_names_the_method_and_the_argument(body: str, message: str, tmp_path: Path) -> None:
+    header = "import xrealign_bench as xb\n@xb.register_method('mine', version='1', needs_links=True)\nclass Mine:\n "
+    (tmp_path / "bad.py").write_text(header + body + "\n")
+    with pytest.raises(xb.UserError, match=message):
+        load_plugins([str(tmp_path / "bad.py")])
+
+
+def entry_point(folder: Path, package: str, module: str, text: str) -> None:
+    (folder / f"{module}.py").write_text(text)
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[xrealign_bench.method]\nmine = {module}:Mine\n")
+    importlib.invalidate_caches()
+
+
+def test_broken_packages_break_only_what_asks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    entry_point(tmp_path, "broken-one", "broken_one", "raise RuntimeError('no GPU')\n")
+    entry_point(tmp_path, "broken-two", "broken_two", "class Mine: ...\n")
+    entry_point(tmp_path, "other-one", "other_one", METHOD.format(name="mine", version="1"))
+    entry_point(tmp_path, "other-two", "other_two", METHOD.format(name="mine", version="1"))
+    for name, message in (
+        (
+            "broken-one/mine",
+            r"method 'broken-one/mine': the entry point 'mine = broken_one:Mine' of broken-one 1\.0 can",
+        ),
+        ("broken-two/mine", r"is not registered\. Its author must decorate it with @xb\.register_method"),
+        ("broken-one/your", r"unknown method of broken-one 1\.0: 'your'; Known: mine"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            Recipe(name="r", title="R", method=name)
+    for name in ("other-one/mine", "other-two/mine", "word_contrastive"):
+        assert Recipe(name="r", title="R", method=name).needs_links
+    assert registry("method").plugin("other-one/mine").package == ("other-one", "1.0")
+    assert "mine" not in registry("method")
+
+
+def test_what_is_stored_may_name_plugins_that_are_not_here() -> None:
+    with no_imports():
+        recipe = Recipe.model_validate(
+            {"name": "r", "title": "R", "method": "x/y", "aligner": {"kind": "x/z", "settings": {"a": 1}},
+             "parallel": {"languages": {"select": "unknown", "n": 2}}}
+        )  # fmt: skip
+        with pytest.raises(ValidationError, match="is not registered"):
+            Recipe.model_validate({"name": "r", "title": "R", "method": "<script>"})
+    assert recipe.method == "x/y"
+
+
+def test_a_notebook_may_register_a_class_again() -> None:
+    for version in ("1", "2"):
+
+        @xb.register_selection("first", version=version)
+        class First:
+            """Select the first languages."""
+
+            def select(self, n, candidates, source, seed):
+                return candidates[:n]
+
+    assert registry("selection").plugin("first").version == "2"
+    assert select("first", 2, ["sw", "fi", "de", "en"]).languages == ("de", "fi")
+    recipe = Recipe.model_validate(
+        {
+            "name": "r",
+            "title": "R",
+            "method": "word_contrastive",
+            "parallel": {"languages": {"select": "first", "n": 2}},
+        }
+    )
+    assert recipe.parallel.languages.select == "first"
+
+
+def test_a_selection_must_return_n_candidates() -> None:
+    @xb.register_selection("wrong", version="1")
+    class Wrong:
+        def select(self, n, candidates, source, seed):
+            return ["xx", "yy"]
+
+    with pytest.raises(xb.UserError, match="'wrong': returned xx, yy, and not 2 different ones of de, fi"):
+        select("wrong", 2, ["fi", "de"])
+
+
+def test_a_data_reader_reads_the_rows_of_a_file(tmp_path: Path) -> None:
+    @xb.register_data_reader("pipes", version="1")
+    class Pipes:
+        def read(self, path):
+            for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+                text, label = line.split("|")
+                yield number, {"text": text, "label": label}
+
+    (tmp_path / "en.txt").write_text("a b|x\nc|y\n")
+    fields = {"kind": "files", "format": "pipes", "test": "{config}.txt"}
+    source = FilesData.model_validate(fields, context={"folder": tmp_path})
+    located = locate(source, "en", "test", DataLocation())
+    rows = read_rows(located, ["label", "text"], offline=True, choose=range)
+    assert rows.columns == {"label": ["x", "y"], "text": ["a b", "c"]}
+
+
+def test_json_schemas_do_not_depend_on_plugins(tmp_path: Path) -> None:
+    before = json.dumps([Recipe.model_json_schema(), Suite.model_json_schema(), xb.Task.model_json_schema()])
+    load_plugins([str(write_method(tmp_path / "own.py"))])
+    after = json.dumps([Recipe.model_json_schema(), Suite.model_json_schema(), xb.Task.model_json_schema()])
+    assert before == after
+    method = Recipe.model_json_schema()["properties"]["method"]
+    assert method["anyOf"][0] == {"enum": ["none", "word_contrastive", "sentence_contrastive"]}
