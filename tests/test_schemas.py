@@ -127,7 +127,7 @@ def test_every_stored_file_fits_its_schema(name: str) -> None:
 
 
 UNDERLINED: dict[str, tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], str]] = {
-    "a misspelt field": ("recipe", RECIPE, lambda c: c.update(metod="none"), "'metod' was unexpected"),
+    "a misspelt field": ("recipe", RECIPE, lambda c: c.update(methods="none"), "'methods' was unexpected"),
     "a misspelt value": ("recipe", RECIPE, lambda c: c.update(method="word"), "'word' is not one of"),
     "blocks": ("recipe", RECIPE, lambda c: c.update(freeze={"blocks": "lower_hlaf"}), "$.freeze.blocks"),
     "a number in quotes": ("recipe", RECIPE, lambda c: c["schedule"].update(batch_size="4"), "not of type 'integer'"),
