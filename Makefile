@@ -16,7 +16,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 # Nothing is compiled on installation: modules are compiled when they are first imported, if Python may keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-without-torch check docs rescore site lock dist clean
+.PHONY: demo test test-slow notebook test-without-torch check docs rescore site lock dist clean
 
 # One recipe and its baseline on the embedded suite with one of its five seeds; no network. One thread, as for the
 # published rows: the scores are theirs to the bit, and two threads would mostly wait for each other.
@@ -30,6 +30,10 @@ test: $(DEV)
 # Whole matrices and tests of killed processes, which take hours on two cores.
 test-slow: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --maxprocesses 4 --dist loadfile
+
+# The notebook of the documentation, with nothing stored: two minutes.
+notebook: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow tests/test_notebook.py
 
 # Specs, languages, scoring and leaderboard need no torch.
 test-without-torch:
