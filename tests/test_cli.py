@@ -51,7 +51,16 @@ NAMES = {
     "suites": shipped_names(Suite),
     "tasks": shipped_names(Task),
     "languages": list(inventory()),
+    "methods": ["sentence_contrastive", "word_contrastive"],
     "aligners": ["eflomal", "fast-align", "gold", "lexicon", "similarity"],
+    "task-types": [
+        "language_modelling",
+        "prompted_classification",
+        "question_answering",
+        "retrieval",
+        "sequence_classification",
+        "token_classification",
+    ],
 }
 
 
@@ -199,7 +208,9 @@ SHOWN = {
     "corpus": ("ntrex", "columns"),
     "language": ("sw", "joshi_class"),
     "checkpoint": (EMBEDDED, "where"),
+    "method": ("word_contrastive", "contrasts"),
     "aligner": ("gold", "links"),
+    "task-type": ("retrieval", "metrics"),
 }
 
 

@@ -79,7 +79,7 @@ def describe(category: str, name: str, source: str) -> dict[str, Any]:
     for row in rows_of(category):
         if row["name"] == name:
             return row
-    raise unknown(category[:-1].replace("-", " "), name, [row["name"] for row in rows_of(category)])
+    raise unknown(category[:-1], name, [row["name"] for row in rows_of(category)])
 
 
 def spec_type(path: Path) -> type[BaseModel]:

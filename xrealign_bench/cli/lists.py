@@ -74,7 +74,7 @@ def list_category(category: str, plugins: tuple[str, ...], as_json: bool) -> Non
     \b
     Examples:
       xrealign-bench list recipes
-      xrealign-bench list methods --plugin my_method.py
+      xrealign-bench list methods
       xrealign-bench list languages --json
     """
     from xrealign_bench.listings import rows_of, without_families

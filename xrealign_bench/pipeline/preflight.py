@@ -23,6 +23,7 @@ from xrealign_bench.models.block_numbers import resolve_layer, select_blocks
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.dtypes import Quantised
 from xrealign_bench.pipeline.plan import Plan, Request, Run
+from xrealign_bench.plugins import accepts_unregistered_names
 from xrealign_bench.specs import (
     Corpus,
     DataName,
@@ -30,13 +31,16 @@ from xrealign_bench.specs import (
     LanguageCode,
     Recipe,
     RecipeFamily,
+    SelectedLanguages,
     Suite,
     Task,
     aligner_name,
 )
 from xrealign_bench.specs.aligner import AlignerName
 from xrealign_bench.specs.core_schema import Where
+from xrealign_bench.specs.methods import METHODS
 from xrealign_bench.specs.recipe import BASELINE
+from xrealign_bench.specs.selections import SELECTIONS
 from xrealign_bench.specs.yaml import place_of
 
 AnySpec = Recipe | Suite | Task | Corpus
@@ -104,6 +108,7 @@ def combination_problems(
     """
     yield from _task_problems(loaded, tasks, languages)
     for recipe in (recipe for recipe in recipes if recipe.realigns):
+        yield from (f"{_describe(recipe)}: {problem}" for problem in _unregistered_names(recipe))
         yield from (f"{_describe(recipe)}: {problem}" for problem in _realignment_problems(loaded, recipe))
         if recipe.schedule.when == "during":
             yield from (
@@ -154,6 +159,8 @@ def field_problems(model: type[BaseModel], fields: Mapping[str, Any]) -> Iterato
         except UserError as error:
             yield FieldProblem(field, str(error))
     for field, name in _look_up(fields, _ALIGNER.get(model, ()), AlignerName):
+        if accepts_unregistered_names():
+            continue
         try:
             if name not in ALIGNERS:
                 yield FieldProblem(field, str(unknown("aligner", name, ALIGNERS)))
@@ -249,6 +256,15 @@ def _unknown_corpora(loaded: LoadedSuite, recipes: Sequence[Recipe]) -> Iterator
         if recipe.parallel.corpus is not None and recipe.parallel.corpus not in loaded.corpora:
             problem = unknown("corpus", recipe.parallel.corpus, loaded.corpora)
             yield f"{_describe(recipe)}: parallel.corpus: {problem}"
+
+
+def _unregistered_names(recipe: Recipe) -> Iterator[str]:
+    """Yield the names of plugins in the recipe of a stored result that are not registered."""
+    if recipe.method not in METHODS:
+        yield f"method: {unknown('method', recipe.method, METHODS)}"
+    languages = recipe.parallel.languages
+    if isinstance(languages, SelectedLanguages) and languages.select not in SELECTIONS:
+        yield f"parallel.languages: {unknown('selection of languages', languages.select, SELECTIONS)}"
 
 
 def _realignment_problems(loaded: LoadedSuite, recipe: Recipe) -> Iterator[str]:

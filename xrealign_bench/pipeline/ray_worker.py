@@ -21,7 +21,7 @@ from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.models.device import find_device
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef
 from xrealign_bench.pipeline.store import Store
-from xrealign_bench.plugins import restore_plugins
+from xrealign_bench.plugins import TITLES, registry, restore_plugins
 
 _SECONDS_TO_APPEAR = 90.0
 """Time until a network file system shows a file that another node wrote. NFS caches for up to a minute."""
@@ -130,6 +130,7 @@ def run_one(stage: Stage, setup: WorkerSetup, progress: Callable[[int, int, str]
     try:
         check_setup(setup)
         check_compute_settings(stage, context)
+        check_plugins(stage)
         remedy = "when that is mended, the same command goes on from what is stored"
         with convert_os_errors(f"{stage.label} on {_node()}", remedy):
             store = _store(setup.store)
@@ -205,6 +206,22 @@ def check_compute_settings(stage: Stage, context: RunContext) -> None:
             f"{_node()} would compute other numbers than the plan says: {name} is {on_node} there and "
             f"{in_plan} in the plan; run on nodes of one kind, with the driver on one of them"
         )
+
+
+def check_plugins(stage: Stage) -> None:
+    """Refuse a node whose plugins have other code than the stage's key says.
+
+    Raises:
+        UserError: they have.
+    """
+    for planned in stage.settings.plugins:
+        here = registry(planned.group).plugin(planned.name)
+        if here is None or here.sha256 != planned.sha256:
+            code = "lacks it" if here is None else f"has code {here.sha256[:12]} ({here.origin})"
+            raise UserError(
+                f"{_node()} {code}, and the plan has the {TITLES[planned.group]} '{planned.name}' with code "
+                f"{planned.sha256[:12]}; install the same plugin everywhere"
+            )
 
 
 def wait_until_seen(store: Store, ref: StageRef) -> None:

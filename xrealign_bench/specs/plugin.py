@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -82,7 +82,7 @@ class RegisteredName:
 class PluginRecord(Spec):
     """A plugin that a result was computed with."""
 
-    group: Literal["aligner", "method", "task_type", "metric", "data_reader", "selection"]
+    group: Group
     name: PluginName
     version: Title
     """As its author counts it."""
@@ -109,7 +109,7 @@ class PluginRecord(Spec):
 class PluginKey(Spec):
     """What identifies a plugin's code in the key of a stage."""
 
-    group: str
+    group: Group
     name: str
     version: str
     sha256: str

@@ -257,8 +257,9 @@ class Recipe(Spec):
 
     @property
     def needs_links(self) -> bool:
-        """Whether realignment reads a word alignment."""
-        return self.realigns and METHODS[self.method].needs_links
+        """Whether realignment reads a word alignment; of a plugin that is not registered: True."""
+        method = METHODS.find(self.method)
+        return self.realigns and (method is None or method.needs_links)
 
     @model_validator(mode="after")
     def _baseline_sets_nothing(self) -> Recipe:

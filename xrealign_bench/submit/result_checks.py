@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from xrealign_bench.data import read_lock
 from xrealign_bench.models.checkpoint import resolve_checkpoint
 from xrealign_bench.models.checkpoint_files import EMBEDDED
+from xrealign_bench.plugins import TITLES, registry
 from xrealign_bench.results.language_records import describe_language
 from xrealign_bench.results.rescoring import split_by_language_and_seed
 from xrealign_bench.results.result import IN_MEMORY, Result, digest_suite
@@ -31,6 +32,7 @@ from xrealign_bench.specs import (
     shipped_suite_name,
 )
 from xrealign_bench.specs.data import patterns
+from xrealign_bench.specs.plugins_named import names_in_recipe
 from xrealign_bench.submit.board_checks import place_on_board
 from xrealign_bench.submit.problems import html_problems
 from xrealign_bench.tasks.gold import Gold, known_gold, predicted_gold
@@ -52,6 +54,7 @@ def result_problems(folder: Path, result: Result, recipe: Recipe) -> Iterator[st
     yield from result.missing
     yield from html_problems(result.model_dump(mode="json"))
     yield from _checkpoint_problems(result)
+    yield from _plugin_problems(result)
     yield from _suite_problems(result)
 
 
@@ -99,6 +102,14 @@ def _unread_problem(task: Task, rows: pa.Table, suite: Suite) -> str | None:
     if (unread[:-1] & ~unread[1:] & (sentence[:-1] == sentence[1:])).any():
         return "a word without a label is not at the end of its sentence; evaluate it again"
     return None
+
+
+def _plugin_problems(result: Result) -> Iterator[str]:
+    """Yield names in a recipe that are neither shipped nor among the result's plugins."""
+    recorded = {(plugin.group, plugin.name) for plugin in result.plugins}
+    for group, name in names_in_recipe(result.recipe, result.suite):
+        if name not in registry(group).shipped and (group, name) not in recorded:
+            yield f"its recipe has the {TITLES[group]} '{name}', and its plugins don't; evaluate it again"
 
 
 def _folder_problems(folder: Path, result: Result) -> Iterator[str]:
