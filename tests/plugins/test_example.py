@@ -171,6 +171,11 @@ def test_topics_are_joined_and_scored_up_to_the_slash(installed: Path, tmp_path:
     assert found["span-realign/broad-accuracy"] == 3 / 4 and found["accuracy"] == 2 / 4
 
 
+def test_the_example_recipe_is_valid(installed: Path) -> None:
+    ran = command("validate", EXAMPLE / "spans.yaml", "--suite", "demo")
+    assert (ran.status, ran.err) == (0, "")
+
+
 def test_examples_are_short() -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLE.rglob("*.py")}
     assert max(lengths.values()) < 60, lengths

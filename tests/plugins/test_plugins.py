@@ -13,15 +13,19 @@ import pytest
 from pydantic import ValidationError
 
 import xrealign_bench as xb
+from tests.plugins.conftest import forget_plugins
 from tests.small import World, command, write_recipe
 from xrealign_bench.data import DataLocation
 from xrealign_bench.data.read import read_rows
 from xrealign_bench.data.sources import locate
 from xrealign_bench.languages import select
-from xrealign_bench.plugins import load_plugins, no_imports, registry
+from xrealign_bench.plugins import load_plugins, no_imports, plugins_to_load, registry, restore_plugins
+from xrealign_bench.results.result import Result
 from xrealign_bench.results.storage import read_result
 from xrealign_bench.specs import FilesData, Recipe, Suite
+from xrealign_bench.specs.plugins_named import names_in_recipe
 from xrealign_bench.specs.yaml import load_spec
+from xrealign_bench.submit.result_checks import _plugin_problems
 
 METHOD = """
 import xrealign_bench as xb
@@ -272,3 +276,41 @@ def test_json_schemas_do_not_depend_on_plugins(tmp_path: Path) -> None:
     assert before == after
     method = Recipe.model_json_schema()["properties"]["method"]
     assert method["anyOf"][0] == {"enum": ["none", "word_contrastive", "sentence_contrastive"]}
+
+
+def test_a_stored_recipe_is_planned_only_with_its_plugin(new_world: Callable[..., World]) -> None:
+    world = new_world()
+    with no_imports():
+        recipe = Recipe(name="r", title="R", method="gone")
+    with pytest.raises(xb.UserError, match=r"recipe 'r': method: unknown method 'gone'; Known: .*word_contrastive"):
+        xb.plan(world.checkpoint, recipe, str(world.suite), offline=True, device="cpu")
+
+
+def test_another_process_has_the_same_plugins_or_is_refused(new_world: Callable[..., World], tmp_path: Path) -> None:
+    from xrealign_bench.pipeline.ray_worker import check_plugins
+
+    world, file = new_world(), write_method(tmp_path / "own.py")
+    recipe = write_recipe(world.folder, method="mine")
+    plan = xb.plan(world.checkpoint, recipe, str(world.suite), plugins=[str(file)], offline=True, device="cpu")
+    stage = next(stage for stage in plan.stages.values() if stage.settings.plugins)
+    named = plugins_to_load()
+    assert named == [str(file.resolve())]
+    forget_plugins()
+    with pytest.raises(xb.UserError, match="lacks it, and the plan has the method 'mine' with code"):
+        check_plugins(stage)
+    restore_plugins(named)
+    check_plugins(stage)
+    write_method(file, more="# changed\n")
+    restore_plugins(named)
+    with pytest.raises(xb.UserError, match=r"has code [0-9a-f]{12} \(\S+own\.py:5\), and the plan"):
+        check_plugins(stage)
+
+
+def test_a_submission_must_record_the_plugins_of_its_recipe() -> None:
+    with no_imports():
+        recipe = Recipe(name="r", title="R", method="gone", aligner="gold")
+    suite = xb.load_suite("demo")
+    assert names_in_recipe(recipe, suite) == [("method", "gone"), ("aligner", "gold")]
+    result = Result.model_construct(recipe=recipe, suite=suite, plugins=[])
+    problem = "its recipe has the method 'gone', and its plugins don't; evaluate it again"
+    assert list(_plugin_problems(result)) == [problem]

@@ -22,12 +22,13 @@ class AttentionAligner:
     def align(self, text: xb.ParallelText, resources: xb.Resources) -> list[xb.Links]:
         """Link the words of each pair."""
         settings = {"threshold": 0.2, "steps": 50, "rate": 1e-3} | dict(resources.settings)
+        assert resources.vectors is not None  # needs_checkpoint
         source, target = resources.vectors(text.source_words), resources.vectors(text.target_words)
         unit = partial(functional.normalize, dim=-1)
         sides = [(unit(s), unit(t)) for s, t in zip(source, target, strict=True)]
         project = self._fine_tune(sides, int(settings["steps"]), float(settings["rate"]))
         with torch.no_grad():
-            return [self._links(*attention(project, *pair), settings["threshold"]) for pair in sides]
+            return [self._links(*attention(project, *pair), float(settings["threshold"])) for pair in sides]
 
     def _fine_tune(self, sides: list[tuple[Tensor, Tensor]], steps: int, rate: float) -> nn.Linear:
         project = nn.Linear(sides[0][0].shape[1], sides[0][0].shape[1], bias=False)
@@ -38,7 +39,7 @@ class AttentionAligner:
             known = (there > 0.2) & (back > 0.2)  # links of this step, which both directions should be surer of
             agreement = (known * (there / there.shape[0] + back / there.shape[1])).sum() / 2
             adam.zero_grad()
-            (-agreement).backward()
+            (-agreement).backward()  # type: ignore[no-untyped-call]
             adam.step()
         return project
 

@@ -23,6 +23,7 @@ class Topics:
     def load(self, task: xb.Task, language: str, split: Any, location: Any, limit: int | None = None) -> Any:
         """Read the examples as the shipped type does, and join both texts."""
         data = load(task, language, split, location, limit)
+        assert data.text_pair is not None  # required_columns
         joined = [f"{title}. {body}" for title, body in zip(data.text, data.text_pair, strict=True)]
         kept = [place for place, text in enumerate(joined) if len(text.split()) >= _SHORTEST]
         return replace(
