@@ -44,13 +44,13 @@ COMBINATIONS = {
         corpus=CORPUS | {"source": HUB},
     ),
     "aligner": Case(
-        "{folder}/mine.yaml:1: aligner: unknown aligner 'golden'; did you mean gold? Known: eflomal, gold, lexicon, "
-        "similarity",
+        "{folder}/mine.yaml:1: aligner: unknown aligner 'golden'; did you mean gold? Known: eflomal, "
+        "fast-align, gold, lexicon, similarity",
         recipe={"aligner": "golden"},
     ),
     "aligner of the suite": Case(
-        "{folder}/small.yaml:13: parallel.aligner: unknown aligner 'golden'; did you mean gold? Known: eflomal, gold, "
-        "lexicon, similarity",
+        "{folder}/small.yaml:13: parallel.aligner: unknown aligner 'golden'; did you mean gold? "
+        "Known: eflomal, fast-align, gold, lexicon, similarity",
         suite={"parallel": {"corpus": "pairs", "aligner": "golden"}},
     ),
     "corpus": Case(

@@ -128,7 +128,7 @@ def test_every_stored_file_fits_its_schema(name: str) -> None:
 
 UNDERLINED: dict[str, tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], str]] = {
     "a misspelt field": ("recipe", RECIPE, lambda c: c.update(methods="none"), "'methods' was unexpected"),
-    "a misspelt value": ("recipe", RECIPE, lambda c: c.update(method="word"), "'word' is not one of"),
+    "a misspelt value": ("recipe", RECIPE, lambda c: c.update(parallel={"mixing": "robin"}), "'robin' is not one of"),
     "blocks": ("recipe", RECIPE, lambda c: c.update(freeze={"blocks": "lower_hlaf"}), "$.freeze.blocks"),
     "a number in quotes": ("recipe", RECIPE, lambda c: c["schedule"].update(batch_size="4"), "not of type 'integer'"),
     "a version without quotes": ("suite", SUITE, lambda c: c.update(version=1.0), "1.0 is not of type 'string'"),

@@ -89,7 +89,7 @@ def choose_target(plan: Plan, options: ExportOptions) -> Target:
 def _choose_finetuned(plan: Plan, options: ExportOptions) -> Target:
     run, seed, task = plan.runs[-1], plan.request.seeds[0], plan.request.tasks[0]
     if not task.finetunes:
-        other = ", or add --sentence-transformers" if task.task_type == "retrieval" else ""
+        other = ", or add --sentence-transformers" if task.base_type == "retrieval" else ""
         raise UserError(f"--task {task.name}: is not fine-tuned; leave --task out for the realigned model{other}")
     if options.merge:
         raise UserError("--merge: a fine-tuned model has no adapter; leave --merge out")
@@ -99,7 +99,7 @@ def _choose_finetuned(plan: Plan, options: ExportOptions) -> Target:
 
 def _retrieval_task(plan: Plan) -> Task:
     """Return the task whose sentence vectors are exported."""
-    fitting = [task for task in plan.request.tasks if task.task_type == "retrieval"]
+    fitting = [task for task in plan.request.tasks if task.base_type == "retrieval"]
     if len(fitting) != 1:
         names = ", ".join(task.name for task in plan.request.tasks)
         raise UserError(
