@@ -180,6 +180,30 @@ def test_an_unknown_argument_is_a_type_error_with_the_nearest_name() -> None:
     assert isinstance(e.value, xb.UserError)
 
 
+def test_one_value_counts_as_a_list_of_it(folder: Path, given: dict[str, Any], tmp_path: Path) -> None:
+    options = {"suite": given["suite"], "offline": True, "store": tmp_path}
+    one = xb.plan(folder / "bert", "finetune-only", seeds=3, languages="de", tasks="phrases", **options)
+    several = xb.plan(folder / "bert", "finetune-only", seeds=[3], languages=["de"], tasks=["phrases"], **options)
+    assert one.stages.keys() == several.stages.keys()
+
+
+def test_realign_has_one_seed(folder: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(xb.ArgumentError, match=r"realign\(\) has no argument 'seeds'; did you mean seed\?"):
+        xb.realign(folder / "bert", folder / "mine.yaml", seeds=[7], **given)
+
+
+def test_what_can_t_be_meant_is_refused(run: xb.Evaluation, folder: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(xb.UserError, match="limit: is 0; give 1 or more, or None for all examples"):
+        xb.evaluate(folder / "bert", limit=0, **given)
+    with pytest.raises(xb.ArgumentError, match=r"compare\(\) has no argument 'baseline'; It takes result, other"):
+        xb.compare(run.results.folders[1], baseline="x")  # type: ignore[call-arg]
+    with pytest.raises(xb.UserError, match=r"plot\.gains: 1 results and 2 comparisons; give one comparison a result"):
+        xb.plot.gains(run.results[:1], run.comparisons)
+    with pytest.raises(xb.UserError, match=r"plot\.distance: takes one result and its comparison"):
+        xb.plot.distance(run.results, run.comparisons)  # type: ignore[arg-type]
+    assert len(repr(run)) < 2000
+
+
 PLACES = {
     "mine.yaml:3: freeze.blocks: must be a list. Write one": ("mine.yaml:3: freeze.blocks", "Write one"),
     "mine.yaml:3: is not YAML; mend it": ("mine.yaml:3", "mend it"),

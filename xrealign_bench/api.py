@@ -58,9 +58,9 @@ class PlanOptions(TypedDict, total=False):
     """Tokenizer of a model in memory."""
     revision: str | None
     """Branch, tag or commit of a Hub id."""
-    tasks: Sequence[str]
-    languages: Sequence[str]
-    seeds: Sequence[int]
+    tasks: Sequence[str] | str
+    languages: Sequence[str] | str
+    seeds: Sequence[int] | int
     """Parts of the suite; empty: all."""
     limit: int | None
     """At most this many examples and sentence pairs a language."""
@@ -171,8 +171,8 @@ class Results(Sequence[Result]):
 class Evaluation:
     """What `evaluate` returns."""
 
-    plan: Plan
-    estimate: Estimate
+    plan: Plan = field(repr=False)
+    estimate: Estimate = field(repr=False)
     """Cost of the stages that were not stored before, as far as similar stages were: see `pipeline.estimate`."""
     results: Results
     """One per recipe, the baseline first."""
@@ -222,6 +222,9 @@ def plan(
     root = _store_folder(store)
     tokenizer, data_root = options.get("tokenizer"), options.get("data_root")
     others: dict[str, Any] = {name: value for name, value in options.items() if name not in _NOT_OF_COMMAND}
+    others |= {name: _as_list(others[name]) for name in ("tasks", "languages", "seeds") if name in others}
+    if others.get("limit") is not None and others["limit"] < 1:
+        raise UserError(f"limit: is {others['limit']}; give 1 or more, or None for all examples")
     given = [recipes] if isinstance(recipes, str | os.PathLike | Recipe) else recipes
     asked = Options(
         checkpoint=None if checkpoint is None else _save_if_in_memory(checkpoint, tokenizer, root),
@@ -271,7 +274,7 @@ def evaluate(
     if outcome.failed:
         reasons = "; ".join(f"{planned.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
         raise TrainingError(f"{reasons}. Finished stages are stored; the same call resumes")
-    done = evaluation.write_evaluation(planned, stages, folder, ["xrealign_bench.evaluation"])
+    done = evaluation.write_evaluation(planned, stages, folder, ["xrealign_bench.evaluate"])
     results = Results(done.results, done.folders)
     return Evaluation(planned, expected, results, done.comparisons, done.leaderboard, done.chart)
 
@@ -303,6 +306,8 @@ def realign(
         TrainingError: the training failed.
         ArgumentError: an argument has another name.
     """
+    if "seeds" in options:
+        raise ArgumentError("realign() has no argument 'seeds'; did you mean seed? It trains with one seed")
     options["seeds"] = () if seed is None else [seed]
     planned = plan(checkpoint, recipe, suite, store=store, **options)
     run = planned.runs[-1]
@@ -371,6 +376,7 @@ def export(
     return asked.output
 
 
+@_names_arguments
 def compare(result: PathLike, other: PathLike) -> Comparison:
     """Compare two results by their folders: gains of the first over the second with intervals and verdicts.
 
@@ -382,6 +388,7 @@ def compare(result: PathLike, other: PathLike) -> Comparison:
     return compare_results(Path(result), Path(other))
 
 
+@_names_arguments
 def load_results(folder: PathLike) -> Results:
     """Read all results below a folder, each checked against its manifest.
 
@@ -392,6 +399,7 @@ def load_results(folder: PathLike) -> Results:
     return Results([read_checked(each) for each in folders], folders)
 
 
+@_names_arguments
 def load_recipe(name_or_file: PathLike) -> Recipe:
     """Load a shipped recipe by name, or a YAML file.
 
@@ -401,19 +409,26 @@ def load_recipe(name_or_file: PathLike) -> Recipe:
     return find_spec(str(name_or_file), Recipe)
 
 
+@_names_arguments
 def load_suite(name_or_file: PathLike) -> Suite:
     """Load a shipped suite by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Suite)
 
 
+@_names_arguments
 def load_task(name_or_file: PathLike) -> Task:
     """Load a shipped task by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Task)
 
 
+@_names_arguments
 def load_corpus(name_or_file: PathLike) -> Corpus:
     """Load a shipped corpus by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Corpus)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str | int) else list(value)
 
 
 def _store_folder(store: PathLike | None) -> Path:

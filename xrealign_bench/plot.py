@@ -24,6 +24,11 @@ def gains(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -
     Raises:
         UserError: there is no gain to draw.
     """
+    if len(results) != len(comparisons):
+        raise UserError(
+            f"plot.gains: {len(results)} results and {len(comparisons)} comparisons; give one comparison a result, "
+            "such as those of one evaluation"
+        )
     figure = draw_gains(results, comparisons) if results else None
     if figure is None:
         raise UserError("plot.gains: no tier or language has a gain; evaluate a recipe besides the baseline")
@@ -44,6 +49,8 @@ def distance(result: Result, comparison: Comparison, task: str | None = None) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if not isinstance(result, Result) or not isinstance(comparison, Comparison):
+        raise UserError("plot.distance: takes one result and its comparison; give run.results[1], run.comparisons[1]")
     names = [each.task for each in comparison.tasks]
     chosen = names[0] if task is None and names else task
     compared = next((each for each in comparison.tasks if each.task == chosen), None)

@@ -330,12 +330,13 @@ def _import_file(path: Path) -> None:
     for group in REGISTRIES.values():
         group.forget(name)
     spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__dict__["_source"] = text
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Compiled here: the cached bytecode of a file that was changed within a second would be taken for it.
+        exec(compile(text, str(path.resolve()), "exec"), module.__dict__)
     except UserError:
         del sys.modules[name]
         raise
@@ -348,6 +349,23 @@ def _import_file(path: Path) -> None:
     if not any(group.names_of(name) for group in REGISTRIES.values()):
         del sys.modules[name]
         raise UserError(f"plugin {path}: registers nothing. Decorate a class in it, such as with @xb.register_method")
+
+
+def blame(named: Sequence[tuple[str, str]], error: Exception) -> str | None:
+    """Return a sentence about an error in the code of plugins, or None if none of them can have caused it.
+
+    Args:
+        named: group and name of the plugins that ran.
+        error: raised while they ran.
+    """
+    for group, name in named:
+        plugin = REGISTRIES[cast(Group, group)].plugin(name)
+        if plugin is not None:
+            file = inspect.getfile(plugin.registered)
+            place = f"{file}{line}" if (line := _line_in(error, file)) else plugin.place
+            what = f"{TITLES[plugin.group]} '{name}': fails on what it gets, or returns what can't be used"
+            return f"{place}: {what} ({type(error).__name__}: {first_line(error)}). Correct the plugin"
+    return None
 
 
 def _line_in(error: Exception, file: str) -> str:

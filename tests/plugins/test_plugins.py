@@ -90,6 +90,28 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None
         Recipe(name="r", title="R", method="no-such-package/x")
 
 
+FAILURES = {
+    "a wrong name in its code": (
+        "def loss(self, vectors, batch):\n        return batch.anchor",
+        "own.py:10: method 'mine': fails",
+    ),
+    "nothing returned": (
+        "def pool(self, hidden, starts, ends):\n        return None",
+        "own.py:5: method 'mine': fails",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "message"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_plugin_that_fails_is_named(code: str, message: str, new_world: Callable[..., World], tmp_path: Path) -> None:
+    world = new_world()
+    (tmp_path / "own.py").write_text(METHOD.format(name="mine", version="1").replace("    pass\n", f"\n\n    {code}\n"))
+    ran = world.evaluate("--recipe", write_recipe(world.folder, method="mine"), "--plugin", tmp_path / "own.py")
+    assert ran.status == 2
+    (told,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert message in told and told.endswith("). Correct the plugin")
+
+
 def test_validate_takes_plugins(tmp_path: Path) -> None:
     recipe, file = write_recipe(tmp_path, method="mine"), write_method(tmp_path / "own.py")
     ran = command("validate", recipe)

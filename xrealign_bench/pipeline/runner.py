@@ -14,6 +14,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.compute_settings import compute_settings
 from xrealign_bench.pipeline.stage import Costs, Progress, RunContext, Stage, StageRef, Workspace
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.plugins import blame
 
 
 def run_stage(stage: Stage, store: Store, context: RunContext, progress: Progress) -> None:
@@ -31,7 +32,7 @@ def run_stage(stage: Stage, store: Store, context: RunContext, progress: Progres
         _prepare_process()
         _check_compute_settings(stage, context)
         with _gpu_memory(context) as on_gpu:
-            costs = stage.run(Workspace(context, folder_of, folder, progress))
+            costs = _run(stage, Workspace(context, folder_of, folder, progress))
         return {**costs, **on_gpu}
 
     if not stage.is_training:
@@ -41,6 +42,21 @@ def run_stage(stage: Stage, store: Store, context: RunContext, progress: Progres
     elif distributed.all_gather(False)[0]:
         with TemporaryDirectory() as folder:
             make(Path(folder))
+
+
+def _run(stage: Stage, workspace: Workspace) -> Costs:
+    """Run a stage; an error in the code of a plugin is told as one of the user's.
+
+    Raises:
+        UserError: the data, the checkpoint or a plugin are bad.
+    """
+    try:
+        return stage.run(workspace)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        plugins = [(plugin.group, plugin.name) for plugin in stage.settings.plugins]
+        if "out of memory" in str(error) or (blamed := blame(plugins, error)) is None:
+            raise
+        raise UserError(blamed) from error
 
 
 def _lead(stage: Stage, store: Store, make: Callable[[Path], Costs]) -> None:
