@@ -150,6 +150,7 @@ def test_keys_and_results_are_those_of_the_serial_executor(
     assert {path: path.stat().st_mtime_ns for path in again.store.glob("*/??/*/*.parquet")} == created
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_stage(cluster: Cluster, world: World, plan: Plan, tmp_path: Path) -> None:
     ran = OnRay(plan, tmp_path, once(lambda: process_of(LONG).kill()))
     assert ran.outcome == Outcome(done=set(plan.stages))
