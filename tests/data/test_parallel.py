@@ -256,6 +256,13 @@ def test_pairs_of_own_files_that_are_not_there(tmp_path):
         load_pairs(corpus, "en", "fo", DataLocation())
 
 
+def test_a_file_of_a_pair_that_is_missing_is_named(tmp_path):
+    (tmp_path / "en-fo.en").write_text("a\n")
+    corpus = own_corpus(tmp_path, "{config}.{language}")
+    with pytest.raises(UserError, match=r"en-fo\.\{language\}: has files for en and none for fo; add the missing file"):
+        load_pairs(corpus, "en", "fo", DataLocation())
+
+
 SCORED = [("one", 0.9), ("two", 0.2), ("three", None), ("four", 0.5), ("five", float("nan")), ("six", 0.7)]
 
 

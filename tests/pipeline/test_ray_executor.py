@@ -35,7 +35,8 @@ from xrealign_bench.pipeline.store import Store
 ROOT = Path(__file__).parents[2]
 RECIPES = ("finetune-only", "mine")
 LONG = "realign with mine, seed 3"
-STEPS = 400
+FEW_STEPS = 8
+MANY_STEPS = 400
 """Of realignment, so that it is at work long enough to be killed."""
 
 
@@ -56,28 +57,38 @@ def cluster() -> Iterator[Cluster]:
     signal.signal(signal.SIGTERM, handler)  # Ray leaves its own
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> World:
-    """Evaluated by the serial executor."""
-    folder = tmp_path_factory.mktemp("serial")
-    world = World(folder, write_suite(folder, target_languages=["de", "sw"], seeds=[3]), small_checkpoint)
-    write_recipe(folder, schedule={"batch_size": 4, "steps": STEPS})
+def serial_world(folder: Path, checkpoint: Path, steps: int) -> World:
+    """Evaluate by the serial executor."""
+    world = World(folder, write_suite(folder, target_languages=["de", "sw"], seeds=[3]), checkpoint)
+    write_recipe(folder, schedule={"batch_size": 4, "steps": steps})
     ran = world.evaluate("--recipe", folder / "mine.yaml")
     assert ran.status == 0, ran.err
     return world
 
 
+def plan_of(world: World) -> Plan:
+    given = {"checkpoint": str(world.checkpoint), "suite": str(world.suite)}
+    return job.prepare(Options(**given, recipes=[str(world.folder / "mine.yaml")], device="cpu", offline=True))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> World:
+    return serial_world(tmp_path_factory.mktemp("serial"), small_checkpoint, FEW_STEPS)
+
+
+@pytest.fixture(scope="module")
+def long_world(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> World:
+    return serial_world(tmp_path_factory.mktemp("long"), small_checkpoint, MANY_STEPS)
+
+
 @pytest.fixture
 def plan(world: World) -> Plan:
-    return job.prepare(
-        Options(
-            checkpoint=str(world.checkpoint),
-            suite=str(world.suite),
-            recipes=[str(world.folder / "mine.yaml")],
-            device="cpu",
-            offline=True,
-        )
-    )
+    return plan_of(world)
+
+
+@pytest.fixture
+def long_plan(long_world: World) -> Plan:
+    return plan_of(long_world)
 
 
 class OnRay:
@@ -151,17 +162,17 @@ def test_keys_and_results_are_those_of_the_serial_executor(
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_one_stage(cluster: Cluster, world: World, plan: Plan, tmp_path: Path) -> None:
-    ran = OnRay(plan, tmp_path, once(lambda: process_of(LONG).kill()))
-    assert ran.outcome == Outcome(done=set(plan.stages))
+def test_a_killed_worker_costs_one_stage(cluster: Cluster, long_world: World, long_plan: Plan, tmp_path: Path) -> None:
+    ran = OnRay(long_plan, tmp_path, once(lambda: process_of(LONG).kill()))
+    assert ran.outcome == Outcome(done=set(long_plan.stages))
     assert ran.count("again") == {LONG: 1}
     assert {label: times for label, times in ran.count("start").items() if times > 1} == {LONG: 2}
-    same_as_serial(world, ran)
+    same_as_serial(long_world, ran)
 
 
 @pytest.mark.slow
 def test_a_stage_that_keeps_killing_its_worker_costs_its_descendants(
-    cluster: Cluster, world: World, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, long_world: World, long_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_executor, "STARTS", 2)
 
@@ -170,18 +181,18 @@ def test_a_stage_that_keeps_killing_its_worker_costs_its_descendants(
             with suppress(ValueError):  # told of a worker that is dead already
                 process_of(LONG).kill()
 
-    ran = OnRay(plan, tmp_path, strike)
+    ran = OnRay(long_plan, tmp_path, strike)
     ((ref, why),) = ran.outcome.failed.items()
-    assert plan.stages[ref].label == LONG
+    assert long_plan.stages[ref].label == LONG
     assert why == "its worker was lost 2 times, the last time because its process was killed, as the system does " \
         "where memory runs out"  # fmt: skip
-    descendants = {r for r in plan.stages if r != ref and ref in plan.ancestors([r])}
+    descendants = {r for r in long_plan.stages if r != ref and ref in long_plan.ancestors([r])}
     assert ran.outcome.skipped == descendants and len(descendants) == 4
-    assert ran.outcome.done == set(plan.stages) - descendants - {ref}
+    assert ran.outcome.done == set(long_plan.stages) - descendants - {ref}
     assert ran.evaluation is None and not ran.output.exists()
-    again = OnRay(plan, tmp_path)
+    again = OnRay(long_plan, tmp_path)
     assert again.outcome == Outcome(stored=ran.outcome.done, done=descendants | {ref})
-    same_as_serial(world, again)
+    same_as_serial(long_world, again)
 
 
 @pytest.mark.slow
@@ -205,19 +216,19 @@ def test_a_failed_training_costs_its_descendants_and_the_status_says_so(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_what_runs_and_keeps_what_is_done(
-    cluster: Cluster, world: World, plan: Plan, tmp_path: Path
+    cluster: Cluster, long_world: World, long_plan: Plan, tmp_path: Path
 ) -> None:
     def press() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        OnRay(plan, tmp_path, once(press))
+        OnRay(long_plan, tmp_path, once(press))
     stored = entries(tmp_path / "store")
-    assert 0 < len(stored) < len(plan.stages)
+    assert 0 < len(stored) < len(long_plan.stages)
     assert left_over(tmp_path) == []
-    ran = OnRay(plan, tmp_path)
+    ran = OnRay(long_plan, tmp_path)
     assert {ref.key for ref in ran.outcome.stored} == set(stored)
-    same_as_serial(world, ran)
+    same_as_serial(long_world, ran)
 
 
 DRIVER = f"""
@@ -234,24 +245,24 @@ cli.main()
 
 @pytest.mark.slow
 def test_a_killed_driver_started_again_loses_nothing(
-    cluster: Cluster, world: World, plan: Plan, tmp_path: Path
+    cluster: Cluster, long_world: World, long_plan: Plan, tmp_path: Path
 ) -> None:
     places = ["--store", tmp_path / "store", "--output", tmp_path / "output"]
-    given = [*world.arguments, "--recipe", world.folder / "mine.yaml", *places]
+    given = [*long_world.arguments, "--recipe", long_world.folder / "mine.yaml", *places]
     arguments = [*map(str, given), "--executor", "ray", "--address", cluster.address]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())}
     driver = [sys.executable, "-c", DRIVER, *arguments]
     done = subprocess.run(driver, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     finished = {path: path.read_bytes() for path in tmp_path.glob("store/*/??/*/manifest.json")}
-    (long,) = [ref for ref, stage in plan.stages.items() if stage.label == LONG]
-    assert {ref.key for ref in plan.ancestors([long]) - {long}} <= {path.parent.name for path in finished}
-    ran = OnRay(plan, tmp_path)
+    (long,) = [ref for ref, stage in long_plan.stages.items() if stage.label == LONG]
+    assert {ref.key for ref in long_plan.ancestors([long]) - {long}} <= {path.parent.name for path in finished}
+    ran = OnRay(long_plan, tmp_path)
     assert {path: path.read_bytes() for path in finished} == finished
     assert {ref.key for ref in ran.outcome.stored} >= {path.parent.name for path in finished}
     assert not ran.outcome.failed and not ran.outcome.skipped
-    assert entries(ran.store) == entries(world.store)
-    assert [essence(ran.result(world, r)) for r in RECIPES] == [essence(world.result(r)) for r in RECIPES]
+    assert entries(ran.store) == entries(long_world.store)
+    assert [essence(ran.result(long_world, r)) for r in RECIPES] == [essence(long_world.result(r)) for r in RECIPES]
 
 
 def test_a_plan_that_fits_no_node_is_refused(
@@ -288,17 +299,17 @@ def test_other_versions_are_refused(
 
 
 @pytest.mark.slow
-def test_a_killed_node_costs_one_stage(cluster: Cluster, world: World, plan: Plan, tmp_path: Path) -> None:
+def test_a_killed_node_costs_one_stage(cluster: Cluster, long_world: World, long_plan: Plan, tmp_path: Path) -> None:
     def kill_node() -> None:
         raylet = process_of(LONG).ppid()
         (node,) = [n for n in cluster.worker_nodes if n.all_processes["raylet"][0].process.pid == raylet]
         cluster.remove_node(node, allow_graceful=False)
 
-    ran = OnRay(plan, tmp_path, once(kill_node))
+    ran = OnRay(long_plan, tmp_path, once(kill_node))
     assert len(cluster.worker_nodes) == 1
-    assert ran.outcome == Outcome(done=set(plan.stages))
+    assert ran.outcome == Outcome(done=set(long_plan.stages))
     assert {label: times for label, times in ran.count("start").items() if times > 1} == {LONG: 2}
-    same_as_serial(world, ran)
+    same_as_serial(long_world, ran)
 
 
 def place_of(plan: Plan, store: Path, mark: Path) -> Any:

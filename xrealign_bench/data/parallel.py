@@ -337,6 +337,12 @@ def _side_columns(corpus: Corpus, pair: Sequence[str], located: LocatedSplit, th
         return codes
     if located.reading is None:
         raise unknown(f"column of {located}:", _TRANSLATION, there)
+    if located.columns:  # one file per language
+        missing = [code for code in codes if code not in there]
+        raise UserError(
+            f"{located}: has files for {', '.join(there)} and none for {' and '.join(missing)}; add the missing file, "
+            "or correct 'codes' if it has another suffix"
+        )
     if not located.reading.names or len(there) < 2:
         raise UserError(
             f"{located}: has the columns {', '.join(there)} and not {' and '.join(codes)}; correct 'codes', or name "
