@@ -67,6 +67,7 @@ def test_an_evaluation_gives_the_scores_of_one_process_and_is_found_again(
     assert f"torchrun --nproc-per-node {count} -m xrealign_bench evaluate --suite small" in printed
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_told_once(world: World, tmp_path: Path) -> None:
     write_suite(tmp_path, target_languages=["de"], seeds=[3])
     wild = ["--recipe", str(write_recipe(tmp_path, name="wild", objective={"temperature": 1e-39}))]
@@ -141,6 +142,7 @@ def test_ctrl_c_ends_all(world: World, tmp_path: Path) -> None:
     assert left_over(world.store, world.output) == []
 
 
+@pytest.mark.slow
 def test_where_one_is_killed_the_other_ends(world: World, tmp_path: Path) -> None:
     ran = start(interrupted, tmp_path / "said", "one", *arguments(world))
     assert [one.status for one in ran] == [2, -signal.SIGKILL]

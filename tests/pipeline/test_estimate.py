@@ -262,6 +262,7 @@ def test_what_fails_in_miniature_has_no_timing_and_says_why(
     assert found.total.seconds > 4 * STEPS * LAWS["finetune"].each
 
 
+@pytest.mark.slow
 def test_a_run_takes_what_was_measured(world: World) -> None:
     """Of memory and disk; other processes share the machine, and time is another's."""
     plan = plan_of(world)

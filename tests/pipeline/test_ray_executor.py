@@ -147,6 +147,7 @@ def once(act: Callable[[], None]) -> Callable[[StageEvent], None]:
     return strike
 
 
+@pytest.mark.slow
 def test_keys_and_results_are_those_of_the_serial_executor(
     cluster: Cluster, world: World, plan: Plan, tmp_path: Path
 ) -> None:
