@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.small import RECIPE, SUITE, World, write_recipe, write_suite
 from xrealign_bench.models.windows import Window, Windows
 
 LORA = {"r": 4, "alpha": 8}
+JOINT = {"joint": "during", "alternating": "alternate"}
+"""Recipe -> its `schedule.when`."""
 
 
 @pytest.fixture(scope="module", params=["linear", "transformers"])
@@ -36,7 +39,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     finetuning = SUITE["finetuning"] | {"adapter": LORA, "learning_rate": {"default": 3e-2}, "steps": 6}
     suite = write_suite(folder, finetuning=finetuning, target_languages=["de"], seeds=[3], head=request.param)
     world = World(folder, suite, folder / "llama")
-    ran = world.evaluate("--recipe", write_recipe(folder))
+    recipes = [write_recipe(folder)]
+    for name, when in JOINT.items():
+        recipes.append(write_recipe(folder, name=name, schedule={"when": when, "batch_size": 4}))
+    ran = world.evaluate(*chain.from_iterable(("--recipe", recipe) for recipe in recipes))
     assert ran.status == 0, ran.err
     return world
 
@@ -65,9 +71,9 @@ def test_the_adapter_and_the_head_are_what_is_stored(world: World) -> None:
     assert any(tensor.any() for name, tensor in adapter.items() if ".lora_B." in name)
 
 
-@pytest.mark.parametrize("recipe", ["finetune-only", RECIPE["name"]])
+@pytest.mark.parametrize("recipe", ["finetune-only", RECIPE["name"], *JOINT])
 def test_predictions_are_those_of_pefts_own_model(world: World, recipe: str) -> None:
-    folder, inputs = stage_of(world, f"fine-tune phrases after {recipe}, seed 3")
+    folder, inputs = stage_of(world, f"fine-tune phrases {'with' if recipe in JOINT else 'after'} {recipe}, seed 3")
     predicted, of_prediction = stage_of(world, f"predict phrases de after {recipe}, seed 3")
     assert ("encoder" in of_prediction) == (recipe == RECIPE["name"])  # the weights below the adapter
     body = AutoModel.from_pretrained(world.checkpoint, dtype=torch.float32)
@@ -86,11 +92,20 @@ def test_predictions_are_those_of_pefts_own_model(world: World, recipe: str) -> 
         assert rows[window.sentence] == logits.argmax(-1).tolist()
 
 
-def test_realignment_during_the_fine_tuning_of_an_adapter_is_refused(world: World) -> None:
-    joint = write_recipe(world.folder, name="joint", schedule={"when": "during", "batch_size": 4})
-    ran = world.evaluate("--recipe", joint)
-    assert ran.status == 2 and "Traceback" not in ran.err
-    assert (
-        "recipe 'joint' realigns the weights during fine-tuning, which trains an adapter for the task 'phrases'"
-        in ran.err
-    )
+def test_realignment_beside_fine_tuning_trains_the_adapter_alone(world: World) -> None:
+    plain = adapter_of(world, "after finetune-only")
+    for recipe in JOINT:
+        folder, _ = stage_of(world, f"fine-tune phrases with {recipe}, seed 3")
+        assert {file.name for file in folder.glob("*.safetensors")} == {"model.safetensors"}  # the head's
+        record = json.loads((folder / "log.json").read_bytes())
+        own = adapter_of(world, f"with {recipe}")
+        assert own.keys() == plain.keys()
+        # RECIPE freezes the lower half for the realignment loss, which sits on the penultimate of four blocks.
+        trained = sum(tensor.numel() for name, tensor in own.items() if ".layers.2." in name)
+        assert record["record"]["trained_parameters"] == trained
+        assert all(not torch.equal(own[name], plain[name]) for name in own if ".lora_B." in name)
+
+
+def adapter_of(world: World, what: str) -> dict[str, torch.Tensor]:
+    folder, _ = stage_of(world, f"fine-tune phrases {what}, seed 3")
+    return load_file(folder / "adapter" / "adapter_model.safetensors")

@@ -244,6 +244,7 @@ JOINT: dict[str, Any] = {"schedule": SCHEDULE_DURING}
 JOINT_COVERED: list[tuple[str, dict[str, Any]]] = [
     ("weight", {"schedule": {"batch_size": 4, "when": "during", "weight": 0.5}}),
     ("batch size", {"schedule": {"batch_size": 5, "when": "during"}}),
+    ("alternation", {"schedule": {"batch_size": 4, "when": "alternate"}}),
     ("frozen blocks", {"freeze": {"blocks": "upper_half"}}),
     ("temperature", {"objective": {"temperature": 0.2}}),
     ("mixing", {"parallel": {"mixing": "uniform"}}),

@@ -32,9 +32,10 @@ def pairs() -> dict[str, EncodedPairs]:
 
 
 def joint_with(encoder: nn.Module, **changes: Any) -> JointRealignment:
-    batch_size, weight = changes.pop("batch_size", 6), changes.pop("weight", 0.5)
+    batch_size, when = changes.pop("batch_size", 6), changes.pop("when", "during")
+    weight = changes.pop("weight", 0.5 if when == "during" else 1.0)
     call = {"steps": changes.pop("steps", 3), "seed": changes.pop("seed", 4)}
-    schedule = Schedule(when="during", batch_size=batch_size, weight=weight)
+    schedule = Schedule(when=when, batch_size=batch_size, weight=weight)
     realignment = Realignment("word_contrastive", OBJECTIVE, schedule=schedule, **changes)
     return JointRealignment(encoder, PairCorpus(pairs(), PAD), realignment, device=CPU, **call)
 
@@ -109,6 +110,42 @@ def test_the_gradient_is_the_sum_of_both_but_for_frozen_parameters(freezing: Fre
     reached = {n for n, g in zip(names, by_pairs, strict=True) if g is not None and not n.startswith(frozen or "none")}
     assert joint.log(1).trained == sum(p.numel() for n, p in reference.named_parameters() if n in reached)
     assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_alternating_is_one_adam_step_on_the_pairs_and_then_one_on_the_task() -> None:
+    encoder = tiny_bert(dropout=0.0)
+    joint = joint_with(encoder, when="alternate", freeze=Freeze(blocks="upper_half"))
+    plain, plain_head = copy.deepcopy(encoder), copy.deepcopy(joint._losses.head)
+    ids = torch.tensor([cipher_pairs(1, 1, seed=8).pairs[0].source.input_ids])
+
+    def task_loss(model: nn.Module) -> Tensor:
+        hidden: Tensor = model(ids).last_hidden_state
+        return hidden.pow(3).mean()
+
+    batches = [batch_of(loss) for loss in joint_with(copy.deepcopy(encoder), when="alternate").loss.losses]
+    optimise(
+        encoder.parameters(), [lambda parts: iter([task_loss(encoder)])] * 3,
+        steps=3, batch_size=1, learning_rate=1e-3, schedule="constant", warmup_steps=0, progress=quiet,
+        joint=joint.loss,
+    )  # fmt: skip
+    adam = torch.optim.Adam([*plain.parameters(), *plain_head.parameters()], lr=1e-3)
+    pulled = BatchLoss(plain, plain_head, "word_contrastive", OBJECTIVE)
+    history = []
+    for batch in batches:
+        adam.zero_grad()
+        loss = pulled.whole(batch)
+        loss.backward()
+        for name, parameter in plain.named_parameters():
+            if name.startswith(("encoder.layer.2.", "encoder.layer.3.")):
+                parameter.grad = None
+        adam.step()
+        history.append(loss.item())
+        adam.zero_grad()
+        task_loss(plain).backward()
+        adam.step()
+    assert len(batches) == 3 and joint.loss.history == pytest.approx(history, abs=1e-5)
+    for (name, mine), theirs in zip(encoder.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-3, msg=name)
 
 
 def test_fine_tuning_trains_what_is_frozen_for_realignment() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from xrealign_bench.errors import UserError
+from xrealign_bench.specs.fields import LayerName
 
 _CUTS = {
     "lower_half": (2, 0), "upper_half": (2, 1), "lower_third": (3, 0), "middle_third": (3, 1), "upper_third": (3, 2),
@@ -12,7 +11,7 @@ _CUTS = {
 """Name -> into how many parts the blocks are cut, and which of them it is."""
 
 
-def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) -> int:
+def resolve_layer(layer: LayerName | int, n_blocks: int) -> int:
     """The number of the block that a recipe's `objective.layer`, or a retrieval task's `layer`, means.
 
     Raises:
@@ -20,8 +19,11 @@ def resolve_layer(layer: Literal["last", "penultimate"] | int, n_blocks: int) ->
 
     >>> resolve_layer("last", 12), resolve_layer("penultimate", 12), resolve_layer(3, 12)
     (11, 10, 3)
+    >>> resolve_layer("middle", 12), resolve_layer("middle", 32), resolve_layer("middle", 1)
+    (5, 15, 0)
     """
-    number = {"last": n_blocks - 1, "penultimate": n_blocks - 2}[layer] if isinstance(layer, str) else layer
+    named = {"last": n_blocks - 1, "penultimate": n_blocks - 2, "middle": max(0, n_blocks // 2 - 1)}
+    number = named[layer] if isinstance(layer, str) else layer
     if not 0 <= number < n_blocks:
         raise UserError(f"layer {layer!r}: the model has no such block; it has {n_blocks}, from 0 at the bottom")
     return number

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xrealign_bench.errors import UserError
 from xrealign_bench.models.block_numbers import resolve_layer as resolve_layer
+from xrealign_bench.specs.fields import LayerName
 
 _POSITIONS = ("position_embeddings", "embed_positions", "wpe")
 """Names of position-embedding tables in transformers."""
@@ -101,9 +102,7 @@ def find_parts(encoder: nn.Module) -> Parts:
     return parts
 
 
-def block_output(
-    encoder: nn.Module, layer: Literal["last", "penultimate"] | int, input_ids: Tensor, attention_mask: Tensor
-) -> Tensor:
+def block_output(encoder: nn.Module, layer: LayerName | int, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """Return the hidden states (batch, tokens, dim) after a block. Exits early: the blocks above it are not run.
 
     The output of a block is the input of the next one, so it is entry number + 1 of `output_hidden_states`. The output
@@ -132,7 +131,7 @@ def block_output(
     raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
 
 
-def remove_blocks_above(encoder: nn.Module, layer: Literal["last", "penultimate"] | int) -> None:
+def remove_blocks_above(encoder: nn.Module, layer: LayerName | int) -> None:
     """Remove the blocks above one, in place, also from the configuration. `layer` as in `block_output`."""
     blocks, config = find_blocks(encoder), encoder.config
     kept = resolve_layer(layer, len(blocks)) + 1
@@ -166,7 +165,7 @@ def position_limit(encoder: nn.Module) -> int | None:
     return None
 
 
-def output_width(encoder: nn.Module, layer: Literal["last", "penultimate"] | int = "last") -> int:
+def output_width(encoder: nn.Module, layer: LayerName | int = "last") -> int:
     """Return the dimension of a block's hidden states, which may differ from the configuration's `hidden_size`.
 
     It is found by a run on two tokens; `layer` as in `block_output`.

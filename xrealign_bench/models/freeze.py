@@ -33,7 +33,7 @@ def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None
     Args:
         encoder: as `load_encoder` returns it.
         spec: the recipe's freezing.
-        only: ids of an adapter's parameters; no other parameter is trained.
+        only: ids of the parameters that may be trained, such as an adapter's; None: all.
 
     Raises:
         UserError: the model's blocks can't be found, the selection does not fit them, the model has no parameters of
@@ -51,7 +51,8 @@ def freeze(encoder: nn.Module, spec: Freeze, only: Collection[int] | None = None
     for module in frozen:
         module.requires_grad_(False)
     if spec.train_only is not None:
-        only = _chosen(encoder, spec.train_only)
+        chosen = _chosen(encoder, spec.train_only)
+        only = chosen if only is None else chosen & set(only)
     if only is not None:
         _train_only(encoder, only)
     return FreezeReport(

@@ -48,7 +48,7 @@ class FinetuningLog(TrainingLog):
 
 @dataclass
 class JointLoss:
-    """A second loss that is added to the first in every step, for some of its parameters."""
+    """A second loss for some of the parameters of the first one, added to it in every step or alternating with it."""
 
     losses: Iterator[StepLoss]
     """One per step."""
@@ -59,6 +59,8 @@ class JointLoss:
     """Parameters of the first loss that get no gradient from this one."""
     texts: Iterable[Sequence[int]]
     """Sub-words of every text that it may read."""
+    alternates: bool = False
+    """It has its own update of the weights, before that of the first loss."""
     history: list[float] = field(default_factory=list)
     """Its value in each step so far, before weighting."""
     reached: Sequence[nn.Parameter] = ()
@@ -94,7 +96,7 @@ def optimise(  # noqa: PLR0913
         schedule: constant, or linear decay to zero.
         warmup_steps: number of steps in which the learning rate rises from zero.
         progress: called after each step.
-        joint: a second loss, computed first, whose gradient is added in each step.
+        joint: a second loss, computed first. Its gradient is added in each step, or each step has two updates.
         scaler: scales losses for gradients in float16; a step with overflowing gradients is repeated at half the scale.
 
     Returns:
@@ -115,26 +117,30 @@ def optimise(  # noqa: PLR0913
     for step, loss_of in enumerate(prefetch(losses)):
         second = None if seconds is None else next(seconds)
         where = f"step {step + 1} of {steps}"
-        generators = generator_states()
-        while True:
-            optimiser.zero_grad(set_to_none=True)
-            try:
-                pulled = None
-                with distributed.raise_on_every_rank():
-                    if joint is not None and second is not None:
-                        pulled = _add_gradients_of(joint, second(parts), scaler, trained, where)
-                    value = _add_gradients(loss_of(parts), scaler, history, f"loss of {where}")
-                distributed.all_reduce_gradients([*trained, *own])
-                if _stepped(optimiser, scaler, where):
-                    break
-            except RuntimeError as error:
-                if not should_reduce_batch_size(error):
-                    raise
-                if parts >= batch_size:
-                    short = f"memory runs out in {where} with one example at a time; {_LESS_MEMORY}"
-                    raise TrainingError(short) from None
-                parts = min(2 * parts, batch_size)
-            restore_generators(generators)
+        value = pulled = None
+        both = [(loss_of, second)] if joint is None or not joint.alternates else [(None, second), (loss_of, None)]
+        for first_of, second_of in both:
+            generators = generator_states()
+            while True:
+                optimiser.zero_grad(set_to_none=True)
+                try:
+                    with distributed.raise_on_every_rank():
+                        if joint is not None and second_of is not None:
+                            pulled = _add_gradients_of(joint, second_of(parts), scaler, trained, where)
+                        if first_of is not None:
+                            value = _add_gradients(first_of(parts), scaler, history, f"loss of {where}")
+                    distributed.all_reduce_gradients([*trained, *own])
+                    if _stepped(optimiser, scaler, where):
+                        break
+                except RuntimeError as error:
+                    if not should_reduce_batch_size(error):
+                        raise
+                    if parts >= batch_size:
+                        short = f"memory runs out in {where} with one example at a time; {_LESS_MEMORY}"
+                        raise TrainingError(short) from None
+                    parts = min(2 * parts, batch_size)
+                restore_generators(generators)
+        assert value is not None
         history.append(value)
         notes = [f"loss {value:.3f}"]
         if joint is not None and pulled is not None:

@@ -110,18 +110,12 @@ def combination_problems(
     for recipe in (recipe for recipe in recipes if recipe.realigns):
         yield from (f"{_describe(recipe)}: {problem}" for problem in _unregistered_names(recipe))
         yield from (f"{_describe(recipe)}: {problem}" for problem in _realignment_problems(loaded, recipe))
-        if recipe.schedule.when == "during":
+        if recipe.schedule.when != "before":
             yield from (
                 f"{_describe(recipe)} realigns during fine-tuning and the task '{task.name}' has none; leave one of "
                 "them out"
                 for task in tasks
                 if not task.finetunes
-            )
-            yield from (
-                f"{_describe(recipe)} realigns the weights during fine-tuning, which trains an adapter for the task "
-                f"'{task.name}' in suite '{loaded.suite.name}'; leave one of them out"
-                for task in tasks
-                if task.finetunes and loaded.suite.finetuning_for(task.name).adapter is not None
             )
     yield from quantisation_problems(quantised, recipes, tasks)
 

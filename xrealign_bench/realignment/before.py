@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from xrealign_bench.models.adapters import add_adapter
+from xrealign_bench.models.adapters import adapter_parameters, add_adapter
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.embedding_rows import shrink_embeddings
 from xrealign_bench.models.precision import loss_scaler
@@ -45,11 +45,12 @@ def realign(
     schedule = realignment.schedule
     if not isinstance(schedule.steps, int) or not isinstance(schedule.learning_rate, float):
         raise ValueError("the schedule's steps and learning rate must be numbers")
-    adapted = None
+    adapted = only = None
     if realignment.adapter is not None:
         seed_everything(seed)
         adapted = add_adapter(encoder, realignment.adapter)
-    losses = RealignmentLosses(encoder, corpus, realignment, seed, device, adapted)
+        only = adapter_parameters(adapted)
+    losses = RealignmentLosses(encoder, corpus, realignment, seed, device, only)
     model = nn.ModuleList([encoder, losses.head]).train()
     with shrink_embeddings(encoder, corpus.texts()):
         log = optimise(

@@ -14,12 +14,12 @@ from xrealign_bench.realignment.settings import Realignment
 class JointRealignment:
     """A realignment loss to pass to a task's `train`; afterwards, the log of what it did.
 
-    Each step reads a batch of pairs as well as a batch of the task (Gaschi et al. 2023, "joint"). Freezing applies to
-    the realignment loss alone: fine-tuning trains everything. The projection head is trained at the learning rate of
-    fine-tuning.
+    Each step reads a batch of pairs as well as a batch of the task: it adds both losses (Gaschi et al. 2023, "joint"),
+    or updates the weights twice (Liu and Niehues 2025, "alternate"). Freezing applies to the realignment loss alone.
+    The projection head is trained at the learning rate of fine-tuning.
 
     Args:
-        encoder: the encoder of the task's model; every parameter is trainable.
+        encoder: the encoder of the task's model; what fine-tuning trains requires a gradient.
         corpus: the pairs; each language needs at least one.
         realignment: the settings; of its schedule, only the batch size and the weight are used.
         steps: the steps of fine-tuning.
@@ -41,15 +41,19 @@ class JointRealignment:
         device: torch.device,
     ) -> None:
         self.corpus = corpus
-        self._losses = RealignmentLosses(encoder, corpus, realignment, seed, device)
-        frozen = [parameter for parameter in encoder.parameters() if not parameter.requires_grad]
-        encoder.requires_grad_(True)
+        trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+        only = {id(parameter) for parameter in trained}
+        self._losses = RealignmentLosses(encoder, corpus, realignment, seed, device, only)
+        frozen = [parameter for parameter in trained if not parameter.requires_grad]
+        for parameter in trained:
+            parameter.requires_grad_(True)
         self.loss = JointLoss(
             losses=self._losses.draw(steps),
             weight=realignment.schedule.weight,
             parameters=list(self._losses.head.parameters()),
             frozen=frozen,
             texts=corpus.texts(),
+            alternates=realignment.schedule.when == "alternate",
         )
 
     def log(self, batch_parts: int) -> RealignmentLog:

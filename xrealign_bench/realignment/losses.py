@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.adapters import adapter_parameters
-from xrealign_bench.models.blocks import find_blocks, output_width, resolve_layer
+from xrealign_bench.models.blocks import find_blocks, find_parts, output_width, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
 from xrealign_bench.models.training import StepLoss, TrainingLog
@@ -48,7 +47,7 @@ class RealignmentLosses:
         realignment: the settings.
         seed: seeds the batches and the projection head.
         device: where to compute.
-        adapted: what `add_adapter` returned for the encoder, if the adapter is trained instead of its weights.
+        only: ids of the parameters that may be trained, such as an adapter's; None: all.
 
     Raises:
         UserError: a language has nothing to realign, or the freezing does not fit the model.
@@ -61,15 +60,15 @@ class RealignmentLosses:
         realignment: Realignment,
         seed: int,
         device: torch.device,
-        adapted: Any = None,
+        only: Collection[int] | None = None,
     ) -> None:
         _check_every_language_has_pairs(corpus, realignment)
         self._corpus, self._realignment, self._seed, self._device = corpus, realignment, seed, device
         self.pairs_seen, self.tokens = dict.fromkeys(sorted(corpus.languages), 0), 0
         seed_everything(seed)
         objective = realignment.objective
-        self.frozen = freeze(encoder, realignment.freeze, None if adapted is None else adapter_parameters(adapted))
-        _check_something_is_trained(encoder, self.frozen, objective, adapted is not None)
+        self.frozen = freeze(encoder, realignment.freeze, only)
+        _check_something_is_trained(encoder, self.frozen, objective)
         size = objective.projection
         self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
         self.head.to(device)
@@ -103,10 +102,11 @@ def _check_every_language_has_pairs(corpus: PairCorpus, realignment: Realignment
         raise UserError(f"there is nothing to realign in {', '.join(empty)}: {reason}")
 
 
-def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective, adapted: bool) -> None:
+def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective) -> None:
     """Refuse to train the head alone: blocks above the objective's layer get no gradient, nor do frozen ones below."""
     top = resolve_layer(objective.layer, len(find_blocks(encoder)))
-    if (report.embeddings or adapted) and set(report.blocks) >= set(range(top + 1)):
+    embeddings = [parameter for module in find_parts(encoder).embeddings for parameter in module.parameters()]
+    if not any(parameter.requires_grad for parameter in embeddings) and set(report.blocks) >= set(range(top + 1)):
         raise UserError(
             f"the recipe trains neither the embeddings nor blocks 0 to {top}, and its objective sits on block {top}: "
             "nothing is left to realign; freeze less or raise objective.layer"

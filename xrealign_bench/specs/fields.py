@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -152,6 +152,8 @@ BatchSize = Annotated[int, Field(gt=0, le=10**5)]
 SequenceLength = Annotated[int, Field(gt=2, le=10**6)]
 """Sub-words, including special tokens."""
 BlockNumber = Annotated[int, Field(ge=0, le=10**4)]
+LayerName = Literal["last", "penultimate", "middle"]
+"""The middle block is the last of the lower half: of 32 blocks, the 16th."""
 """A transformer block, from 0 at the bottom."""
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """Seed that both NumPy and PyTorch accept."""

@@ -16,6 +16,7 @@ from xrealign_bench.specs.fields import (
     DataName,
     Examples,
     LanguageCode,
+    LayerName,
     LearningRate,
     ModelType,
     Name,
@@ -36,6 +37,7 @@ BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=100
 
 Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
 Attention = Literal["own", "bidirectional"]
+SentencePooling = Literal["mean", "weighted_mean", "last_token", "as_run"]
 
 
 def _changed(spec: Spec, *fields: str) -> list[str]:
@@ -81,8 +83,9 @@ class Objective(Spec):
     """Contrastive loss (AlignFreeze, section 3.1; details not in the text follow its released code)."""
 
     temperature: Annotated[float, Field(gt=0, le=1000)] = 0.1
-    layer: Literal["last", "penultimate"] | BlockNumber = "penultimate"
-    """Block whose output the loss is computed on: a name, or a number (0 is the bottom block)."""
+    layer: LayerName | BlockNumber = "penultimate"
+    """Block whose output the loss is computed on: a name, or a number (0 is the bottom block). `middle` is the last of
+    the lower half, as for decoders in Liu and Niehues (ACL 2025)."""
     pooling: Literal["first_subword", "mean"] = "first_subword"
     """Pooling of a word's sub-words (`word_contrastive`)."""
     projection: Annotated[int, Field(gt=0, le=10**5)] | None = 128
@@ -90,9 +93,10 @@ class Objective(Spec):
     head."""
     negatives: Literal["both_languages", "other_language"] = "both_languages"
     """Candidates for each anchor: all words (sentences) of the batch, or only those of the other language."""
-    sentence_pooling: Literal["mean", "as_run"] = "mean"
-    """Pooling of a sentence's sub-words (`sentence_contrastive`): the mean of all, or, as in the released code, of the
-    first n, where n is the number of words."""
+    sentence_pooling: SentencePooling = "mean"
+    """Pooling of a sentence's sub-words (`sentence_contrastive`): the mean of all, or weighted by their position, or
+    the last one, for decoders; or, `as_run` in the released code, the mean of the first n, where n is the number of
+    words."""
     regularisation: Regularisation | None = None
 
 
@@ -185,9 +189,10 @@ class Parallel(Spec):
 class Schedule(Spec):
     """Training schedule of realignment. `match_finetuning` uses the suite's value for fine-tuning."""
 
-    when: Literal["before", "during"] = "before"
-    """`before` fine-tuning, or `during` it: jointly, adding the loss of one batch of pairs at each step. Steps,
-    learning rate and its schedule are then those of fine-tuning."""
+    when: Literal["before", "during", "alternate"] = "before"
+    """`before` fine-tuning, or `during` it: jointly, adding the loss of one batch of pairs at each step. `alternate`:
+    each step of fine-tuning follows a step on a batch of pairs alone (Liu and Niehues, ACL 2025). Unless it is
+    `before`, steps, learning rate and its schedule are those of fine-tuning."""
     steps: Literal["match_finetuning"] | Steps = "match_finetuning"
     batch_size: BatchSize = 16
     """Translation pairs per step."""
@@ -200,10 +205,9 @@ class Schedule(Spec):
 
     @model_validator(mode="after")
     def _settings_have_effect(self) -> Schedule:
-        if self.when == "during":
-            if idle := _changed(self, "steps", "learning_rate", "lr_schedule"):
-                raise ValueError(f"when 'during' takes {', '.join(idle)} from fine-tuning; remove what is set here")
-        elif _changed(self, "weight"):
+        if self.when != "before" and (idle := _changed(self, "steps", "learning_rate", "lr_schedule")):
+            raise ValueError(f"when '{self.when}' takes {', '.join(idle)} from fine-tuning; remove what is set here")
+        if self.when != "during" and _changed(self, "weight"):
             raise ValueError("weight has an effect only with when 'during', where two losses are added; remove it")
         return self
 
@@ -270,7 +274,7 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _adapter_fits(self) -> Recipe:
-        if self.adapter is not None and self.schedule.when == "during":
+        if self.adapter is not None and self.schedule.when != "before":
             raise ValueError(
                 "an adapter is realigned before fine-tuning, which trains everything; remove adapter or schedule.when"
             )

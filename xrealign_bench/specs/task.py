@@ -15,6 +15,7 @@ from xrealign_bench.specs.fields import (
     DataName,
     Examples,
     LanguageCode,
+    LayerName,
     ModelText,
     Name,
     Sentence,
@@ -137,7 +138,7 @@ class Task(Spec):
     """Question answering only."""
     text_language: LanguageCode | None = None
     """Retrieval only, and required there: the language of `columns.text`. It must be the suite's source language."""
-    layer: Literal["last", "penultimate"] | BlockNumber = "last"
+    layer: LayerName | BlockNumber = "last"
     """Retrieval only: the block whose output is averaged to a sentence's vector."""
     skip_examples: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Retrieval only: number of test examples to skip at the beginning, so that a corpus can realign on them."""

@@ -33,7 +33,7 @@ def plan_training(plan: Plan, run: Run, task: Task, seed: int) -> None:
         _plan_predictions(plan, run, task, seed, None)
         return
     run.finetune[task.name, seed] = plan.add(_finetune(plan, run, task, seed))
-    if recipe.realigns and recipe.schedule.when == "during":
+    if recipe.realigns and recipe.schedule.when != "before":
         run.realign[task.name, seed] = run.finetune[task.name, seed]
     _plan_predictions(plan, run, task, seed, run.finetune[task.name, seed])
 
@@ -54,7 +54,7 @@ def _matched(request: Request, task: Task) -> Finetuning:
 def realignment_steps(request: Request, recipe: Recipe, task: Task) -> int:
     """Return the steps of a recipe's realignment for a task."""
     schedule = recipe.schedule
-    if schedule.when == "during":
+    if schedule.when != "before":
         return _for_checkpoint(request.suite.finetuning_for(task.name), request).known_steps
     if schedule.steps != "match_finetuning":
         return schedule.steps
@@ -97,7 +97,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
     request, recipe = plan.request, run.recipe
     inputs = FinetuneInputs(plan.train[task.name])
     joint, initialisation = None, recipe.initialisation
-    if recipe.realigns and recipe.schedule.when == "during":
+    if recipe.realigns and recipe.schedule.when != "before":
         joint, inputs = _joint(request, recipe), replace(inputs, pairs=run.pairs(seed))
     elif recipe.realigns:
         inputs = replace(inputs, encoder=run.realign[task.name, seed])
@@ -123,6 +123,7 @@ def _finetune(plan: Plan, run: Run, task: Task, seed: int) -> Finetune:
 
 
 def _joint(request: Request, recipe: Recipe) -> JointSettings:
+    assert recipe.schedule.when != "before"
     return JointSettings(
         method=recipe.method,
         freeze=recipe.freeze,
@@ -130,6 +131,7 @@ def _joint(request: Request, recipe: Recipe) -> JointSettings:
         mixing=recipe.parallel.mixing,
         batch_size=recipe.schedule.batch_size,
         weight=recipe.schedule.weight,
+        when=recipe.schedule.when,
         pairs=pairs_to_draw_from(request, recipe),
     )
 
@@ -143,7 +145,8 @@ def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageR
     """
     request, recipe = plan.request, run.recipe
     reads_start = model is None or request.suite.finetuning_for(task.name).adapter is not None
-    encoder = run.realign.get((task.name, seed)) if reads_start else None
+    realigned_before = recipe.schedule.when == "before"
+    encoder = run.realign.get((task.name, seed)) if reads_start and realigned_before else None
     initialisation = None if not reads_start else "realigned" if encoder is not None else recipe.initialisation
     for language in test_languages(request, task):
         settings = PredictSettings(

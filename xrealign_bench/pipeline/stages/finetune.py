@@ -47,6 +47,7 @@ class JointSettings(Spec):
     weight: float
     pairs: int | None = None
     """Maximum number of pairs of each language, see `Parallel.pairs`."""
+    when: Literal["during", "alternate"] = "during"
 
 
 class FinetuneSettings(Settings):
@@ -160,7 +161,7 @@ class Finetune(Stage):
         if joint is None:
             return None
         folders = {language: workspace.folder_of(ref) for language, ref in self.inputs.pairs.items()}
-        schedule = Schedule(when="during", batch_size=joint.batch_size, weight=joint.weight)
+        schedule = Schedule(when=joint.when, batch_size=joint.batch_size, weight=joint.weight)
         return JointRealignment(
             encoder,
             read_pair_corpus(folders, context.checkpoint, joint.pairs),
