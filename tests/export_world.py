@@ -67,11 +67,13 @@ def write_family(folder: Path, name: str, **settings: object) -> Path:
     return folder
 
 
-def export(folder: Path, checkpoint: Path, suite: str, recipe: str, *more: object, output: Path) -> Ran:
+def export(
+    folder: Path, checkpoint: Path, suite: str, recipe: str, *more: object, output: Path, online: bool = False
+) -> Ran:
     """Run the command `export` on the suite and data of a folder."""
     words = ["--suite", folder / f"{suite}.yaml", "--checkpoint", checkpoint, "--recipe", recipe]
     places = ["--store", folder / "store", "--data-root", folder / "data", "--output", output, "--device", "cpu"]
-    return command("export", *words, *places, *more)
+    return command("export", *words, *places, *more, online=online)
 
 
 def largest_difference(exported: Path) -> float:

@@ -126,11 +126,11 @@ def _blank_png(figure: object, path: Path, source: str | None = None) -> Path:
     return write_atomically(path, f"\x89PNG {source} {' ' * 200}".encode("latin-1"))
 
 
-def command(*arguments: object, with_charts: bool = False) -> Ran:
+def command(*arguments: object, with_charts: bool = False, online: bool = False) -> Ran:
     """Run the command line's `main` in this process and restore the environment.
 
     Dry runs skip the measurement of costs, which would take longer than everything else, and charts are not rendered
-    unless `with_charts` is set.
+    unless `with_charts` is set. With `online`, the command may ask the Hub, for which a test has a server of its own.
     """
     from xrealign_bench import cli
     from xrealign_bench.leaderboard import chart
@@ -139,7 +139,7 @@ def command(*arguments: object, with_charts: bool = False) -> Ran:
     out, err, before = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["xrealign-bench", *map(str, arguments)]
     status = 0
-    environment = mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"})
+    environment = mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "0" if online else "1"})
     no_measurement = mock.patch.object(estimate, "_measure", lambda *_: estimate._Measured())
     no_charts = nullcontext() if with_charts else mock.patch.object(chart, "write_png", _blank_png)
     with environment, no_measurement, no_charts, redirect_stdout(out), redirect_stderr(err):

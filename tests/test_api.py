@@ -43,7 +43,24 @@ def run(folder: Path, given: dict[str, Any]) -> xb.Evaluation:
 def test_importing_the_package_imports_nothing() -> None:
     code = "import sys; import xrealign_bench as xb; xb.__all__; dir(xb); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numpy", "pydantic", "yaml", "click", "xrealign_bench.api"} & set(ran.stdout.split())
+    heavy = {"torch", "transformers", "pandas", "numpy", "pydantic", "yaml", "click", "xrealign_bench.api"}
+    assert not heavy & set(ran.stdout.split())
+
+
+def test_specs_and_functions_load_without_torch_and_pandas() -> None:
+    code = "import sys; import xrealign_bench as xb; xb.evaluate, xb.load_recipe('finetune-only'); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pydantic" in ran.stdout.split()
+    assert not {"torch", "transformers", "pandas"} & set(ran.stdout.split())
+
+
+def test_the_import_takes_less_than_the_documented_time() -> None:
+    """Smallest of three, since the machine may be busy."""
+    code = [sys.executable, "-X", "importtime", "-c", "import xrealign_bench"]
+    reports = [subprocess.run(code, capture_output=True, text=True, check=True).stderr for _ in range(3)]
+    microseconds = [int(report.splitlines()[-1].split("|")[1]) for report in reports]
+    assert all(report.splitlines()[-1].endswith(" xrealign_bench") for report in reports)
+    assert min(microseconds) < 300_000
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,12 +41,12 @@ from tests.export_world import (
     write_family,
     write_specs,
 )
-from tests.small import command, write_recipe, write_yaml
+from tests.small import Ran, command, write_recipe, write_yaml
 from tests.test_docs import DOCS, fences
 from tests.test_evaluate_questions import rows as questions
 from tests.test_evaluate_texts import TASK as PAIRS
 from xrealign_bench.data import DataLocation
-from xrealign_bench.model_export import write as writing
+from xrealign_bench.pipeline.stages import Realign
 from xrealign_bench.tasks.question_answering.metric import hashed_tokens
 from xrealign_bench.tasks.registry import TASK_TYPES
 
@@ -333,6 +334,19 @@ def test_an_encoder_without_the_right_numbers_is_not_exported(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_failed_training_is_told(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise xb.TrainingError("the loss is nan; try a smaller learning rate")
+
+    monkeypatch.setattr(Realign, "run", run)
+    ran = export(world, world / "bert", "linear", str(world / "mine.yaml"), "--seed", "5", output=tmp_path / "out")
+    assert ran.status == 1, ran.err
+    assert ran.err.splitlines()[-1] == (
+        "error: realign with mine, seed 5: the loss is nan; try a smaller learning rate. Finished stages are stored"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 class Hub(BaseHTTPRequestHandler):
     """Answers as the Hub does to a commit of small files."""
 
@@ -342,13 +356,14 @@ class Hub(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b"".join(self._chunks())
         self.server.asked.append((self.path, body))
+        self.server.tokens.add(self.headers["Authorization"])
         if self.path == "/api/repos/create":
             return self._send({"url": "https://huggingface.co/me/mine"})
         if "/preupload/" in self.path:
             names = [file["path"] for file in json.loads(body)["files"]]
             return self._send({"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]})
-        if self.server.refuses:
-            return self._send({"error": "no"}, 403)
+        if self.server.status != 200:
+            return self._send({"error": "no"}, self.server.status)
         return self._send({"commitUrl": "https://huggingface.co/me/mine/commit/1", "commitOid": "1", "success": True})
 
     def _chunks(self) -> Iterator[bytes]:
@@ -371,7 +386,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.asked, server.refuses = [], False
+    server.asked, server.tokens, server.status = [], set(), 200
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
@@ -384,17 +399,54 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server.server_close()
 
 
+def push(world: Path, output: Path) -> Ran:
+    pushed = ["--task", "phrases", "--push-to-hub", "me/mine"]
+    return export(world, world / "bert", "linear", str(world / "mine.yaml"), *pushed, output=output, online=True)
+
+
 def test_the_folder_is_pushed_in_one_commit(world: Path, tmp_path: Path, hub: Any) -> None:
-    folder = exported(world, "tagger", "--task", "phrases")
-    address = writing.push_folder(folder, "me/mine")
-    assert address == "https://huggingface.co/me/mine/commit/1"
+    folder = tmp_path / "tagger"
+    ran = push(world, folder)
+    assert (ran.status, ran.out) == (0, "https://huggingface.co/me/mine/commit/1\n"), ran.err
+    assert 'from_pretrained("me/mine")' in (folder / "README.md").read_text().replace("'", '"')
+    assert json.loads(hub.asked[0][1])["name"] == "mine" and hub.tokens == {"Bearer hf_test"}
     (commit,) = (body for path, body in hub.asked if path.startswith("/api/models/me/mine/commit/main"))
     sent = [json.loads(line)["value"] for line in commit.splitlines()][1:]
     assert {file["path"] for file in sent} == {path.name for path in folder.iterdir()}
-    hub.refuses = True
-    with pytest.raises(xb.UserError, match=r"me/mine: the files can't be uploaded \(.*they are in .*hf upload me/mine"):
-        writing.push_folder(folder, "me/mine")
-    assert (folder / "model.safetensors").is_file()
+    for file in sent:
+        assert b64decode(file["content"]) == (folder / file["path"]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "remedy"),
+    [
+        (401, "the Hub does not accept the token (401)", "log in with `hf auth login`, then run"),
+        (403, "the token may not write there (403)", "log in with `hf auth login` and a token that may, then run"),
+        (500, "the files can't be uploaded (Server error '500 Internal Server Error' for url", "run"),
+    ],
+)
+def test_an_upload_that_the_hub_refuses_is_one_sentence(
+    world: Path, tmp_path: Path, hub: Any, status: int, reason: str, remedy: str
+) -> None:
+    hub.status = status
+    ran = push(world, tmp_path / "out")
+    assert (ran.status, ran.out) == (2, "")
+    (told,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert told.startswith(f"error: --push-to-hub me/mine: {reason}") and "Traceback" not in ran.err
+    assert told.endswith(f". The export is in {tmp_path}/out; {remedy} `hf upload me/mine {tmp_path}/out`")
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_nothing_is_computed_for_an_upload_without_a_token(
+    world: Path, tmp_path: Path, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    ran = push(world, tmp_path / "out")
+    assert ran.err.splitlines() == [
+        "error: --push-to-hub me/mine: needs a token of the Hub; log in with `hf auth login`, or set HF_TOKEN"
+    ]
+    assert hub.asked == [] and not list(tmp_path.iterdir())
 
 
 def test_an_adapter_of_a_local_model_is_not_pushed(world: Path, llama: Path, tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ def test_lm_eval_files_have_figures_configs_and_standard_errors(results: Path, t
     content, task = json.loads(path.read_text()), f"{TASK}_{LANGUAGE}"
     assert path.name.startswith("results_20") and ":" not in path.name
     figures = content["results"][task]
-    assert figures["alias"] == task and figures["acc,none"] == pytest.approx(fmean(scores()), abs=1e-12)
+    assert (figures["name"], figures["alias"]) == (task, task)
+    assert figures["sample_len"] == content["n-samples"][task]["effective"] > 0
+    assert figures["acc,none"] == pytest.approx(fmean(scores()), abs=1e-12)
     assert figures["acc_stderr,none"] == pytest.approx(stdev(scores()) / math.sqrt(5), abs=1e-12)
     assert content["configs"][task]["dataset_name"] == CONFIG
     assert content["configs"][task]["metric_list"][0] == {
@@ -118,6 +120,14 @@ def test_a_table_has_a_row_for_each_seed_and_metric(results: Path, tmp_path: Pat
     assert set(mine.tier) == {"low"} and set(mine.result) == {f"demo-1.1/xrealign-mini/{RECIPE}"}
 
 
+def test_a_table_is_written_into_a_folder(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.v1").mkdir()
+    for folder in ("new", "there.v1"):
+        ran = export(results, "csv", tmp_path / folder)
+        assert ran == Ran(0, f"{tmp_path}/{folder}/scores.csv\n", "1 file written\n")
+        assert [path.name for path in (tmp_path / folder).iterdir()] == ["scores.csv"]
+
+
 def test_nothing_is_overwritten(results: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
@@ -135,21 +145,34 @@ def test_published_results_are_not_passed_on_as_ours(results: Path, tmp_path: Pa
 
 # Import
 
+EXPERIMENT = {"accuracy": 0.25, "f1": 0.125, "ap": None}
 MTEB: dict[str, Any] = {
     "dataset_revision": "a74d7350ea12af010cfb1c21e34f1f81fd2e615b",
     "task_name": "SIB200Classification",
     "mteb_version": "2.2.0",
     "scores": {
+        "train": [
+            {"accuracy": 0.875, "main_score": 0.875, "hf_subset": "swh_Latn", "languages": ["swh-Latn"]},
+        ],
         "test": [
-            {"accuracy": 0.25, "ap": math.nan, "main_score": 0.25, "hf_subset": "swh_Latn", "languages": ["swh-Latn"]},
+            {
+                "scores_per_experiment": [EXPERIMENT, EXPERIMENT], "accuracy": 0.25, "f1": 0.125, "ap": math.nan,
+                "main_score": 0.25, "hf_subset": "swh_Latn", "languages": ["swh-Latn"], "mteb_version": "2.1.0",
+            },
             {"accuracy": 0.5, "main_score": 0.5, "hf_subset": "zho_Hant", "languages": ["zho-Hant"]},
             {"accuracy": 0.75, "main_score": 0.75, "hf_subset": "zho_Hans", "languages": ["zho-Hans"]},
         ]
     },
     "evaluation_time": 12.5,
     "kg_co2_emissions": None,
-}
-META = {"name": "org/embedder", "revision": "c007d7ef6fd86656326059b28395a7a03a7c5846"}
+    "date": 1740959572.2,
+    "evaluation_phases": None,
+}  # fmt: skip
+"""Some keys of a file of MTEB 2 in its results repository; the split `train` and NaN are as there."""
+META = {
+    "name": "org/embedder", "revision": "c007d7ef6fd86656326059b28395a7a03a7c5846", "languages": ["deu-Latn"],
+    "loader_kwargs": {"model_prompts": {"query": "query: "}}, "framework": ["PyTorch"], "release_date": None,
+}  # fmt: skip
 LM_EVAL: dict[str, Any] = {
     "results": {
         "xquad": {"alias": "xquad", "f1,none": 0.9},
@@ -166,6 +189,22 @@ LM_EVAL: dict[str, Any] = {
     "config": {"model": "hf", "model_args": "pretrained=org/decoder,dtype=bfloat16", "model_sha": "8faed761"},
     "date": 1740959572.2,
 }  # fmt: skip
+"""As lm-eval up to 0.4.9 writes it."""
+NEWER_LM_EVAL: dict[str, Any] = LM_EVAL | {
+    "results": {
+        name: {"name": name, "alias": figures["alias"].strip(" -"), "sample_len": 1190, **figures}
+        for name, figures in LM_EVAL["results"].items()
+    },
+    "group_subtasks": {"xquad": ["xquad_de"], "arc_easy": []},
+    "configs": LM_EVAL["configs"] | {"xquad_de": LM_EVAL["configs"]["xquad_de"] | {"dataset_path": "google/xquad"}},
+    "n-samples": {"xquad_de": {"original": 1190, "effective": 1190}},
+    "config": LM_EVAL["config"] | {"model_args": {"pretrained": "org/decoder", "dtype": "bfloat16"}},
+    "lm_eval_version": "0.4.11",
+    "model_source": "hf",
+    "model_name": "org/decoder",
+    "model_name_sanitized": "org__decoder",
+    "total_evaluation_time_seconds": "812.4",
+}
 
 
 def lay(folder: Path, content: Any, meta: Any = META) -> Path:
@@ -183,7 +222,7 @@ def bring(path: Path, file_format: str, *more: object, suite: str = "xrealign") 
 
 
 def test_mtebs_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
-    """NaN, which MTEB writes, is no obstacle; of two scripts the one of the task's config counts."""
+    """NaN, which MTEB writes, is no obstacle; the split and the script of the task count, and no other."""
     path = lay(tmp_path, MTEB)
     ran = bring(path, "mteb")
     folder = tmp_path / "results" / "xrealign-2.0" / "org--embedder--published" / "mteb"
@@ -201,12 +240,16 @@ def test_mtebs_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
     assert "**Source**: MTEB 2.2.0: https://example.org/scores" in page
 
 
-def test_lm_evals_figures_say_prompts_and_split(tmp_path: Path) -> None:
-    ran = bring(lay(tmp_path, LM_EVAL, None), "lm-eval")
+@pytest.mark.parametrize(
+    ("content", "program"), [(LM_EVAL, "lm-eval"), (NEWER_LM_EVAL, "lm-eval 0.4.11")], ids=["older", "newer"]
+)
+def test_lm_evals_figures_say_prompts_and_split(tmp_path: Path, content: dict[str, Any], program: str) -> None:
+    ran = bring(lay(tmp_path, content, None), "lm-eval")
     assert ran.status == 0, ran.err
     result = read_result(tmp_path / "results" / "xrealign-2.0" / "org--decoder--published" / "lm-eval")
     (mean,) = result.reported_means  # the group and the task without counterpart are left out
     assert (mean.languages, mean.mean, mean.std) == (["de"], 0.375, None)
+    assert mean.test_set.endswith(f"as xquad of {program} (validation, f1)")
     assert result.checkpoint.revision == "8faed761"
     assert result.reported is not None and "not fine-tuned, prompted with 4 examples" in result.reported
 

@@ -1,11 +1,11 @@
-"""Fixtures: registries that are restored, and the example package, built and on the path."""
+"""Fixtures: registries that are restored, and the example package, installed and on the path."""
 
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,19 +36,21 @@ def forget_plugins() -> None:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example package as pip would build it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=EXAMPLE, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+def installed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package, installed with pip."""
+    folder = tmp_path_factory.mktemp("installed")
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    install = [sys.executable, "-m", "pip", "install", *offline, "--target", str(folder), str(EXAMPLE)]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture
-def installed(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path with the example package unpacked, which is what pip does with a wheel."""
+def installed(installed_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path with the installed package, which a test may change."""
     folder = tmp_path / "site"
-    zipfile.ZipFile(wheel).extractall(folder)
+    shutil.copytree(installed_once, folder)
     monkeypatch.syspath_prepend(folder)
     importlib.invalidate_caches()
     return folder

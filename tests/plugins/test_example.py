@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from tests.plugins.conftest import EXAMPLE, forget_plugins
 from tests.small import World, command, write_recipe, write_yaml
@@ -135,6 +136,35 @@ def test_verify_computes_with_named_plugins(world: World) -> None:
     ran = command("verify", world.result("mine"), "--plugin", named, *where)
     assert ran.status == 0, ran.err
     assert "equal" in ran.out
+
+
+def test_a_model_for_a_task_type_of_the_package_is_exported(
+    new_world: Callable[..., World], installed: Path, tmp_path: Path
+) -> None:
+    world = new_world(tasks=["news"], head="transformers")
+    write_yaml(world.folder / "news.yaml", TASK)
+    write_news(world.folder)
+    ran = world.evaluate("--recipe", write_recipe(world.folder))
+    assert ran.status == 0, ran.err
+    given = ["--suite", world.suite, "--checkpoint", world.checkpoint, "--store", world.store, "--device", "cpu"]
+    ran = command(
+        "export", "--recipe", world.folder / "mine.yaml", "--task", "news", "--output", tmp_path / "x", *given
+    )
+    assert ran.status == 0, ran.err
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "x")
+    assert list(model.config.id2label.values()) == TOPICS
+    about = json.loads((tmp_path / "x" / "realignment.json").read_text())
+    assert [(each["group"], each["package"]) for each in about["plugins"]] == [
+        ("metric", "span-realign"), ("task_type", "span-realign"),
+    ]  # fmt: skip
+    assert "pipeline_tag: text-classification" in (tmp_path / "x" / "README.md").read_text()
+    export = ["leaderboard", "export", world.output / "results", "--format", "hf-evals", "--output"]
+    for there, expected in ((True, "text-classification"), (False, "other")):
+        if not there:
+            forget_plugins()
+        assert command(*export, tmp_path / f"cards-{there}").status == 0
+        cards = [path.read_text() for path in (tmp_path / f"cards-{there}").rglob("README.md")]
+        assert len(cards) == 2 and all(f"type: {expected}\n" in card for card in cards)
 
 
 def test_a_span_is_a_word_with_its_neighbours(installed: Path) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
+from transformers import BertModel
 
 import xrealign_bench as xb
 from tests.plugins.conftest import forget_plugins
-from tests.small import World, command, write_recipe
+from tests.small import BLOCKS, TASK, World, command, write_recipe, write_yaml
 from xrealign_bench.data import DataLocation
 from xrealign_bench.data.read import read_rows
 from xrealign_bench.data.sources import locate
@@ -71,6 +74,49 @@ def test_the_api_takes_plugins(new_world: Callable[..., World], tmp_path: Path) 
     assert any(stage.settings.plugins for stage in plan.stages.values())
     with pytest.raises(xb.ArgumentError, match=r"no argument 'plugin'; did you mean plugins\?"):
         xb.plan(plugin=[file])
+
+
+def test_a_model_trained_with_a_plugin_is_exported(new_world: Callable[..., World], tmp_path: Path) -> None:
+    world = new_world()
+    recipe, file = write_recipe(world.folder, method="mine"), write_method(tmp_path / "own.py")
+    given = ["--suite", world.suite, "--checkpoint", world.checkpoint, "--store", world.store, "--device", "cpu"]
+    refused = command("export", "--recipe", recipe, "--output", tmp_path / "refused", *given)
+    assert refused.status == 2 and "method: 'mine' is not allowed" in refused.err
+    ran = command("export", "--recipe", recipe, "--plugin", file, "--output", tmp_path / "one", *given)
+    assert ran.status == 0, ran.err
+    (plugin,) = json.loads((tmp_path / "one" / "realignment.json").read_text())["plugins"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (plugin["name"], plugin["file"], plugin["sha256"]) == ("mine", "own.py", digest)
+    assert (
+        f"- Plugin: method `mine`, version 1, of own.py, source sha256 `{digest}`."
+        in (tmp_path / "one" / "README.md").read_text()
+    )
+    forget_plugins()
+    assert BertModel.from_pretrained(tmp_path / "one", add_pooling_layer=False).config.num_hidden_layers == BLOCKS
+    xb.export(
+        tmp_path / "two", world.checkpoint, recipe, str(world.suite), plugins=[str(file)], no_compute=True,
+        store=world.store, device="cpu", progress="none",
+    )  # fmt: skip
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_head_of_a_plugin_is_not_exported(new_world: Callable[..., World], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import xrealign_bench as xb\n"
+        "@xb.register_task_type('own-head', version='1', like='token_classification')\n"
+        "class OwnHead:\n    def new_model(self, encoder, task):\n        raise NotImplementedError\n"
+    )
+    world = new_world()
+    write_yaml(world.folder / "phrases.yaml", TASK | {"task_type": "own-head"})
+    given = ["--suite", world.suite, "--checkpoint", world.checkpoint, "--store", world.store, "--device", "cpu"]
+    more = ["--plugin", tmp_path / "own.py", "--task", "phrases", "--output", tmp_path / "x"]
+    ran = command("export", "--recipe", write_recipe(world.folder), *given, *more)
+    assert (ran.status, ran.err) == (
+        2,
+        "error: --task phrases: its head is made by the plugin 'own-head', so transformers can't load it; leave --task "
+        "out for the realigned model\n",
+    )
 
 
 def test_lists_say_where_plugins_come_from(tmp_path: Path) -> None:
@@ -154,6 +200,19 @@ def test_a_broken_file_is_one_sentence(text: str, message: str, tmp_path: Path) 
     assert ran.status == 2 and len(ran.err.splitlines()) == 1
     with pytest.raises(xb.UserError, match=message):
         load_plugins([str(tmp_path / "bad.py")])
+
+
+@pytest.mark.parametrize("name", ["evaluate", "freeze-search", "validate", "export", "verify"])
+def test_a_plugin_that_can_t_be_imported_is_the_only_problem(name: str, tmp_path: Path) -> None:
+    """The recipe would be refused too, for the plugin's method."""
+    (tmp_path / "bad.py").write_text("import no_such_module")
+    recipe = write_recipe(tmp_path, method="mine")
+    given = ["--recipe", recipe]
+    others = {"validate": [recipe], "verify": [tmp_path / "x"], "export": [*given, "--output", tmp_path / "x"]}
+    arguments = others.get(name, given)
+    ran = command(name, *arguments, "--plugin", tmp_path / "bad.py")
+    assert (ran.status, len(ran.err.splitlines())) == (2, 1), ran.err
+    assert f"plugin {tmp_path}/bad.py:1: can't be imported" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from xrealign_bench.cli.options import OrderedGroup, describe_usage_error
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import (
     BAD_INPUT,
+    FAILED,
     INTERRUPTED,
     TERMINATED,
     Terminated,
@@ -29,7 +30,7 @@ from xrealign_bench.cli.process import (
 )
 from xrealign_bench.cli.results import compare, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
-from xrealign_bench.errors import UserError, describe_os_error
+from xrealign_bench.errors import TrainingError, UserError, describe_os_error
 
 DISTRIBUTED = ("evaluate", "freeze-search", "verify")
 """Commands that every rank runs; the others run on rank 0 only."""
@@ -89,6 +90,9 @@ def _run() -> None:
     except UserError as error:
         say(f"error: {error}")
         sys.exit(BAD_INPUT)
+    except TrainingError as error:
+        say(f"error: {UserError(str(error))}")
+        sys.exit(FAILED)
     except OSError as error:
         say(f"error: {UserError(describe_os_error(error))}")
         sys.exit(BAD_INPUT)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xrealign_bench.cli.options import CollectingCommand, evaluation_option, option_problems
+from xrealign_bench.cli.options import CollectingCommand, evaluation_option, import_plugins, option_problems
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import quiet_libraries
 from xrealign_bench.memo import kept_in
@@ -50,6 +50,7 @@ from xrealign_bench.memo import kept_in
 @evaluation_option("precision")
 @evaluation_option("quantised")
 @evaluation_option("gradient_checkpointing")
+@evaluation_option("plugins")
 @evaluation_option("offline")
 @evaluation_option("trust_remote_code")
 @evaluation_option("allow_pickle")
@@ -75,6 +76,7 @@ def export(recipe: str, seed: int | None, store: Path, **options: Any) -> None:
     from xrealign_bench.progress import ProgressBars
 
     problems = option_problems()
+    import_plugins(options.pop("plugins"), problems)
     problems.raise_if_any()
     own = {name: options.pop(name) for name in ExportOptions.__dataclass_fields__ if name in options}
     asked = ExportOptions(**own)

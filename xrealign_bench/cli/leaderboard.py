@@ -150,7 +150,10 @@ def leaderboard_serve(results: Path, output: Path | None, port: int, open_browse
     help="Files of MTEB's results repository, results of lm-eval, model-index of the Hub's model cards, or one table.",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="New folder to write to; a file for csv, parquet."
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="New folder to write to; for csv and parquet a file, or a folder for scores.csv or scores.parquet.",
 )
 def leaderboard_export(results: Path, file_format: Format, output: Path) -> None:
     """Write the scores of the results below RESULTS in the format of another program.
@@ -164,10 +167,10 @@ def leaderboard_export(results: Path, file_format: Format, output: Path) -> None
       xrealign-bench leaderboard export xrealign-output/results --format mteb --output exported
     """
     from xrealign_bench.leaderboard.formatting import pluralise
-    from xrealign_bench.leaderboard.interchange.export import export
+    from xrealign_bench.leaderboard.interchange.export import FOLDERS, export
 
     written = export(results, file_format, output)
-    click.echo(output)
+    click.echo(output if file_format in FOLDERS else written[0])
     say(f"{pluralise(len(written), 'file')} written")
 
 

@@ -12,6 +12,7 @@ import click
 
 from xrealign_bench.cli.options import (
     data_root_option,
+    import_plugins,
     json_option,
     language_option,
     offline_option,
@@ -201,7 +202,7 @@ def validate(
     from xrealign_bench.specs import Recipe, RecipeFamily
 
     problems = Problems()
-    problems.attempt(partial(load_plugins, plugins))
+    import_plugins(plugins, problems)
     inspected: set[Path] = set()
     for file in files:
         if (found := problems.attempt(partial(validate_file, file))) is not None:

@@ -9,9 +9,10 @@ from typing import Any, get_args
 
 import click
 
-from xrealign_bench.errors import Problems, unknown
+from xrealign_bench.errors import Problems, UserError, unknown
 from xrealign_bench.files import default_store
 from xrealign_bench.models.dtypes import PRECISIONS, Quantised
+from xrealign_bench.plugins import load_plugins
 
 
 class OrderedGroup(click.Group):
@@ -80,6 +81,19 @@ def option_problems(context: click.Context | None = None) -> Problems:
     """Return the problems of the options of this context's command, the running one by default."""
     problems: Problems = (context or click.get_current_context()).meta.setdefault("option problems", Problems())
     return problems
+
+
+def import_plugins(plugins: Sequence[str], problems: Problems) -> None:
+    """Import plugins. Specs that name them can't be checked without them.
+
+    Raises:
+        UserError: a plugin can't be imported; the message has the problems found before, too.
+    """
+    try:
+        load_plugins(plugins)
+    except UserError as error:
+        problems.add(str(error).splitlines())
+        problems.raise_if_any()
 
 
 def describe_usage_error(error: click.UsageError) -> str:

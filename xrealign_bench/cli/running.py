@@ -17,6 +17,7 @@ from xrealign_bench.cli.options import (
     device_option,
     evaluation_options,
     executor_options,
+    import_plugins,
     list_option,
     offline_option,
     option_problems,
@@ -60,7 +61,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
       xrealign-bench evaluate --executor ray --address auto --suite pos-lite --store /shared/store
     """
     quiet_libraries(options["offline"])
-    option_problems().attempt(partial(load_plugins, options.pop("plugins")))
+    import_plugins(options.pop("plugins"), option_problems())
     _join(options["device"])
     from xrealign_bench.evaluation import Options
 
@@ -93,7 +94,7 @@ def freeze_search(
       xrealign-bench freeze-search --pattern front --checkpoint FacebookAI/xlm-roberta-base --suite pos-lite --dry-run
     """
     quiet_libraries(options["offline"])
-    option_problems().attempt(partial(load_plugins, options.pop("plugins")))
+    import_plugins(options.pop("plugins"), option_problems())
     _join(options["device"])
     from xrealign_bench import freeze_search as search
     from xrealign_bench.evaluation import Options

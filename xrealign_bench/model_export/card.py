@@ -115,7 +115,7 @@ def _front_matter(plan: Plan, target: Target, tasks: Sequence[Task], corpora: Se
         "library_name": library,
         "base_model": request.checkpoint.id if request.checkpoint.revision else None,
         "datasets": sorted({source.dataset for source in sources if isinstance(source, HubData)}),
-        "pipeline_tag": _PIPELINES.get(target.task.task_type) if target.task is not None else None,
+        "pipeline_tag": _PIPELINES.get(target.task.base_type) if target.task is not None else None,
         "tags": ["cross-lingual", *(["realignment"] if recipe.realigns else []), "xrealign-bench"],
     }
     return yaml.safe_dump({name: value for name, value in fields.items() if value}, sort_keys=False, allow_unicode=True)

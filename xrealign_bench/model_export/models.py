@@ -101,7 +101,7 @@ def loader(target: Target, checkpoint: Checkpoint) -> Loader:
     """Return the call that loads the exported model."""
     if target.form == TASK:
         assert target.task is not None
-        return Loader(AUTO_CLASSES[target.task.task_type].__name__, {})
+        return Loader(AUTO_CLASSES[target.task.base_type].__name__, {})
     if checkpoint.family == "encoder_decoder":
         return Loader(AutoModelForTextEncoding.__name__, {})
     return Loader(AutoModel.__name__, without_pooler(load_config(checkpoint)))
@@ -147,7 +147,7 @@ def _finetuned(target: Target, trained: Trained, context: RunContext) -> tuple[A
     if isinstance(model, TransformersHead):
         whole = model.whole
     else:
-        whole = to_task_class(context.checkpoint, model.encoder, model.classifier, task.task_type, pad_id)
+        whole = to_task_class(context.checkpoint, model.encoder, model.classifier, task.base_type, pad_id)
     if task.labels:
         whole.config.id2label = dict(enumerate(task.labels))
         whole.config.label2id = {label: number for number, label in enumerate(task.labels)}
@@ -186,7 +186,7 @@ def _save_adapter(stored: Path, checkpoint: Checkpoint, options: ExportOptions, 
 def _load_saved(target: Target, checkpoint: Checkpoint, folder: Path) -> Any:
     """Load what was saved in float32, as its reader would."""
     call = loader(target, checkpoint)
-    models: Any = AUTO_CLASSES[target.task.task_type] if target.form == TASK and target.task else AutoModel
+    models: Any = AUTO_CLASSES[target.task.base_type] if target.form == TASK and target.task else AutoModel
     if call.auto_class == AutoModelForTextEncoding.__name__:
         models = AutoModelForTextEncoding
     code = checkpoint.trust_remote_code

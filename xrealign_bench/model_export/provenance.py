@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from xrealign_bench import __version__
 from xrealign_bench.files import sha256_file
 from xrealign_bench.model_export.models import Saved, loader
-from xrealign_bench.model_export.request import ExportOptions, Target
+from xrealign_bench.model_export.request import TASK, ExportOptions, Target
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.store import Entry, Store
 from xrealign_bench.results.result import digest_suite
 from xrealign_bench.specs import digest
+from xrealign_bench.specs.plugin import PluginRecord, plugin_records
+from xrealign_bench.specs.plugins_named import names_in_corpora, names_in_recipe, names_in_task
 
 PROVENANCE = "realignment.json"
 _PACKAGES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
@@ -62,12 +65,23 @@ def describe_export(
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "realignment": _realignment(entries),
         "data": [record for entry in entries for record in _read(entry, "data.json") or []],
+        "plugins": [plugin.model_dump(mode="json") for plugin in _plugins(plan, target, named)],
         "stages": [
             {"stage_type": entry.manifest.kind, "key": entry.manifest.key, "seconds": entry.manifest.seconds}
             for entry in entries
         ],
         "files": {path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
     }
+
+
+def _plugins(plan: Plan, target: Target, corpora: Collection[str | None]) -> list[PluginRecord]:
+    """Return the plugins that the model was made with."""
+    recipe, request = target.run.recipe, plan.request
+    read = (corpus for name, corpus in request.loaded.corpora.items() if name in corpora)
+    names = [*names_in_recipe(recipe, request.suite), *names_in_corpora(read)]
+    if target.form == TASK and target.task is not None:
+        names += names_in_task(target.task)
+    return plugin_records(names)
 
 
 def _realignment(entries: list[Entry]) -> Any:

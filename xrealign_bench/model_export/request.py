@@ -110,20 +110,26 @@ def _retrieval_task(plan: Plan) -> Task:
 
 
 def _check_head(plan: Plan, task: Task) -> None:
-    """Refuse a task whose linear head transformers' class can't express.
+    """Refuse a task whose head transformers' class can't express: another linear one, or a plugin's own.
 
     Raises:
         UserError: it can't.
     """
     from xrealign_bench.models.task_class import check_linear_head, has_task_class
 
-    if plan.request.suite.head == "transformers":
+    head = plan.request.suite.head
+    if hasattr(task.traits.code, "new_model" if head == "linear" else "new_transformers_model"):
+        raise UserError(
+            f"--task {task.name}: its head is made by the plugin '{task.task_type}', so transformers can't load it; "
+            "leave --task out for the realigned model"
+        )
+    if head == "transformers":
         return
     checkpoint = plan.request.checkpoint
     try:
-        check_linear_head(checkpoint, task.task_type, len(task.labels) or 2)
+        check_linear_head(checkpoint, task.base_type, len(task.labels) or 2)
     except UserError as error:
-        other = "use a suite with 'head: transformers', or " if has_task_class(checkpoint, task.task_type) else ""
+        other = "use a suite with 'head: transformers', or " if has_task_class(checkpoint, task.base_type) else ""
         raise UserError(
             f"--task {task.name}: its head, dropout and one linear layer, can't be expressed in transformers, because "
             f"{error}; {other}leave --task out for the realigned model"

@@ -38,11 +38,9 @@ def plan_export(plan: Plan, store: Store, options: ExportOptions) -> tuple[Targe
             be computed.
     """
     check_folder(options.output)
-    if options.push_to_hub is not None:
-        check_repository(options.push_to_hub)
-        if plan.request.location.offline:
-            raise UserError(f"--push-to-hub {options.push_to_hub}: needs the Hub; leave --offline out")
     target = choose_target(plan, options)
+    if options.push_to_hub is not None:
+        check_repository(options.push_to_hub, plan.request.location.offline)
     needed = plan.ancestors([target.ref])
     part = Plan(plan.request, {ref: stage for ref, stage in plan.stages.items() if ref in needed})
     missing = [stage for ref, stage in part.stages.items() if not store.has(*ref)]
@@ -76,7 +74,8 @@ def export_model(
     target, part = plan_export(plan, store, options)
     outcome = run_serially(part, store, context, on_event)
     if outcome.failed:
-        raise TrainingError("; ".join(outcome.failed.values()))
+        reasons = "; ".join(f"{plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
+        raise TrainingError(f"{reasons}. Finished stages are stored")
     output = options.output.absolute()
     with convert_os_errors(f"the export to {options.output}", "when that is mended, the same command writes it"):
         output.parent.mkdir(parents=True, exist_ok=True)

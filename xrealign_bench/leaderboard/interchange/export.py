@@ -30,7 +30,7 @@ def export(results: Path, file_format: Format, output: Path) -> list[Path]:
     package computed.
 
     Args:
-        output: a new or empty folder; for `csv` and `parquet`, a new file.
+        output: a new or empty folder; for `csv` and `parquet`, a new file, or a folder in which to write `scores.csv`.
 
     Raises:
         UserError: there is nothing to export, the output exists, or a result is damaged.
@@ -62,6 +62,8 @@ def _write_table(stored: Iterator[StoredResult], results: Path, file_format: For
     import pyarrow as pa
     from pyarrow import csv, parquet
 
+    if output.is_dir() or not output.suffix:
+        output /= f"scores.{file_format}"
     if output.exists():
         raise UserError(f"{output}: exists already; remove it or name another --output")
     table = pa.Table.from_pylist(list(_rows(stored, results)), schema=_schema())

@@ -119,13 +119,18 @@ def _shared(path: Path, report: Report, loaded: LoadedSuite) -> Iterator[tuple[T
 
 
 def _in_language(task: Task, language: str, scores: Sequence[ForeignScore]) -> list[ForeignScore]:
-    """Return the scores in a language: those of the task's own config; else those by code, if it is one config."""
-    configs = task.part(language).configs[language]
-    own = [score for score in scores if score.subset in ([configs] if isinstance(configs, str) else configs)]
-    if own:
-        return own
-    by_code = [score for score in scores if language in map(_code, score.languages)]
-    return by_code if len({score.subset for score in by_code}) == 1 else []
+    """Return the scores in a language, on the task's own split if it was scored.
+
+    They are those of the task's own config; else those by code, if it is one config.
+    """
+    part = task.part(language)
+    configs = part.configs[language]
+    found = [score for score in scores if score.subset in ([configs] if isinstance(configs, str) else configs)]
+    if not found:
+        found = [score for score in scores if language in map(_code, score.languages)]
+        if len({score.subset for score in found}) != 1:
+            return []
+    return [score for score in found if score.split == part.test_split] or found
 
 
 def _code(foreign: str) -> str | None:

@@ -72,7 +72,7 @@ def _name(metric: str) -> str:
 
 def _metrics(task: str, each: LanguageScores) -> dict[str, Any]:
     """Return a task's figures as lm-eval writes them: `METRIC,FILTER`, and the standard error, here over seeds."""
-    found: dict[str, Any] = {"alias": task}
+    found: dict[str, Any] = {"name": task, "alias": task, "sample_len": each.scores[0].examples}
     for metric, value in each.metrics.items():
         found[f"{_name(metric)},none"] = value
         found[f"{_name(metric)}_stderr,none"] = each.standard_errors.get(metric, "N/A")

@@ -22,6 +22,8 @@ PIPELINES: dict[TaskType, str] = {
     "language_modelling": "text-generation",
 }
 """Task type -> the Hub's name for it."""
+UNKNOWN_TYPE = "other"
+"""For the task type of a plugin that is not registered here."""
 METRICS = {"entity_f1": "f1"}
 """Our metric -> the Hub's, where the names differ."""
 
@@ -43,7 +45,7 @@ def _eval_results(stored: StoredResult) -> Iterator[EvalResult]:
     for each in scores_by_language(stored.result):
         task, data_sets = each.task, hub_data_sets(each.task)
         yield EvalResult(
-            task_type=PIPELINES[task.task_type],
+            task_type=PIPELINES.get(task.base_type, UNKNOWN_TYPE),
             dataset_type=data_sets[0] if len(data_sets) == 1 else task.name,
             dataset_name=f"{task.title} ({each.language})",
             dataset_config=each.config,
