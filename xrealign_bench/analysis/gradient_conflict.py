@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xrealign_bench.analysis.table import ALL_LANGUAGES, Form, Row
 from xrealign_bench.models.blocks import find_parts
+from xrealign_bench.models.training import JointLoss, StepLoss
+from xrealign_bench.realignment.losses import RealignmentLosses
+from xrealign_bench.realignment.pairs import PairCorpus
+from xrealign_bench.realignment.settings import Realignment
+from xrealign_bench.specs import Freeze
+from xrealign_bench.tasks.finetuning import FinetuningRun
+from xrealign_bench.tasks.registry import Train
 
 EMBEDDINGS = -1
 """Number that stands for the embeddings before the first block."""
+BATCHES = 8
+"""Batches of each loss whose gradients are compared."""
 
 
 def parameters_by_block(encoder: nn.Module) -> dict[int, list[nn.Parameter]]:
@@ -51,3 +65,72 @@ def gradients_of(loss: Tensor, by_block: dict[int, list[nn.Parameter]]) -> dict[
     flat = [parameter for own in by_block.values() for parameter in own]
     found = iter(torch.autograd.grad(loss, flat, allow_unused=True))
     return {block: [next(found) for _ in own] for block, own in by_block.items()}
+
+
+@dataclass(frozen=True)
+class TwoLosses:
+    """The realignment loss and the task's loss of one model."""
+
+    realignment: Realignment
+    corpus: PairCorpus
+    train: Train
+    """The task type's fine-tuning."""
+    tables: Mapping[str, Any]
+    """The task's training data."""
+    run: FinetuningRun
+    """Fine-tuning as the suite sets it; steps, learning rate and progress are replaced."""
+
+
+def conflict_by_block(model: Any, losses: TwoLosses, batches: int = BATCHES) -> dict[int, list[float]]:
+    """Return the cosines between the gradients of both losses, one a batch, by block; weights stay as they are.
+
+    The task's own fine-tuning runs at a learning rate of 0, with dropout, on its first batches. Freezing is left out,
+    so that frozen blocks are compared too. The loss of realignment is computed before each of its steps, as in joint
+    training, and differentiated apart. Blocks that one of the losses does not reach are left out.
+
+    Args:
+        model: the task's model around the encoder.
+        losses: both losses.
+        batches: number of batches.
+    """
+    objective = losses.realignment.objective.model_copy(update={"regularisation": None})  # 0 at the start
+    whole = replace(losses.realignment, objective=objective, freeze=Freeze(), adapter=None)
+    run = losses.run
+    second = RealignmentLosses(model.encoder, losses.corpus, whole, run.seed, run.device)
+    by_block = parameters_by_block(model.encoder)
+    found: dict[int, list[float]] = {}
+    gradients: dict[int, list[Tensor | None]] = {}
+
+    def differentiate(loss_of: StepLoss, parts: int) -> Iterator[Tensor]:
+        gradients.update(gradients_of(torch.stack(list(loss_of(1))).sum(), by_block))
+        yield torch.zeros((), device=run.device, requires_grad=True)  # adds nothing to the task's gradient
+
+    def compare(done: int, total: int, note: str) -> None:
+        for block, own in by_block.items():
+            cosine = gradient_cosine(gradients[block], [parameter.grad for parameter in own])
+            if cosine is not None:
+                found.setdefault(block, []).append(cosine)
+        run.progress(done, total, note)
+
+    beside = JointLoss(
+        losses=(partial(differentiate, loss_of) for loss_of in second.draw(batches)),
+        weight=1.0,
+        parameters=[],
+        frozen=[],
+        texts=losses.corpus.texts(),
+    )
+    settings = run.settings.model_copy(update={"steps": batches, "learning_rate": {"default": 0.0}})
+    losses.train(
+        model, losses.corpus.pad_id, losses.tables, replace(run, settings=settings, progress=compare, joint=beside)
+    )
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+def conflict_rows(form: Form, cosines: Mapping[int, Sequence[float]]) -> Iterator[Row]:
+    """Yield mean and standard deviation (ddof 1) over batches, by block."""
+    for block, values in cosines.items():
+        yield Row(form, ALL_LANGUAGES, block, "gradient_cosine", "", float(np.mean(values)), len(values))
+        if len(values) > 1:
+            deviation = float(np.std(values, ddof=1))
+            yield Row(form, ALL_LANGUAGES, block, "gradient_cosine_std", "", deviation, len(values))
