@@ -191,10 +191,14 @@ def test_sentences_that_a_recipe_realigns_on_are_refused(options: Options) -> No
     )
 
 
-@pytest.mark.parametrize(("measure", "reason"), [("gradients", "recipe 'finetune-only' has no realignment loss")])
-def test_a_measure_that_does_not_apply_is_refused(options: Options, measure: Any, reason: str) -> None:
-    message = refused(options, AnalysisOptions(measures=[measure]))
-    assert message == f"--measure {measure}: {reason}; leave it out or choose another recipe or task"
+def test_a_measure_that_no_recipe_has_is_refused(options: Options) -> None:
+    message = refused(replace(options, recipes=["finetune-only"]), AnalysisOptions(measures=["gradients"]))
+    assert message == (
+        "--measure gradients: recipe 'finetune-only' has no realignment loss; leave it out or choose another recipe or "
+        "task"
+    )
+    part = plan_analysis(prepare(options), AnalysisOptions(measures=["gradients"]))
+    assert [len(run.analyse) for run in part.runs] == [0, 1]
 
 
 def test_a_suite_that_realigns_on_everything_needs_another_corpus(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.analysis.table import Measure
-from xrealign_bench.data import corpus_languages, lexicon_languages, locate_pairs
+from xrealign_bench.data import corpus_languages, lexicon_languages, locate_pairs, pin
 from xrealign_bench.data.parallel import HELD_OUT
 from xrealign_bench.errors import UserError
 from xrealign_bench.pipeline.plan import Plan, Request, Run
@@ -61,10 +61,11 @@ def plan_analysis(plan: Plan, options: AnalysisOptions) -> Plan:
     for run in plan.runs:
         _check_not_realigned(plan, run, texts)
     pairs = {language: _plan_pairs(plan, corpus, language) for language, corpus in texts.items()}
+    _check_measures(request, options.measures)
     for run in plan.runs:
         for task in request.tasks:
             measures = _measures(request, run.recipe, task, options.measures)
-            for seed in request.seeds:
+            for seed in request.seeds if measures else ():
                 stage = _analyse(plan, run, (task, seed), pairs, replace(options, measures=measures))
                 run.analyse[task.name, seed] = plan.add(stage)
     needed = plan.ancestors(ref for run in plan.runs for ref in run.analyse.values())
@@ -86,7 +87,9 @@ def _set_aside(request: Request) -> list[Corpus]:
     """
     found = []
     for name in request.suite.parallel.corpora:
-        corpus = request.loaded.corpora[name]
+        corpus, lock = request.loaded.corpora[name], request.loaded.lock
+        if lock is not None:
+            corpus = pin(corpus, lock, request.location)
         if isinstance(corpus.source, EmbeddedData):
             found.append(corpus.model_copy(update={"split": HELD_OUT}))
         elif isinstance(corpus.pairs, int):
@@ -176,16 +179,21 @@ def _aligner(request: Request, corpus: Corpus, language: str) -> ChosenAligner:
     return choose_aligner(request, choice, f"suite '{request.suite.name}'")
 
 
-def _measures(request: Request, recipe: Recipe, task: Task, wanted: Sequence[Measure]) -> list[Measure]:
-    """Return the measures that apply, in a fixed order.
+def _check_measures(request: Request, wanted: Sequence[Measure]) -> None:
+    """Refuse a measure that no recipe has with any task.
 
     Raises:
-        UserError: one that is asked for does not.
+        UserError: there is one.
     """
-    missing = dict(_inapplicable(request, recipe, task))
+    cells = [dict(_inapplicable(request, recipe, task)) for recipe in request.recipes for task in request.tasks]
     for measure in wanted:
-        if measure in missing:
-            raise UserError(f"--measure {measure}: {missing[measure]}; leave it out or choose another recipe or task")
+        if all(measure in missing for missing in cells):
+            raise UserError(f"--measure {measure}: {cells[-1][measure]}; leave it out or choose another recipe or task")
+
+
+def _measures(request: Request, recipe: Recipe, task: Task, wanted: Sequence[Measure]) -> list[Measure]:
+    """Return the measures that a recipe has with a task, in a fixed order; `wanted`, if not empty, limits them."""
+    missing = dict(_inapplicable(request, recipe, task))
     return [measure for measure in MEASURES if measure not in missing and (not wanted or measure in wanted)]
 
 
