@@ -55,23 +55,18 @@ class Analysis:
     files: list[Path]
 
 
-def plan_inside(
-    options: Options, asked: AnalysisOptions, problems: Problems | None = None, *, whole: bool = False
-) -> Plan:
+def plan_inside(options: Options, asked: AnalysisOptions, problems: Problems) -> Plan:
     """Plan an analysis of recipes on a suite. Nothing is computed.
 
     Args:
         options: as of an evaluation: checkpoint, recipes, suite and the parts of it.
         asked: what is read and measured.
         problems: problems of the command line, to be reported together with all others.
-        whole: keep the stages of the evaluation that the analysis does not need.
 
     Raises:
         UserError: as `evaluation.prepare` and `plan_analysis`. The message has one line per problem.
     """
-    plan = prepare(options, problems)
-    part = plan_analysis(plan, asked)
-    return plan if whole else part
+    return plan_analysis(prepare(options, problems), asked)
 
 
 def check_trained(plan: Plan, store: Store) -> None:
