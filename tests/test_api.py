@@ -117,6 +117,17 @@ def test_comparisons_as_a_frame_are_those_of_the_stored_file(run: xb.Evaluation)
     )
 
 
+def test_an_analysis_is_a_frame(run: xb.Evaluation, folder: Path, given: dict[str, Any]) -> None:
+    asked: dict[str, Any] = given | {"sentences": 100, "measures": "alignment", "output": folder / "output"}
+    frame = xb.analyse(folder / "bert", folder / "mine.yaml", no_compute=True, **asked)
+    assert set(frame.recipe) == {"finetune-only", "mine"}
+    assert {"mexa", "word_precision"} < set(frame.measure) and "cka" not in set(frame.measure)
+    (written,) = folder.glob("output/analysis/**/*.csv")
+    assert len(pd.read_csv(written)) == len(frame)
+    with pytest.raises(xb.UserError, match="sentences: is 20; give 100 or more"):
+        xb.analyse(folder / "bert", folder / "mine.yaml", **asked | {"sentences": 20})
+
+
 def test_a_second_call_reports_stored_stages(run: xb.Evaluation, folder: Path, given: dict[str, Any]) -> None:
     events: list[StageEvent] = []
     again = xb.evaluate(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from xrealign_bench.aligners.registry import register_aligner as register_aligner
     from xrealign_bench.api import Evaluation as Evaluation
     from xrealign_bench.api import Results as Results
+    from xrealign_bench.api import analyse as analyse
     from xrealign_bench.api import compare as compare
     from xrealign_bench.api import evaluate as evaluate
     from xrealign_bench.api import export as export
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
     from xrealign_bench.specs.task_types import register_task_type as register_task_type
 
 _HOMES = {
-    "api": ("Evaluation", "Results", "compare", "evaluate", "export", "load_corpus", "load_recipe", "load_results",
-            "load_suite", "load_task", "plan", "realign"),
+    "api": ("Evaluation", "Results", "analyse", "compare", "evaluate", "export", "load_corpus", "load_recipe",
+            "load_results", "load_suite", "load_task", "plan", "realign"),
     "errors": ("ArgumentError", "HarnessError", "TrainingError", "UserError"),
     "specs": ("Corpus", "Objective", "Recipe", "Suite", "Task"),
     "aligners.aligner": ("Resources", "WordAligner"),

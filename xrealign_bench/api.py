@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
-from xrealign_bench import evaluation
+from xrealign_bench import evaluation, inside
+from xrealign_bench.analysis.table import Measure
 from xrealign_bench.errors import ArgumentError, TrainingError, UserError, nearest
 from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
 from xrealign_bench.files import default_store
@@ -24,6 +25,8 @@ from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.pipeline.estimate import Estimate, estimate
 from xrealign_bench.pipeline.executor import OnEvent, run_serially
 from xrealign_bench.pipeline.plan import Plan
+from xrealign_bench.pipeline.planning.analysis import AnalysisOptions, TextPooling, plan_analysis
+from xrealign_bench.pipeline.stages.analyse import FEWEST_SENTENCES
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.plugins import load_plugins
 from xrealign_bench.progress import ProgressBars
@@ -84,6 +87,27 @@ class PlanOptions(TypedDict, total=False):
     """Python files and `package/name` of installed packages, imported before recipes and suites are read."""
 
 
+class AnalyseOptions(PlanOptions, total=False):
+    """Further arguments of `analyse`; all are optional."""
+
+    sentences: int
+    """At most this many sentence pairs of each language, 100 or more."""
+    pooling: TextPooling | None
+    """`mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean."""
+    measures: Sequence[Measure] | Measure
+    """Some of `alignment`, `drift`, `probes`, `gradients` and `errors`; empty: all."""
+    corpora: Sequence[str | Corpus] | str | Corpus
+    """Parallel corpora to read; empty: what the suite's corpora set aside."""
+    no_compute: bool
+    """Refuse to realign or fine-tune what is not stored."""
+    store: PathLike | None
+    """Folder of finished stages. None: the user's cache folder."""
+    output: PathLike
+    """Folder for the table and figures."""
+    progress: Progress
+    """`auto`, `none` or a function."""
+
+
 class ExportOptions(PlanOptions, total=False):
     """Further arguments of `export`; all are optional."""
 
@@ -113,7 +137,8 @@ class ExportOptions(PlanOptions, total=False):
 def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """Raise an `ArgumentError` with the nearest name for an argument that the function does not have."""
     named = inspect.signature(function).parameters
-    taken = {"Unpack[PlanOptions]": PlanOptions, "Unpack[ExportOptions]": ExportOptions}
+    own = (PlanOptions, AnalyseOptions, ExportOptions)
+    taken = {f"Unpack[{options.__name__}]": options for options in own}
     more = taken[named["options"].annotation].__annotations__ if "options" in named else ()
     known = [*(name for name in named if name != "options"), *more]
 
@@ -374,6 +399,54 @@ def export(
     with _listener(options.get("progress", "auto"), len(part.stages)) as on_event:
         writing.export_model(planned, stages, context, asked, on_event)
     return asked.output
+
+
+@_names_arguments
+def analyse(
+    checkpoint: Checkpoint | None = None,
+    recipes: Sequence[RecipeLike] | RecipeLike = (),
+    suite: str = "demo",
+    **options: Unpack[AnalyseOptions],
+) -> pd.DataFrame:
+    """Measure what recipes change inside a model, by block and language: the command `xrealign-bench analyse`.
+
+    Args:
+        checkpoint, recipes, suite: as for `plan`.
+        options: see `AnalyseOptions` and `PlanOptions`.
+
+    Returns:
+        One row per value. Columns: recipe, task, seed, form, language, tier, block, measure, item, value, n.
+
+    Raises:
+        UserError: bad input, with one line per problem.
+        TrainingError: a training failed. Other stages are stored.
+        ArgumentError: an argument has another name.
+    """
+    own = {*AnalyseOptions.__annotations__} - {*PlanOptions.__annotations__}
+    others: Any = {name: value for name, value in options.items() if name not in own}
+    corpora, measures = options.get("corpora", ()), options.get("measures", ())
+    sentences = options.get("sentences", 500)
+    if sentences < FEWEST_SENTENCES:
+        raise UserError(f"sentences: is {sentences}; give {FEWEST_SENTENCES} or more")
+    asked = AnalysisOptions(
+        sentences,
+        options.get("pooling"),
+        [measures] if isinstance(measures, str) else measures,
+        [
+            each if isinstance(each, Corpus) else find_spec(str(each), Corpus)
+            for each in ([corpora] if isinstance(corpora, str | Corpus) else corpora)
+        ],
+    )
+    planned = plan_analysis(plan(checkpoint, recipes, suite, store=options.get("store"), **others), asked)
+    stages = Store(_store_folder(options.get("store")))
+    if options.get("no_compute"):
+        inside.check_trained(planned, stages)
+    context = evaluation.run_context(planned.request, options.get("device"))
+    with _listener(options.get("progress", "auto"), len(planned.stages)) as on_event:
+        outcome = run_serially(planned, stages, context, on_event)
+    if outcome.failed:
+        raise TrainingError("; ".join(outcome.failed.values()))
+    return inside.write_inside(planned, stages, Path(options.get("output", "xrealign-output"))).table
 
 
 @_names_arguments

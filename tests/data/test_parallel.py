@@ -4,7 +4,7 @@ import pytest
 from datasets import Features, Translation, Value
 
 from tests.data.hub_folder import write_rows
-from xrealign_bench.data import concatenate, corpus_languages, load_pairs, locate_pairs
+from xrealign_bench.data import concatenate, corpus_languages, count_pairs, load_pairs, locate_pairs
 from xrealign_bench.data.located import DataLocation
 from xrealign_bench.data.parallel import check_filter
 from xrealign_bench.demo import phrases
@@ -71,6 +71,21 @@ def test_the_first_pairs_as_stored_are_taken(sides):
         len(load_pairs(columns_corpus(pairs=1), "de", "en", DataLocation(sides, offline=True), limit=3).source_words)
         == 1
     )
+
+
+def test_pairs_at_the_beginning_are_skipped(sides):
+    here = DataLocation(sides, offline=True)
+    assert load_pairs(columns_corpus(skip_pairs=2), "en", "de", here).source_words == [["OK"]]
+    assert load_pairs(columns_corpus(skip_pairs=1, pairs=2), "en", "de", here).dropped == {"empty": 1}
+    counts = [count_pairs(columns_corpus(skip_pairs=skipped, pairs=2), "en", "de", None, here) for skipped in (0, 2, 9)]
+    assert counts == [2, 1, 0]
+
+
+def test_held_out_embedded_pairs_have_held_out_names():
+    corpus = find_spec("cldr", Corpus).model_copy(update={"split": "held_out", "pairs": 3, "skip_pairs": 2})
+    text = load_pairs(corpus, "en", "de", DataLocation())
+    rows = phrases.parallel_rows("en", "de", 5, held_out=True)[2:]
+    assert text.source_words == [row.source_words for row in rows]
 
 
 def test_endless_sides_are_dropped_and_counted(sides):

@@ -328,3 +328,15 @@ def test_rows_match_the_golden_hash() -> None:
         hashlib.sha256(repr(rows).encode()).hexdigest()
         == "bf00347eb39ada65ebc82858e534722c96af20b76c7092de0170dd0071e01a35"
     )
+
+
+@pytest.mark.parametrize("language", ["de", "sw", "th", "chr"])
+def test_held_out_pairs_share_no_phrase_with_training_pairs(language: str) -> None:
+    """Truth: the texts themselves, and that each pair renders a record with a held-out name."""
+    training = parallel_rows("en", language, 2000)
+    held_out = parallel_rows("en", language, 200, held_out=True)
+    for side in ("source_words", "target_words"):
+        seen = {tuple(getattr(row, side)) for row in training}
+        assert not seen & {tuple(getattr(row, side)) for row in held_out}
+    assert any(row.links for row in held_out)
+    assert parallel_rows("en", language, 50, held_out=True) == held_out[:50]

@@ -14,7 +14,14 @@ from transformers import AutoModel
 
 from tests.models.conftest import new_encoder
 from xrealign_bench.errors import UserError
-from xrealign_bench.models.blocks import block_output, find_blocks, find_parts, position_limit, resolve_layer
+from xrealign_bench.models.blocks import (
+    all_block_outputs,
+    block_output,
+    find_blocks,
+    find_parts,
+    position_limit,
+    resolve_layer,
+)
 from xrealign_bench.models.checkpoint import Checkpoint, resolve_checkpoint
 from xrealign_bench.models.encoder import load_encoder
 from xrealign_bench.models.freeze import freeze, select_blocks
@@ -171,6 +178,17 @@ def test_block_output_is_the_hidden_state(checkpoint: Checkpoint) -> None:
             assert torch.equal(block_output(encoder, number, IDS, MASK), full.hidden_states[number + 1])
         assert torch.equal(block_output(encoder, "penultimate", IDS, MASK), full.hidden_states[LAYERS - 1])
         assert torch.equal(block_output(encoder, "last", IDS, MASK), full.last_hidden_state)
+
+
+@pytest.mark.distinct_families
+def test_all_block_outputs_are_the_hidden_states(checkpoint: Checkpoint) -> None:
+    encoder = new_encoder(checkpoint)
+    with torch.no_grad():
+        full = encoder(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
+        outputs = all_block_outputs(encoder, IDS, MASK)
+    assert len(outputs) == LAYERS + 1
+    for output, hidden in zip(outputs, [*full.hidden_states[:LAYERS], full.last_hidden_state], strict=True):
+        assert torch.equal(output, hidden)
 
 
 @pytest.mark.few_families

@@ -56,7 +56,8 @@ CHECKPOINT = Checkpoint(
 )
 COMPUTE_SETTINGS = ComputeSettings(device="cpu", dtype="float32", threads=1)
 OTHER_SETTINGS = ComputeSettings(device="cpu", dtype="float32", threads=2)
-STAGE_TYPES = get_args(StageType)
+STAGE_TYPES = [kind for kind in get_args(StageType) if kind != "analyse"]
+"""Those of an evaluation."""
 TRAINED = {"realign", "finetune", "predict"}
 PAIRS = {"align", "encode"} | TRAINED
 ALL = set(STAGE_TYPES)

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "Corpus.lexicons": None,
     "Corpus.lexicons_url": None,
     "Corpus.pair_columns": None,
+    "Corpus.skip_pairs": 0,
     "Finetuning.batch_size": 32,
     "Finetuning.max_length": 96,
     "Finetuning.lr_schedule": "linear",

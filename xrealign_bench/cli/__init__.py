@@ -10,6 +10,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 import click
 
 from xrealign_bench import __version__, distributed
+from xrealign_bench.cli.analyse import analyse
 from xrealign_bench.cli.cache import cache
 from xrealign_bench.cli.data import fetch_data
 from xrealign_bench.cli.export import export
@@ -55,7 +56,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
-    evaluate, freeze_search, fetch_data, list_category, show, new, validate, languages, leaderboard,
+    evaluate, analyse, freeze_search, fetch_data, list_category, show, new, validate, languages, leaderboard,
     rescore, compare, reproduce, verify, export, submit, cache, doctor,
 ):  # fmt: skip
     cli.add_command(command)

@@ -65,7 +65,7 @@ def evaluate(store: Path, output: Path, dry_run: bool, as_json: bool, **options:
     _join(options["device"])
     from xrealign_bench.evaluation import Options
 
-    execute = option_problems().attempt(partial(_executor, options))
+    execute = option_problems().attempt(partial(choose_executor, options))
     _evaluate(Options(**options), execute, store, output, dry_run, as_json)
 
 
@@ -100,7 +100,7 @@ def freeze_search(
     from xrealign_bench.evaluation import Options
 
     problems = option_problems()
-    execute = problems.attempt(partial(_executor, options))
+    execute = problems.attempt(partial(choose_executor, options))
     asked = Options(**options)
     prepare = partial(search.prepare, asked, recipe, patterns or search.DEFAULT_PATTERNS, output, problems)
     found = distributed.broadcast(prepare)
@@ -165,7 +165,7 @@ def verify(
     from xrealign_bench.pipeline.store import Store
     from xrealign_bench.progress import ProgressBars
 
-    execute = _executor(options)
+    execute = choose_executor(options)
     stored, plan = distributed.broadcast(partial(job.plan_rerun, result, Options(device=device, **options), seed))
     stages = Store(store)
     with ProgressBars(len(plan.stages)) as progress:
@@ -191,7 +191,7 @@ def verify(
         job.record_rerun(result, stored, plan.request.seeds[0], verification)
 
 
-def _executor(options: dict[str, Any]) -> Executor:
+def choose_executor(options: dict[str, Any]) -> Executor:
     """Return the executor for a command's options, and remove its options from them."""
     name, address, gpus_per_stage = (options.pop(option) for option in ("executor", "address", "gpus_per_stage"))
     if name == "ray":

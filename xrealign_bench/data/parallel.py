@@ -25,6 +25,8 @@ Links = list[tuple[int, int]]
 MAX_WORDS = 1000
 """Longer sentences are lists or noise, exceed the input of any encoder, and eflomal accepts at most 1023 words."""
 
+HELD_OUT = "held_out"
+"""Split of embedded data whose phrases all have names that realignment never sees."""
 _TRANSLATION = "translation"
 
 
@@ -112,7 +114,8 @@ def count_pairs(corpus: Corpus, source: str, target: str, limit: int | None, loc
         if wanted is None:
             raise _unlimited_error(corpus)
         return wanted
-    there = count_rows(locate_pairs(corpus, source, target, location), location.offline)
+    rows = count_rows(locate_pairs(corpus, source, target, location), location.offline)
+    there = max(0, rows - corpus.skip_pairs)
     return there if wanted is None else min(there, wanted)
 
 
@@ -148,14 +151,16 @@ def load_pairs(
     if isinstance(corpus.source, EmbeddedData):
         if size is None:
             raise _unlimited_error(corpus)
-        rows = phrases.parallel_rows(source, target, size)
+        skipped = corpus.skip_pairs
+        held_out = corpus.split == HELD_OUT
+        rows = phrases.parallel_rows(source, target, skipped + size, held_out=held_out)[skipped:]
         sides = [row.source_words for row in rows], [row.target_words for row in rows]
         links = [row.links for row in rows]
     else:
         known: dict[str, str] = {}  # share one object per word: a sixth of the memory
-        choose: Callable[[int], Sequence[int]] = partial(_first_rows, size=size)
+        choose: Callable[[int], Sequence[int]] = partial(_first_rows, skip=corpus.skip_pairs, size=size)
         if keep is not None:
-            choose, rows_below = _rows_to_keep(located, keep, size, location.offline)
+            choose, rows_below = _rows_to_keep(located, keep, corpus.skip_pairs, size, location.offline)
         texts = _read(corpus, (source, target), located, choose, location.offline)
         sides = tuple(
             [[known.setdefault(word, word) for word in split_words(text or "", language)] for text in side]
@@ -243,19 +248,22 @@ def check_filter(keep: PairFilter, corpus: Corpus, located: LocatedSplit, there:
 
 
 def _rows_to_keep(
-    located: LocatedSplit, keep: PairFilter, size: int | None, offline: bool
+    located: LocatedSplit, keep: PairFilter, skip: int, size: int | None, offline: bool
 ) -> tuple[Callable[[int], Sequence[int]], int]:
-    """Choose the first rows whose score is high enough. Returns also how many before the last of them are left out."""
+    """Choose the first rows from `skip` on whose score is high enough.
+
+    Returns also how many of the rows before the last of them are left out.
+    """
     scores = read_rows(located, [keep.column], offline).columns[keep.column]
     chosen: list[int] = []
-    for row, written in enumerate(scores):
+    for row, written in enumerate(scores[skip:], skip):
         if len(chosen) == size:
             break
         if (score := _score(written, keep.column, f"{located}, row {row + 1}")) is not None and score >= keep.at_least:
             chosen.append(row)
     else:
-        row = len(scores)
-    return lambda there: chosen, row - len(chosen)
+        row = max(skip, len(scores))
+    return lambda there: chosen, row - skip - len(chosen)
 
 
 def _score(written: object, column: str, where: str) -> float | None:
@@ -271,8 +279,8 @@ def _score(written: object, column: str, where: str) -> float | None:
         ) from None
 
 
-def _first_rows(there: int, size: int | None) -> range:
-    return range(there if size is None else min(size, there))
+def _first_rows(there: int, skip: int, size: int | None) -> range:
+    return range(skip, there if size is None else min(skip + size, there))
 
 
 def _read(

@@ -11,10 +11,10 @@ word in both languages: "3 days ago" and "vor 3 Tagen" have three links. Other w
 align "Estados Unidos" with "United States", and a wrong gold link is worse than none.
 
 **Held out.** Two fifths of the territories, languages, currencies and units never occur in
-`task_rows(..., "train")`, `parallel_rows` or `lexicon_rows`. A word counts as held out if it occurs only in such
-names: the "Islands" of a held-out archipelago were seen in training, and so were the "hours" of "3 hours ago" in
-"3 hours". There are few other items (seven weekdays), so a short test phrase without a name can also occur in
-training; the random streams differ.
+`task_rows(..., "train")`, in `lexicon_rows`, or in `parallel_rows` unless asked for. A word counts as held out if it
+occurs only in such names: the "Islands" of a held-out archipelago were seen in training, and so were the "hours" of
+"3 hours ago" in "3 hours". There are few other items (seven weekdays), so a short test phrase without a name can also
+occur in training; the random streams differ.
 
 **Reproducible.** The same arguments give the same rows on every machine with the same `fingerprint()`.
 """
@@ -145,8 +145,8 @@ def task_rows(
     return rows
 
 
-def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[PairRow]:
-    """Return `size` translation pairs with gold links.
+def parallel_rows(source: str, target: str, size: int, seed: int = 0, *, held_out: bool = False) -> list[PairRow]:
+    """Return `size` translation pairs with gold links: without held-out names, or each with at least one of them.
 
     >>> row = parallel_rows("en", "de", 1)[0]
     >>> all(s < len(row.source_words) and t < len(row.target_words) for s, t in row.links)
@@ -154,9 +154,12 @@ def parallel_rows(source: str, target: str, size: int, seed: int = 0) -> list[Pa
     """
     _check(source)
     _check(target)
-    names = {item_type: training_names(item_type) for item_type in NAMES}
+    names = NAMES if held_out else {item_type: training_names(item_type) for item_type in NAMES}
+    records = random_records(f"{VERSION}/parallel{'-held-out' * held_out}/{seed}", names)
+    if held_out:
+        records = filter(_has_held_out_name, records)
     rows: list[PairRow] = []
-    for at, record in enumerate(random_records(f"{VERSION}/parallel/{seed}", names)):
+    for at, record in enumerate(records):
         if len(rows) >= size:
             break
         _give_up(f"{source}-{target}", at, len(rows))
@@ -242,6 +245,10 @@ def fingerprint() -> str:
         icu_version,
     )
     return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+
+
+def _has_held_out_name(record: tuple[Item, ...]) -> bool:
+    return any(item.type in NAMES and is_held_out(item.type, item.name) for item in record)
 
 
 def _check(language: str) -> None:

@@ -131,6 +131,32 @@ def block_output(encoder: nn.Module, layer: LayerName | int, input_ids: Tensor, 
     raise RuntimeError(f"block {number + 1} of this {type(encoder).__name__} was not run")
 
 
+def all_block_outputs(encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
+    """Return the hidden states (batch, tokens, dim) before the first block and after each block, from one pass.
+
+    Entry number + 1 is what `block_output` returns for that block.
+
+    Args:
+        encoder: as `load_encoder` returns it.
+        input_ids: (batch, tokens).
+        attention_mask: (batch, tokens), 1 for tokens and 0 for padding.
+
+    Raises:
+        UserError: more tokens than the model has positions.
+    """
+    check_length(encoder, input_ids)
+    inputs: list[Tensor] = []
+
+    def note(_: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        inputs.append((positional[0] if positional else named["hidden_states"]).float())
+
+    with ExitStack() as hooks:
+        for block in find_blocks(encoder):
+            hooks.callback(block.register_forward_pre_hook(note, with_kwargs=True).remove)
+        last: Tensor = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    return [*inputs, last]
+
+
 def remove_blocks_above(encoder: nn.Module, layer: LayerName | int) -> None:
     """Remove the blocks above one, in place, also from the configuration. `layer` as in `block_output`."""
     blocks, config = find_blocks(encoder), encoder.config

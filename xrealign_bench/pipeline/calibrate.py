@@ -30,6 +30,8 @@ from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
 from xrealign_bench.pipeline.stages import (
     Align,
+    Analyse,
+    AnalyseInputs,
     Encode,
     EncodeInputs,
     Finetune,
@@ -47,7 +49,7 @@ Item = TypeVar("Item")
 
 LANGUAGES = 3
 """Number of languages that are measured among stages that differ only in language, evenly spread over the plan."""
-FIRST_SIZE: Mapping[StageType, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8}
+FIRST_SIZE: Mapping[StageType, int] = {"tokenise": 32, "align": 32, "encode": 32, "predict": 8, "analyse": 100}
 """Number of examples in the first miniature of a language."""
 TRAINED = (Realign.stage_type, Finetune.stage_type)
 """Stage types whose output is a model."""
@@ -268,6 +270,8 @@ class Calibration:
                 return self._shrunk_finetuning(stage, size)
             case Predict():
                 return self._shrunk_prediction(stage, size)
+            case Analyse():
+                return self._shrunk_analysis(stage, size)
         raise TypeError(f"no miniature of {stage}")
 
     def _shrunk_finetuning(self, stage: Finetune, steps: int) -> Finetune:
@@ -289,6 +293,22 @@ class Calibration:
         model = None if inputs.model is None else self._input(inputs.model, FIRST_STEPS)
         made = PredictInputs(self._input(inputs.test, size), model)
         return replace(stage, settings=asked.model_copy(update=changes), inputs=made)
+
+    def _shrunk_analysis(self, stage: Analyse, size: int) -> Analyse:
+        """Return the analysis of fewer languages, and of fewer sentences only if there is one language left."""
+        asked, inputs = stage.settings, stage.inputs
+        languages = spread(asked.languages, max(1, size // FIRST_SIZE["analyse"]))
+        sentences = max(FIRST_SIZE["analyse"], size // len(languages))
+        settings = asked.model_copy(update={"seed": 0, "sentences": sentences, "languages": languages})
+        tested = [code for code in languages if code in inputs.test]
+        made = AnalyseInputs(
+            pairs={code: self._input(inputs.pairs[code], sentences + sentences // 10) for code in languages},
+            encoder=None if inputs.encoder is None else self._input(inputs.encoder, FIRST_STEPS),
+            model=None if inputs.model is None else self._input(inputs.model, FIRST_STEPS),
+            train=None if inputs.train is None else self._input(inputs.train, TRAINING_EXAMPLES),
+            test={code: self._input(inputs.test[code], FIRST_SIZE["tokenise"]) for code in tested},
+        )
+        return replace(stage, settings=settings, inputs=made)
 
     def _input(self, ref: StageRef, size: int) -> StageRef:
         """Return the miniature of an input."""

@@ -18,7 +18,7 @@ from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.pipeline.calibrate import Calibration, Cost, highest
 from xrealign_bench.pipeline.plan import Plan
 from xrealign_bench.pipeline.stage import RunContext, Stage, StageRef, StageType
-from xrealign_bench.pipeline.stages import Align, Encode, Finetune, Predict, Realign, Tokenise
+from xrealign_bench.pipeline.stages import Align, Analyse, Encode, Finetune, Predict, Realign, Tokenise
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.specs.base import canonical_json
 
@@ -221,6 +221,8 @@ def _size(stage: Stage, plan: Plan, context: RunContext) -> int:
             return _size(plan.stages[inputs.pairs], plan, context)
         case Predict(inputs=inputs):
             return _size(plan.stages[inputs.test], plan, context)
+        case Analyse(settings=asked):
+            return asked.sentences * len(asked.languages)
     raise TypeError(f"no size of {stage}")
 
 

@@ -30,7 +30,7 @@ from xrealign_bench.pipeline.preflight import check_enough_pairs
 from xrealign_bench.pipeline.stage import Costs, RunContext
 from xrealign_bench.pipeline.stages.finetune import FINETUNED
 from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
-from xrealign_bench.realignment.pairs import EncodedPairs, PairCorpus, pair_up
+from xrealign_bench.realignment.pairs import EncodedPair, EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.specs import Task
 from xrealign_bench.specs.suite import Head
 from xrealign_bench.tasks.registry import TASK_TYPES
@@ -179,6 +179,13 @@ def read_pairs(folder: Path, limit: int | None = None) -> EncodedPairs:
     sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
     links = (row for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
     return pair_up(sources, targets, links, limit)
+
+
+def read_whole_pairs(folder: Path) -> Sequence[EncodedPair]:
+    """Read the output of an `encode`, with the pairs of which no word is linked."""
+    sources, targets = (Windows(pq.read_table(folder / f"{side}.parquet"), Window) for side in ("source", "target"))
+    links = (row or None for part in rows_in_parts(folder / "links.parquet", ["links"]) for row in part["links"])
+    return pair_up(sources, targets, links).pairs
 
 
 def block_parameters(encoder: Any) -> int:

@@ -55,6 +55,8 @@ class Run:
     finetune: dict[tuple[str, int], StageRef] = field(default_factory=dict)
     predict: dict[tuple[str, str, int], StageRef] = field(default_factory=dict)
     """(task, language, seed) -> predictions, the source language included if the task tests it."""
+    analyse: dict[tuple[str, int], StageRef] = field(default_factory=dict)
+    """(task, seed) -> its analysis, if one is asked for."""
 
     def pairs(self, seed: int) -> dict[str, StageRef]:
         """Return the encoded pairs of each language that a seed realigns."""

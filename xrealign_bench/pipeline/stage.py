@@ -19,7 +19,7 @@ from xrealign_bench.specs import Spec
 from xrealign_bench.specs.base import digest
 from xrealign_bench.specs.plugin import PluginKey
 
-StageType = Literal["tokenise", "align", "encode", "realign", "finetune", "predict"]
+StageType = Literal["tokenise", "align", "encode", "realign", "finetune", "predict", "analyse"]
 Costs = Mapping[str, float]
 """Costs that a stage counted besides time and memory, such as `flops`."""
 Progress = Callable[[int, int, str], None]

@@ -216,6 +216,7 @@ class Corpus(Spec):
     Without `columns`, pairs are then read from the column `translation`, from columns named after both codes, or, in
     files without a header, from the first two columns in the order of the config's name."""
     split: DataName = "train"
+    """Of embedded data: `held_out` for phrases with held-out names, any other split for phrases without them."""
     columns: NamesByLanguage = {}
     """Language -> column with its sentences as plain text. Empty for embedded data, and optional if each pair has a
     config."""
@@ -229,6 +230,8 @@ class Corpus(Spec):
     """Use only the first pairs of each language, this many; null: all. `as_needed`: as many as the training of the
     recipe draws from a language (20,000 at least, rounded up, so that recipes share stored stages), or all if the
     corpus has fewer."""
+    skip_pairs: Annotated[int, Field(ge=0, le=10**9)] = added_later(0)
+    """Number of pairs of each language to skip at the beginning, such as those that recipes realign on."""
     lexicons: Folder | None = None
     """Folder below the data root with MUSE files `{source}-{target}.txt`; `embedded` for embedded data."""
     lexicons_url: Url | None = None

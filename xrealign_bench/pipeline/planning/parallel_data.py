@@ -40,7 +40,7 @@ from xrealign_bench.specs import (
     SimilarityAligner,
     aligner_name,
 )
-from xrealign_bench.specs.aligner import PluginAligner
+from xrealign_bench.specs.aligner import AlignerChoice, PluginAligner
 from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
 from xrealign_bench.specs.plugins_named import names_in_corpora
 
@@ -49,8 +49,8 @@ FEWEST_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
-class _ChosenAligner:
-    """A recipe's aligner; without one, its pairs are only read."""
+class ChosenAligner:
+    """An aligner with its settings; without a name, pairs are only read."""
 
     name: str | None = None
     settings: AlignerSettings | None = None
@@ -87,7 +87,7 @@ def plan_parallel_data(plan: Plan, run: Run) -> None:
     _check_filter(request, recipe, read)
     aligner = _choose_aligner(request, recipe)
     for language, corpora in read.items():
-        run.align[language] = plan.add(_align(request, aligner, corpora, language, recipe.parallel.filter))
+        run.align[language] = plan.add(align_stage(request, aligner, corpora, language, recipe.parallel.filter))
     for language, align in run.align.items():
         settings = EncodeSettings(
             tokenizer=tokenizer_key(request.checkpoint),
@@ -215,20 +215,28 @@ def _aligner(request: Request, recipe: Recipe, corpus: Corpus) -> str | None:
         raise UserError(f"recipe '{recipe.name}': {error}") from None
 
 
-def _choose_aligner(request: Request, recipe: Recipe) -> _ChosenAligner:
+def _choose_aligner(request: Request, recipe: Recipe) -> ChosenAligner:
     if not recipe.needs_links:
-        return _ChosenAligner()
-    choice = recipe.aligner or request.suite.parallel.aligner
+        return ChosenAligner()
+    return choose_aligner(request, recipe.aligner or request.suite.parallel.aligner, f"recipe '{recipe.name}'")
+
+
+def choose_aligner(request: Request, choice: AlignerChoice, where: str) -> ChosenAligner:
+    """Resolve an aligner with its settings and the checkpoint that it compares vectors of.
+
+    Raises:
+        UserError: there is no such checkpoint; the message begins with `where`.
+    """
     settings, name = None if isinstance(choice, str) else choice, aligner_name(choice)
     if not ALIGNERS[name].needs_checkpoint:
-        return _ChosenAligner(name, settings)
+        return ChosenAligner(name, settings)
     if not isinstance(settings, SimilarityAligner):
-        return _ChosenAligner(name, settings, request.checkpoint)
+        return ChosenAligner(name, settings, request.checkpoint)
     try:
         named = resolve_checkpoint(settings.checkpoint, settings.revision, request.location.offline)
     except UserError as error:
-        raise UserError(f"recipe '{recipe.name}': aligner.checkpoint: {error}") from None
-    return _ChosenAligner(name, settings, named)
+        raise UserError(f"{where}: aligner.checkpoint: {error}") from None
+    return ChosenAligner(name, settings, named)
 
 
 def _realigned_languages(request: Request, recipe: Recipe, available: Collection[str], seed: int) -> list[str]:
@@ -252,9 +260,10 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
         raise UserError(f"recipe '{recipe.name}': parallel.languages: {error}") from None
 
 
-def _align(
-    request: Request, chosen: _ChosenAligner, corpora: list[Corpus], language: str, keep: PairFilter | None
+def align_stage(
+    request: Request, chosen: ChosenAligner, corpora: list[Corpus], language: str, keep: PairFilter | None
 ) -> Align:
+    """Return the stage that reads the pairs of one language and links their words."""
     source, corpus, name, given = request.suite.source_language, corpora[0], chosen.name, chosen.settings
     aligner = None if name is None else ALIGNERS[name]
     package = None if aligner is None else aligner.package

@@ -9,21 +9,27 @@
 | finetune | `tokenise`, `realign` or the checkpoint; `encode` in joint training | model.safetensors, log.json |
 | predict | `finetune` (`realign` or the checkpoint for a task without), `tokenise` | predictions.parquet, \
 score.json (without `finetune` also log.json) |
+| analyse | `encode` of set-aside sentences, `realign`, `finetune`, `tokenise`, `predict` | analysis.parquet, \
+texts.json |
 """
 
 from xrealign_bench.pipeline.stages.align import Align, AlignSettings, CorpusText
+from xrealign_bench.pipeline.stages.analyse import Analyse, AnalyseInputs, AnalyseSettings, RealignmentLoss
 from xrealign_bench.pipeline.stages.encode import Encode, EncodeInputs, EncodeSettings
 from xrealign_bench.pipeline.stages.finetune import Finetune, FinetuneInputs, FinetuneSettings, JointSettings
 from xrealign_bench.pipeline.stages.predict import Predict, PredictInputs, PredictSettings
 from xrealign_bench.pipeline.stages.realign import Realign, RealignInputs, RealignSettings
 from xrealign_bench.pipeline.stages.tokenise import Tokenise, TokeniseSettings
 
-STAGES = (Tokenise, Align, Encode, Realign, Finetune, Predict)
+STAGES = (Tokenise, Align, Encode, Realign, Finetune, Predict, Analyse)
 
 __all__ = [
     "STAGES",
     "Align",
     "AlignSettings",
+    "Analyse",
+    "AnalyseInputs",
+    "AnalyseSettings",
     "CorpusText",
     "Encode",
     "EncodeInputs",
@@ -38,6 +44,7 @@ __all__ = [
     "Realign",
     "RealignInputs",
     "RealignSettings",
+    "RealignmentLoss",
     "Tokenise",
     "TokeniseSettings",
 ]
