@@ -51,7 +51,7 @@ def realign(
         adapted = add_adapter(encoder, realignment.adapter)
     losses = RealignmentLosses(encoder, corpus, realignment, seed, device, adapted)
     model = nn.ModuleList([encoder, losses.head]).train()
-    with shrink_embeddings(encoder, corpus.texts()):
+    with shrink_embeddings(encoder, losses.texts()):
         log = optimise(
             model.to(device).parameters(),
             losses.draw(schedule.steps),

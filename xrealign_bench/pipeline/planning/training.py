@@ -88,6 +88,7 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
         adapter=recipe.adapter,
         peft=None if recipe.adapter is None else package_version("peft"),
         pairs=pairs_to_draw_from(request, recipe),
+        control=recipe.parallel.control,
         plugins=plugin_keys([("method", recipe.method)]),
     )
     return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.pairs(seed)))
@@ -131,6 +132,7 @@ def _joint(request: Request, recipe: Recipe) -> JointSettings:
         batch_size=recipe.schedule.batch_size,
         weight=recipe.schedule.weight,
         pairs=pairs_to_draw_from(request, recipe),
+        control=recipe.parallel.control,
     )
 
 
