@@ -1,4 +1,4 @@
-"""Output layers for language modelling: the checkpoint's own on its encoder, or the encoder's input embeddings."""
+"""Output layers for language modelling on an encoder: the checkpoint's own, a new one, or the input embeddings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.config import quiet_transformers
 from xrealign_bench.models.language_model import load_with_output_layer, replace_blocks, sees_ahead
 
-LayerSource = Literal["checkpoint", "input_embeddings"]
+LayerSource = Literal["checkpoint", "new", "input_embeddings"]
+"""Where an output layer is from. `new`: transformers' layer for the model type with new weights, tied to the input
+embeddings as far as they are tied in that class."""
 
 
 class OutputLayer(nn.Module):
@@ -27,13 +29,14 @@ class OutputLayer(nn.Module):
     Args:
         encoder: as `load_encoder` returns it.
         whole: transformers' class around this encoder, with the output layer; None: the input embeddings are it.
+        is_new: whether the weights of the output layer are new.
     """
 
-    def __init__(self, encoder: nn.Module, whole: nn.Module | None) -> None:
+    def __init__(self, encoder: nn.Module, whole: nn.Module | None, *, is_new: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
         self.whole = whole
-        self.source: LayerSource = "input_embeddings" if whole is None else "checkpoint"
+        self.source: LayerSource = "input_embeddings" if whole is None else "new" if is_new else "checkpoint"
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the logits (n, vocabulary) of hidden states (n, dim) of the encoder's last block."""
@@ -59,7 +62,10 @@ def load_output_layer(
     seed: int,
     quantisation: Mapping[str, Any] = {},
 ) -> OutputLayer:
-    """Load the checkpoint's output layer, or use the input embeddings if it has none that fits.
+    """Load the checkpoint's output layer.
+
+    If it has none, it gets the one of its model type in transformers with new weights, provided that they are tied to
+    the input embeddings; else the input embeddings are the output layer.
 
     Args:
         checkpoint: as `resolve_checkpoint` returns it.
@@ -73,14 +79,17 @@ def load_output_layer(
             attend to later ones.
     """
     whole: Any = None
+    is_new = False
     if checkpoint.family in ("encoder", "decoder"):
         models = AutoModelForCausalLM if checkpoint.family == "decoder" else AutoModelForMaskedLM
         with torch.random.fork_rng(devices=[]), quiet_transformers():
             torch.default_generator.manual_seed(seed)
             loaded, missing = load_with_output_layer(models, checkpoint, random=random, quantisation=quantisation)
-        if not missing and type(loaded.base_model) is type(encoder):
+        is_new = bool(missing)
+        if type(loaded.base_model) is type(encoder) and (not is_new or _is_tied(loaded)):
             whole = loaded
             replace_blocks(whole, encoder)
+            whole = whole if _reads_states(OutputLayer(encoder, whole)) else None
     if whole is None:
         _check_width(checkpoint, encoder)
     if checkpoint.family == "decoder" and sees_ahead(encoder, tolerance=0.1 if quantisation else 1e-3):
@@ -89,7 +98,22 @@ def load_output_layer(
             "use_bidirectional_attention in its config.json), so it can't be trained to predict the next token; use "
             "another method or checkpoint"
         )
-    return OutputLayer(encoder, whole).train()
+    return OutputLayer(encoder, whole, is_new=is_new).train()
+
+
+def _reads_states(layer: OutputLayer) -> bool:
+    """Return whether transformers' class reads what the encoder returns: OPT's reads a part of the encoder instead."""
+    hidden = torch.zeros(2, output_width(layer.encoder), device=next(layer.encoder.parameters()).device)
+    hidden[1, ::2] = 1.0
+    with torch.no_grad():
+        one, other = (layer.eval()(hidden[[row]]) for row in (0, 1))
+    return not torch.equal(one, other)
+
+
+def _is_tied(whole: Any) -> bool:
+    """Return whether the output embeddings of a model are its input embeddings."""
+    output = whole.get_output_embeddings()
+    return output is not None and output.weight is whole.get_input_embeddings().weight
 
 
 def _check_width(checkpoint: Checkpoint, encoder: Any) -> None:
