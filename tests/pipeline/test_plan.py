@@ -155,6 +155,8 @@ COVERED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("mixing", {"recipe": {"parallel": {"mixing": "uniform"}}}, TRAINED),
     ("pairs of the recipe", {"recipe": {"parallel": {"pairs": 5}}}, TRAINED),
     ("pairs of the model", {"recipe": {"parallel": {"pairs": {"default": 10, "bert": 5}}}}, TRAINED),
+    ("control", {"recipe": {"parallel": {"control": "shuffled_pairs"}}}, TRAINED),
+    ("continued pre-training", {"recipe": {"method": "continued_pretraining"}}, PAIRS),
     ("realignment steps of the suite", {"suite": {"realignment_steps": 4}}, TRAINED),
     ("method", {"recipe": {"method": "sentence_contrastive"}}, PAIRS),
     ("joint", schedule(when="during"), TRAINED),
@@ -229,7 +231,7 @@ def test_every_setting_of_a_recipe_is_in_the_table_above_or_does_not_count() -> 
             "sentence_pooling",
             "regularisation",
         },
-        "parallel": {"corpus", "languages", "mixing", "pairs", "filter"},
+        "parallel": {"corpus", "languages", "mixing", "pairs", "filter", "control"},
         "schedule": {"when", "steps", "batch_size", "max_length", "learning_rate", "lr_schedule", "weight"},
     }
 

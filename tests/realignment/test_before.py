@@ -174,7 +174,7 @@ def test_a_step_is_adams(monkeypatch: pytest.MonkeyPatch) -> None:
     real = BatchLoss.whole
 
     def noting(loss: BatchLoss, batch: PairBatch) -> Tensor:
-        given.append((copy.deepcopy(loss._head), batch))
+        given.append((copy.deepcopy(loss.head), batch))
         return real(loss, batch)
 
     monkeypatch.setattr(BatchLoss, "whole", noting)

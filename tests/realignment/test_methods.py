@@ -13,20 +13,40 @@ from xrealign_bench.specs.methods import METHODS
 
 
 def test_every_method_of_a_recipe_has_a_loss() -> None:
-    assert set(METHODS) == {"word_contrastive", "sentence_contrastive"}
+    assert set(METHODS) == {"word_contrastive", "sentence_contrastive", "continued_pretraining"}
     assert {recipe(method=name).method for name in ("none", *METHODS)} == {"none", *METHODS}
-    losses = {name: type(load_pair_loss(name, Objective())) for name in METHODS}
+    losses = {name: type(load_pair_loss(name, Objective())) for name in METHODS if METHODS[name].is_contrastive}
     assert losses == {"word_contrastive": WordContrastive, "sentence_contrastive": SentenceContrastive}
 
 
 def test_only_methods_on_words_need_links() -> None:
     needs = {name: recipe(method=name).needs_links for name in ("none", *METHODS)}
-    assert needs == {"none": False, "word_contrastive": True, "sentence_contrastive": False}
+    assert [name for name, needed in needs.items() if needed] == ["word_contrastive"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        (
+            {"method": "continued_pretraining", "aligner": "gold"},
+            "method 'continued_pretraining' contrasts nothing, so aligner 'gold' would have no effect; remove it",
+        ),
+        (
+            {"method": "continued_pretraining", "objective": {"temperature": 0.2}},
+            r"contrasts nothing, so objective\.temperature would have no effect; remove it \[type",
+        ),
+        (
+            {"method": "continued_pretraining", "parallel": {"control": "shuffled_pairs"}},
+            r"contrasts nothing, so parallel\.control 'shuffled_pairs' would have no effect; remove it",
+        ),
+        (
+            {"method": "sentence_contrastive", "parallel": {"control": "random_words"}},
+            r"contrasts sentences, so parallel\.control 'random_words' would have no effect; remove it",
+        ),
+        (
+            {"method": "continued_pretraining", "attention": "bidirectional"},
+            "predicts a decoder's next token, and with attention 'bidirectional' the decoder would see it; remove",
+        ),
         (
             {"method": "sentence_contrastive", "aligner": "gold"},
             "method 'sentence_contrastive' contrasts sentences, so aligner 'gold' would have no effect; remove it",

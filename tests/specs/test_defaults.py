@@ -168,6 +168,7 @@ DEFAULTS: dict[str, Any] = {
     "LockedSplit.bytes": None,
     "Parallel.pairs": None,
     "Parallel.filter": None,
+    "Parallel.control": None,
     "Suite.realignment_steps": None,
     "EflomalAligner.symmetrisation": "intersection",
     "EflomalAligner.pairs": None,

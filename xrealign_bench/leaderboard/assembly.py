@@ -200,6 +200,7 @@ def make_row(stored: StoredResult, out: Path) -> BoardRow:
         title=result.recipe.title,
         suffix=result.suffix,
         is_baseline=result.is_baseline,
+        is_control=result.recipe.is_control,
         seeds=len(result.seeds),
         xr=summary.xr,
         groups=summary.groups,

@@ -93,6 +93,8 @@ class BoardRow:
     suffix: str
     """Distinguishes results of one recipe by how they were computed: see `ComputeSettings.suffix`."""
     is_baseline: bool
+    is_control: bool
+    """Whether its recipe is a control: see `Recipe.is_control`."""
     seeds: int
     xr: SeedScores
     groups: dict[str, SeedScores]

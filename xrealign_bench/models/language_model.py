@@ -64,16 +64,23 @@ def add_output_layer(
     """
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.default_generator.manual_seed(seed)
-        whole = _random_model(checkpoint) if random else _load_model(checkpoint, quantisation)
+        whole, missing = load_with_output_layer(
+            AutoModelForCausalLM, checkpoint, random=random, quantisation=quantisation
+        )
+    if missing:
+        raise UserError(
+            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model "
+            f"({shorten_list(missing)}); leave out the tasks that need it, or use the checkpoint that it was taken from"
+        )
     if type(whole.base_model) is not type(encoder):
         raise UserError(
             f"checkpoint {checkpoint.id}: in a {type(whole).__name__} the blocks are a "
             f"{type(whole.base_model).__name__} and not the {type(encoder).__name__} that is realigned; leave out the "
             "tasks that need a language model"
         )
-    _replace_blocks(whole, encoder)
+    replace_blocks(whole, encoder)
     model = LanguageModel(whole, encoder).eval()
-    if _sees_ahead(model, tolerance=0.1 if quantisation else 1e-3):
+    if sees_ahead(model.whole, tolerance=0.1 if quantisation else 1e-3):
         raise UserError(
             f"checkpoint {checkpoint.id}: its tokens see those that come after them (is_causal or "
             "use_bidirectional_attention in its config.json), so it can't tell how likely a text is; leave out the "
@@ -82,38 +89,42 @@ def add_output_layer(
     return model
 
 
-def _random_model(checkpoint: Checkpoint) -> Any:
-    models: Any = AutoModelForCausalLM
-    code = checkpoint.trust_remote_code
-    return models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code)
-
-
-def _load_model(checkpoint: Checkpoint, quantisation: Mapping[str, Any]) -> Any:
-    """Load the language model of a checkpoint, with its adapter if it has one."""
-    models: Any = AutoModelForCausalLM
-    whole, loaded = load_pretrained(models, checkpoint, load_base_config(checkpoint), **quantisation)
-    if missing := sorted(loaded["missing_keys"]):
-        raise UserError(
-            f"checkpoint {checkpoint.id}: its weights lack the output layer of a language model "
-            f"({shorten_list(missing)}); leave out the tasks that need it, or use the checkpoint that it was taken from"
-        )
-    base = load_adapter_base(checkpoint)
-    if base is not None:
-        _put_adapter(checkpoint, base, whole)
-    return whole
-
-
-def _sees_ahead(model: LanguageModel, tolerance: float) -> bool:
-    """Return whether the prediction after the first token depends on later tokens.
+def load_with_output_layer(
+    models: Any, checkpoint: Checkpoint, *, random: bool, quantisation: Mapping[str, Any] = {}
+) -> tuple[Any, list[str]]:
+    """Load a checkpoint in a class with an output layer, and its adapter if it has one.
 
     Args:
-        model: a language model.
-        tolerance: largest difference of logits due to rounding, in their standard deviations: with quantised weights
+        models: transformers' `Auto` class for masked or next-token language modelling.
+        checkpoint: as `resolve_checkpoint` returns it.
+        random: initialise the whole model at random, from torch's generator.
+        quantisation: from `quantisation_options`.
+
+    Returns:
+        The model and the names of the weights that the checkpoint lacks. If there are any, the model has no adapter.
+    """
+    if random:
+        code = checkpoint.trust_remote_code
+        return models.from_config(load_config(checkpoint), dtype=torch.float32, trust_remote_code=code), []
+    whole, loaded = load_pretrained(models, checkpoint, load_base_config(checkpoint), **quantisation)
+    missing = sorted(loaded["missing_keys"])
+    base = load_adapter_base(checkpoint)
+    if base is not None and not missing:
+        _put_adapter(checkpoint, base, whole)
+    return whole, missing
+
+
+def sees_ahead(model: nn.Module, tolerance: float) -> bool:
+    """Return whether the output for the first token depends on later tokens.
+
+    Args:
+        model: a model of transformers in eval mode: its first output is read, logits or hidden states.
+        tolerance: largest difference of outputs due to rounding, in their standard deviations: with quantised weights
             rounding depends on the other tokens of the batch.
     """
-    ids = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0]], device=next(model.encoder.parameters()).device)
+    ids = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0]], device=next(model.parameters()).device)
     with torch.no_grad():
-        one, other = model.whole(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, 0]
+        one, other = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)[0][:, 0]
     return bool((one - other).abs().max() > tolerance * one.std())
 
 
@@ -129,7 +140,7 @@ def _put_adapter(checkpoint: Checkpoint, base: AdapterBase, whole: Any) -> None:
         )
 
 
-def _replace_blocks(whole: Any, encoder: nn.Module) -> None:
+def replace_blocks(whole: Any, encoder: nn.Module) -> None:
     """Replace the blocks of a language model by the encoder, and tie to it what was tied to them.
 
     Tied parameters are found in the weights: a configuration may differ from the file that was loaded.

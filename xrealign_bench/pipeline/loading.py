@@ -18,6 +18,7 @@ from xrealign_bench.models.attention import make_bidirectional
 from xrealign_bench.models.checkpoint import Checkpoint
 from xrealign_bench.models.device import pick_device
 from xrealign_bench.models.language_model import add_output_layer
+from xrealign_bench.models.output_layer import load_output_layer
 from xrealign_bench.models.precision import enable_gradient_checkpointing, set_precision
 from xrealign_bench.models.quantisation import quantisation_options
 from xrealign_bench.models.task_class import load_task_class
@@ -30,8 +31,10 @@ from xrealign_bench.pipeline.preflight import check_enough_pairs
 from xrealign_bench.pipeline.stage import Costs, RunContext
 from xrealign_bench.pipeline.stages.finetune import FINETUNED
 from xrealign_bench.pipeline.stages.realign import ADAPTER, WEIGHTS
+from xrealign_bench.realignment.continued_pretraining import LanguageModelLoss, token_masks
 from xrealign_bench.realignment.pairs import EncodedPair, EncodedPairs, PairCorpus, pair_up
 from xrealign_bench.specs import Task
+from xrealign_bench.specs.methods import METHODS
 from xrealign_bench.specs.suite import Head
 from xrealign_bench.tasks.registry import TASK_TYPES
 
@@ -104,6 +107,23 @@ def new_model(context: RunContext, encoder: Any, task: Task, head: Head, *, rand
     outputs = len(task.labels) or 2  # start and end of an answer
     whole = load_task_class(context.checkpoint, encoder, task.base_type, outputs, random=random, pad_id=pad_id)
     return task_type.new_transformers_model(whole)
+
+
+def load_language_model(
+    context: RunContext, encoder: Any, method: str, initialisation: str, seed: int
+) -> LanguageModelLoss | None:
+    """Return the loss of a method that trains a language model on the encoder, or None for other methods.
+
+    Raises:
+        UserError: the checkpoint has no output layer or no mask token.
+    """
+    if METHODS[method].is_contrastive:
+        return None
+    checkpoint = context.checkpoint
+    decoder = checkpoint.family == "decoder"
+    masks = None if decoder else token_masks(tokenizer_of(checkpoint), checkpoint.id, seed)
+    random, bits = initialisation == "random", _quantisation(context)
+    return LanguageModelLoss(load_output_layer(checkpoint, encoder, random=random, seed=seed, quantisation=bits), masks)
 
 
 @lru_cache(maxsize=1)

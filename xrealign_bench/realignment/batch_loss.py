@@ -12,6 +12,7 @@ from xrealign_bench import distributed
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.device import generator_states, restore_generators
 from xrealign_bench.models.length_bucketing import run_by_length
+from xrealign_bench.models.training import StepLoss
 from xrealign_bench.models.windows import WindowBatch
 from xrealign_bench.realignment.drift import DriftPenalty
 from xrealign_bench.realignment.pair_loss import load_pair_loss
@@ -33,10 +34,19 @@ class BatchLoss:
     def __init__(
         self, encoder: nn.Module, head: nn.Module, method: str, objective: Objective, initial: nn.Module | None = None
     ) -> None:
-        self._encoder, self._head = encoder, head
+        self._encoder, self.head = encoder, head
         self._layer = objective.layer
         self._pair_loss = load_pair_loss(method, objective)
         self._drift = None if initial is None else DriftPenalty(initial, objective)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters of the head."""
+        return list(self.head.parameters())
+
+    def step(self, batch: PairBatch, device: torch.device) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(self.in_parts, batch.to(device))
 
     def whole(self, batch: PairBatch) -> Tensor:
         """Return the loss of a batch; both sides go through the encoder in one pass."""
@@ -81,6 +91,6 @@ class BatchLoss:
             part[rows] for part in (windows.input_ids, windows.attention_mask, windows.starts, windows.ends)
         )
         hidden = run_by_length(self._encoder, partial(block_output, self._encoder, self._layer), ids, mask)
-        vectors = self._head(self._pair_loss.pool(hidden, starts, ends))
+        vectors = self.head(self._pair_loss.pool(hidden, starts, ends))
         penalty = hidden.new_zeros(()) if self._drift is None else self._drift.of_part(hidden, windows, rows)
         return vectors, penalty

@@ -52,7 +52,7 @@ def realign(
         only = adapter_parameters(adapted)
     losses = RealignmentLosses(encoder, corpus, realignment, seed, device, only)
     model = nn.ModuleList([encoder, losses.head]).train()
-    with shrink_embeddings(encoder, corpus.texts()):
+    with shrink_embeddings(encoder, losses.texts()):
         log = optimise(
             model.to(device).parameters(),
             losses.draw(schedule.steps),

@@ -50,9 +50,9 @@ class JointRealignment:
         self.loss = JointLoss(
             losses=self._losses.draw(steps),
             weight=realignment.schedule.weight,
-            parameters=list(self._losses.head.parameters()),
+            parameters=self._losses.head_parameters,
             frozen=frozen,
-            texts=corpus.texts(),
+            texts=self._losses.texts(),
             alternates=realignment.schedule.when == "alternate",
         )
 

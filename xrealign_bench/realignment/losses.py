@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,13 +14,14 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import find_blocks, find_parts, output_width, resolve_layer
 from xrealign_bench.models.device import seed_everything
 from xrealign_bench.models.freeze import FreezeReport, freeze
+from xrealign_bench.models.output_layer import LayerSource
 from xrealign_bench.models.training import StepLoss, TrainingLog
 from xrealign_bench.realignment.batch_loss import BatchLoss
 from xrealign_bench.realignment.contrastive import projection_head
 from xrealign_bench.realignment.mixing import draw_batches
 from xrealign_bench.realignment.pairs import PairCorpus
 from xrealign_bench.realignment.settings import Realignment
-from xrealign_bench.specs import Objective
+from xrealign_bench.specs.fields import LayerName
 from xrealign_bench.specs.methods import METHODS
 
 
@@ -34,12 +34,16 @@ class RealignmentLog(TrainingLog):
     """Language -> pairs read, repetitions included."""
     tokens: int
     """Sub-words read, without padding."""
+    output_layer: LayerSource | None = None
+    """Output layer of `continued_pretraining`; None for other methods."""
     adapter: Any = field(default=None, compare=False)
     """PEFT's model around the encoder, for `save_adapter`; None without an adapter."""
 
 
 class RealignmentLosses:
     """The loss of each step, and what has been read so far. Creates the projection head and freezes the encoder.
+
+    `head` is trained beside the encoder and discarded: the projection head, or an output layer for language modelling.
 
     Args:
         encoder: as `load_encoder` returns it.
@@ -66,16 +70,12 @@ class RealignmentLosses:
         self._corpus, self._realignment, self._seed, self._device = corpus, realignment, seed, device
         self.pairs_seen, self.tokens = dict.fromkeys(sorted(corpus.languages), 0), 0
         seed_everything(seed)
-        objective = realignment.objective
         self.frozen = freeze(encoder, realignment.freeze, only)
-        _check_something_is_trained(encoder, self.frozen, objective)
-        size = objective.projection
-        self.head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
-        self.head.to(device)
-        initial = None
-        if objective.regularisation is not None:
-            initial = copy.deepcopy(encoder).to(device).eval().requires_grad_(False)
-        self._loss = BatchLoss(encoder, self.head, realignment.method, objective, initial)
+        layer = realignment.objective.layer if realignment.language_model is None else "last"
+        _check_something_is_trained(encoder, self.frozen, layer)
+        self._loss = realignment.language_model or _contrastive_loss(encoder, realignment, device)
+        self.head = self._loss.head.to(device)
+        self.head_parameters = self._loss.parameters
 
     def draw(self, steps: int) -> Iterator[StepLoss]:
         """Yield the loss of each step."""
@@ -85,14 +85,30 @@ class RealignmentLosses:
                 self.pairs_seen[language] += 1
             batch = self._corpus.batch(chosen)
             self.tokens += int(batch.windows.attention_mask.sum())
-            yield partial(self._loss.in_parts, batch.to(self._device))
+            yield self._loss.step(batch, self._device)
+
+    def texts(self) -> Iterable[Sequence[int]]:
+        """Return the sub-words of all texts that may be read or predicted."""
+        language_model = self._realignment.language_model
+        return self._corpus.texts() if language_model is None else language_model.texts()
 
     def log(
         self, losses: list[float], batch_parts: int, reached: Iterable[nn.Parameter], adapted: Any = None
     ) -> RealignmentLog:
         """Return the log of a training of which these are the losses, and the encoder's parameters they reached."""
         trained = sum(parameter.numel() for parameter in reached)
-        return RealignmentLog(losses, batch_parts, self.frozen, trained, self.pairs_seen, self.tokens, adapted)
+        language_model = self._realignment.language_model
+        source = None if language_model is None else language_model.head.source
+        return RealignmentLog(losses, batch_parts, self.frozen, trained, self.pairs_seen, self.tokens, source, adapted)
+
+
+def _contrastive_loss(encoder: nn.Module, realignment: Realignment, device: torch.device) -> BatchLoss:
+    objective, initial = realignment.objective, None
+    size = objective.projection
+    head = nn.Identity() if size is None else projection_head(output_width(encoder, objective.layer), size)
+    if objective.regularisation is not None:
+        initial = copy.deepcopy(encoder).to(device).eval().requires_grad_(False)
+    return BatchLoss(encoder, head, realignment.method, objective, initial)
 
 
 def _check_every_language_has_pairs(corpus: PairCorpus, realignment: Realignment) -> None:
@@ -102,9 +118,9 @@ def _check_every_language_has_pairs(corpus: PairCorpus, realignment: Realignment
         raise UserError(f"there is nothing to realign in {', '.join(empty)}: {reason}")
 
 
-def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, objective: Objective) -> None:
+def _check_something_is_trained(encoder: nn.Module, report: FreezeReport, layer: LayerName | int) -> None:
     """Refuse to train the head alone: blocks above the objective's layer get no gradient, nor do frozen ones below."""
-    top = resolve_layer(objective.layer, len(find_blocks(encoder)))
+    top = resolve_layer(layer, len(find_blocks(encoder)))
     embeddings = [parameter for module in find_parts(encoder).embeddings for parameter in module.parameters()]
     if not any(parameter.requires_grad for parameter in embeddings) and set(report.blocks) >= set(range(top + 1)):
         raise UserError(

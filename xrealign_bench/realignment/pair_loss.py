@@ -76,5 +76,7 @@ def register_method(
 def load_pair_loss(method: str, objective: Objective) -> PairLoss:
     """Import the loss of a method and create it with the recipe's options."""
     named = METHODS[method].loss
+    if named is None:
+        raise ValueError(f"method '{method}' compares no pairs")
     loss: type[PairLoss] = pkgutil.resolve_name(named) if isinstance(named, str) else named
     return loss(objective)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from xrealign_bench.realignment.continued_pretraining import LanguageModelLoss
 from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
 from xrealign_bench.specs.recipe import Mixing
 
@@ -21,3 +22,5 @@ class Realignment:
     mixing: Mixing = "round_robin"
     adapter: Adapter | None = None
     """Trained instead of the encoder's weights."""
+    language_model: LanguageModelLoss | None = None
+    """The loss of `continued_pretraining`, which needs the checkpoint's output layer."""

@@ -28,6 +28,7 @@ from xrealign_bench.specs import (
     Spec,
     Title,
 )
+from xrealign_bench.specs.base import added_later
 
 
 class CheckpointRecord(Spec):
@@ -139,6 +140,9 @@ class RealignmentRecord(Spec):
     first_loss: Finite
     last_loss: Finite
     """`first_loss` and `last_loss` are means over the first and the last tenth of the steps."""
+    output_layer: Literal["checkpoint", "new", "input_embeddings"] | None = added_later(None)
+    """Output layer of `continued_pretraining`: the checkpoint's own, a new one for its model type, or its input
+    embeddings; null for other methods."""
 
 
 class StageRecord(Spec):

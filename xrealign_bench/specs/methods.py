@@ -15,17 +15,23 @@ Pooling = Literal["pooling", "sentence_pooling"]
 
 @dataclass(frozen=True)
 class Method:
-    """A way to bring translations together."""
+    """A way to bring translations together, or a control that trains on their text alone."""
 
     contrasts: str
-    """What is compared, in the plural, for messages."""
+    """What is compared, in the plural, for messages; "nothing" for a control."""
     needs_links: bool
     """Whether it reads a word alignment, and so needs an aligner."""
     pooling: Pooling | None
     """The option of `objective` that turns sub-words into the compared vectors; the others have no effect. None: it
     has its own way."""
-    loss: str | type
-    """Its `PairLoss`, for shipped ones as `module:class`, imported when it is trained."""
+    loss: str | type | None
+    """Its `PairLoss`, for shipped ones as `module:class`, imported when it is trained. None: it trains a language
+    model, so `objective` and the pairing of sentences have no effect."""
+
+    @property
+    def is_contrastive(self) -> bool:
+        """Whether it compares the two sides of a pair."""
+        return self.loss is not None
 
 
 METHODS: Registry[Method] = Registry(
@@ -42,6 +48,12 @@ METHODS: Registry[Method] = Registry(
             needs_links=False,
             pooling="sentence_pooling",
             loss="xrealign_bench.realignment.sentence_contrastive:SentenceContrastive",
+        ),
+        "continued_pretraining": Method(
+            contrasts="nothing",
+            needs_links=False,
+            pooling=None,
+            loss=None,
         ),
     },
 )

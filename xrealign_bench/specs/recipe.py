@@ -38,6 +38,7 @@ BlockSelection = NamedBlocks | Annotated[list[BlockNumber], Field(max_length=100
 Mixing = Literal["round_robin", "round_robin_first_exhausted", "uniform"]
 Attention = Literal["own", "bidirectional"]
 SentencePooling = Literal["mean", "weighted_mean", "last_token", "as_run"]
+Control = Literal["shuffled_pairs", "source_with_itself", "target_with_itself", "random_words"]
 
 
 def _changed(spec: Spec, *fields: str) -> list[str]:
@@ -175,6 +176,11 @@ class Parallel(Spec):
     filter: PairFilter | None = added_later(None)
     """Read only pairs with a high score; limits on the number of pairs count what is left."""
 
+    control: Control | None = added_later(None)
+    """Placebo: train on as many pairs and links, which align nothing. `shuffled_pairs`: each source sentence with the
+    translation of another one. `source_with_itself`, `target_with_itself`: each sentence with itself, so that only
+    dropout differs. `random_words`: right sentences, wrong words. Null: the pairs as they are."""
+
     def pairs_for(self, model_type: str) -> int | None:
         """Return the maximum number of pairs of each language for a model type."""
         return self.pairs.get(model_type, self.pairs["default"]) if isinstance(self.pairs, dict) else self.pairs
@@ -243,7 +249,8 @@ class Recipe(Spec):
     attention: Attention = "own"
     """Attention of a decoder in realignment and fine-tuning: causal as it was trained, or bidirectional."""
     method: MethodName = "none"
-    """Contrast nothing, aligned words, or sentences and their translations; or the name of a plugin."""
+    """Contrast nothing, aligned words, or sentences and their translations; as a control, go on with language modelling
+    on the same text; or the name of a plugin."""
     aligner: AlignerChoice | None = None
     """Word aligner: lexicon, eflomal, fast-align, similarity or gold, or a mapping with its `kind` and settings; null:
     the suite's aligner, or none for `sentence_contrastive`."""
@@ -258,6 +265,12 @@ class Recipe(Spec):
     def realigns(self) -> bool:
         """Whether the recipe realigns at all."""
         return self.method != "none"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it shows what remains of an effect without pre-training or without alignment."""
+        pretrains = self.method == "continued_pretraining"
+        return self.initialisation == "random" or self.parallel.control is not None or pretrains
 
     @property
     def needs_links(self) -> bool:
@@ -292,8 +305,21 @@ class Recipe(Spec):
         what = f"method '{self.method}' contrasts {method.contrasts}"
         if self.aligner is not None and not method.needs_links:
             raise ValueError(f"{what}, so aligner '{aligner_name(self.aligner)}' would have no effect; remove it")
-        idle = [name for name in get_args(Pooling) if name != method.pooling]
+        unread = get_args(Pooling) if method.is_contrastive else Objective.model_fields
+        idle = [name for name in unread if name != method.pooling]
         if unused := _changed(self.objective, *idle):
             instead = f" (objective.{method.pooling} is for {method.contrasts})" if method.pooling else ""
             raise ValueError(f"{what}, so objective.{unused[0]} would have no effect; remove it{instead}")
+        control = self.parallel.control
+        if control is not None and not (method.is_contrastive and (method.needs_links or control != "random_words")):
+            raise ValueError(f"{what}, so parallel.control '{control}' would have no effect; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _attention_hides_next_token(self) -> Recipe:
+        if self.method == "continued_pretraining" and self.attention == "bidirectional":
+            raise ValueError(
+                "method 'continued_pretraining' predicts a decoder's next token, and with attention 'bidirectional' "
+                "the decoder would see it; remove attention"
+            )
         return self

@@ -88,7 +88,7 @@ def _overall(board: Board, section: Section, compared: Sequence[BoardRow], tasks
     Args:
         tasks: tasks with a heat map, below which the first recipe's charts are shown.
     """
-    recipes = [row for row in compared if row.recipe not in board.suite.controls]
+    recipes = [row for row in compared if not row.is_control and row.recipe not in board.suite.controls]
     drawn = [row for row in recipes if row.gains["xr"].mean is not None][:BARS]
     bars = charts.tier_bars([(row.read_result(), row.comparison) for row in drawn if row.comparison])
     first = {task: next((row for row in recipes if row.changes_in(task)), None) for task in tasks}

@@ -88,6 +88,7 @@ def _realign(request: Request, run: Run, task: Task, seed: int) -> Realign:
         adapter=recipe.adapter,
         peft=None if recipe.adapter is None else package_version("peft"),
         pairs=pairs_to_draw_from(request, recipe),
+        control=recipe.parallel.control,
         plugins=plugin_keys([("method", recipe.method)]),
     )
     return Realign(f"realign with {recipe.name}, seed {seed}", settings, RealignInputs(run.pairs(seed)))
@@ -133,6 +134,7 @@ def _joint(request: Request, recipe: Recipe) -> JointSettings:
         weight=recipe.schedule.weight,
         when=recipe.schedule.when,
         pairs=pairs_to_draw_from(request, recipe),
+        control=recipe.parallel.control,
     )
 
 

@@ -24,7 +24,7 @@ from xrealign_bench.pipeline.stage import (
 from xrealign_bench.pipeline.stages.realign import ADAPTER, realignment_record
 from xrealign_bench.specs import Finetuning, Freeze, Objective, Schedule, Spec, Task
 from xrealign_bench.specs.methods import MethodName
-from xrealign_bench.specs.recipe import Attention, Mixing
+from xrealign_bench.specs.recipe import Attention, Control, Mixing
 from xrealign_bench.specs.suite import Head
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class JointSettings(Spec):
     pairs: int | None = None
     """Maximum number of pairs of each language, see `Parallel.pairs`."""
     when: Literal["during", "alternate"] = "during"
+    control: Control | None = None
+    """See `Parallel.control`."""
 
 
 class FinetuneSettings(Settings):
@@ -152,7 +154,8 @@ class Finetune(Stage):
     def _joint(self, encoder: Any, workspace: Workspace) -> JointRealignment | None:
         """Return the realignment beside this fine-tuning, if the recipe has one."""
         from xrealign_bench.models.device import pick_device
-        from xrealign_bench.pipeline.loading import read_pair_corpus
+        from xrealign_bench.pipeline.loading import load_language_model, read_pair_corpus
+        from xrealign_bench.realignment.controls import apply_control
         from xrealign_bench.realignment.joint import JointRealignment
         from xrealign_bench.realignment.settings import Realignment
 
@@ -164,8 +167,15 @@ class Finetune(Stage):
         schedule = Schedule(when=joint.when, batch_size=joint.batch_size, weight=joint.weight)
         return JointRealignment(
             encoder,
-            read_pair_corpus(folders, context.checkpoint, joint.pairs),
-            Realignment(joint.method, joint.objective, joint.freeze, schedule, joint.mixing),
+            apply_control(read_pair_corpus(folders, context.checkpoint, joint.pairs), joint.control, asked.seed),
+            Realignment(
+                joint.method,
+                joint.objective,
+                joint.freeze,
+                schedule,
+                joint.mixing,
+                language_model=load_language_model(context, encoder, joint.method, asked.initialisation, asked.seed),
+            ),
             steps=asked.finetuning.known_steps,
             seed=asked.seed,
             device=pick_device(context.device),

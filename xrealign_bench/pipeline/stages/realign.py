@@ -23,7 +23,7 @@ from xrealign_bench.pipeline.stage import (
 )
 from xrealign_bench.specs import Adapter, Freeze, Objective, Schedule
 from xrealign_bench.specs.methods import MethodName
-from xrealign_bench.specs.recipe import Attention, Mixing
+from xrealign_bench.specs.recipe import Attention, Control, Mixing
 
 if TYPE_CHECKING:
     from xrealign_bench.realignment.losses import RealignmentLog
@@ -52,6 +52,8 @@ class RealignSettings(Settings):
     """Version of PEFT, if an adapter is realigned."""
     pairs: int | None = None
     """Maximum number of pairs of each language, see `Parallel.pairs`."""
+    control: Control | None = None
+    """See `Parallel.control`."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,15 @@ class Realign(Stage):
         from xrealign_bench.models.adapters import save_adapter
         from xrealign_bench.models.device import pick_device
         from xrealign_bench.models.trained_weights import save_weights
-        from xrealign_bench.pipeline.loading import load_encoder, read_pair_corpus, training_costs
+        from xrealign_bench.pipeline.loading import load_encoder, load_language_model, read_pair_corpus, training_costs
         from xrealign_bench.realignment.before import realign
+        from xrealign_bench.realignment.controls import apply_control
         from xrealign_bench.realignment.settings import Realignment
 
         asked, context = self.settings, workspace.context
         encoder = load_encoder(context, asked.attention, initialisation=asked.initialisation, seed=asked.seed)
         folders = {language: workspace.folder_of(ref) for language, ref in self.inputs.pairs.items()}
-        corpus = read_pair_corpus(folders, context.checkpoint, asked.pairs)
+        corpus = apply_control(read_pair_corpus(folders, context.checkpoint, asked.pairs), asked.control, asked.seed)
         schedule = Schedule(
             steps=asked.steps,
             batch_size=asked.batch_size,
@@ -97,7 +100,15 @@ class Realign(Stage):
         log = realign(
             encoder,
             corpus,
-            Realignment(asked.method, asked.objective, asked.freeze, schedule, asked.mixing, asked.adapter),
+            Realignment(
+                asked.method,
+                asked.objective,
+                asked.freeze,
+                schedule,
+                asked.mixing,
+                asked.adapter,
+                load_language_model(context, encoder, asked.method, asked.initialisation, asked.seed),
+            ),
             seed=asked.seed,
             device=pick_device(context.device),
             progress=workspace.progress,
@@ -130,6 +141,7 @@ def realignment_record(
         "frozen_parameters": log.frozen.frozen,
         "first_loss": _mean(log.losses[:tenth]),
         "last_loss": _mean(log.losses[-tenth:]),
+        **({} if log.output_layer is None else {"output_layer": log.output_layer}),
     }
 
 
