@@ -16,6 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from tests.data.hub_folder import write_rows
 from tests.small import BLOCKS, CORPUS, TARGETS, write_checkpoint, write_recipe, write_suite, write_yaml
+from tests.test_retrieval_suite import FOUND
 from xrealign_bench.demo import phrases
 from xrealign_bench.errors import UserError
 from xrealign_bench.evaluation import Options, prepare, run_context
@@ -199,6 +200,21 @@ def test_a_measure_that_no_recipe_has_is_refused(options: Options) -> None:
     )
     part = plan_analysis(prepare(options), AnalysisOptions(measures=["gradients"]))
     assert [len(run.analyse) for run in part.runs] == [0, 1]
+
+
+def test_a_task_without_fine_tuning_has_an_initial_and_a_realigned_form(tmp_path: Path) -> None:
+    """Retrieval reads no source-language examples, no head and no training data."""
+    rows = [{"en": f"dog {n}", "de": f"Hund {n}", "sw": f"mbwa {n}", "th": f"หมา {n}"} for n in range(9)]
+    write_rows(tmp_path / "data", "all", "test", rows, Features({name: Value("string") for name in rows[0]}))
+    write_yaml(tmp_path / "found.yaml", FOUND)
+    asked = replace(write_world(tmp_path, tasks=["found"]), languages=["de"], data_root=tmp_path / "data")
+    plan = plan_analysis(prepare(asked), AnalysisOptions(sentences=100))
+    assert {ref.stage_type for ref in plan.stages} == {"align", "encode", "realign", "analyse"}
+    store = Store(tmp_path / "store")
+    assert not run_serially(plan, store, run_context(plan.request, "cpu"), lambda _: None).failed
+    found = pq.read_table(store.read(*plan.runs[1].analyse["found", 3]).folder / TABLE).to_pandas()
+    assert list(found.form.unique()) == ["initial", "realigned"]
+    assert not {"task_probe", "gradient_cosine", "error_by_label"} & set(found.measure)
 
 
 def test_a_suite_that_realigns_on_everything_needs_another_corpus(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FOLDS = 5
+FOLDS = 3
 
 
 def cross_validated_accuracy(

@@ -103,7 +103,7 @@ def draw_languages(table: pd.DataFrame, title: str) -> Figure | None:
         axes.set_xticks(range(blocks), [_block_name(block) for block in change.columns], fontsize=8)
         axes.set_yticks(range(languages), list(change.index), fontsize=7)
         axes.set_xlabel("block", fontsize=9)
-    figure.colorbar(image, ax=list(panels), label="fine-tuned minus initial", fraction=0.05)
+    figure.colorbar(image, ax=list(panels), label="last form minus initial", fraction=0.05)
     return figure
 
 

@@ -27,7 +27,7 @@ from xrealign_bench.pipeline.stages import (
     RealignmentLoss,
 )
 from xrealign_bench.specs import Corpus, EmbeddedData, Finetuning, Recipe, Task, aligner_name
-from xrealign_bench.specs.plugin import plugin_keys
+from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 TextPooling = Literal["mean", "weighted_mean", "last_token"]
@@ -221,10 +221,13 @@ def _analyse(
     encoder = run.realign[task.name, seed] if before else None
     pooling: TextPooling = "weighted_mean" if request.checkpoint.family == "decoder" else "mean"
     measures = list(options.measures)
+    plugins: list[NamedPlugin] = [("method", recipe.method)]
+    if model is not None:
+        plugins.append(("task_type", task.task_type))
     settings = AnalyseSettings(
         checkpoint=weights_key(request.checkpoint),
         initialisation=recipe.initialisation,
-        task=only_cell(task, request.suite.source_language, "train"),
+        task=None if model is None else only_cell(task, request.suite.source_language, "train"),
         source_language=request.suite.source_language,
         finetuning=None if model is None else _finetuning(plan, model),
         realignment=_loss(recipe) if "gradients" in measures else None,
@@ -237,7 +240,7 @@ def _analyse(
         compute_settings=request.compute_settings,
         attention=recipe.attention,
         head="linear" if model is None else request.suite.head,
-        plugins=plugin_keys([("task_type", task.task_type), ("method", recipe.method)]),
+        plugins=plugin_keys(plugins),
     )
     inputs = AnalyseInputs(pairs, encoder, model, *_task_inputs(plan, run, cell, list(pairs), measures))
     return Analyse(f"analyse {recipe.name} on {task.name}, seed {seed}", settings, inputs)

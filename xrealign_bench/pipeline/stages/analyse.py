@@ -51,11 +51,12 @@ class RealignmentLoss(Spec):
 class AnalyseSettings(Settings):
     checkpoint: WeightsKey
     initialisation: Literal["checkpoint", "random"]
-    task: Task
+    task: Task | None = None
+    """None for a task without fine-tuning, of which nothing is read, so that such tasks share one analysis."""
     source_language: str
-    finetuning: Finetuning | None
-    """With the steps and the one learning rate of the checkpoint's model type; None for a task without fine-tuning."""
-    realignment: RealignmentLoss | None
+    finetuning: Finetuning | None = None
+    """With the steps and the one learning rate of the checkpoint's model type; None likewise."""
+    realignment: RealignmentLoss | None = None
     """None: gradients are not compared."""
     seed: int
     sentences: int
@@ -161,7 +162,7 @@ class Analyse(Stage):
 
         asked, context, inputs = self.settings, workspace.context, self.inputs
         if form == "finetuned":
-            assert inputs.model is not None
+            assert inputs.model is not None and asked.task is not None
             folder = workspace.folder_of(inputs.model)
             model, _ = kept_finetuned(folder, self._start(workspace), asked.attention, context, asked.task, asked.head)
             return model, model.encoder
@@ -170,7 +171,7 @@ class Analyse(Stage):
             encoder = load_realigned(workspace.folder_of(inputs.encoder), asked.attention, context)
         else:
             encoder = load_encoder(context, asked.attention, initialisation=asked.initialisation, seed=asked.seed)
-        if inputs.model is None:
+        if asked.task is None:
             return None, encoder
         seed_everything(asked.seed)  # for the head
         random = asked.initialisation == "random"
@@ -189,6 +190,7 @@ class Analyse(Stage):
         from xrealign_bench.analysis.task_data import error_rows
 
         for language, ref in self.inputs.predictions.items():
+            assert self.settings.task is not None
             predictions = pq.read_table(workspace.folder_of(ref) / "predictions.parquet")
             test = read_tables(workspace.folder_of(self.inputs.test[language]))
             yield from error_rows(self.forms[-1], language, self.settings.task, predictions, test)
@@ -235,7 +237,7 @@ class _FormAnalysis:
         from xrealign_bench.analysis import task_data as measures
 
         inputs, task = self.stage.inputs, self.stage.settings.task
-        if inputs.train is None or "probes" not in self.stage.settings.measures:
+        if task is None or inputs.train is None or "probes" not in self.stage.settings.measures:
             return
         if task.base_type not in measures.READABLE:
             return
@@ -254,7 +256,7 @@ class _FormAnalysis:
     def gradients(self, model: Any) -> Iterator[Row]:
         """Compare the gradients of both losses."""
         asked, inputs = self.stage.settings, self.stage.inputs
-        if asked.realignment is None or asked.finetuning is None or inputs.train is None:
+        if asked.realignment is None or asked.finetuning is None or inputs.train is None or asked.task is None:
             return
         from xrealign_bench.analysis.gradient_conflict import TwoLosses, conflict_by_block, conflict_rows
         from xrealign_bench.realignment.settings import Realignment
