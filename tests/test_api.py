@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
@@ -256,6 +258,51 @@ def test_a_recipe_is_written_and_read(tmp_path: Path) -> None:
         spec = load(name)
         spec.to_yaml(tmp_path / f"{name}.yaml")
         assert load(tmp_path / f"{name}.yaml") == spec
+
+
+FIELDS: dict[str, tuple[type, dict[str, Any], list[str]]] = {
+    "misspelt": (
+        xb.Recipe, {"name": "mine", "title": "Mine", "metod": "none"},
+        ["recipe 'mine': metod: no such field; did you mean 'method'? allowed: name, title,"],
+    ),
+    "of another method": (
+        xb.Recipe,
+        {"name": "mine", "title": "Mine", "method": "sentence_contrastive", "objective": {"pooling": "mean"}},
+        ["recipe 'mine': method 'sentence_contrastive' contrasts sentences, so objective.pooling would have no effect"],
+    ),
+    "two": (
+        xb.Recipe, {"name": "mine", "freeze": {"blocks": "lower_hlaf"}},
+        [
+            "recipe 'mine': title: is required and missing",
+            "recipe 'mine': freeze.blocks: 'lower_hlaf' is not a selection of blocks; write none, lower_half, ",
+        ],
+    ),
+    "no name": (xb.Suite, {"name": 3}, ["suite: name: '3' is read as a number; put it in quotes"]),
+    "objective": (xb.Objective, {"temperature": 0}, ["objective: temperature: '0' is not allowed; allowed: a number"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "fields", "messages"), FIELDS.values(), ids=FIELDS.keys())
+def test_a_wrong_field_is_told_as_in_a_file(spec: type, fields: dict[str, Any], messages: list[str]) -> None:
+    with pytest.raises(ValueError) as caught:
+        spec(**fields)
+    assert isinstance(caught.value, xb.FieldError) and isinstance(caught.value, xb.UserError)
+    lines = str(caught.value).splitlines()
+    for message in messages:
+        assert any(line.startswith(message) for line in lines), lines
+    assert str(caught.value.where).startswith(messages[0].partition(":")[0])
+
+
+def test_files_and_nested_specs_are_validated_by_pydantic(tmp_path: Path) -> None:
+    """The folder of a file reaches its fields, and its errors have lines."""
+    text = "name: mine\ntitle: Mine\nlicence: none\ntask_type: token_classification\nmetod: none\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(xb.UserError, match=r"mine\.yaml:5: metod: no such field") as caught:
+        xb.load_task(tmp_path / "mine.yaml")
+    assert not isinstance(caught.value, xb.FieldError)
+    with pytest.raises(ValidationError):
+        xb.Recipe.model_validate({"name": "mine"})
+    assert list(inspect.signature(xb.Recipe).parameters)[:2] == ["name", "title"]
 
 
 def test_figures_show_the_gains(run: xb.Evaluation) -> None:

@@ -15,9 +15,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "xrealign_bench"
 LAYERS = (
-    "errors", "files", "memo", "distributed", "plugins", "specs", "protocols", "languages", "demo", "data", "models",
-    "aligners", "realignment", "tasks", "analysis", "pipeline", "results", "scoring", "leaderboard", "listings",
-    "inspection", "doctor", "availability", "fetch", "evaluation", "inside", "freeze_search", "verification", "submit",
+    "errors", "arguments", "files", "memo", "distributed", "plugins", "specs", "protocols", "languages", "demo", "data",
+    "models", "aligners", "realignment", "tasks", "analysis", "pipeline", "results", "scoring", "leaderboard",
+    "listings", "inspection", "doctor", "availability", "fetch", "evaluation", "inside", "freeze_search",
+    "verification", "submit",
     "progress", "plot", "model_export", "api", "cli", "__main__",
 )  # fmt: skip
 """A module imports from its own layer and from those before it; the package itself, the public API, from all."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.small import Ran, command
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, load_spec
 from xrealign_bench.specs.new import MODELS
+from xrealign_bench.specs.recipe import NamedBlocks
 
 
 @pytest.mark.parametrize("spec_type", MODELS)
@@ -27,6 +29,24 @@ def test_every_commented_field_is_one_of_the_type(tmp_path: Path, spec_type: str
     command("new", spec_type, "my-own", "--output", tmp_path)
     fields = re.findall(r"^# ([a-z_]+): ", (tmp_path / "my-own.yaml").read_text(), re.MULTILINE)
     assert fields and not set(fields) - set(MODELS[spec_type].model_fields)
+
+
+def test_commented_fields_of_a_suite_have_valid_values_that_are_not_the_default(tmp_path: Path) -> None:
+    command("new", "suite", "my-own", "--output", tmp_path)
+    path = tmp_path / "my-own.yaml"
+    text = path.read_text()
+    fields = re.findall(r"^# ([a-z_]+): ", text, re.MULTILINE)
+    path.write_text(re.sub(r"^# ([a-z_]+: )", r"\1", text, flags=re.MULTILINE))
+    spec = load_spec(path, Suite)
+    assert "long_sentences" in fields
+    assert all(getattr(spec, field) != Suite.model_fields[field].default for field in fields)
+
+
+@pytest.mark.parametrize("blocks", get_args(NamedBlocks))
+def test_a_new_recipe_names_selections_of_blocks_that_are_valid(tmp_path: Path, blocks: str) -> None:
+    command("new", "recipe", "mine", "--output", tmp_path)
+    (line,) = re.findall(r"^  blocks: .*$", (tmp_path / "mine.yaml").read_text(), re.MULTILINE)
+    assert blocks in line and "all," not in line
 
 
 def test_a_new_recipe_is_good_at_once(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xrealign_bench.data import Links as Links
     from xrealign_bench.data import ParallelText as ParallelText
     from xrealign_bench.errors import ArgumentError as ArgumentError
+    from xrealign_bench.errors import FieldError as FieldError
     from xrealign_bench.errors import HarnessError as HarnessError
     from xrealign_bench.errors import TrainingError as TrainingError
     from xrealign_bench.errors import UserError as UserError
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("Evaluation", "Results", "analyse", "compare", "evaluate", "export", "load_corpus", "load_recipe",
             "load_results", "load_suite", "load_task", "plan", "realign"),
-    "errors": ("ArgumentError", "HarnessError", "TrainingError", "UserError"),
+    "errors": ("ArgumentError", "FieldError", "HarnessError", "TrainingError", "UserError"),
     "specs": ("Corpus", "Objective", "Recipe", "Suite", "Task"),
     "aligners.aligner": ("Resources", "WordAligner"),
     "aligners.registry": ("register_aligner",),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from xrealign_bench import evaluation, inside
 from xrealign_bench.analysis.table import Measure
-from xrealign_bench.errors import ArgumentError, TrainingError, UserError, nearest
+from xrealign_bench.arguments import names_arguments
+from xrealign_bench.errors import ArgumentError, TrainingError, UserError
 from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
 from xrealign_bench.files import default_store
 from xrealign_bench.memo import kept_in
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 _NOT_OF_COMMAND = ("tokenizer", "data_root", "plugins")
 """Arguments that are not passed on as they are."""
-P = ParamSpec("P")
-T = TypeVar("T")
 Progress: TypeAlias = Literal["auto", "none"] | Callable[[Any], None]
 """`auto`: progress bars in a terminal or notebook, lines elsewhere; `none`; or a function that gets each
 `pipeline.executor.StageEvent`."""
@@ -134,26 +131,6 @@ class ExportOptions(PlanOptions, total=False):
     """`auto`, `none` or a function."""
 
 
-def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
-    """Raise an `ArgumentError` with the nearest name for an argument that the function does not have."""
-    named = inspect.signature(function).parameters
-    own = (PlanOptions, AnalyseOptions, ExportOptions)
-    taken = {f"Unpack[{options.__name__}]": options for options in own}
-    more = taken[named["options"].annotation].__annotations__ if "options" in named else ()
-    known = [*(name for name in named if name != "options"), *more]
-
-    @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        if wrong := next((name for name in kwargs if name not in known), None):
-            near = nearest(wrong, known)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-            name = function.__name__
-            raise ArgumentError(f"{name}() has no argument '{wrong}'{hint} It takes {', '.join(known)}")
-        return function(*args, **kwargs)
-
-    return checked
-
-
 class Results(Sequence[Result]):
     """Results in the order of their folders."""
 
@@ -221,7 +198,7 @@ class Evaluation:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-@_names_arguments
+@names_arguments
 def plan(
     checkpoint: Checkpoint | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
@@ -262,7 +239,7 @@ def plan(
         return evaluation.prepare(asked)
 
 
-@_names_arguments
+@names_arguments
 def evaluate(
     checkpoint: Checkpoint | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
@@ -304,7 +281,7 @@ def evaluate(
     return Evaluation(planned, expected, results, done.comparisons, done.leaderboard, done.chart)
 
 
-@_names_arguments
+@names_arguments
 def realign(
     checkpoint: Checkpoint | None = None,
     recipe: RecipeLike = DEFAULT_RECIPE,
@@ -355,7 +332,7 @@ def realign(
     return load_realigned(folder, run.recipe.attention, context), tokenizer_of(planned.request.checkpoint)
 
 
-@_names_arguments
+@names_arguments
 def export(
     output: PathLike,
     checkpoint: Checkpoint | None = None,
@@ -401,7 +378,7 @@ def export(
     return asked.output
 
 
-@_names_arguments
+@names_arguments
 def analyse(
     checkpoint: Checkpoint | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
@@ -449,7 +426,7 @@ def analyse(
     return inside.write_inside(planned, stages, Path(options.get("output", "xrealign-output"))).table
 
 
-@_names_arguments
+@names_arguments
 def compare(result: PathLike, other: PathLike) -> Comparison:
     """Compare two results by their folders: gains of the first over the second with intervals and verdicts.
 
@@ -461,7 +438,7 @@ def compare(result: PathLike, other: PathLike) -> Comparison:
     return compare_results(Path(result), Path(other))
 
 
-@_names_arguments
+@names_arguments
 def load_results(folder: PathLike) -> Results:
     """Read all results below a folder, each checked against its manifest.
 
@@ -472,7 +449,7 @@ def load_results(folder: PathLike) -> Results:
     return Results([read_checked(each) for each in folders], folders)
 
 
-@_names_arguments
+@names_arguments
 def load_recipe(name_or_file: PathLike) -> Recipe:
     """Load a shipped recipe by name, or a YAML file.
 
@@ -482,19 +459,19 @@ def load_recipe(name_or_file: PathLike) -> Recipe:
     return find_spec(str(name_or_file), Recipe)
 
 
-@_names_arguments
+@names_arguments
 def load_suite(name_or_file: PathLike) -> Suite:
     """Load a shipped suite by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Suite)
 
 
-@_names_arguments
+@names_arguments
 def load_task(name_or_file: PathLike) -> Task:
     """Load a shipped task by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Task)
 
 
-@_names_arguments
+@names_arguments
 def load_corpus(name_or_file: PathLike) -> Corpus:
     """Load a shipped corpus by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Corpus)

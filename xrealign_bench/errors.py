@@ -66,6 +66,10 @@ class ArgumentError(UserError, TypeError):
     """A function of the Python API was called with an argument that it does not have."""
 
 
+class FieldError(UserError, ValueError):
+    """A spec was made in Python with a wrong field. A line for each problem names the spec and the field."""
+
+
 class TrainingError(HarnessError):
     """Training failed on valid input, for example because the loss became NaN."""
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from xrealign_bench.errors import UserError, first_line, shorten, unknown
+from xrealign_bench.errors import ArgumentError, UserError, first_line, shorten, unknown
 
 Group = Literal["aligner", "method", "task_type", "metric", "data_reader", "selection"]
 T = TypeVar("T")
@@ -145,7 +145,8 @@ class Registry(Mapping[str, T]):
         what, place = TITLES[self.group], _place(registered)
         if not re.fullmatch(NAME, name):
             raise UserError(
-                f"{place}: the {what} '{shorten(name)}' needs a name of lower-case letters, digits, '-', '_' and '.'"
+                f"{place}: the {what} can't be named '{shorten(name)}'; use at most 80 lower-case letters a to z, "
+                "digits, '-', '_' and '.', with a letter or digit first"
             )
         if not isinstance(version, str) or not re.fullmatch(r"[\w.+-]{1,40}", version):
             raise UserError(f"{place}: the {what} '{name}' needs a version such as \"1\", not {shorten(version)!r}")
@@ -179,9 +180,9 @@ class Registry(Mapping[str, T]):
         token = _package.set((package, version))
         try:
             loaded = entry.load()
-        except UserError:
-            raise
         except Exception as error:
+            if isinstance(error, UserError) and not isinstance(error, ArgumentError):  # it names the file
+                raise
             raise UserError(
                 f"{where} {version} can't be imported ({type(error).__name__}: {first_line(error)}). Install a version "
                 "of the package that works here"
@@ -337,11 +338,10 @@ def _import_file(path: Path) -> None:
     try:
         # Compiled here: the cached bytecode of a file that was changed within a second would be taken for it.
         exec(compile(text, str(path.resolve()), "exec"), module.__dict__)
-    except UserError:
-        del sys.modules[name]
-        raise
     except Exception as error:
         del sys.modules[name]
+        if isinstance(error, UserError) and not isinstance(error, ArgumentError):  # it names the file
+            raise
         line = _line_in(error, str(path.resolve()))
         raise UserError(
             f"plugin {path}{line}: can't be imported ({type(error).__name__}: {first_line(error)}). Correct the file"

@@ -132,7 +132,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None
     with pytest.raises(xb.UserError, match="method: 'span-contrastiv' is not allowed; did you mean 'span-contrastive'"):
         load_spec(recipe, Recipe)
     assert Recipe(name="r", title="R", method="span-contrastive").needs_links
-    with pytest.raises(ValidationError, match="the package 'no-such-package' is not installed"):
+    with pytest.raises(xb.FieldError, match="the package 'no-such-package' is not installed"):
         Recipe(name="r", title="R", method="no-such-package/x")
 
 
@@ -168,10 +168,10 @@ def test_validate_takes_plugins(tmp_path: Path) -> None:
 def test_a_name_that_is_registered_twice_breaks_only_what_uses_it(tmp_path: Path) -> None:
     one, other = write_method(tmp_path / "one.py"), write_method(tmp_path / "other.py")
     load_plugins([str(one), str(other)])
-    with pytest.raises(ValidationError, match=r"method 'mine': is registered twice, by \S+one\.py:5 and by \S+other"):
+    with pytest.raises(xb.FieldError, match=r"method 'mine': is registered twice, by \S+one\.py:5 and by \S+other"):
         Recipe(name="r", title="R", method="mine")
     load_plugins([str(write_method(tmp_path / "shadow.py", name="word_contrastive"))])
-    with pytest.raises(ValidationError, match=r"'word_contrastive': is registered twice, by xrealign-bench and by \S+"):
+    with pytest.raises(xb.FieldError, match=r"'word_contrastive': is registered twice, by xrealign-bench and by \S+"):
         Recipe(name="r", title="R", method="word_contrastive")
     assert Recipe(name="r", title="R", method="sentence_contrastive").realigns
     ran = command("list", "methods", "--json")
@@ -192,6 +192,18 @@ def test_the_same_file_may_be_named_again(tmp_path: Path) -> None:
         ("import no_such_module", r"bad\.py:1: can't be imported \(ModuleNotFoundError: No module named 'no_such"),
         ("x = = 1", r"bad\.py:1: can't be imported \(SyntaxError"),
         ("x = 1", r"bad\.py: registers nothing"),
+        (
+            "import xrealign_bench as xb\n\n@xb.register_method('a', version='1', needs_links=True, contrast='spans')\n"
+            "class A: ...",
+            r"bad\.py:3: can't be imported \(ArgumentError: register_method\(\) has no argument 'contrast'; did you "
+            r"mean contrasts\? It takes name, version, needs_links, contrasts, pooling\)\. Correct the file",
+        ),
+        (
+            "import xrealign_bench as xb\n\n@xb.register_selection('My_own', version='1')\nclass A:\n"
+            "    def select(self, n, candidates, source, seed): ...",
+            r"bad\.py:3: the selection of languages can't be named 'My_own'; use at most 80 lower-case letters a to z, "
+            r"digits, '-', '_' and '\.', with a letter or digit first",
+        ),
     ],
 )
 def test_a_broken_file_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:
@@ -282,7 +294,7 @@ def test_broken_packages_break_only_what_asks_for_them(tmp_path: Path, monkeypat
         ("broken-two/mine", r"is not registered\. Its author must decorate it with @xb\.register_method"),
         ("broken-one/your", r"unknown method of broken-one 1\.0: 'your'; Known: mine"),
     ):
-        with pytest.raises(ValidationError, match=message):
+        with pytest.raises(xb.FieldError, match=message):
             Recipe(name="r", title="R", method=name)
     for name in ("other-one/mine", "other-two/mine", "word_contrastive"):
         assert Recipe(name="r", title="R", method=name).needs_links

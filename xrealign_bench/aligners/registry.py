@@ -12,6 +12,7 @@ from xrealign_bench.aligners.gold import GOLD
 from xrealign_bench.aligners.lexicon_lookup import LEXICON
 from xrealign_bench.aligners.links import Alignment, usable_links
 from xrealign_bench.aligners.similarity import SIMILARITY
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.data import ParallelText, concatenate
 from xrealign_bench.errors import unknown
 from xrealign_bench.plugins import Registry, check_protocol
@@ -51,6 +52,7 @@ def align(
     return usable_links(text, ALIGNERS[name].align(together, resources)[: len(text.source_words)])
 
 
+@names_arguments
 def register_aligner(
     name: str, *, version: str, needs_checkpoint: bool = False, needs_lexicon: bool = False, title: str = ""
 ) -> Callable[[Class], Class]:

@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.plugins import check_protocol
 from xrealign_bench.specs import Objective
 from xrealign_bench.specs.methods import METHODS, Method, Pooling
@@ -49,6 +50,7 @@ class PairLoss(Protocol):
         """
 
 
+@names_arguments
 def register_method(
     name: str, *, version: str, needs_links: bool, contrasts: str = "words", pooling: Pooling | None = None
 ) -> Callable[[Loss], Loss]:

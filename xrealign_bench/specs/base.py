@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xrealign_bench.errors import FieldError
 
 
 class Spec(BaseModel):
@@ -27,6 +29,27 @@ class Spec(BaseModel):
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+
+class PublicSpec(Spec):
+    """Spec that users make in Python, such as `xb.Recipe(name="mine", ...)`.
+
+    Raises:
+        FieldError: a field is wrong; the messages are those for YAML files.
+    """
+
+    if not TYPE_CHECKING:  # type checkers know the fields from the annotations
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                from xrealign_bench.specs.explain import describe_problems
+
+                raise FieldError(describe_problems(error, type(self), fields)) from None
+
+        # Else pydantic would call it whenever it reads a file, without the file's folder.
+        __init__.__pydantic_base_init__ = True
 
 
 def added_later(default: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from xrealign_bench.specs.base import Spec, added_later
+from xrealign_bench.specs.base import PublicSpec, Spec, added_later
 from xrealign_bench.specs.fields import (
     ByteLimit,
     DataName,
@@ -202,7 +202,7 @@ def _leaves_folder(path: str) -> bool:
     return path.startswith("/")
 
 
-class Corpus(Spec):
+class Corpus(PublicSpec):
     """Parallel corpus with its lexicons."""
 
     name: Name

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from xrealign_bench.errors import LONGEST_VALUE, shorten
+from xrealign_bench.errors import LONGEST_VALUE, MOST_PROBLEMS, count_further_problems, shorten
 from xrealign_bench.specs.core_schema import Where, Written, core_value
 
 
@@ -30,6 +30,24 @@ def explain(
         messages.setdefault(where, partial(_message, dict(problem), expected, written.get(where)))
     above = {where[:n] for where in messages for n in range(len(where))}
     return {where: message for where, message in messages.items() if where not in above}
+
+
+def describe_problems(error: ValidationError, model: type[BaseModel], fields: Mapping[str, Any]) -> str:
+    """Return a line for each wrong field of a spec that was made in Python.
+
+    Args:
+        error: what pydantic raised.
+        model: type of the spec.
+        fields: arguments of the call.
+    """
+    name = fields.get("name")
+    spec = f"{model.__name__.lower()} '{shorten(name)}'" if isinstance(name, str) else model.__name__.lower()
+    found = explain(error, model, {})
+    lines = [
+        ": ".join([spec, *([shorten(".".join(where))] if where else []), say()])
+        for where, say in list(found.items())[:MOST_PROBLEMS]
+    ]
+    return "\n".join([*lines, *count_further_problems(spec, len(found))])
 
 
 def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Where, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.plugins import Registry, check_protocol
 from xrealign_bench.specs.plugin import RegisteredName
 
@@ -37,6 +38,7 @@ Format = Annotated[
 Reader = TypeVar("Reader", bound="type[RowReader]")
 
 
+@names_arguments
 def register_data_reader(name: str, *, version: str) -> Callable[[Reader], Reader]:
     """Register a class with the method of `RowReader`, so that a source can name it under `format`.
 

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, WithJsonSchema, field_validator,
 
 from xrealign_bench.errors import shorten
 from xrealign_bench.specs.aligner import AlignerChoice, aligner_name
-from xrealign_bench.specs.base import Spec, added_later
+from xrealign_bench.specs.base import PublicSpec, Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
     BlockNumber,
@@ -80,7 +80,7 @@ class Regularisation(Spec):
     """Factor of the penalty. That code uses 1, with a squared loss on words instead of a contrastive one."""
 
 
-class Objective(Spec):
+class Objective(PublicSpec):
     """Contrastive loss (AlignFreeze, section 3.1; details not in the text follow its released code)."""
 
     temperature: Annotated[float, Field(gt=0, le=1000)] = 0.1
@@ -237,7 +237,7 @@ BASELINE = "finetune-only"
 """Recipe that every other one is compared with: the checkpoint fine-tuned as it is."""
 
 
-class Recipe(Spec):
+class Recipe(PublicSpec):
     """One row of the leaderboard: a realignment method and its settings, for any checkpoint and suite."""
 
     name: Name

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol, TypeVar
 
 from pydantic import Field
 
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.plugins import Registry, check_protocol
 from xrealign_bench.specs.plugin import RegisteredName
 
@@ -39,6 +40,7 @@ SelectionName = Annotated[
 Selection = TypeVar("Selection", bound="type[LanguageSelection]")
 
 
+@names_arguments
 def register_selection(name: str, *, version: str) -> Callable[[Selection], Selection]:
     """Register a class with the method of `LanguageSelection`, so that a recipe can name it: `{select: NAME, n: 10}`.
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError, unknown
 from xrealign_bench.specs.aligner import AlignerChoice
-from xrealign_bench.specs.base import Spec, added_later
+from xrealign_bench.specs.base import PublicSpec, Spec, added_later
 from xrealign_bench.specs.fields import (
     BatchSize,
     DataName,
@@ -160,7 +160,7 @@ class SuiteParallel(Spec):
         return self
 
 
-class Suite(Spec):
+class Suite(PublicSpec):
     """Tasks, languages, seeds and training settings under which recipes are compared."""
 
     name: Name

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from xrealign_bench.errors import UserError
-from xrealign_bench.specs.base import Spec, added_later
+from xrealign_bench.specs.base import PublicSpec, Spec, added_later
 from xrealign_bench.specs.data import DataSource, EmbeddedData, NamesByLanguage
 from xrealign_bench.specs.fields import (
     BlockNumber,
@@ -101,7 +101,7 @@ class Spans(Spec):
         return self.model_copy(update={"doc_stride": stride, "test_doc_stride": None})
 
 
-class Task(Spec):
+class Task(PublicSpec):
     """Labelled data in many languages, and how they are scored."""
 
     name: Name

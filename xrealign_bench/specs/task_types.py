@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field
 
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.errors import unknown
 from xrealign_bench.plugins import Registry, check_protocol
 from xrealign_bench.specs.plugin import RegisteredName
@@ -124,6 +125,7 @@ class TaskCode(Protocol):
 Code = TypeVar("Code", bound=type)
 
 
+@names_arguments
 def register_task_type(
     name: str,
     *,
@@ -195,6 +197,7 @@ MetricName = Annotated[
 Scoring = TypeVar("Scoring", bound="type[ExampleMetric]")
 
 
+@names_arguments
 def register_metric(name: str, *, version: str, task_types: Sequence[str]) -> Callable[[Scoring], Scoring]:
     """Register a class with the method of `ExampleMetric`, so that a task can name it under `metric`.
 

@@ -161,7 +161,7 @@ def _result(
     reported: str,
 ) -> Result:  # fmt: skip
     suite, (first, *_) = loaded.suite, reports.values()
-    recipe = Recipe(name=file_format, title=f"As reported by {_programs(reports)}")
+    recipe = Recipe.model_validate({"name": file_format, "title": f"As reported by {_programs(reports)}"})
     return Result(
         harness_version=__version__,
         created=datetime.now(UTC),
