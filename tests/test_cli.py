@@ -51,7 +51,7 @@ NAMES = {
     "suites": shipped_names(Suite),
     "tasks": shipped_names(Task),
     "languages": list(inventory()),
-    "methods": ["sentence_contrastive", "word_contrastive"],
+    "methods": ["continued_pretraining", "sentence_contrastive", "word_contrastive"],
     "aligners": ["eflomal", "fast-align", "gold", "lexicon", "similarity"],
     "task-types": [
         "language_modelling",

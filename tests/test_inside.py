@@ -39,6 +39,7 @@ def test_no_compute_refuses_what_is_not_stored(small: World) -> None:
     assert len(refused.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_whole_analysis(small: World) -> None:
     ran = analyse(small)
     assert ran.status == 0, ran.err
@@ -67,6 +68,7 @@ def test_a_whole_analysis(small: World) -> None:
     assert float(printed[3]) == pytest.approx(mean, abs=6e-4) and len(own) == len(TARGETS) * (BLOCKS + 1)
 
 
+@pytest.mark.slow
 def test_stored_stages_are_not_run_again(small: World) -> None:
     again = analyse(small, "--json")
     assert again.status == 0, again.err
@@ -94,6 +96,7 @@ def test_what_can_not_be_analysed_is_told_in_one_sentence(small: World, more: li
     assert len(refused.err.splitlines()) == 1 and "Traceback" not in refused.err
 
 
+@pytest.mark.slow
 def test_the_baseline_is_left_out_of_measures_that_it_lacks(small: World) -> None:
     ran = analyse(small, "--measure", "gradients", "--json")
     assert ran.status == 0, ran.err
@@ -102,6 +105,7 @@ def test_the_baseline_is_left_out_of_measures_that_it_lacks(small: World) -> Non
     assert {row["measure"] for row in rows} == {"gradient_cosine", "gradient_cosine_std"}
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(small: World) -> None:
     assert analyse(small, with_charts=True).status == 0
     for path in small.output.glob("analysis/small-1.0/*/*.png"):

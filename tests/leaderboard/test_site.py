@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from tests.leaderboard.test_board import BASELINE, SCORES, entry, on_fresh_seeds
+from tests.leaderboard.test_board import BASELINE, SCORES, comparison_of, entry, on_fresh_seeds
 from tests.leaderboard.test_build import NASTY, store, two_tasks
 from tests.leaderboard.test_links import broken_links
 from tests.scoring.builder import LANGUAGES, TIERED, Lang, flat, make_result, make_suite, realignment
@@ -28,6 +28,7 @@ from xrealign_bench.leaderboard.site.serve import serve
 from xrealign_bench.results.comparison import Gain
 from xrealign_bench.results.records import ReportedMean
 from xrealign_bench.scoring.regression import regress
+from xrealign_bench.specs import Parallel, digest
 
 REPOSITORY = Path(__file__).parents[2]
 FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("use", "href"), ("form", "action")}
@@ -206,6 +207,17 @@ def test_gains_are_shown_once_and_only_for_rows_that_have_some(tmp_path: Path) -
     result = Page(board / "results/mini/good.html")
     assert not {"mean over tasks", "all tasks"} & {row[0] for row in result.rows}
     assert ["tags", "4", "3 / 1", "0 [0, 2] / 1 [1, 3]"] in result.rows
+
+
+def test_controls_are_rows_without_bars(tmp_path: Path) -> None:
+    """Their gains are in the tables; the bars and the first recipe's charts are other recipes'."""
+    good, placebo = entry("good", 0.05, 0.04, 0.06), entry("placebo", 0.06, 0.05, 0.07)
+    spec = placebo.result.recipe.model_copy(update={"parallel": Parallel(control="shuffled_pairs")})
+    result = placebo.result.model_copy(update={"recipe": spec, "recipe_digest": digest(spec)})
+    placebo = StoredResult(placebo.folder, result, comparison_of(result, BASELINE.result, 0.05, 0.07))
+    page = Page(site_of(tmp_path, BASELINE, good, placebo) / "checkpoints/mini/index.html")
+    assert {row[0] for row in page.rows} >= {"good", "placebo"}
+    assert "Not drawn: 1 recipe, because they are controls" in " ".join(page.text.split())
 
 
 def test_all_groups_of_a_result_are_on_its_page(tmp_path: Path) -> None:

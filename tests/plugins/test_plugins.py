@@ -175,7 +175,7 @@ def test_a_name_that_is_registered_twice_breaks_only_what_uses_it(tmp_path: Path
         Recipe(name="r", title="R", method="word_contrastive")
     assert Recipe(name="r", title="R", method="sentence_contrastive").realigns
     ran = command("list", "methods", "--json")
-    assert [row["name"] for row in json.loads(ran.out)] == ["sentence_contrastive"]
+    assert [row["name"] for row in json.loads(ran.out)] == ["sentence_contrastive", "continued_pretraining"]
 
 
 def test_the_same_file_may_be_named_again(tmp_path: Path) -> None:
@@ -368,7 +368,8 @@ def test_json_schemas_do_not_depend_on_plugins(tmp_path: Path) -> None:
     after = json.dumps([Recipe.model_json_schema(), Suite.model_json_schema(), xb.Task.model_json_schema()])
     assert before == after
     method = Recipe.model_json_schema()["properties"]["method"]
-    assert method["anyOf"][0] == {"enum": ["none", "word_contrastive", "sentence_contrastive"]}
+    shipped = ["none", "word_contrastive", "sentence_contrastive", "continued_pretraining"]
+    assert method["anyOf"][0] == {"enum": shipped}
 
 
 def test_a_stored_recipe_is_planned_only_with_its_plugin(new_world: Callable[..., World]) -> None:

@@ -20,6 +20,7 @@ from xrealign_bench.specs import (
     shipped_suite_name,
 )
 from xrealign_bench.specs.lock import LOCK_SUFFIX
+from xrealign_bench.specs.recipe import Control
 from xrealign_bench.specs.yaml import FOLDERS, shipped_folder
 
 BY_FOLDER = {shipped_folder(model): model for model in FOLDERS}
@@ -102,6 +103,35 @@ def test_recipes_on_ten_languages_differ_from_full_in_that_alone(method: str) ->
     selected = ten.parallel.model_copy(update={"languages": SelectedLanguages(select=method, n=10)})  # type: ignore[arg-type]
     as_ten = {"name": ten.name, "title": ten.title, "parallel": selected}
     assert full.model_copy(update=as_ten) == ten
+
+
+@pytest.mark.parametrize(
+    ("name", "control"),
+    [
+        ("shuffled", "shuffled_pairs"),
+        ("source", "source_with_itself"),
+        ("target", "target_with_itself"),
+        ("random-words", "random_words"),
+    ],
+)
+def test_a_placebo_differs_from_full_in_its_pairs_alone(name: str, control: Control) -> None:
+    full, placebo = find_spec("alignfreeze-full", Recipe), find_spec(f"placebo-{name}", Recipe)
+    prose = {field: getattr(placebo, field) for field in ("name", "title", "description", "citation")}
+    parallel = full.parallel.model_copy(update={"control": control})
+    assert full.model_copy(update=prose | {"parallel": parallel}) == placebo
+
+
+def test_continued_pretraining_differs_from_full_in_the_method_alone() -> None:
+    full, placebo = (find_spec(name, Recipe) for name in ("alignfreeze-full", "placebo-continued-pretraining"))
+    prose = {field: getattr(placebo, field) for field in ("name", "title", "description", "citation")}
+    assert full.model_copy(update=prose | {"method": "continued_pretraining"}) == placebo
+
+
+def test_controls_are_the_recipes_that_say_so() -> None:
+    recipes = [find_spec(name, Recipe) for name in shipped_names(Recipe)]
+    assert {recipe.name for recipe in recipes if recipe.is_control} == {
+        recipe.name for recipe in recipes if recipe.title.startswith("Control: ")
+    }
 
 
 @pytest.mark.parametrize("part", ["full", "front", "back"])
