@@ -24,7 +24,7 @@ from xrealign_bench.models.dtypes import Precision, Quantised
 from xrealign_bench.pipeline.estimate import Estimate, estimate
 from xrealign_bench.pipeline.executor import OnEvent, run_serially
 from xrealign_bench.pipeline.plan import Plan
-from xrealign_bench.pipeline.planning.analysis import AnalysisOptions, TextPooling, plan_analysis
+from xrealign_bench.pipeline.planning.analysis import AnalysisOptions, plan_analysis
 from xrealign_bench.pipeline.stages.analyse import FEWEST_SENTENCES
 from xrealign_bench.pipeline.store import Store
 from xrealign_bench.plugins import load_plugins
@@ -35,6 +35,7 @@ from xrealign_bench.results.result import IN_MEMORY, Result
 from xrealign_bench.results.storage import find_results, read_checked
 from xrealign_bench.results.tidy import COLUMNS, score_rows
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec
+from xrealign_bench.specs.recipe import SentencePooling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,7 @@ class AnalyseOptions(PlanOptions, total=False):
 
     sentences: int
     """At most this many sentence pairs of each language, 100 or more."""
-    pooling: TextPooling | None
+    pooling: SentencePooling | None
     """`mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean."""
     measures: Sequence[Measure] | Measure
     """Some of `alignment`, `drift`, `probes`, `gradients` and `errors`; empty: all."""

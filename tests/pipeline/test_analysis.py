@@ -198,6 +198,10 @@ def test_a_measure_that_no_recipe_has_is_refused(options: Options) -> None:
         "--measure gradients: recipe 'finetune-only' has no realignment loss; leave it out or choose another recipe or "
         "task"
     )
+    placebo = replace(options, recipes=["placebo-continued-pretraining"])
+    assert "method 'continued_pretraining' has no realignment loss" in refused(
+        placebo, AnalysisOptions(measures=["gradients"])
+    )
     part = plan_analysis(prepare(options), AnalysisOptions(measures=["gradients"]))
     assert [len(run.analyse) for run in part.runs] == [0, 1]
 

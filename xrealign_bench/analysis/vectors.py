@@ -9,24 +9,24 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from xrealign_bench.models.blocks import all_block_outputs
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
-from xrealign_bench.models.pooling import pool_words
+from xrealign_bench.models.pooling import pool_sentences, pool_words
 from xrealign_bench.models.windows import Window, collate
+from xrealign_bench.specs.recipe import SentencePooling
 
 Vectors = NDArray[np.float32]
-TextPooling = Literal["mean", "weighted_mean", "last_token"]
 WordPooling = Literal["first_subword", "mean"]
 _TOKENS_PER_BATCH = 4096
 
 
 class Pooling(NamedTuple):
-    """How sub-words become the vector of a text, see `pool_texts`, and of a word, see `pool_words`."""
+    """How sub-words become the vector of a text, see `pool_sentences`, and of a word, see `pool_words`."""
 
-    texts: TextPooling = "mean"
+    texts: SentencePooling = "mean"
     words: WordPooling = "first_subword"
 
 
@@ -80,45 +80,13 @@ def read_vectors(
             asked = torch.tensor([[sizes[number] > 0] for number in chosen], device=device)
             wanted = (batch.starts >= 0) & asked
             for entry, hidden in enumerate(all_block_outputs(encoder, batch.input_ids, batch.attention_mask)):
-                pooled = pool_texts(hidden, batch.starts, batch.ends, pooling.texts)
+                pooled = pool_sentences(hidden, batch.starts, batch.ends, pooling.texts)
                 check_finite_outputs(pooled, "vectors of sentences", encoder)
                 _fill(texts, entry, (len(windows), pooled.shape[-1]))[chosen] = pooled.cpu().numpy()
                 if len(places):
                     own = pool_words(hidden, batch.starts, batch.ends, pooling.words)[wanted]
                     _fill(words, entry, (int(ends[-1]), own.shape[-1]))[places] = own.cpu().numpy()
     return BlockVectors(texts, words, ends)
-
-
-def pool_texts(hidden: Tensor, starts: Tensor, ends: Tensor, pooling: TextPooling) -> Tensor:
-    """Pool the sub-words of a text's words to one vector, without special tokens and padding.
-
-    `mean` weighs all sub-words alike, `weighted_mean` by their number counted from 1 (Muennighoff, 2022, as in MEXA),
-    and `last_token` takes the last one, which alone has read the whole text in a decoder.
-
-    Args:
-        hidden: (batch, tokens, dim).
-        starts: (batch, words), -1 where there is no word; each row has at least one word.
-        ends: (batch, words), exclusive.
-        pooling: one of the three.
-
-    Returns:
-        (batch, dim), float32.
-
-    >>> hidden = torch.tensor([[[9.0], [1.0], [4.0], [9.0]]])
-    >>> starts, ends = torch.tensor([[1, -1]]), torch.tensor([[3, -1]])
-    >>> [float(pool_texts(hidden, starts, ends, way)) for way in ("mean", "weighted_mean", "last_token")]
-    [2.5, 3.0, 4.0]
-    """
-    position = torch.arange(hidden.shape[1], device=hidden.device)
-    inside = ((position >= starts.unsqueeze(-1)) & (position < ends.unsqueeze(-1))).any(1).float()
-    number = inside.cumsum(1) * inside
-    if pooling == "mean":
-        weights = inside
-    elif pooling == "weighted_mean":
-        weights = number
-    else:
-        weights = (number == number.amax(1, keepdim=True)).float()
-    return ((weights / weights.sum(1, keepdim=True)).unsqueeze(1) @ hidden.float()).squeeze(1)
 
 
 def _fill(arrays: list[Vectors], entry: int, shape: tuple[int, int]) -> Vectors:

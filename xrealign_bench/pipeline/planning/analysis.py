@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.analysis.table import Measure
@@ -27,10 +27,11 @@ from xrealign_bench.pipeline.stages import (
     RealignmentLoss,
 )
 from xrealign_bench.specs import Corpus, EmbeddedData, Finetuning, Recipe, Task, aligner_name
+from xrealign_bench.specs.methods import METHODS
 from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
+from xrealign_bench.specs.recipe import SentencePooling
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-TextPooling = Literal["mean", "weighted_mean", "last_token"]
 PROBED = ("token_classification", "sequence_classification")
 """Task types whose labels are those of a word or a text."""
 
@@ -41,7 +42,7 @@ class AnalysisOptions:
 
     sentences: int = 500
     """Maximum number of sentence pairs of each language."""
-    pooling: TextPooling | None = None
+    pooling: SentencePooling | None = None
     """None: the mean for encoders, the weighted mean for decoders."""
     measures: Sequence[Measure] = ()
     """Empty: all that the model, recipe and task have."""
@@ -202,6 +203,8 @@ def _inapplicable(request: Request, recipe: Recipe, task: Task) -> list[tuple[Me
     found: list[tuple[Measure, str]] = []
     if not recipe.realigns:
         found.append(("gradients", f"recipe '{recipe.name}' has no realignment loss"))
+    elif (method := METHODS.find(recipe.method)) is not None and not method.is_contrastive:
+        found.append(("gradients", f"method '{recipe.method}' has no realignment loss"))
     elif not task.finetunes:
         found.append(("gradients", f"task '{task.name}' is not fine-tuned and so has no loss"))
     elif recipe.adapter is not None or request.suite.finetuning_for(task.name).adapter is not None:
@@ -219,7 +222,7 @@ def _analyse(
     model = run.finetune.get((task.name, seed))
     before = recipe.realigns and recipe.schedule.when == "before"
     encoder = run.realign[task.name, seed] if before else None
-    pooling: TextPooling = "weighted_mean" if request.checkpoint.family == "decoder" else "mean"
+    pooling: SentencePooling = "weighted_mean" if request.checkpoint.family == "decoder" else "mean"
     measures = list(options.measures)
     plugins: list[NamedPlugin] = [("method", recipe.method)]
     if model is not None:

@@ -24,7 +24,7 @@ from xrealign_bench.pipeline.stage import (
 )
 from xrealign_bench.specs import Finetuning, Objective, Spec, Task
 from xrealign_bench.specs.methods import MethodName
-from xrealign_bench.specs.recipe import Attention, Mixing
+from xrealign_bench.specs.recipe import Attention, Mixing, SentencePooling
 from xrealign_bench.specs.suite import Head
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class AnalyseSettings(Settings):
     """Maximum number of sentence pairs of each language."""
     languages: list[str]
     """Those of the sentence pairs, on whose number the cost depends."""
-    pooling: Literal["mean", "weighted_mean", "last_token"]
-    """How a sentence becomes a vector, see `analysis.vectors.pool_texts`."""
+    pooling: SentencePooling
+    """How a sentence becomes a vector, see `models.pooling.pool_sentences`."""
     objective: Objective
     """Of the recipe: its pooling of words and its negatives decide what the precision of words compares."""
     measures: list[Measure]
