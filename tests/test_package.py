@@ -152,3 +152,59 @@ def test_the_installed_command_is_not_misled_by_its_own_folder() -> None:
     shown = subprocess.run([command, "show", "language", "sw", "--json"], capture_output=True, text=True, timeout=120)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["distance to en"]["featural"] > 0
+
+
+USER_SCRIPT = """
+from pathlib import Path
+
+import torch
+import xrealign_bench as xb
+
+run = xb.evaluate("FacebookAI/xlm-roberta-base", recipes=["alignfreeze-front"], suite="pos-lite", seeds=[31])
+reveal_type(run.results[0].scores)
+comparison = xb.compare("one", Path("other"))
+reveal_type(comparison.tasks[0].languages[0].gain)
+recipe = xb.Recipe(name="mine", title="Mine", method="word_contrastive")
+reveal_type(recipe.schedule.batch_size)
+model, tokenizer = xb.realign(recipe=recipe, seed=31)
+reveal_type(xb.export("folder", recipe=recipe, merge=True))
+
+
+@xb.register_method("mine", version="1", needs_links=True)
+class Mine:
+    def __init__(self, objective: xb.Objective) -> None:
+        self.temperature = objective.temperature
+
+    def pool(self, hidden: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        return hidden[starts >= 0]
+
+    def loss(self, vectors: torch.Tensor, batch: xb.PairBatch) -> torch.Tensor:
+        return vectors.sum()
+
+
+xb.evaluate(recipe="mine")
+xb.Recipe(name="mine", title="Mine", metod="word_contrastive")
+"""
+
+
+@pytest.mark.slow
+def test_a_users_script_is_checked_strictly_against_the_wheel(site: Path, tmp_path: Path) -> None:
+    """mypy reads the types of an installed package only if it says that it has some."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    (packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    shutil.copytree(site, packages, dirs_exist_ok=True)
+    (packages / "others.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    (tmp_path / "mine.py").write_text(USER_SCRIPT)
+    python = tmp_path / "venv" / "bin" / "python"
+    check = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "mine.py"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
+    ran = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
+    assert [line.split(": ", 2)[2] for line in ran.stdout.splitlines() if ": " in line] == [
+        'Revealed type is "list[xrealign_bench.results.records.Score]"',
+        'Revealed type is "float"',
+        'Revealed type is "int"',
+        'Revealed type is "pathlib.Path"',
+        'Unexpected keyword argument "recipe" for "evaluate"; did you mean "recipes"?  [call-arg]',
+        '"evaluate" defined in "xrealign_bench.api"',
+        'Unexpected keyword argument "metod" for "Recipe"; did you mean "method"?  [call-arg]',
+    ], ran.stdout + ran.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tqdm import autonotebook, tqdm
 
 from xrealign_bench.pipeline.executor import StageEvent
 from xrealign_bench.pipeline.stage import NO_INPUTS, Costs, Settings, Stage, Workspace
@@ -47,3 +48,24 @@ def test_several_stages_at_once_are_told_apart(
         "done: realign a",
         "failed: realign b: the loss is nan",
     ]
+
+
+def test_a_notebook_has_bars_although_stderr_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a kernel with ipywidgets, this name of tqdm is its widget."""
+    made = []
+
+    class Widget(tqdm):  # type: ignore[type-arg]
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options)
+            made.append(self)
+
+    monkeypatch.setattr(autonotebook, "tqdm", Widget)
+    with ProgressBars(1) as progress:
+        progress(StageEvent("start", FIRST))
+        progress(StageEvent("progress", FIRST, 3, 9, "loss 2"))
+        assert [(bar.desc, bar.n, bar.total, bar.disable) for bar in made] == [
+            ("stages", 0, 1, False), ("realign a", 3, 9, False),
+        ]  # fmt: skip
+    assert "realign a:   0%|" in capsys.readouterr().err

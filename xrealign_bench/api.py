@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 _NOT_OF_COMMAND = ("tokenizer", "data_root", "plugins")
 """Arguments that are not passed on as they are."""
 Progress: TypeAlias = Literal["auto", "none"] | Callable[[Any], None]
-"""`auto`: progress bars in a terminal or notebook, lines elsewhere; `none`; or a function that gets each
-`pipeline.executor.StageEvent`."""
+"""`auto`: bars in a terminal, widgets in a notebook with ipywidgets, lines elsewhere; `none`; or a function
+that gets each `pipeline.executor.StageEvent`."""
 
 
 class PlanOptions(TypedDict, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -85,8 +86,18 @@ class ProgressBars:
 
     @staticmethod
     def _bar(total: int, name: str, unit: str) -> tqdm[Any]:
-        """Return a bar, which `disable=None` hides if stderr is not a terminal."""
-        return tqdm(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
+        """Return a widget in a notebook, else a bar, which `disable=None` hides if stderr is not a terminal."""
+        kind = _bar_class()
+        hidden = None if kind is tqdm else False
+        return kind(total=total, desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, leave=False, disable=hidden)
+
+
+def _bar_class() -> type[tqdm[Any]]:
+    """Return tqdm's widget in a notebook with ipywidgets, else its bar for terminals."""
+    with warnings.catch_warnings(action="ignore"):  # tqdm's, that autonotebook is new, or that ipywidgets is missing
+        from tqdm import autonotebook
+
+    return autonotebook.tqdm
 
 
 @contextmanager
