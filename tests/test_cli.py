@@ -185,6 +185,20 @@ def test_list_names_everything_in_a_category(category: str) -> None:
     assert len(text.out.splitlines()) == len(rows) - len(members) + len(families) + 2
 
 
+def test_what_a_recipe_freezes_is_listed_in_words() -> None:
+    frozen = {row["name"]: row["frozen"] for row in json.loads(command("list", "recipes", "--json").out)}
+    assert frozen["embeddings-only"] == "all blocks"
+    assert frozen["alignfreeze-front-embeddings"] == "lower_half and embeddings"
+    assert frozen["alignfreeze-full"] == "none" and frozen["finetune-only"] is None
+
+
+def test_a_recipe_of_a_family_is_shown_as_any_other() -> None:
+    shown = command("show", "recipe", "sentence-uniform-most-uriel-en-5")
+    assert shown.status == 0 and "subset: lowresource/most-uriel-en-5" in shown.out
+    placeholder = command("show", "recipe", "sentence-uniform-SUBSET")
+    assert placeholder.status == 2 and "sentence-uniform-SUBSET' stands for" in placeholder.err
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_may_be_singular_or_plural(category: str) -> None:
     singular = CATEGORIES[category]

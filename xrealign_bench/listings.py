@@ -265,13 +265,13 @@ def without_families(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if family is None:
             shown[row["name"]] = row
             continue
-        name = f"{family.name}-SUBSET"
+        name = family.placeholder
         shown.setdefault(name, row | {"name": name, "title": f"{family.title}, {len(family.recipes)} subsets"})
     return list(shown.values())
 
 
 def _frozen(recipe: Recipe) -> str:
-    blocks = str(recipe.freeze.blocks)
+    blocks = "all blocks" if recipe.freeze.blocks == ":" else str(recipe.freeze.blocks)
     return f"{blocks} and embeddings" if recipe.freeze.embeddings else blocks
 
 
