@@ -337,6 +337,19 @@ def test_chosen_languages_as_json_and_as_text_agree() -> None:
     assert without["distance"]["pairs"] == 10
 
 
+def test_languages_are_selected_by_the_distances_of_urielplus() -> None:
+    from xrealign_bench.languages.urielplus import urielplus_distance
+
+    arguments = ("languages", "select", "--n", 3, "--pool", "suite:demo", "--json")
+    by_uriel, by_urielplus = command(*arguments), command(*arguments, "--distances", "uriel+")
+    assert (by_urielplus.status, by_urielplus.err) == (0, "")
+    first, second = json.loads(by_uriel.out), json.loads(by_urielplus.out)
+    assert (first["distances"], second["distances"]) == ("uriel", "uriel+")
+    assert first["languages"] != second["languages"]
+    shown = {row["name"]: row["featural distance to en"] for row in second["rows"]}
+    assert shown == {code: urielplus_distance("en", code) for code in second["languages"]}
+
+
 def test_conditions_narrow_the_pool() -> None:
     def left(*conditions: str) -> int:
         ran = command("languages", "select", "--method", "random", "--n", 1, "--json", *conditions)
@@ -384,6 +397,11 @@ BAD_CHOICES = {
     "language": (["--pool", "de,qqq"], "unknown language 'qqq'"),
     "source": (["--source", "qqq"], "unknown language 'qqq'"),
     "checkpoint": (["--seen", "bert"], "unknown checkpoint with known pre-training languages 'bert'"),
+    "source without features": (
+        ["--source", "vo", "--distances", "uriel+"],
+        r"URIEL\+ has no features of Volapük \(vo\), so its distances can't count",
+    ),
+    "distances": (["--distances", "urielplus"], r"'urielplus' is not one of 'uriel', 'uriel\+'"),
     "nothing left": (
         ["--pool", "de,fr", "--tier", "low"],
         "none of the 2 languages of the pool 'de,fr' meets all conditions",

@@ -167,6 +167,7 @@ DEFAULTS: dict[str, Any] = {
     "LockedSplit.bytes": None,
     "Parallel.pairs": None,
     "Parallel.filter": None,
+    "SelectedLanguages.distances": "uriel",
     "Suite.realignment_steps": None,
     "EflomalAligner.symmetrisation": "intersection",
     "EflomalAligner.pairs": None,
