@@ -27,6 +27,7 @@ from xrealign_bench.languages import (
     typology,
 )
 from xrealign_bench.languages.typology import vector
+from xrealign_bench.languages.urielplus import urielplus_distance
 
 CONDITIONS = {
     "joshi45": {"tier_name": "high"}, "joshi3": {"tier_name": "medium"}, "joshi2": {"tier_name": "low"}, "joshi35": {},
@@ -117,8 +118,10 @@ def other_distances() -> dict[str, NDArray[np.float64]]:
     observed = np.array([averages[str(find(code).uriel_features)] for code in codes])
     is_observed = observed >= 0
     cosine, as_zero = cosine_distances(vectors), cosine_distances(np.where(is_observed, observed, 0))
+    urielplus = np.array([[urielplus_distance(a, b) for b in codes] for a in codes], np.float64)
     three = (known["syntactic"] + known["phonological"] + known["inventory"]) / 3
     return known | {
+        "featural, URIEL+": urielplus,
         "featural, cosine": cosine,
         "featural, cosine, one decimal": cosine.round(1),
         "featural, Euclidean": np.sqrt(((vectors[:, None] - vectors) ** 2).sum(axis=2)),

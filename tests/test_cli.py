@@ -185,6 +185,20 @@ def test_list_names_everything_in_a_category(category: str) -> None:
     assert len(text.out.splitlines()) == len(rows) - len(members) + len(families) + 2
 
 
+def test_what_a_recipe_freezes_is_listed_in_words() -> None:
+    frozen = {row["name"]: row["frozen"] for row in json.loads(command("list", "recipes", "--json").out)}
+    assert frozen["embeddings-only"] == "all blocks"
+    assert frozen["alignfreeze-front-embeddings"] == "lower_half and embeddings"
+    assert frozen["alignfreeze-full"] == "none" and frozen["finetune-only"] is None
+
+
+def test_a_recipe_of_a_family_is_shown_as_any_other() -> None:
+    shown = command("show", "recipe", "sentence-uniform-most-uriel-en-5")
+    assert shown.status == 0 and "subset: lowresource/most-uriel-en-5" in shown.out
+    placeholder = command("show", "recipe", "sentence-uniform-SUBSET")
+    assert placeholder.status == 2 and "sentence-uniform-SUBSET' stands for" in placeholder.err
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_may_be_singular_or_plural(category: str) -> None:
     singular = CATEGORIES[category]
@@ -323,6 +337,19 @@ def test_chosen_languages_as_json_and_as_text_agree() -> None:
     assert without["distance"]["pairs"] == 10
 
 
+def test_languages_are_selected_by_the_distances_of_urielplus() -> None:
+    from xrealign_bench.languages.urielplus import urielplus_distance
+
+    arguments = ("languages", "select", "--n", 3, "--pool", "suite:demo", "--json")
+    by_uriel, by_urielplus = command(*arguments), command(*arguments, "--distances", "uriel+")
+    assert (by_urielplus.status, by_urielplus.err) == (0, "")
+    first, second = json.loads(by_uriel.out), json.loads(by_urielplus.out)
+    assert (first["distances"], second["distances"]) == ("uriel", "uriel+")
+    assert first["languages"] != second["languages"]
+    shown = {row["name"]: row["featural distance to en"] for row in second["rows"]}
+    assert shown == {code: urielplus_distance("en", code) for code in second["languages"]}
+
+
 def test_conditions_narrow_the_pool() -> None:
     def left(*conditions: str) -> int:
         ran = command("languages", "select", "--method", "random", "--n", 1, "--json", *conditions)
@@ -370,6 +397,11 @@ BAD_CHOICES = {
     "language": (["--pool", "de,qqq"], "unknown language 'qqq'"),
     "source": (["--source", "qqq"], "unknown language 'qqq'"),
     "checkpoint": (["--seen", "bert"], "unknown checkpoint with known pre-training languages 'bert'"),
+    "source without features": (
+        ["--source", "vo", "--distances", "uriel+"],
+        r"URIEL\+ has no features of Volapük \(vo\), so its distances can't count",
+    ),
+    "distances": (["--distances", "urielplus"], r"'urielplus' is not one of 'uriel', 'uriel\+'"),
     "nothing left": (
         ["--pool", "de,fr", "--tier", "low"],
         "none of the 2 languages of the pool 'de,fr' meets all conditions",

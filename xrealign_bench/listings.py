@@ -27,7 +27,7 @@ from xrealign_bench.languages import (
 )
 from xrealign_bench.languages import select as select_languages
 from xrealign_bench.languages.inventory import inventory
-from xrealign_bench.languages.selection import Selection
+from xrealign_bench.languages.selection import DistanceSource, Selection, featural_distance
 from xrealign_bench.languages.tiers import TIERS
 from xrealign_bench.pipeline.preflight import file_problems, in_file, untested_targets
 from xrealign_bench.plugins import Registry
@@ -129,8 +129,16 @@ def stored_rows(root: Path) -> list[dict[str, Any]]:
     ]
 
 
-def chosen_languages(
-    method: str, n: int, pool_name: str, *, source: str, anchor_source: bool, seed: int, **filters: Any
+def chosen_languages(  # noqa: PLR0913 (over 6 parameters: the options of the command)
+    method: str,
+    n: int,
+    pool_name: str,
+    *,
+    source: str,
+    anchor_source: bool,
+    seed: int,
+    distances: DistanceSource = "uriel",
+    **filters: Any,
 ) -> dict[str, Any]:
     """Choose languages from a pool. Returns the choice, how it was made, and one row per language.
 
@@ -141,6 +149,7 @@ def chosen_languages(
         source: the source language.
         anchor_source: whether distances to the source language count.
         seed: seed of the method `random`.
+        distances: database of the featural distances.
         filters: conditions, as for `languages.narrow`.
 
     Raises:
@@ -151,13 +160,16 @@ def chosen_languages(
     codes = narrow(whole, **filters)
     if not codes:
         raise UserError(f"none of the {len(whole)} languages of the pool '{pool_name}' meets all conditions; drop some")
-    selection = select_languages(method, n, codes, source=source, anchor_source=anchor_source, seed=seed)
+    selection = select_languages(
+        method, n, codes, source=source, anchor_source=anchor_source, seed=seed, distances=distances
+    )
     return {
         "languages": list(selection.languages),
         "method": method,
         "source": find(source).code,
         "source_in_set": anchor_source,
         "seed": seed if method == "random" else None,
+        "distances": distances,
         "found": selection.found,
         "distance": _selection_distance(selection),
         "pool": {
@@ -166,7 +178,7 @@ def chosen_languages(
             "meet_conditions": len(codes),
             "left_out": dict(selection.left_out),
         },
-        "rows": [_chosen_row(code, source) for code in selection.languages],
+        "rows": [_chosen_row(code, source, distances) for code in selection.languages],
     }
 
 
@@ -180,7 +192,7 @@ def _selection_distance(selection: Selection) -> dict[str, Any]:
     }
 
 
-def _chosen_row(code: str, source: str) -> dict[str, Any]:
+def _chosen_row(code: str, source: str, distances: DistanceSource) -> dict[str, Any]:
     language = find(code)
     return {
         "name": code,
@@ -188,7 +200,7 @@ def _chosen_row(code: str, source: str) -> dict[str, Any]:
         "script": language.script,
         "family": language.family,
         "joshi_class": language.joshi_class,
-        f"featural distance to {find(source).code}": _rounded(distance(source, code, "featural")),
+        f"featural distance to {find(source).code}": _rounded(featural_distance(source, code, distances)),
     }
 
 
@@ -265,13 +277,13 @@ def without_families(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if family is None:
             shown[row["name"]] = row
             continue
-        name = f"{family.name}-SUBSET"
+        name = family.placeholder
         shown.setdefault(name, row | {"name": name, "title": f"{family.title}, {len(family.recipes)} subsets"})
     return list(shown.values())
 
 
 def _frozen(recipe: Recipe) -> str:
-    blocks = str(recipe.freeze.blocks)
+    blocks = "all blocks" if recipe.freeze.blocks == ":" else str(recipe.freeze.blocks)
     return f"{blocks} and embeddings" if recipe.freeze.embeddings else blocks
 
 

@@ -636,6 +636,12 @@ def test_a_selection_is_made_of_the_targets_with_data_and_from_the_source(
     assert run.without_data == []
 
 
+def test_a_selection_by_urielplus_is_planned() -> None:
+    chosen = list(realigned({"select": "uriel", "n": 4, "distances": "uriel+"}).align)
+    assert chosen == list(select("uriel", 4, MANY, distances="uriel+").languages)
+    assert chosen != list(realigned({"select": "uriel", "n": 4}).align)
+
+
 def test_a_selection_does_not_depend_on_which_languages_are_looked_at() -> None:
     assert (
         realigned({"select": "uriel", "n": 3}).align == realigned({"select": "uriel", "n": 3}, languages=["de"]).align

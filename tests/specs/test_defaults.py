@@ -169,6 +169,7 @@ DEFAULTS: dict[str, Any] = {
     "Parallel.pairs": None,
     "Parallel.filter": None,
     "Parallel.control": None,
+    "SelectedLanguages.distances": "uriel",
     "Suite.realignment_steps": None,
     "EflomalAligner.symmetrisation": "intersection",
     "EflomalAligner.pairs": None,

@@ -126,6 +126,7 @@ WAYS_TO_NAME_LANGUAGES: list[Any] = [
     {"select": "uriel", "n": 10},
     {"select": "family", "n": 5},
     {"select": "uriel", "n": 5, "anchor_source": False},
+    {"select": "uriel", "n": 5, "distances": "uriel+"},
     {"select": "random", "n": 5},
     {"select": "random", "n": 5, "seed": 1},
 ]
@@ -138,7 +139,8 @@ def test_each_way_to_name_languages_has_its_own_digest() -> None:
 
 
 def test_how_a_selection_is_written_does_not_matter() -> None:
-    short, long = {"select": "uriel", "n": 5}, {"seed": 0, "anchor_source": True, "n": 5, "select": "uriel"}
+    short = {"select": "uriel", "n": 5}
+    long = {"seed": 0, "distances": "uriel", "anchor_source": True, "n": 5, "select": "uriel"}
     recipes = [Recipe.model_validate(FULL | {"parallel": {"languages": way}}) for way in (short, long)]
     assert digest(recipes[0]) == digest(recipes[1])
     written = canonical_json(recipes[0].parallel)

@@ -62,6 +62,14 @@ def test_recipes_of_shipped_families_are_found_by_name() -> None:
         find_spec("sentence-uniform-random-6", Recipe)
 
 
+def test_the_name_that_lists_show_for_a_family_is_told_to_stand_for_its_recipes() -> None:
+    with pytest.raises(UserError) as caught:
+        find_spec("sentence-uniform-SUBSET", Recipe)
+    message = str(caught.value)
+    assert message.startswith(f"'sentence-uniform-SUBSET' stands for {len(family_recipes())} recipes, one for each")
+    assert any(f"such as {name};" in message for name in family_recipes())
+
+
 def test_every_subset_of_the_low_resource_study_has_a_recipe() -> None:
     family = load_spec(shipped_folder(RecipeFamily) / "sentence-uniform.yaml", RecipeFamily)
     assert set(family.subsets) == {name for name in subset_names() if name.startswith("lowresource")}

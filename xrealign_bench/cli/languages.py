@@ -42,6 +42,13 @@ def languages() -> None:
     show_default=True,
     help="Count the distances to the source language too.",
 )
+@click.option(
+    "--distances",
+    type=click.Choice(["uriel", "uriel+"]),
+    default="uriel",
+    show_default=True,
+    help="Database of the featural distances. The low-resource study used URIEL+.",
+)
 @click.option("--tier", "tier_name", type=click.Choice(list(TIERS)), help="Only languages of this resource tier.")
 @click.option("--seen", metavar="CHECKPOINT", help="Only languages in the pre-training data of CHECKPOINT.")
 @click.option("--unseen", metavar="CHECKPOINT", help="Only languages not in the pre-training data of CHECKPOINT.")
@@ -51,7 +58,7 @@ def languages() -> None:
 def languages_select(as_json: bool, **options: Any) -> None:
     """Choose n languages from a pool.
 
-    The first line of the output can be pasted below `parallel:` in a recipe. Distances are URIEL's featural distances.
+    The first line of the output can be pasted below `parallel:` in a recipe. Distances are featural.
     `exact` marks a proven optimum, `exchange` a local one: no swap of one language improves it.
 
     \b

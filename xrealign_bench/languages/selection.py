@@ -1,7 +1,7 @@
 """Select languages from a pool: by distance, by number of families or scripts, or at random.
 
 All methods are deterministic and independent of the pool's order. `uriel` is the rule of the low-resource study
-("Rethinking what Matters"): maximise the sum of pairwise featural URIEL distances of the n languages and the source
+("Rethinking what Matters"): maximise the sum of pairwise featural distances of the n languages and the source
 language. `family` and `script` first maximise the number of different families or scripts, including the source's,
 then that sum. Distances are integers (millionths), so that sums are equal on every machine.
 """
@@ -19,6 +19,7 @@ from xrealign_bench.languages.inventory import Language, find, inventory
 from xrealign_bench.languages.published import published_lists
 from xrealign_bench.languages.tiers import TIERS, tier
 from xrealign_bench.languages.typology import distance, missing_reason
+from xrealign_bench.languages.urielplus import urielplus_distance, urielplus_missing_reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 METHODS = ("uriel", "family", "script", "random")
 """Those that ship; `specs.selections` has the plugins, too."""
+DistanceSource = Literal["uriel", "uriel+"]
 Found = Literal["exact", "exchange", "draw", "plugin"]
 
 EXACT_LIMIT = 10_000_000
@@ -110,18 +112,25 @@ def narrow(
     return tuple(code for code in codes if wanted(find(code)))
 
 
-def select(
-    method: str, n: int, codes: Iterable[str], *, source: str = "en", anchor_source: bool = True, seed: int = 0
+def select(  # noqa: PLR0913 (over 6 parameters: callers name the options that they set)
+    method: str,
+    n: int,
+    codes: Iterable[str],
+    *,
+    source: str = "en",
+    anchor_source: bool = True,
+    seed: int = 0,
+    distances: DistanceSource = "uriel",
 ) -> Selection:
-    """Select n languages, never the source language nor one without URIEL features.
+    """Select n languages, never the source language nor one without features in the database of distances.
 
     Ties go to the set whose first language is farther from all others in the pool, then to the first code. `random`
     takes the languages with the smallest SHA-256 of "seed:code", so that a draw of ten is contained in a draw of twenty
-    and does not change when other languages leave the pool.
+    and does not change when other languages leave the pool. `distances` names the database of the featural distances.
 
     Raises:
-        UserError: the method or a language is unknown, the pool has fewer than n languages, or URIEL has no features
-            of an anchored source language.
+        UserError: the method or a language is unknown, the pool has fewer than n languages, or the database has no
+            features of an anchored source language.
     """
     from xrealign_bench.specs.selections import SELECTIONS
 
@@ -129,7 +138,7 @@ def select(
         raise unknown("method of selection", method, SELECTIONS)
     anchor = find(source).code
     wanted = sorted({find(code).code for code in codes})
-    reasons = {code: "the source language" if code == anchor else missing_reason(code, "featural") for code in wanted}
+    reasons = {code: "the source language" if code == anchor else _missing(code, distances) for code in wanted}
     left_out = {code: reason for code, reason in reasons.items() if reason is not None}
     candidates = [code for code in wanted if code not in left_out]
     if n < 1 or n > len(candidates):
@@ -137,7 +146,7 @@ def select(
         raise UserError(
             f"{n} languages can't be chosen from a pool of {len(candidates)}{note}; choose fewer or widen it"
         )
-    if anchor_source and (why := missing_reason(anchor, "featural")) is not None:
+    if anchor_source and (why := _missing(anchor, distances)) is not None:
         raise UserError(
             f"{why}, so its distances can't count; use --no-anchor-source (in a recipe: anchor_source: false)"
         )
@@ -148,9 +157,9 @@ def select(
     elif method == "random":
         drawn = sorted(candidates, key=lambda code: hashlib.sha256(f"{seed}:{code}".encode()).digest())[:n]
     else:
-        drawn, found = _farthest(candidates, n, anchor if anchor_source else None, method)
+        drawn, found = _farthest(candidates, n, anchor if anchor_source else None, method, distances)
     together = [*([anchor] if anchor_source else []), *drawn]
-    between = _distances(together, together)
+    between = _distances(together, together, distances)
     return Selection(
         method=method,
         languages=tuple(sorted(drawn)),
@@ -177,12 +186,14 @@ def _check_selection(method: str, n: int, candidates: Sequence[str], chosen: Seq
     return drawn
 
 
-def _farthest(candidates: Sequence[str], n: int, anchor: str | None, method: str) -> tuple[list[str], Found]:
+def _farthest(
+    candidates: Sequence[str], n: int, anchor: str | None, method: str, distances: DistanceSource
+) -> tuple[list[str], Found]:
     """Search the pool, ordered so that languages far from all others come first, which tightens bounds early."""
     import numpy as np
 
-    between = _distances(candidates, candidates)
-    to_anchor = _distances([anchor], candidates)[0] if anchor else np.zeros(len(candidates), np.int64)
+    between = _distances(candidates, candidates, distances)
+    to_anchor = _distances([anchor], candidates, distances)[0] if anchor else np.zeros(len(candidates), np.int64)
     order = np.argsort(-(between.sum(axis=0) + to_anchor), kind="stable")
     groups, taken = _groups([candidates[i] for i in order], anchor, method)
     problem = _Problem(between[np.ix_(order, order)], to_anchor[order], groups, taken, n)
@@ -190,13 +201,22 @@ def _farthest(candidates: Sequence[str], n: int, anchor: str | None, method: str
     return [candidates[order[i]] for i in chosen], found
 
 
-def _distances(rows: Sequence[str], columns: Sequence[str]) -> Numbers:
+def _distances(rows: Sequence[str], columns: Sequence[str], source: DistanceSource) -> Numbers:
     """Return the featural distances (rows, columns) in millionths."""
     import numpy as np
 
-    values = [[distance(row, column, "featural") or 0.0 for column in columns] for row in rows]
+    values = [[featural_distance(row, column, source) or 0.0 for column in columns] for row in rows]
     millionths: Numbers = np.rint(np.array(values) * _UNIT).astype(np.int64)
     return millionths
+
+
+def featural_distance(a: str, b: str, source: DistanceSource) -> float | None:
+    """Return the featural distance in a database, or None if it has no features of one of the languages."""
+    return urielplus_distance(a, b) if source == "uriel+" else distance(a, b, "featural")
+
+
+def _missing(code: str, source: DistanceSource) -> str | None:
+    return urielplus_missing_reason(code) if source == "uriel+" else missing_reason(code, "featural")
 
 
 def _groups(codes: Sequence[str], anchor: str | None, method: str) -> tuple[Numbers, NDArray[np.bool_]]:

@@ -21,6 +21,11 @@ class RecipeFamily(Recipe):
     subsets: Annotated[list[DataName], Field(min_length=1, max_length=1000)]
     """Published subsets, by their names in `xrealign-bench languages subsets`; one recipe for each."""
 
+    @property
+    def placeholder(self) -> str:
+        """The name that lists show for all of its recipes."""
+        return f"{self.name}-SUBSET"
+
     @cached_property
     def recipes(self) -> list[Recipe]:
         """The recipes, in the order of the subsets. Digests are theirs: a family has no results of its own."""

@@ -117,14 +117,16 @@ class SelectedLanguages(Spec):
     n: Annotated[int, Field(gt=0, le=1000)]
     anchor_source: bool = True
     """Count distances to the source language too; it is not one of the n."""
+    distances: Literal["uriel", "uriel+"] = added_later("uriel")
+    """Database of the featural distances: URIEL, or URIEL+, which the low-resource study used."""
     seed: Literal["training"] | Seed = 0
     """Seed of `select: random` or of a plugin: one draw for all trainings, or `training` to draw anew for each training
     seed."""
 
     @model_validator(mode="after")
     def _settings_have_effect(self) -> SelectedLanguages:
-        idle = "seed" if self.select in ("uriel", "family", "script") else "anchor_source"
-        if getattr(self, idle) != type(self).model_fields[idle].default:
+        by_distance = self.select in ("uriel", "family", "script")
+        for idle in _changed(self, *(["seed"] if by_distance else ["anchor_source", "distances"])):
             raise ValueError(f"{idle} has no effect if languages are selected by '{self.select}'; remove it")
         return self
 

@@ -131,10 +131,16 @@ def _shipped_files(model: type[BaseModel]) -> list[str]:
 
 
 @cache
+def _families() -> Mapping[Path, RecipeFamily]:
+    """Return the shipped families by their files."""
+    files = [shipped_folder(RecipeFamily) / f"{name}.yaml" for name in shipped_names(RecipeFamily)]
+    return {file: load_spec(file, RecipeFamily) for file in files}
+
+
+@cache
 def family_recipes() -> Mapping[str, tuple[Recipe, Path]]:
     """Return the recipes of the shipped families: name -> the recipe and its family's file."""
-    files = [shipped_folder(RecipeFamily) / f"{name}.yaml" for name in shipped_names(RecipeFamily)]
-    return {recipe.name: (recipe, file) for file in files for recipe in load_spec(file, RecipeFamily).recipes}
+    return {recipe.name: (recipe, file) for file, family in _families().items() for recipe in family.recipes}
 
 
 def find_spec(name_or_file: str, model: type[AnySpec]) -> AnySpec:
@@ -170,6 +176,11 @@ def find_spec_file(name_or_file: str, model: type[BaseModel]) -> Path:
         return shipped_folder(model) / f"{name_or_file}.yaml"
     if model is Recipe and name_or_file in family_recipes():
         return family_recipes()[name_or_file][1]
+    if model is Recipe and (family := next((f for f in _families().values() if f.placeholder == name_or_file), None)):
+        raise UserError(
+            f"'{name_or_file}' stands for {len(family.recipes)} recipes, one for each published subset. Name one, such "
+            f"as {family.recipes[-1].name}; `xrealign-bench list recipes --json` has all"
+        )
     own = [path for path in Path().glob("*.y*ml") if path.stem == name_or_file and path.suffix in SUFFIXES]
     if own:
         raise UserError(

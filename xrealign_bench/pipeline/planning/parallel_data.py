@@ -250,9 +250,10 @@ def _realigned_languages(request: Request, recipe: Recipe, available: Collection
     try:
         if isinstance(wanted, SelectedLanguages):
             pool = [code for code in suite.target_languages if code in available]
-            source, first = suite.source_language, wanted.anchor_source
-            draw = seed if wanted.seed == "training" else wanted.seed
-            chosen = select(wanted.select, wanted.n, pool, source=source, anchor_source=first, seed=draw)
+            chosen = select(
+                wanted.select, wanted.n, pool, source=suite.source_language, anchor_source=wanted.anchor_source,
+                seed=seed if wanted.seed == "training" else wanted.seed, distances=wanted.distances,
+            )  # fmt: skip
             return list(chosen.languages)
         named = subset_languages(wanted.subset, seed) if isinstance(wanted, PublishedSubset) else wanted
         return [find(code).code for code in named]
