@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from xrealign_bench import evaluation, inside
-from xrealign_bench.analysis.table import Measure
+from xrealign_bench.analysis.table import Measure, TextVector
 from xrealign_bench.arguments import names_arguments
 from xrealign_bench.errors import ArgumentError, TrainingError, UserError
 from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
@@ -35,7 +35,6 @@ from xrealign_bench.results.result import IN_MEMORY, Result
 from xrealign_bench.results.storage import find_results, read_checked
 from xrealign_bench.results.tidy import COLUMNS, score_rows
 from xrealign_bench.specs import Corpus, Recipe, Suite, Task, find_spec
-from xrealign_bench.specs.recipe import SentencePooling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +89,7 @@ class AnalyseOptions(PlanOptions, total=False):
 
     sentences: int
     """At most this many sentence pairs of each language, 100 or more."""
-    pooling: SentencePooling | None
+    pooling: TextVector | None
     """`mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean."""
     measures: Sequence[Measure] | Measure
     """Some of `alignment`, `drift`, `probes`, `gradients` and `errors`; empty: all."""

@@ -10,6 +10,8 @@ import pyarrow as pa
 Form = Literal["initial", "realigned", "finetuned"]
 Measure = Literal["alignment", "drift", "probes", "gradients", "errors"]
 """Groups of measures that an analysis can be limited to."""
+TextVector = Literal["mean", "weighted_mean", "last_token"]
+"""Ways of `models.pooling.pool_sentences` in which a sentence becomes a vector."""
 
 ALL_LANGUAGES = "all"
 """Language of values that belong to no single one."""

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from xrealign_bench.analysis.table import TextVector
 from xrealign_bench.models.blocks import all_block_outputs
 from xrealign_bench.models.finite_checks import check_finite_outputs
 from xrealign_bench.models.length_bucketing import batch_by_length
 from xrealign_bench.models.pooling import pool_sentences, pool_words
 from xrealign_bench.models.windows import Window, collate
-from xrealign_bench.specs.recipe import SentencePooling
 
 Vectors = NDArray[np.float32]
 WordPooling = Literal["first_subword", "mean"]
@@ -26,7 +26,7 @@ _TOKENS_PER_BATCH = 4096
 class Pooling(NamedTuple):
     """How sub-words become the vector of a text, see `pool_sentences`, and of a word, see `pool_words`."""
 
-    texts: SentencePooling = "mean"
+    texts: TextVector = "mean"
     words: WordPooling = "first_subword"
 
 

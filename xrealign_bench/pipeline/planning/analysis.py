@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from xrealign_bench.aligners import ALIGNERS
-from xrealign_bench.analysis.table import Measure
+from xrealign_bench.analysis.table import Measure, TextVector
 from xrealign_bench.data import corpus_languages, lexicon_languages, locate_pairs, pin
 from xrealign_bench.data.parallel import HELD_OUT
 from xrealign_bench.errors import UserError
@@ -29,7 +29,6 @@ from xrealign_bench.pipeline.stages import (
 from xrealign_bench.specs import Corpus, EmbeddedData, Finetuning, Recipe, Task, aligner_name
 from xrealign_bench.specs.methods import METHODS
 from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
-from xrealign_bench.specs.recipe import SentencePooling
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 PROBED = ("token_classification", "sequence_classification")
@@ -42,7 +41,7 @@ class AnalysisOptions:
 
     sentences: int = 500
     """Maximum number of sentence pairs of each language."""
-    pooling: SentencePooling | None = None
+    pooling: TextVector | None = None
     """None: the mean for encoders, the weighted mean for decoders."""
     measures: Sequence[Measure] = ()
     """Empty: all that the model, recipe and task have."""
@@ -222,7 +221,7 @@ def _analyse(
     model = run.finetune.get((task.name, seed))
     before = recipe.realigns and recipe.schedule.when == "before"
     encoder = run.realign[task.name, seed] if before else None
-    pooling: SentencePooling = "weighted_mean" if request.checkpoint.family == "decoder" else "mean"
+    pooling: TextVector = "weighted_mean" if request.checkpoint.family == "decoder" else "mean"
     measures = list(options.measures)
     plugins: list[NamedPlugin] = [("method", recipe.method)]
     if model is not None:

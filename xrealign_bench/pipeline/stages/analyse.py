@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from xrealign_bench.analysis.table import Form, Measure
+from xrealign_bench.analysis.table import Form, Measure, TextVector
 from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.pipeline.files import read_tables, write_json, write_table
 from xrealign_bench.pipeline.stage import (
@@ -24,7 +24,7 @@ from xrealign_bench.pipeline.stage import (
 )
 from xrealign_bench.specs import Finetuning, Objective, Spec, Task
 from xrealign_bench.specs.methods import MethodName
-from xrealign_bench.specs.recipe import Attention, Mixing, SentencePooling
+from xrealign_bench.specs.recipe import Attention, Mixing
 from xrealign_bench.specs.suite import Head
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class AnalyseSettings(Settings):
     """Maximum number of sentence pairs of each language."""
     languages: list[str]
     """Those of the sentence pairs, on whose number the cost depends."""
-    pooling: SentencePooling
+    pooling: TextVector
     """How a sentence becomes a vector, see `models.pooling.pool_sentences`."""
     objective: Objective
     """Of the recipe: its pooling of words and its negatives decide what the precision of words compares."""
