@@ -54,6 +54,10 @@ def write_task(suite: Path, **source: Any) -> None:
     write_yaml(suite.parent / "tags.yaml", task.model_dump(mode="json"))
 
 
+def validate(world: World, root: Path) -> Ran:
+    return command("validate", world.suite, "--data-root", root)
+
+
 def lock_of(world: World) -> Path:
     return world.folder / "small.lock.yaml"
 
@@ -165,6 +169,7 @@ def test_a_flipped_byte_is_refused_with_the_lock_s_line(world: World, root: Path
             f"and not the lock's {before}; fetch the data again, or"
         )
         assert ran.err.count("\n") == 1
+    assert f"{lock_of(world)}:4: org/tags/en_x/test has the sha256" in validate(world, root).err
 
 
 def test_all_problems_are_told_together(world: World, root: Path) -> None:
@@ -182,7 +187,7 @@ def test_a_split_that_the_lock_lacks_is_told_with_the_remedy(world: World, root:
     lock_of(world).write_text(
         "".join(line for line in lock_text(root).splitlines(keepends=True) if "split: train" not in line)
     )
-    for ran in (dry_run(world, root), fetch(world, root)):
+    for ran in (dry_run(world, root), fetch(world, root), validate(world, root)):
         assert ran.status == 2
         assert f"{lock_of(world)}: has no line for org/tags/en_x/train, which the suite reads" in ran.err
         assert "--write-lock" in ran.err

@@ -12,7 +12,8 @@ from typing import Any
 
 from xrealign_bench.data import DataLocation, LocatedSplit, Split, corpora_of, corpus_languages, load_pairs, locate_task
 from xrealign_bench.data.examples import read_examples
-from xrealign_bench.data.loaded_suite import load_suite
+from xrealign_bench.data.loaded_suite import LoadedSuite, load_suite
+from xrealign_bench.data.lock import SuiteLock, disagreement, locate_suite
 from xrealign_bench.data.parallel import locate_pairs
 from xrealign_bench.data.read import count_rows
 from xrealign_bench.data.sources import fetch
@@ -45,7 +46,7 @@ class InspectedSplit:
 
 @dataclass
 class Inspection:
-    """The data behind a task or corpus."""
+    """The data behind a task or corpus, or what the data of a suite have against its lock."""
 
     name: str
     splits: list[InspectedSplit] = field(default_factory=list)
@@ -66,7 +67,7 @@ def inspect_file(path: Path, location: DataLocation, inspected: set[Path]) -> It
     """Open the data behind a valid file. Yields nothing for recipes, locks and embedded data.
 
     Args:
-        path: file of a task, corpus or suite; of a suite, its tasks and corpora are inspected.
+        path: file of a task, corpus or suite; of a suite, its tasks, corpora and lock are inspected.
         location: where data are; the Hub and addresses are read from the local cache.
         inspected: files of tasks and corpora to skip; those that are inspected are added.
     """
@@ -98,6 +99,19 @@ def _inspect_suite(path: Path, location: DataLocation, inspected: set[Path]) -> 
         file = file_in_suite(corpus, Corpus, name)
         if file.resolve() not in inspected:
             yield file, inspect_corpus(loaded.corpora[corpus], suite.source_language, languages, location)
+    if loaded.lock is not None:
+        yield loaded.lock.path, _inspect_lock(loaded, loaded.lock, location)
+
+
+def _inspect_lock(loaded: LoadedSuite, lock: SuiteLock, location: DataLocation) -> Inspection:
+    """Compare the splits that are on this machine with the suite's lock; those of the Hub are known by their commit."""
+    inspection = Inspection(lock.path.name)
+    splits, _ = locate_suite(loaded, loaded.suite.target_languages, location)  # what is missing is told by task
+    for split in splits:
+        content = None if split.located.on_hub else split.located.fingerprint
+        if (problem := disagreement(lock, split, content)) is not None:
+            inspection.problems.add([problem])
+    return inspection
 
 
 def inspect_task(task: Task, source: str | None, targets: Sequence[str] | None, location: DataLocation) -> Inspection:

@@ -188,7 +188,7 @@ def validate(
 
     FILES are YAML files. All problems are listed at once, each with its line: those of a suite, and of the tasks,
     corpora and the lock that it names. Data that are on this machine are opened: rows by language and split, the first
-    example, how often each label occurs. No data are downloaded.
+    example, how often each label occurs, and whether they are as locked. No data are downloaded.
 
     \b
     Examples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -20,16 +20,23 @@ def explain(
 ) -> dict[Where, Callable[[], str]]:
     """Return a function per invalid field that makes its message, since there may be too many to make all.
 
-    If all branches of a union fail, only the error deepest inside the value is reported.
+    If all branches of a union fail, only the error deepest inside the value is reported; of a misspelt field, only
+    that it does not exist, and not that the right one is missing.
     """
     messages: dict[Where, Callable[[], str]] = {}
+    missing: set[Where] = set()
+    meant: set[Where] = set()
     for problem in error.errors(include_url=False):
         where, expected = _place(model, problem["loc"])
         if problem["type"].startswith("union_tag"):
             where = (*where, problem["ctx"]["discriminator"].strip("'"))
+        if problem["type"] == "missing":
+            missing.add(where)
+        elif problem["type"] == "extra_forbidden":
+            meant.update((*where[:-1], name) for name in _find_nearest(where[-1], expected.model_fields))
         messages.setdefault(where, partial(_message, dict(problem), expected, written.get(where)))
     above = {where[:n] for where in messages for n in range(len(where))}
-    return {where: message for where, message in messages.items() if where not in above}
+    return {where: message for where, message in messages.items() if where not in above | (missing & meant)}
 
 
 def describe_problems(error: ValidationError, model: type[BaseModel], fields: Mapping[str, Any]) -> str:
@@ -143,9 +150,13 @@ def _yaml_type(given: Any) -> str:
     return "a number"
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name[:LONGEST_VALUE], known, n=1)
-    return f"did you mean '{near[0]}'? " if near else ""
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return "".join(f"did you mean '{near}'? " for near in _find_nearest(name, known))
+
+
+def _find_nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known name that is most like a name, or an empty list."""
+    return difflib.get_close_matches(name[:LONGEST_VALUE], list(known), n=1)
 
 
 def _bare(expected: Any) -> Any:
