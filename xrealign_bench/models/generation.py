@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import takewhile
 from typing import Any
@@ -29,22 +29,22 @@ TOKENS_PER_BATCH = 8192
 LINE_BREAK = re.compile(r"[\r\n]")
 
 
-class _LineEnd(StoppingCriteria):  # type: ignore[misc]  # transformers' classes have no types
+class _LineEnd(StoppingCriteria):
     """Stops a row after a token with a line break.
 
     Args:
-        ends: tells whether a token has one.
+        tokenizer: from `load_tokenizer`.
     """
 
-    def __init__(self, ends: Callable[[int], bool]) -> None:
-        self._ends = ends
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._ends = cache(lambda token: LINE_BREAK.search(_decode(tokenizer, [token])) is not None)
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         done = [self._ends(token) for token in input_ids[:, -1].tolist()]
         return torch.tensor(done, device=input_ids.device)
 
 
-class _CheckFinite(LogitsProcessor):  # type: ignore[misc]
+class _CheckFinite(LogitsProcessor):
     """Refuses logits with NaN or infinity, of which any token could be the largest."""
 
     def __init__(self, model: LanguageModel) -> None:
@@ -85,15 +85,16 @@ def generate_lines(
     """
     pad_id = tokenizer.pad_token_id
     ends = end_tokens(model, tokenizer)
-    settings = GenerationConfig(
+    whole: Any = model.whole
+    configuration: Any = GenerationConfig  # has no types
+    settings = configuration(
         max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, eos_token_id=ends or None, pad_token_id=pad_id
     )
-    whole: Any = model.whole
-    criteria = StoppingCriteriaList([_LineEnd(cache(lambda token: bool(LINE_BREAK.search(tokenizer.decode([token])))))])
+    criteria = StoppingCriteriaList([_LineEnd(tokenizer)])
     checks = LogitsProcessorList([_CheckFinite(model)])
     lines = [""] * len(prompts)
     model.to(device).eval()
-    own, whole.generation_config = whole.generation_config, GenerationConfig()
+    own, whole.generation_config = whole.generation_config, configuration()
     try:
         with torch.inference_mode(), quiet_transformers():
             for chosen in batch_by_length([len(ids) + max_new_tokens for ids in prompts], tokens_per_batch):
@@ -122,8 +123,13 @@ def end_tokens(model: LanguageModel, tokenizer: PreTrainedTokenizerFast) -> list
 
 def _first_line(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int], ends: Sequence[int]) -> str:
     kept = list(takewhile(lambda token: token not in ends, ids))
-    text: str = tokenizer.decode(kept, skip_special_tokens=True)
-    return LINE_BREAK.split(text, maxsplit=1)[0].strip()
+    return LINE_BREAK.split(_decode(tokenizer, kept), maxsplit=1)[0].strip()
+
+
+def _decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
+    """Return the text of tokens, without special ones."""
+    text: Any = tokenizer.decode(ids, skip_special_tokens=True)
+    return str(text)
 
 
 def _pad_left(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
