@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import xrealign_bench
 from tests.data.hub_folder import write_rows
-from tests.small import SOURCE, TARGETS, World, command, write_checkpoint, write_suite, write_yaml
+from tests.small import SEEDS, SOURCE, TARGETS, World, command, write_checkpoint, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.results.storage import read_comparison, read_result
 from xrealign_bench.tasks.translation.identification import identify
@@ -95,6 +95,32 @@ def test_no_text_is_in_a_result_and_scores_are_computed_again(world: World) -> N
     assert ran.status == 0 and ran.out.startswith("12 scores and 1 comparison computed again")
     comparison = read_comparison(world.result("alignfreeze-front"))
     assert comparison is not None and {row.language for row in comparison.tasks[0].languages} == set(TARGETS)
+
+
+def test_confusion_counts_the_answers_languages(world: World) -> None:
+    texts = stored_texts(world)
+    ran = command("confusion", world.output / "results", "--json")
+    assert ran.status == 0, ran.err
+    rows = json.loads(ran.out)
+    assert [row["recipe"] for row in rows] == ["finetune-only", "alignfreeze-front"] * (2 * len(TARGETS))
+    for row in rows[::2]:
+        found = [identify(each[f"{row['direction']}_text"]) for each in texts[row["language"]]] * len(SEEDS)
+        right = row["language"] if row["direction"] == "forward" else SOURCE
+        shares = {code: found.count(code) / len(found) for code in {*found}}
+        assert row["right"] == pytest.approx(shares.pop(right, 0.0)) and row["answers"] == len(found)
+        assert row["no_language"] == pytest.approx(shares.pop("none", 0.0))
+        assert row["others"] == pytest.approx(shares)
+    shown = command("confusion", world.result("finetune-only"))
+    assert shown.status == 0 and "references %" in shown.out and shown.err == ""
+
+
+def test_results_without_translation_have_no_confusion(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    ran = command("confusion", tmp_path / "results")
+    assert ran.status == 2
+    assert ran.err == (
+        f"error: {tmp_path}/results: has no result with a task of translation. Name results of such a suite\n"
+    )
 
 
 def test_an_encoder_and_realigning_on_the_test_sentences_are_refused(world: World, tmp_path: Path) -> None:
