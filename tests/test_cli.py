@@ -60,6 +60,7 @@ NAMES = {
         "retrieval",
         "sequence_classification",
         "token_classification",
+        "translation",
     ],
 }
 

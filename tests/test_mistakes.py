@@ -79,7 +79,7 @@ COMBINATIONS = {
         task=TASK | {"configs": TASK["configs"] | {"deu": "de"}},
     ),
     "retrieval": Case(
-        "task 'phrases' finds translations of 'fr', and the source language of the suite 'small' is 'en'; choose "
+        "task 'phrases' reads translations of 'fr', and the source language of the suite 'small' is 'en'; choose "
         "another task",
         task=RETRIEVAL,
     ),

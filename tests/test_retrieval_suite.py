@@ -184,19 +184,19 @@ def test_sentences_of_the_realignment_are_not_tested_on(
     if apart:
         assert plan_it(*given, parallel=parallel).runs[1].predict
     else:
-        with pytest.raises(UserError, match="realigns on the sentences of the corpus 'texts' among which the task 'fo"):
+        with pytest.raises(UserError, match="realigns on sentences of the corpus 'texts' that the task 'fo"):
             plan_it(*given, parallel=parallel)
 
 
 def test_sentences_of_an_additional_corpus_are_not_tested_on(plan_it: Callable[..., Any], tmp_path: Path) -> None:
     write_yaml(tmp_path / "more.yaml", CORPUS | {"name": "more", "pairs": 5})
     parallel = {"corpus": "texts", "additional_corpora": ["more"], "aligner": "eflomal"}
-    with pytest.raises(UserError, match="realigns on the sentences of the corpus 'more' among which"):
+    with pytest.raises(UserError, match="realigns on sentences of the corpus 'more' that the task"):
         plan_it({"skip_examples": 4}, {"pairs": 4}, parallel=parallel)
 
 
 def test_what_does_not_fit_is_refused_before_any_work(plan_it: Callable[..., Any]) -> None:
-    with pytest.raises(UserError, match="finds translations of 'fr', and the source language of the suite 'small' is"):
+    with pytest.raises(UserError, match="reads translations of 'fr', and the source language of the suite 'small' is"):
         plan_it({"text_language": "fr"})
     with pytest.raises(UserError, match="task 'found': layer 4: the model has no such block; it has 4"):
         plan_it({"layer": 4})

@@ -235,7 +235,7 @@ def _first_example(task: Task, data: Any) -> str:
             return f"{task.labels[data.labels[0]]}: {' | '.join(texts)}"
         case "question_answering":
             return f"{data.questions[0]} | {data.answers[0][0][0]}"
-        case "retrieval":
+        case "retrieval" | "translation":
             return f"{data.text[0]} | {data.text_pair[0]}"
         case "language_modelling":
             return str(data.text[0])

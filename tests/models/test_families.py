@@ -35,7 +35,7 @@ from xrealign_bench.tasks.likelihoods import encode_for_likelihood
 from xrealign_bench.tasks.question_answering.data import QuestionData
 from xrealign_bench.tasks.question_answering.model import SpanClassifier
 from xrealign_bench.tasks.registry import TASK_TYPES
-from xrealign_bench.tasks.retrieval.data import TranslationData
+from xrealign_bench.tasks.sentence_pairs import TranslationData
 from xrealign_bench.tasks.sequence_classification.model import SequenceClassifier
 from xrealign_bench.tasks.token_classification.data import WordData
 from xrealign_bench.tasks.token_classification.model import TokenClassifier

@@ -29,6 +29,16 @@ ROWS: dict[TaskType, dict[str, list[Any]]] = {
     "retrieval": {"forward": [1, 0], "backward": [0, 1]},
     "question_answering": {"gold": [[[2**62, -(2**62)]], [[3], []]], "predicted": [[2**62], []]},
     "language_modelling": {"bits": [3.5, 0.0], "bytes": [2, 1], "tokens": [1, 1]},
+    "translation": {
+        "target": ["de", "de"],
+        "forward_reference": [[3, 2, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]],
+        "backward_reference": [[2, 1, 0, 0, 0, 0], [0] * 6],
+        "reference_language": ["de", "de"],
+        "forward_answer": [[5, 4, 3, 0, 0, 0, 3, 2, 1, 0, 0, 0], [0] * 12],
+        "forward_language": ["de", "de"],
+        "backward_answer": [[1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0], [0] * 12],
+        "backward_language": ["de", "de"],
+    },
 }
 
 
@@ -95,6 +105,7 @@ OTHER_TYPES: dict[pa.DataType, list[tuple[pa.DataType, list[Any]]]] = {
     pa.float64(): [(pa.float32(), [1.0, 1.0]), (pa.int64(), [1, 1]), (pa.string(), ["1", "1"])],
     pa.list_(pa.int16()): [(pa.list_(pa.int64()), [[2**40, 1], [1]]), (pa.int16(), [1, 1]), (pa.null(), [None] * 2)],
     pa.list_(pa.bool_()): [(pa.list_(pa.int16()), [[1, 0], [1]]), (pa.bool_(), [True, False])],
+    pa.list_(pa.int32()): [(pa.list_(pa.int64()), [[2**40] * 6, [1] * 6]), (pa.int32(), [1, 1])],
     pa.list_(pa.string()): [(pa.list_(pa.int16()), [[1], [1]]), (pa.string(), ["A", "B"])],
     pa.list_(pa.int64()): [(pa.list_(pa.int32()), [[1], [1]]), (pa.int64(), [1, 1])],
     pa.list_(pa.list_(pa.int64())): [(pa.list_(pa.int64()), [[1], [1]])],
@@ -179,6 +190,21 @@ def test_a_label_that_the_task_does_not_have_is_refused(task_type: TaskType, nam
 def test_a_number_that_is_negative_or_not_finite_is_refused(task_type: TaskType, name: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=f"^column '{name}' has values that are negative or not finite"):
         read_table(stored(written(task_type, **{name: values})), task_of(task_type))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("forward_reference", [[3, 2, 1, 0, 0], [1, 0, 0, 0, 0, 0]], "has rows without 6 counts"),
+        ("backward_answer", [[0] * 12, [0] * 13], "has rows without 12 counts"),
+        ("forward_answer", [[5, 4, 3, 0, 0, 0, 4, 2, 1, 0, 0, 0], [0] * 12], "matches more n-grams than an answer or"),
+        ("forward_answer", [[2, 2, 3, 0, 0, 0, 3, 2, 1, 0, 0, 0], [0] * 12], "matches more n-grams than an answer or"),
+        ("backward_answer", [[0] * 12, [0] * 11 + [-1]], "matches more n-grams than an answer or"),
+    ],
+)
+def test_impossible_counts_of_n_grams_are_refused(name: str, values: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^column '{name}' {message}"):
+        read_table(stored(written("translation", **{name: values})), task_of("translation"))
 
 
 def test_a_long_name_is_refused() -> None:

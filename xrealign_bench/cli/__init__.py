@@ -29,7 +29,7 @@ from xrealign_bench.cli.process import (
     has_lost_reader,
     terminable,
 )
-from xrealign_bench.cli.results import compare, reproduce, rescore, submit
+from xrealign_bench.cli.results import compare, confusion, reproduce, rescore, submit
 from xrealign_bench.cli.running import evaluate, freeze_search, verify
 from xrealign_bench.errors import TrainingError, UserError, describe_os_error
 
@@ -57,7 +57,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     evaluate, analyse, freeze_search, fetch_data, list_category, show, new, validate, languages, leaderboard,
-    rescore, compare, reproduce, verify, export, submit, cache, doctor,
+    rescore, compare, confusion, reproduce, verify, export, submit, cache, doctor,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -1,15 +1,25 @@
-"""Commands for stored results: `rescore`, `compare`, `reproduce` and `submit`."""
+"""Commands for stored results: `rescore`, `compare`, `confusion`, `reproduce` and `submit`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xrealign_bench.cli.options import json_option, result_argument
-from xrealign_bench.cli.printing import print_json, say
+from xrealign_bench.cli.printing import print_json, print_table, say
 from xrealign_bench.cli.process import quiet_libraries
 from xrealign_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from xrealign_bench.results.language_confusion import Confusion
+
+_SHOWN_LANGUAGES = 5
+"""Languages of a row that `confusion` prints; `--json` has all."""
+_CONFUSION = [
+    "task", "language", "direction", "recipe", "answers", "chrF", "right %", "references %", "other languages %"
+]  # fmt: skip
 
 
 @click.command()
@@ -90,6 +100,44 @@ def compare(result: Path, other: Path, chart: Path | None, further_language: boo
     )
     if further_language:
         click.echo(f"\n{render_further(comparison)}")
+
+
+@click.command()
+@result_argument
+@json_option
+def confusion(result: Path, as_json: bool) -> None:
+    """Print the languages that translations are in, before and after realignment.
+
+    RESULT is the folder of a result, or a folder with results below it; only those with a task of translation are read.
+    Shares are percentages of the answers of all seeds, into each language and out of it.
+
+    \b
+    Examples:
+      xrealign-bench confusion xrealign-output/results/decoder-translation-1.0/my-decoder
+      xrealign-bench confusion xrealign-output/results/decoder-translation-1.0/my-decoder/alignfreeze-full --json
+    """
+    from dataclasses import asdict
+
+    from xrealign_bench.leaderboard.formatting import pluralise
+    from xrealign_bench.results.language_confusion import find_confusion
+
+    rows = find_confusion(result)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    print_table([_confusion_cells(row) for row in rows], headers=_CONFUSION, missingval="–", floatfmt=".1f")
+    unknown = list(dict.fromkeys(row.language for row in rows if row.direction == "forward" and row.right is None))
+    if unknown:
+        languages = ", ".join(unknown)
+        say(f"{pluralise(len(unknown), 'language')} that the identifier does not know, with chrF only: {languages}")
+
+
+def _confusion_cells(row: Confusion) -> list[object]:
+    percent = [None if share is None else 100 * share for share in (row.chrf, row.right, row.references)]
+    others = [f"{code} {100 * share:.1f}" for code, share in row.others.items()]
+    others += [f"none {100 * row.no_language:.1f}"] if row.no_language else []
+    shown = ", ".join(others[:_SHOWN_LANGUAGES]) + (" …" if len(others) > _SHOWN_LANGUAGES else "")
+    return [row.task, row.language, row.direction, row.recipe, row.answers, *percent, shown]
 
 
 @click.command()

@@ -235,9 +235,9 @@ def _task_problems(loaded: LoadedSuite, tasks: Sequence[Task], languages: Sequen
     source = loaded.suite.source_language
     tested = {code for task in loaded.tasks for code in task.languages}  # `untested_targets` lists the others
     for task in tasks:
-        if task.base_type == "retrieval" and task.text_language != source:
+        if task.traits.reads_pairs and task.text_language != source:
             yield (
-                f"task '{task.name}' finds translations of '{task.text_language}', and the source language of the "
+                f"task '{task.name}' reads translations of '{task.text_language}', and the source language of the "
                 f"suite '{loaded.suite.name}' is '{source}'; choose another task"
             )
         if tested & set(languages) and not set(languages) & set(task.languages):
@@ -406,7 +406,7 @@ def quantisation_problems(
 
 
 def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
-    """Refuse to realign on the sentences among which a retrieval task searches.
+    """Refuse to realign on the sentences that a retrieval or translation task tests.
 
     They are recognised by the data's fingerprint, so the same text in another data set goes unnoticed.
 
@@ -416,13 +416,13 @@ def check_not_realigned_on_test(plan: Plan, run: Run) -> None:
     corpora = {text.data: text.corpus for stage in plan.aligned(run).values() for text in stage.settings.texts}
     for (name, language), stage in plan.tokenised().items():
         task, corpus = stage.settings.task, corpora.get(stage.settings.data)
-        if task.base_type != "retrieval" or corpus is None:
+        if not task.traits.reads_pairs or corpus is None:
             continue
         if not isinstance(corpus.pairs, int) or corpus.pairs > task.skip_examples:
             raise UserError(
-                f"recipe '{run.recipe.name}' realigns on the sentences of the corpus '{corpus.name}' among which the "
-                f"task '{name}' finds translations in '{language}': give the corpus 'pairs' and the task at least as "
-                "many 'skip_examples', or name another corpus"
+                f"recipe '{run.recipe.name}' realigns on sentences of the corpus '{corpus.name}' that the task "
+                f"'{name}' tests in '{language}': give the corpus 'pairs' and the task at least as many "
+                "'skip_examples', or name another corpus"
             )
 
 

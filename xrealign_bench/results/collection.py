@@ -27,9 +27,10 @@ from xrealign_bench.results.records import (
 )
 from xrealign_bench.results.result import Result, digest_suite
 from xrealign_bench.results.storage import write_predictions, write_result
-from xrealign_bench.specs import digest
+from xrealign_bench.specs import Task, digest
 from xrealign_bench.specs.plugin import PluginRecord, plugin_records
 from xrealign_bench.specs.plugins_named import names_in_corpora, names_in_recipe, names_in_task
+from xrealign_bench.tasks.registry import metric_of
 
 QUANTISER = "bitsandbytes"
 """Recorded only for quantised checkpoints."""
@@ -52,7 +53,7 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
     """
     request = plan.request
     folder.mkdir(parents=True, exist_ok=True)
-    predictions = [write_predictions(folder, t.name, _predictions(run, t.name, store)) for t in request.tasks]
+    predictions = [write_predictions(folder, t.name, _predictions(run, t, store)) for t in request.tasks]
     stages = {ref: store.read(ref.stage_type, ref.key) for ref in plan.ancestors(run.predict.values())}
     checkpoint = request.checkpoint
     named = {*request.suite.parallel.corpora, run.recipe.parallel.corpus}
@@ -102,13 +103,13 @@ def _plugin_records(plan: Plan, run: Run, corpora: Collection[str | None]) -> li
     return plugin_records(names)
 
 
-def _predictions(run: Run, task: str, store: Store) -> pa.Table:
-    """Return the predictions of all languages and seeds of one task."""
-    tables = []
+def _predictions(run: Run, task: Task, store: Store) -> pa.Table:
+    """Return the predictions of all languages and seeds of one task, without the texts that stay in the store."""
+    tables, names = [], metric_of(task).schema.names
     for (name, language, seed), ref in run.predict.items():
-        if name == task:
+        if name == task.name:
             # pq.read_table would import pandas.
-            rows = pq.ParquetFile(store.read(ref.stage_type, ref.key).folder / "predictions.parquet").read()
+            rows = pq.ParquetFile(store.read(ref.stage_type, ref.key).folder / "predictions.parquet").read(names)
             rows = rows.add_column(0, "language", _repeat(language, len(rows)))
             rows = rows.add_column(1, "seed", _repeat(seed, len(rows)))
             tables.append(rows)

@@ -76,7 +76,7 @@ Version = Annotated[
 """Version of a package. pip can't mistake it for anything else."""
 PackageName = Literal[
     "torch", "transformers", "tokenizers", "datasets", "pyarrow", "evaluate", "numpy", "babel", "lang2vec", "eflomal",
-    "icu4py", "seqeval", "scikit-learn", "peft", "bitsandbytes",
+    "icu4py", "seqeval", "scikit-learn", "peft", "bitsandbytes", "sacrebleu", "py3langid",
 ]  # fmt: skip
 """Packages whose versions can change a score. `reproduce` prints a command that installs them, so no others are
 allowed."""

@@ -39,9 +39,9 @@ class Columns(Spec):
     groups: DataName | None = None
     """One group name per word; scores are then also reported by group."""
     text: DataName | None = None
-    """The sentence, or the first of two. In retrieval: the sentence in the source language."""
+    """The sentence, or the first of two. In retrieval and translation: the sentence in the source language."""
     text_pair: DataName | NamesByLanguage | None = None
-    """The second sentence. In retrieval: the translation, by language if each has its own column."""
+    """The second sentence. In retrieval and translation: the translation, by language if each has its own column."""
     label: DataName | None = None
     """One label per example."""
     question: DataName | None = None
@@ -137,14 +137,19 @@ class Task(PublicSpec):
     spans: Spans = Spans()
     """Question answering only."""
     text_language: LanguageCode | None = None
-    """Retrieval only, and required there: the language of `columns.text`. It must be the suite's source language."""
+    """Retrieval and translation only, and required there: the language of `columns.text`. It must be the suite's source
+    language."""
     layer: LayerName | BlockNumber = "last"
     """Retrieval only: the block whose output is averaged to a sentence's vector."""
     skip_examples: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Retrieval only: number of test examples to skip at the beginning, so that a corpus can realign on them."""
+    """Retrieval and translation only: number of test examples to skip at the beginning, so that a corpus can realign on
+    them."""
     prompt: ModelText = ""
-    """Prompted classification only, and required there: the text whose likelihood is compared between labels, with
-    `{text}`, `{text_pair}` and `{label}` to fill in."""
+    """Prompted classification: the text whose likelihood is compared between labels, with `{text}`, `{text_pair}` and
+    `{label}` to fill in. Translation: the text that the model continues with a translation, with `{source}` and
+    `{target}` (names of languages) and `{text}`. Required for both."""
+    max_new_tokens: Annotated[int, Field(gt=0, le=10**4)] = added_later(128)
+    """Translation only: maximum number of tokens that the model writes for a sentence."""
     verbalisers: Annotated[dict[DataName, Verbaliser], Field(max_length=1000)] = {}
     """Prompted classification only, and required there: label -> its text in the prompt."""
     metric: MetricName = "accuracy"
@@ -233,7 +238,7 @@ class Task(PublicSpec):
                 raise ValueError(f"task_type '{self.task_type}' needs columns.{absent[0]}")
             if idle := sorted(given - {*traits.required_columns, *traits.optional_columns}):
                 raise ValueError(f"task_type '{self.task_type}' has no columns.{idle[0]}; remove it")
-            if self.base_type != "retrieval" and isinstance(columns.text_pair, dict):
+            if not traits.reads_pairs and isinstance(columns.text_pair, dict):
                 raise ValueError(
                     f"task_type '{self.task_type}' has one columns.text_pair for all languages; give its name"
                 )
@@ -261,15 +266,17 @@ class Task(PublicSpec):
         return metric is not None and bool({self.task_type, self.base_type} & set(metric.task_types))
 
     @model_validator(mode="after")
-    def _fits_retrieval(self) -> Task:
-        if self.base_type != "retrieval":
+    def _fits_sentence_pairs(self) -> Task:
+        if (traits := TASK_TRAITS.find(self.task_type)) is None or not traits.reads_pairs:
             return self
         if self.text_language is None:
-            raise ValueError("task_type 'retrieval' needs text_language, the language of columns.text")
+            raise ValueError(f"task_type '{self.base_type}' needs text_language, the language of columns.text")
         parts: list[Task | Part] = [self, *self.also]
         for part in parts:
             if isinstance(part.source, EmbeddedData):
-                raise ValueError("task_type 'retrieval' needs sentence pairs; embedded data are words with labels")
+                raise ValueError(
+                    f"task_type '{self.base_type}' needs sentence pairs; embedded data are words with labels"
+                )
             by_language = (part.columns or self.columns).text_pair
             absent = [code for code in part.configs if isinstance(by_language, dict) and code not in by_language]
             if absent:
@@ -278,21 +285,27 @@ class Task(PublicSpec):
 
     @model_validator(mode="after")
     def _fits_prompts(self) -> Task:
+        if self.base_type == "translation":
+            self._check_prompt({"source", "target", "text"}, "{text}")
         if self.base_type != "prompted_classification":
             return self
-        try:
-            wanted = {name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None}
-        except ValueError as error:
-            raise ValueError(f"prompt: {error}; write {{text}} and {{label}}, and double other braces") from None
-        given = {"text", "label", *(["text_pair"] if self.columns.text_pair else [])}
-        if wanted != given:
-            names = ", ".join(f"{{{name}}}" for name in sorted(given))
-            raise ValueError(f"prompt must hold {names} and no other name in braces")
+        pair = ["text_pair"] if self.columns.text_pair else []
+        self._check_prompt({"text", "label", *pair}, "{text} and {label}")
         if set(self.verbalisers) != set(self.labels):
             raise ValueError("verbalisers must name every label and no other")
         if len(set(self.verbalisers.values())) < len(self.labels) or not all(map(str.strip, self.verbalisers.values())):
             raise ValueError("verbalisers must be texts that differ")
         return self
+
+    def _check_prompt(self, given: set[str], example: str) -> None:
+        """Check that the prompt has exactly these names in braces."""
+        try:
+            wanted = {name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"prompt: {error}; write {example}, and double other braces") from None
+        if wanted != given:
+            names = ", ".join(f"{{{name}}}" for name in sorted(given))
+            raise ValueError(f"prompt must hold {names} and no other name in braces")
 
     @model_validator(mode="after")
     def _entities_are_whole(self) -> Task:

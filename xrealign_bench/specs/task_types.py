@@ -31,6 +31,10 @@ class TaskTraits:
     """False: the encoder or the language model is evaluated without fine-tuning."""
     reads_language_model: bool = False
     """The model is a decoder with its output layer: predictions are made from the probabilities it gives to texts."""
+    generates: bool = False
+    """The model writes text, so `predict` also gets the tokenizer."""
+    reads_pairs: bool = False
+    """Examples are sentences of `text_language` and their translations, which no recipe may realign on."""
     tests_source: bool = True
     """The source language is tested too."""
     like: str | None = None
@@ -65,6 +69,7 @@ TASK_TRAITS: Registry[TaskTraits] = Registry(
             metrics=("accuracy",),
             own_fields=("text_language", "layer", "skip_examples"),
             finetunes=False,
+            reads_pairs=True,
             tests_source=False,  # it is the other side of every pair
         ),
         "prompted_classification": TaskTraits(
@@ -81,6 +86,16 @@ TASK_TRAITS: Registry[TaskTraits] = Registry(
             metrics=("compression",),
             finetunes=False,
             reads_language_model=True,
+        ),
+        "translation": TaskTraits(
+            required_columns=("text", "text_pair"),
+            metrics=("chrf",),
+            own_fields=("text_language", "skip_examples", "prompt", "max_new_tokens"),
+            finetunes=False,
+            reads_language_model=True,
+            generates=True,
+            reads_pairs=True,
+            tests_source=False,  # it is the other side of every pair
         ),
     },
 )

@@ -16,7 +16,7 @@ from xrealign_bench.specs.task_types import ExampleMetric
 
 PerExampleCounts = tuple[NDArray[np.float64], NDArray[np.float64]]
 """(examples,) earned and (examples,) possible. For any subset of the examples, the sum of the first over the sum of the
-second is the task's metric."""
+second is the task's metric, or for chrF close to it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class TaskMetric:
     """Return `metrics`, `counted`, `groups` and `reason` of `results.records.Score`, computed from the columns
     (`example` included) of one language and seed."""
     per_example_counts: Callable[[Task, pa.Table], PerExampleCounts]
-    """Return what each prediction earned and could have earned."""
+    """Return what each prediction earned and could have earned, for a table with several languages and seeds. Of each
+    language and seed, the ratio of the sums is the task's metric. For a metric that is no ratio of sums over examples,
+    the counts are its linear approximation: they give the metric and its derivative by each example's weight."""
 
     @property
     def schema(self) -> pa.Schema:

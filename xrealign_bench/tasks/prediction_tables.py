@@ -103,6 +103,10 @@ def _check_values(table: pa.Table, task: Task) -> None:
             strange = values[(values >= labels) | ((values < 0) & (values != low))]
             if len(strange):
                 raise ValueError(f"column '{name}' has the label {strange[0]}, and the task has {labels}")
+    if task.base_type == "translation":
+        from xrealign_bench.tasks.translation.metric import check_table  # imports sacrebleu
+
+        check_table(table)
     for name in ("example", "forward", "backward", "bits", "bytes", "tokens"):
         if name in table.column_names:
             values = table[name].to_numpy()

@@ -86,10 +86,13 @@ class Train(Protocol):
 
 
 class Predict(Protocol):
-    """Predict test data: one row per example, with `example` and the columns of the metric."""
+    """Predict test data: one row per example, with `example` and the columns of the metric.
+
+    Further columns stay in the store. `options` are the `tokenizer`, for task types that generate text only.
+    """
 
     def __call__(
-        self, model: Any, pad_id: int, tables: Mapping[str, Any], task: Task, *, device: torch.device
+        self, model: Any, pad_id: int, tables: Mapping[str, Any], task: Task, *, device: torch.device, **options: Any
     ) -> pa.Table: ...
 
 

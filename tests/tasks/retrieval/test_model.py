@@ -24,10 +24,10 @@ from xrealign_bench.models.windows import Window, Windows, windows_table
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.evaluate_metrics import PairRetrieval
 from xrealign_bench.tasks.retrieval import model as retrieval
-from xrealign_bench.tasks.retrieval.data import TranslationData
 from xrealign_bench.tasks.retrieval.encoding import encode, encode_sentences
 from xrealign_bench.tasks.retrieval.metric import per_example_counts, score
 from xrealign_bench.tasks.retrieval.model import SentenceEncoder, nearest, predict
+from xrealign_bench.tasks.sentence_pairs import TranslationData
 
 CPU = torch.device("cpu")
 NOWHERE = LocatedSplit("nowhere", "default", "test", None, "0" * 64, ())

@@ -20,6 +20,7 @@ PIPELINES: dict[TaskType, str] = {
     "retrieval": "sentence-similarity",
     "prompted_classification": "text-generation",
     "language_modelling": "text-generation",
+    "translation": "translation",
 }
 """Task type -> the Hub's name for it."""
 UNKNOWN_TYPE = "other"

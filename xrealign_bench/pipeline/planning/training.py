@@ -159,6 +159,7 @@ def _plan_predictions(plan: Plan, run: Run, task: Task, seed: int, model: StageR
             initialisation=initialisation,
             head="linear" if model is None else request.suite.head,
             seed=seed if initialisation == "random" else None,
+            identifier=package_version("py3langid") if task.traits.generates else None,
             plugins=plugin_keys([("task_type", task.task_type), ("metric", task.metric)]),
         )
         inputs = PredictInputs(plan.test[task.name, language], model, encoder)

@@ -38,6 +38,8 @@ class PredictSettings(Settings):
     seed: int | None = None
     """Set only for random weights that aren't fine-tuned, or that have an adapter: the checkpoint's own predictions are
     the same for all."""
+    identifier: str | None = None
+    """Version of the language identifier, if the model writes text."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Predict(Stage):
         import pyarrow.compute as pc
 
         from xrealign_bench.models.device import pick_device
-        from xrealign_bench.pipeline.loading import block_parameters
+        from xrealign_bench.pipeline.loading import block_parameters, tokenizer_of
         from xrealign_bench.tasks.registry import TASK_TYPES, metric_of
 
         task = self.settings.task
@@ -84,7 +86,8 @@ class Predict(Stage):
             write_json(workspace.output / "log.json", {"encoder_parameters": model.encoder.num_parameters()})
         tables = read_tables(workspace.folder_of(self.inputs.test))
         device = pick_device(workspace.context.device)
-        predictions = task_type.predict(model, pad_id, tables, task, device=device)
+        options = {"tokenizer": tokenizer_of(workspace.context.checkpoint)} if task.traits.generates else {}
+        predictions = task_type.predict(model, pad_id, tables, task, device=device, **options)
         write_table(workspace.output / "predictions.parquet", predictions)
         score = metric_of(task).score(task, predictions.to_pydict())
         write_json(workspace.output / "score.json", {"examples": len(predictions), **score})

@@ -12,7 +12,7 @@ from xrealign_bench.errors import UserError
 from xrealign_bench.models.tokenisation import room_for_text, run_tokenizer
 from xrealign_bench.models.windows import Window, windows_table
 from xrealign_bench.specs import Task
-from xrealign_bench.tasks.retrieval.data import TranslationData
+from xrealign_bench.tasks.sentence_pairs import TranslationData
 
 _PAIRS = pa.schema({"example": pa.int32()})
 

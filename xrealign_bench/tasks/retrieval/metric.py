@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xrealign_bench.specs import Task
 from xrealign_bench.tasks.metrics import TaskMetric
-from xrealign_bench.tasks.retrieval.data import TranslationData
+from xrealign_bench.tasks.sentence_pairs import TranslationData
 
 
 def retrieval_scores(pairs: Sequence[int], forward: Sequence[int], backward: Sequence[int]) -> dict[str, float | None]:
