@@ -138,6 +138,7 @@ DEFAULTS: dict[str, Any] = {
     "Task.layer": "last",
     "Task.text_language": None,
     "Task.skip_examples": 0,
+    "Task.max_new_tokens": 128,
     "HubData.train": None,
     "HubData.validation": None,
     "HubData.test": None,
