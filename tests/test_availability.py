@@ -156,7 +156,7 @@ def test_development_splits_are_checked_too(hub: FakeHub, suite: Path) -> None:
     hub.repos["org/tags"].files["parquet/de_y/dev.parquet"] = parquet()
     _, splits = doctor(suite)
     assert states(splits) == ALL_THERE | {"de_y/dev": "there", "en_x/validation": "moved"}
-    assert "unknown split of org/tags, config 'en_x': 'validation'; Known: test, train" in (
+    assert "unknown split of org/tags, config 'en_x': 'validation'; known: test, train" in (
         splits["en_x/validation"]["problems"][0].replace("did you mean ", "")
     )
 

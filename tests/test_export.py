@@ -100,6 +100,8 @@ def test_the_encoder_has_the_stored_weights(world: Path) -> None:
     assert weights.keys() <= state.keys()
     assert all(torch.equal(state[name], weight) for name, weight in weights.items())
     assert largest_difference(folder) == 0
+    modes = {path.stat().st_mode for path in (stored, folder / "model.safetensors", folder / "realignment.json")}
+    assert len(modes) == 1  # whoever may read one may read all
     assert "add_pooling_layer=False" in (folder / "README.md").read_text()
 
 

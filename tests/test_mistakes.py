@@ -54,7 +54,7 @@ COMBINATIONS = {
         suite={"parallel": {"corpus": "pairs", "aligner": "golden"}},
     ),
     "corpus": Case(
-        "{folder}/mine.yaml:6: parallel.corpus: unknown corpus 'pears'; Known: cldr, nllb, nllb-2, ntrex, "
+        "{folder}/mine.yaml:6: parallel.corpus: unknown corpus 'pears'; known: cldr, nllb, nllb-2, ntrex, "
         "ntrex-first-1000, opus-100, opus-100-2, tico19-first-971. There is no {folder}/pears.yaml either; put your "
         "own corpus there",
         recipe={"parallel": {"corpus": "pears"}},
@@ -71,7 +71,7 @@ COMBINATIONS = {
     ),
     "language of the suite": Case(
         "{folder}/small.yaml:20: target_languages.1: unknown language of the tasks phrases: 'fi'; "
-        "Known: de, en, fr, sw, th",
+        "known: de, en, fr, sw, th",
         suite={"target_languages": ["de", "fi"]},
     ),
     "language of the task": Case(

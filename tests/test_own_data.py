@@ -190,7 +190,7 @@ def test_a_task_in_another_folder_is_said_to_be_missing_where_it_is_looked_for(s
     ran = command("validate", moved)
     assert ran.status == 2
     first = ran.err.splitlines()[0]
-    assert first.startswith(f"error: {moved}:22: tasks.0: unknown task 'tags'; Known: cldr-phrases, ")
+    assert first.startswith(f"error: {moved}:22: tasks.0: unknown task 'tags'; known: cldr-phrases, ")
     assert first.endswith(f". There is no {other}/tags.yaml either; put your own task there")
 
 

@@ -215,8 +215,8 @@ def unknown(what: str, name: str, known: Iterable[str], listed: Iterable[str] | 
     if not choices:
         return UserError(f"unknown {what} '{shorten(name)}'; there is none")
     near = nearest(name, choices)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    return UserError(f"unknown {what} '{shorten(name)}'{hint} Known: {', '.join(map(shorten, listed or choices))}")
+    hint = f"; did you mean {' or '.join(near)}? Known" if near else "; known"
+    return UserError(f"unknown {what} '{shorten(name)}'{hint}: {', '.join(map(shorten, listed or choices))}")
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

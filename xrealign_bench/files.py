@@ -42,6 +42,13 @@ def cached_sha256(path: Path) -> str:
     return _sha256_of(path, state.st_size, state.st_mtime_ns)
 
 
+def allow_reading(path: Path) -> None:
+    """Give a file the access rights of any new file: safetensors 0.8 writes files that only the owner may read."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def fsync(path: Path) -> None:
     """Flush a file, or a folder's directory entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)

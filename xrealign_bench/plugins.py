@@ -39,6 +39,8 @@ TITLES: Mapping[Group, str] = {
 SHIPPED = "xrealign-bench"
 """Origin of everything that is no plugin."""
 NAME = r"[a-z0-9][a-z0-9_.-]{0,79}"
+NO_NAME = "none"
+"""In specs: no method or aligner."""
 PLUGIN_NAME = rf"^{NAME}(/{NAME})?$"
 """`name` or `package/name`."""
 _FILE_MODULE = "xrealign_bench_plugin_"
@@ -148,7 +150,11 @@ class Registry(Mapping[str, T]):
                 f"{place}: the {what} can't be named '{shorten(name)}'; use at most 80 lower-case letters a to z, "
                 "digits, '-', '_' and '.', with a letter or digit first"
             )
-        if not isinstance(version, str) or not re.fullmatch(r"[\w.+-]{1,40}", version):
+        if name == NO_NAME:
+            raise UserError(f"{place}: the {what} can't be named '{NO_NAME}', which stands for no {what}; rename it")
+        if not isinstance(version, str):
+            raise UserError(f"{place}: the version of the {what} '{name}' must be a string, such as \"1\"")
+        if not re.fullmatch(r"[\w.+-]{1,40}", version):
             raise UserError(f"{place}: the {what} '{name}' needs a version such as \"1\", not {shorten(version)!r}")
         importing = _package.get()
         package = importing or _package_of(registered.__module__)

@@ -124,7 +124,7 @@ def test_the_columns_of_a_pair_follow_the_order_of_its_config(tmp_path):
     assert there.source_words == back.target_words == [["Dogs", "bark"]]
     assert there.target_words == back.source_words == [["Hunde", "bellen"]]
     assert corpus_languages(corpus, "en", location) == ["de"]
-    with pytest.raises(UserError, match="'nowhere'; Known: from, id, to"):
+    with pytest.raises(UserError, match="'nowhere'; known: from, id, to"):
         load_pairs(pair_corpus(pair_columns=["from", "nowhere"]), "en", "de", location)
 
 
@@ -158,7 +158,7 @@ def test_languages_that_a_source_is_paired_with(sides, pairs):
 @pytest.mark.parametrize(
     ("corpus", "target", "message"),
     [
-        (columns_corpus(), "fr", "unknown language of the corpus 'sides': 'fr'; Known: de, en, th"),
+        (columns_corpus(), "fr", "unknown language of the corpus 'sides': 'fr'; known: de, en, th"),
         (columns_corpus(columns={"en": "eng_Latn", "de": "deu_Latn"}), "de", r"'deu_Latn'.*Known: deu, eng"),
         (columns_corpus(columns={"en": "eng_Latn", "de": "deu | tha_Thai"}), "de", "columns deu and tha_Thai"),
         (columns_corpus(config="news"), "de", "unknown config of .*: 'news'"),

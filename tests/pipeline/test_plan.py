@@ -703,7 +703,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "corpus": (
         {"recipe": {"parallel": {"corpus": "opus"}}},
-        "recipe 'mine': parallel.corpus: unknown corpus 'opus'; Known: more, pairs",
+        "recipe 'mine': parallel.corpus: unknown corpus 'opus'; known: more, pairs",
     ),
     "language to realign": ({"recipe": {"parallel": {"languages": ["de", "qqq"]}}}, "unknown language 'qqq'"),
     "source language is realigned": (

@@ -292,7 +292,7 @@ def test_broken_packages_break_only_what_asks_for_them(tmp_path: Path, monkeypat
             r"method 'broken-one/mine': the entry point 'mine = broken_one:Mine' of broken-one 1\.0 can",
         ),
         ("broken-two/mine", r"is not registered\. Its author must decorate it with @xb\.register_method"),
-        ("broken-one/your", r"unknown method of broken-one 1\.0: 'your'; Known: mine"),
+        ("broken-one/your", r"unknown method of broken-one 1\.0: 'your'; known: mine"),
     ):
         with pytest.raises(xb.FieldError, match=message):
             Recipe(name="r", title="R", method=name)
@@ -376,7 +376,7 @@ def test_a_stored_recipe_is_planned_only_with_its_plugin(new_world: Callable[...
     world = new_world()
     with no_imports():
         recipe = Recipe(name="r", title="R", method="gone")
-    with pytest.raises(xb.UserError, match=r"recipe 'r': method: unknown method 'gone'; Known: .*word_contrastive"):
+    with pytest.raises(xb.UserError, match=r"recipe 'r': method: unknown method 'gone'; known: .*word_contrastive"):
         xb.plan(world.checkpoint, recipe, str(world.suite), offline=True, device="cpu")
 
 
@@ -408,3 +408,20 @@ def test_a_submission_must_record_the_plugins_of_its_recipe() -> None:
     result = Result.model_construct(recipe=recipe, suite=suite, plugins=[])
     problem = "its recipe has the method 'gone', and its plugins don't; evaluate it again"
     assert list(_plugin_problems(result)) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ('"none", version="1"', "the aligner can't be named 'none', which stands for no aligner; rename it"),
+        ('"mine", version=1', "the version of the aligner 'mine' must be a string, such as \"1\""),
+    ],
+)
+def test_a_name_or_version_that_can_not_be_used_is_refused(tmp_path: Path, arguments: str, message: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"import xrealign_bench as xb\n\n\n@xb.register_aligner({arguments})\nclass Mine:\n"
+        "    def align(self, text, resources):\n        return []\n"
+    )
+    with pytest.raises(xb.UserError, match=message):
+        load_plugins([str(file)])

@@ -179,5 +179,5 @@ def test_data_that_break_the_task_are_refused(root, changes, message):
 
 
 def test_an_unknown_language_is_refused(root):
-    with pytest.raises(UserError, match="unknown language of the task 'tags': 'fr'; Known: de, en"):
+    with pytest.raises(UserError, match="unknown language of the task 'tags': 'fr'; known: de, en"):
         load(root, "fr")

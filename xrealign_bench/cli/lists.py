@@ -98,8 +98,9 @@ def list_category(category: str, plugins: tuple[str, ...], as_json: bool) -> Non
 @click.argument("name")
 @click.option("--source", default="en", show_default=True, help="Source language, for distances of a language.")
 @click.option("--protocol", is_flag=True, help="Of a suite that follows a paper: what differs from the paper's code.")
+@plugin_option
 @json_option
-def show(category: str, name: str, source: str, protocol: bool, as_json: bool) -> None:
+def show(category: str, name: str, source: str, protocol: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """Show every field of one recipe, suite, task, corpus, language, checkpoint, method, aligner or task type.
 
     A recipe is printed as YAML that `evaluate --recipe FILE` accepts.
@@ -112,6 +113,7 @@ def show(category: str, name: str, source: str, protocol: bool, as_json: bool) -
     """
     from xrealign_bench.listings import describe
 
+    load_plugins(plugins)
     if protocol:
         _show_protocol(category, name, as_json)
         return

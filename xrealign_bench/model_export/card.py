@@ -12,7 +12,7 @@ import yaml
 from xrealign_bench import __version__
 from xrealign_bench.errors import UserError
 from xrealign_bench.languages import find
-from xrealign_bench.leaderboard.formatting import gain_with_interval, percent, pluralise
+from xrealign_bench.leaderboard.formatting import describe_gaps, gain_with_interval, percent, pluralise
 from xrealign_bench.leaderboard.markdown import escape
 from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.model_export.models import loader
@@ -99,6 +99,7 @@ def render_card(
         load=_load(plan, target, options),
         tables=[] if evidence is None else _tables(evidence, target),
         evidence=evidence,
+        gaps=[] if evidence is None else describe_gaps(evidence.result),
         harmed=[] if evidence is None else _harmed(evidence, target),
         pluralise=pluralise,
         version=__version__,

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from xrealign_bench.errors import TrainingError, UserError, convert_os_errors
+from xrealign_bench.files import allow_reading
 from xrealign_bench.model_export.hub import check_repository, push_folder
 from xrealign_bench.model_export.request import SENTENCES, ExportOptions, Target, choose_target
 from xrealign_bench.pipeline.executor import OnEvent, run_serially
@@ -105,6 +106,8 @@ def _write(plan: Plan, store: Store, context: RunContext, what: tuple[Target, Ex
     about = describe_export(plan, store, target, options, folder, saved)
     write_json(folder / PROVENANCE, about)
     (folder / "README.md").write_text(render_card(plan, target, options, about, evidence), encoding="utf-8")
+    for path in folder.rglob("*.safetensors"):
+        allow_reading(path)
 
 
 def _find_trained(plan: Plan, store: Store, target: Target) -> Trained:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from xrealign_bench.errors import UserError, first_line, shorten_list
+from xrealign_bench.files import allow_reading
 from xrealign_bench.models.finite_checks import check_finite_files, check_finite_training
 
 
@@ -30,6 +31,7 @@ def save_weights(module: nn.Module, path: Path, only: Collection[str] | None = N
         if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
             raise
         raise OSError(int(number[1]), first_line(error), str(path)) from None
+    allow_reading(path)
 
 
 def load_weights(module: nn.Module, path: Path, *, partial: bool = False) -> None:

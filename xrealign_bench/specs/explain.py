@@ -105,7 +105,8 @@ def _message(problem: dict[str, Any], expected: Any, written: Written | None) ->
     if isinstance(given, str) and str not in bare and type(core_value(given)) in bare & {bool, int, float}:
         return f"{name} is text; remove the quotes"
     words = [str(word) for option in _options(expected) for word in _literals(option)]
-    return f"{name} is not allowed; {_nearest(str(given), words)}allowed: {describe(expected)}"
+    plugin = ", or a plugin that --plugin imports" if error_type == "unknown_name" else ""
+    return f"{name} is not allowed; {_nearest(str(given), words)}allowed: {describe(expected)}{plugin}"
 
 
 def describe(expected: Any) -> str:

@@ -132,7 +132,7 @@ def test_conll_2003_has_four_columns(tmp_path):
     [
         ("a X\nb\n", {}, r"a\.conll:2: has 1 columns and not 2 as the lines before"),
         ("a X\n", {"names": ["w"]}, r"a\.conll:1: has 2 columns and not the 1 of 'names'"),
-        ("a X\n", {}, r"unknown column of .*a\.conll: '7'; Known: 0, 1|unknown column of .*a\.conll: '7'"),
+        ("a X\n", {}, r"unknown column of .*a\.conll: '7'; known: 0, 1|unknown column of .*a\.conll: '7'"),
     ],
 )
 def test_bad_conll(tmp_path, text, fields, message):
@@ -273,7 +273,7 @@ UNITS = (
 def test_tmx(tmp_path):
     rows = read(tmp_path, write(tmp_path, "a.tmx", tmx(*UNITS)), ["en", "fo"])
     assert rows.columns == {"en": ["One big & red fish", None], "fo": ["Ein fiskur", "12"]}
-    with pytest.raises(UserError, match=r"unknown column of .*a\.tmx: 'de'; Known: en, fo, fr"):
+    with pytest.raises(UserError, match=r"unknown column of .*a\.tmx: 'de'; known: en, fo, fr"):
         read(tmp_path, "a.tmx", ["de"])
 
 

@@ -163,9 +163,9 @@ def test_the_fingerprint_is_of_the_content_alone(root, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "language", "split", "message"),
     [
-        ({}, "fr", "test", "unknown language of the task 'tags': 'fr'; Known: de, en"),
+        ({}, "fr", "test", "unknown language of the task 'tags': 'fr'; known: de, en"),
         ({"configs": {"en": "en_y"}}, "en", "test", r"config of .*: 'en_y'; did you .*en_x.*\? Known: de_y, en_x"),
-        ({}, "de", "train", "unknown split of .*, config 'de_y': 'train'; Known: test"),
+        ({}, "de", "train", "unknown split of .*, config 'de_y': 'train'; known: test"),
         ({"test_split": "tset"}, "en", "test", r"'tset'; did you mean test\? Known: test, train"),
         ({"columns": {"words": "token", "labels": "tags"}}, "en", "test", r"'token'; did you mean tokens\?"),
         ({"columns": {"words": "tags", "labels": "tags"}}, "en", "test", "column 'tags' holds .* and not words"),
