@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 Form = Literal["initial", "realigned", "finetuned"]
-Measure = Literal["alignment", "drift", "probes", "gradients", "errors"]
+Measure = Literal["alignment", "drift", "probes", "gradients", "errors", "anchors"]
 """Groups of measures that an analysis can be limited to."""
 TextVector = Literal["mean", "weighted_mean", "last_token"]
 """Ways of `models.pooling.pool_sentences` in which a sentence becomes a vector."""
