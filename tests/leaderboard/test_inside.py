@@ -129,12 +129,14 @@ def test_the_table_of_means_is_that_of_the_stored_values(page: Page, root: Path)
 
 def test_the_heat_map_has_the_change_of_each_language_and_block(page: Page) -> None:
     table = make_table()
-    own = table[(table.recipe == "good") & (table.measure == "mexa")]
-    means = own.groupby(["form", "language", "block"]).value.mean()
-    for language in LANGUAGES:
-        change = [100 * (means["finetuned", language.code, b] - means["initial", language.code, b]) for b in BLOCKS]
-        rows = [row for row in page.rows if row[0].endswith(f"({language.code})")]
-        assert [f"{each:+.1f}" for each in change] in [row[-len(BLOCKS) :] for row in rows]
+    for recipe, form in (("good", "realigned"), ("finetune-only", "finetuned")):
+        own = table[(table.recipe == recipe) & (table.measure == "mexa")]
+        means = own.groupby(["form", "language", "block"]).value.mean()
+        assert f"from the initial to the {form} form by language and block, in points, {recipe}" in page.text
+        for language in LANGUAGES:
+            change = [100 * (means[form, language.code, b] - means["initial", language.code, b]) for b in BLOCKS]
+            rows = [row for row in page.rows if row[0].endswith(f"({language.code})")]
+            assert [f"{each:+.1f}" for each in change] in [row[-len(BLOCKS) :] for row in rows]
 
 
 def test_what_was_read_is_said_and_linked(page: Page, root: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -101,40 +101,46 @@ def _add_legend(figure: Figure, tiers: Sequence[str]) -> None:
 
 
 def draw_languages(table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw, for each recipe, MEXA of the last form minus the initial one, blocks by languages."""
+    """Draw, for each recipe, the change of MEXA, blocks by languages: see `change_by_language`."""
     found = {recipe: change_by_language(part) for recipe, part in table.groupby("recipe", sort=False)}
     changes = {recipe: change for recipe, change in found.items() if change is not None}
     if not changes:
         return None
-    languages, blocks = next(iter(changes.values())).shape
+    languages, blocks = next(iter(changes.values())).values.shape
     figure = _figure((max(4.0, 0.5 * blocks + 2) * len(changes) + 1, 0.2 * languages + 2), f"MEXA, change  ·  {title}")
-    most = max(float(abs(change).max().max()) for change in changes.values()) or 1.0
+    most = max(float(abs(change.values).max().max()) for change in changes.values()) or 1.0
     panels = figure.subplots(1, len(changes), squeeze=False, sharey=True)[0]
     for axes, (recipe, change) in zip(panels, changes.items(), strict=True):
-        image = axes.imshow(change.to_numpy(), cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
-        axes.set_title(str(recipe), fontsize=11)
-        axes.set_xticks(range(blocks), [block_name(block) for block in change.columns], fontsize=8)
-        axes.set_yticks(range(languages), list(change.index), fontsize=7)
+        image = axes.imshow(change.values.to_numpy(), cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
+        axes.set_title(f"{recipe}, {change.form}", fontsize=11)
+        axes.set_xticks(range(blocks), [block_name(block) for block in change.values.columns], fontsize=8)
+        axes.set_yticks(range(languages), list(change.values.index), fontsize=7)
         axes.set_xlabel("block", fontsize=9)
-    figure.colorbar(image, ax=list(panels), label="last form minus initial", fraction=0.05)
+    figure.colorbar(image, ax=list(panels), label="minus initial", fraction=0.05)
     return figure
 
 
-def change_by_language(table: pd.DataFrame) -> pd.DataFrame | None:
-    """Return MEXA of one recipe's last form minus the initial one (languages, blocks), the mean over seeds.
+class Change(NamedTuple):
+    """The change of MEXA from the initial form to another one, the mean over seeds."""
 
-    None if there is one form, or no MEXA.
+    form: str
+    values: pd.DataFrame
+    """(languages, blocks)"""
+
+
+def change_by_language(table: pd.DataFrame) -> Change | None:
+    """Return the change of MEXA of one recipe to its realigned form, or to the fine-tuned one without a realigned one.
+
+    None if there is only the initial form, or no MEXA.
     """
     values = table[(table["measure"] == HEAT) & table["block"].notna()]
     forms = [form for form in FORM_STYLES if (values["form"] == form).any()]
     if len(forms) < 2:
         return None
-    last, initial = (
-        values[values["form"] == form].pivot_table("value", "language", "block", sort=False)
-        for form in (forms[-1], forms[0])
+    initial, after = (
+        values[values["form"] == form].pivot_table("value", "language", "block", sort=False) for form in forms[:2]
     )
-    change: pd.DataFrame = (last - initial).astype(float)
-    return change
+    return Change(forms[1], (after - initial).astype(float))
 
 
 def draw_gradients(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], title: str) -> Figure | None:

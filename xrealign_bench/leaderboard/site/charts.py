@@ -125,8 +125,9 @@ def inside_curves(table: pd.DataFrame, name: str) -> Markup | None:
     measures = [measure for measure in CURVES if (table["measure"] == measure).any()]
     if not measures:
         return None
-    with _drawing((8.0, 2.7 * -(-len(measures) // 2))) as figure:
-        panels = figure.subplots(-(-len(measures) // 2), 2, squeeze=False).flatten()
+    rows = -(-len(measures) // 2)
+    with _drawing((6.6, 2.5 * rows)) as figure:
+        panels = figure.subplots(rows, 2, squeeze=False).flatten()
         for axes, measure in zip(panels, measures, strict=False):
             axes.patch.set_visible(False)
             style_axes(axes)

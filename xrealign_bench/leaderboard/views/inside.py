@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.board import Board, Section
 from xrealign_bench.leaderboard.formatting import signed
-from xrealign_bench.leaderboard.inside_chart import block_name, change_by_language
+from xrealign_bench.leaderboard.inside_chart import Change, block_name
 from xrealign_bench.leaderboard.inside_summary import SummaryRow, shown_columns, summarise, value_with_spread
 from xrealign_bench.leaderboard.table import Cell, Column, Table, make_table
 from xrealign_bench.leaderboard.views.by_language import LANGUAGE_FACTS, in_order, language_cell
@@ -56,14 +56,11 @@ def inside_means(table: pd.DataFrame) -> Table:
     return make_table([*texts, *map(column, shown_columns(rows))], rows)
 
 
-def changes_by_block(section: Section, table: pd.DataFrame) -> Table | None:
-    """Return languages by block: MEXA of a recipe's last form minus the initial one, in percentage points."""
-    change = change_by_language(table)
-    if change is None:
-        return None
+def changes_by_block(section: Section, change: Change) -> Table:
+    """Return languages by block, in percentage points."""
 
     def column(block: object) -> Column[LanguageRecord]:
-        values = change[block]
+        values = change.values[block]
         return Column(
             block_name(block), lambda record: Cell(signed(values[record.code]), 100 * float(values[record.code]))
         )
@@ -74,7 +71,7 @@ def changes_by_block(section: Section, table: pd.DataFrame) -> Table | None:
             Column[LanguageRecord](fact.title, fact.cell, is_text=fact.is_text, views=fact.views)
             for fact in LANGUAGE_FACTS
         ),
-        *map(column, change.columns),
+        *map(column, change.values.columns),
     ]
-    records = [record for record in in_order(section.rows) if record.code in change.index]
+    records = [record for record in in_order(section.rows) if record.code in change.values.index]
     return make_table(columns, records)
