@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xrealign_bench.analysis.anchors import Anchors, anchor_rows, find_anchors
+from xrealign_bench.analysis.anchors import anchor_rows, find_anchors
 from xrealign_bench.analysis.scored_words import ScoredWord, scored_words, word_forms
 from xrealign_bench.models.windows import Window
 from xrealign_bench.realignment.pairs import EncodedPair
@@ -36,27 +36,23 @@ def words(predicted: str, gold: str = "aaaa") -> list[ScoredWord]:
     return [ScoredWord((0, n), form, ord(g), ord(p)) for n, (form, g, p) in enumerate(labels)]
 
 
-def test_anchors_are_linked_target_words_and_the_same_word_in_both_languages() -> None:
-    found = find_anchors([pair([(1, 0), (0, 1)]), pair([])])
-    assert found == Anchors(frozenset({(HUND, DE), (PARIS,)}), frozenset({(PARIS,)}))
-    assert find_anchors([pair([(0, 0)])]).identical == frozenset()
+def test_anchors_are_the_linked_target_words() -> None:
+    assert find_anchors([pair([(1, 0), (0, 1)]), pair([])]) == {(HUND, DE), (PARIS,)}
+    assert find_anchors([pair([])]) == set()
 
 
 def test_shares_of_anchors_counted_by_hand() -> None:
-    """Four words, three linked and two identical. Right before and wrong after: the first and the third."""
-    anchors = find_anchors([pair([(1, 0), (0, 1)])])
-    rows = anchor_rows("de", words("aaab"), words("babb"), anchors)
+    """Four words, three of them linked. Right before and wrong after: the first and the third."""
+    rows = anchor_rows("de", words("aaab"), words("babb"), find_anchors([pair([(1, 0), (0, 1)])]))
     assert [(row.form, row.language, row.measure, row.item, row.value, row.n) for row in rows] == [
-        ("finetuned", "de", "anchors_among_lost", "linked", 0.5, 2),
-        ("finetuned", "de", "anchors_among_lost", "identical", 0.0, 2),
-        ("finetuned", "de", "anchors_among_all", "linked", 0.75, 4),
-        ("finetuned", "de", "anchors_among_all", "identical", 0.5, 4),
+        ("finetuned", "de", "anchors_among_lost", "", 0.5, 2),
+        ("finetuned", "de", "anchors_among_all", "", 0.75, 4),
     ]
 
 
 def test_without_lost_words_they_have_no_share() -> None:
-    rows = list(anchor_rows("de", words("abbb"), words("aaaa"), Anchors(frozenset(), frozenset())))
-    assert [(row.measure, row.value) for row in rows] == [("anchors_among_all", 0.0)] * 2
+    rows = list(anchor_rows("de", words("abbb"), words("aaaa"), set()))
+    assert [(row.measure, row.value) for row in rows] == [("anchors_among_all", 0.0)]
 
 
 def test_predictions_of_other_words_are_refused() -> None:

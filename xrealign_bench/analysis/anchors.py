@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from xrealign_bench.analysis.scored_words import ScoredWord, WordForm, word_forms
 from xrealign_bench.analysis.table import Row
 from xrealign_bench.realignment.pairs import EncodedPair
 
 
-class Anchors(NamedTuple):
-    """Forms of a language's words that the pairs of a recipe link to a source word."""
+def find_anchors(pairs: Iterable[EncodedPair]) -> set[WordForm]:
+    """Return the anchors of one language: the target words of all links.
 
-    linked: frozenset[WordForm]
-    identical: frozenset[WordForm]
-    """Those of them that are linked to a word of the same form, such as a name or a number."""
-
-
-def find_anchors(pairs: Iterable[EncodedPair]) -> Anchors:
-    """Return the anchors of one language: the target words of all links."""
-    links: set[tuple[WordForm, WordForm]] = set()
+    Words that are identical in both languages are not among them, because aligners drop links between them.
+    """
+    anchors: set[WordForm] = set()
     for pair in pairs:
-        source, target = word_forms(pair.source), word_forms(pair.target)
-        links |= {(source[left], target[right]) for left, right in pair.links.tolist()}
-    return Anchors(frozenset(right for _, right in links), frozenset(left for left, right in links if left == right))
+        forms = word_forms(pair.target)
+        anchors.update(forms[word] for word in pair.links[:, 1].tolist())
+    return anchors
 
 
 def anchor_rows(
-    language: str, before: Sequence[ScoredWord], after: Sequence[ScoredWord], anchors: Anchors
+    language: str, before: Sequence[ScoredWord], after: Sequence[ScoredWord], anchors: set[WordForm]
 ) -> Iterator[Row]:
     """Yield the share of anchors among the words that are lost, and among all scored words.
 
@@ -52,7 +46,6 @@ def anchor_rows(
         if old.predicted == old.gold and word.predicted != word.gold
     ]
     for measure, forms in (("anchors_among_lost", lost), ("anchors_among_all", [word.form for word in after])):
-        for item, known in anchors._asdict().items():
-            if forms:
-                share = sum(form in known for form in forms) / len(forms)
-                yield Row("finetuned", language, None, measure, item, share, len(forms))
+        if forms:
+            share = sum(form in anchors for form in forms) / len(forms)
+            yield Row("finetuned", language, None, measure, "", share, len(forms))

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 SOURCE = "source"
 """Tier of the source language."""
-SUMMARY: Mapping[str, Sequence[tuple[str, str]]] = {
-    "MEXA": [("mexa", "")],
-    "retrieval": [("retrieval_from_source", ""), ("retrieval_to_source", "")],
-    "word P@1": [("word_precision", "")],
-    "CKA": [("cka", "")],
-    "cosine": [("cosine_to_initial", "")],
-    "anisotropy": [("anisotropy", "")],
-    "eff. rank": [("effective_rank", "")],
-    "language probe": [("language_probe", "")],
-    "task probe": [("task_probe", "")],
-    "ECE": [("calibration_error", "")],
-    "gradients": [("gradient_cosine", "")],
-    "anchors, lost": [("anchors_among_lost", "linked")],
-    "anchors, all": [("anchors_among_all", "linked")],
+SUMMARY: Mapping[str, Sequence[str]] = {
+    "MEXA": ["mexa"],
+    "retrieval": ["retrieval_from_source", "retrieval_to_source"],
+    "word P@1": ["word_precision"],
+    "CKA": ["cka"],
+    "cosine": ["cosine_to_initial"],
+    "anisotropy": ["anisotropy"],
+    "eff. rank": ["effective_rank"],
+    "language probe": ["language_probe"],
+    "task probe": ["task_probe"],
+    "ECE": ["calibration_error"],
+    "gradients": ["gradient_cosine"],
+    "anchors, lost": ["anchors_among_lost"],
+    "anchors, all": ["anchors_among_all"],
 }
-"""Column -> measures and items whose mean it shows."""
+"""Column -> measures whose mean it shows."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def summarise(table: pd.DataFrame) -> list[SummaryRow]:
 
 
 def _means(values: pd.DataFrame) -> Iterator[tuple[str, SeedScores]]:
-    found = values.groupby(["measure", "item", "seed"])["value"].mean()
+    found = values.groupby(["measure", "seed"])["value"].mean()
     for column, measures in SUMMARY.items():
         by_seed = [found[measure] for measure in measures if measure in found.index]
         if by_seed:
