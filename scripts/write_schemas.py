@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of specs, results, comparisons and boards to schemas/, and name them in shipped YAML.
+"""Write the JSON Schemas of specs, results, comparisons, analyses and boards to schemas/, and name them in YAML.
 
     python scripts/write_schemas.py           # after a change of a model
     python scripts/write_schemas.py --check   # write nothing; exit with status 1 if a file differs
@@ -21,6 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from xrealign_bench.leaderboard.board_file import BoardFile
+from xrealign_bench.results.analysis_files import AnalysisRecord
 from xrealign_bench.results.comparison import Comparison
 from xrealign_bench.results.result import Result
 from xrealign_bench.specs import Task
@@ -30,7 +31,7 @@ from xrealign_bench.specs.schema_comment import FOLDER, SCHEMAS, set_schema
 from xrealign_bench.specs.yaml import FOLDERS
 
 ROOT = Path(__file__).parent.parent
-STORED = {"result": Result, "comparison": Comparison, "board": BoardFile}
+STORED = {"result": Result, "comparison": Comparison, "board": BoardFile, "analysis": AnalysisRecord}
 """Formats with a field `schema_version`."""
 ALL: Mapping[str, tuple[type[BaseModel], int]] = {
     **{name: (model, version) for model, (name, version) in SCHEMAS.items()},

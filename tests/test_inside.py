@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.small import BLOCKS, SEEDS, TARGETS, Ran, World, command, write_recipe, write_suite
+from xrealign_bench.results.analysis_files import read_analysis
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,13 @@ def test_a_whole_analysis(small: World) -> None:
         "analysis--seed3--gradients.png",
         "analysis--seed3--languages.png",
         "analysis--seed3.csv",
+        "analysis--seed3.json",
         "analysis--seed3.parquet",
     ]
+    record = read_analysis(path.with_suffix(".json")).record
+    assert record.frozen_blocks == {"finetune-only": [], "mine": [0, 1]} and record.left_out == {}
+    assert record.languages == dict.fromkeys(TARGETS, 100) and record.corpora == ["pairs"]
+    assert len(record.stages) == 2 and record.seeds == [3]
     pd.testing.assert_frame_equal(pd.read_parquet(path.with_suffix(".parquet")).value.to_frame(), table[["value"]])
     printed = next(line for line in ran.out.splitlines() if line.startswith("mine") and "realigned" in line).split()
     own = table[(table.recipe == "mine") & (table.form == "realigned") & (table.measure == "mexa")]
@@ -87,10 +93,16 @@ def test_stored_stages_are_not_run_again(small: World) -> None:
         ),
         (["--corpus", "{world}/pairs.yaml"], "recipe 'mine' realigns on sentences of the corpus 'pairs' in 'de'"),
         (["--corpus", "nowhere"], "unknown corpus 'nowhere'"),
+        (["--recipe", "{world}/tokenizer.yaml"], "tokenizer: no such field; allowed: name, title, "),
+        (
+            ["--recipe", "finetune-only", "--measure", "anchors"],
+            "--measure anchors: recipe 'finetune-only' realigns no linked words; leave it out or choose another recipe",
+        ),
         (["--sentences", "99"], "invalid value for '--sentences': 99 is not in the range x>=100"),
     ],
 )
 def test_what_can_not_be_analysed_is_told_in_one_sentence(small: World, more: list[str], message: str) -> None:
+    write_recipe(small.folder, name="tokenizer", tokenizer="org/other")
     refused = analyse(small, *(word.format(world=small.folder) for word in more))
     assert refused.status == 2 and message in refused.err
     assert len(refused.err.splitlines()) == 1 and "Traceback" not in refused.err

@@ -65,7 +65,7 @@ def test_committed_schemas_and_comments_are_what_the_script_writes() -> None:
 
 def test_every_schema_has_an_id_with_its_version() -> None:
     ids = {path.name: json.loads(path.read_text())["$id"] for path in (ROOT / "schemas").iterdir()}
-    names = ("recipe", "recipe-family", "task", "corpus", "suite", "result", "comparison", "board")
+    names = ("recipe", "recipe-family", "task", "corpus", "suite", "result", "comparison", "board", "analysis")
     assert {name.rpartition("-")[0] for name in ids} == set(names)
     for file, found in ids.items():
         name, _, version = file.removesuffix(".json").rpartition("-")

@@ -92,7 +92,7 @@ class AnalyseOptions(PlanOptions, total=False):
     pooling: TextVector | None
     """`mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean."""
     measures: Sequence[Measure] | Measure
-    """Some of `alignment`, `drift`, `probes`, `gradients` and `errors`; empty: all."""
+    """Some of `alignment`, `drift`, `probes`, `gradients`, `errors` and `anchors`; empty: all."""
     corpora: Sequence[str | Corpus] | str | Corpus
     """Parallel corpora to read; empty: what the suite's corpora set aside."""
     no_compute: bool
@@ -423,7 +423,8 @@ def analyse(
         outcome = run_serially(planned, stages, context, on_event)
     if outcome.failed:
         raise TrainingError("; ".join(outcome.failed.values()))
-    return inside.write_inside(planned, stages, Path(options.get("output", "xrealign-output"))).table
+    output = Path(options.get("output", "xrealign-output"))
+    return inside.write_inside(planned, stages, output, ["xrealign_bench.analyse"]).table
 
 
 @names_arguments

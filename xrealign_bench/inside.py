@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xrealign_bench import __version__
 from xrealign_bench.errors import Problems, UserError, convert_os_errors
-from xrealign_bench.evaluation import Options, block_count, prepare
+from xrealign_bench.evaluation import Options, block_count, prepare, redact_command
 from xrealign_bench.files import write_atomically
 from xrealign_bench.languages import find, tier
 from xrealign_bench.leaderboard.inside_chart import draw_analysis
+from xrealign_bench.leaderboard.inside_summary import SOURCE
 from xrealign_bench.models.block_numbers import select_blocks
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan
-from xrealign_bench.pipeline.planning.analysis import AnalysisOptions, plan_analysis
-from xrealign_bench.pipeline.stage import Stage
-from xrealign_bench.pipeline.stages import Finetune, Realign
+from xrealign_bench.pipeline.planning.analysis import MEASURES, AnalysisOptions, plan_analysis
+from xrealign_bench.pipeline.stage import Stage, StageRef
+from xrealign_bench.pipeline.stages import Align, Analyse, Finetune, Realign
 from xrealign_bench.pipeline.stages.analyse import TABLE, TEXTS
 from xrealign_bench.pipeline.store import Store
+from xrealign_bench.results import analysis_files
+from xrealign_bench.results.analysis_files import AnalysedRecipe, AnalysisRecord
+from xrealign_bench.results.collection import installed_packages, stage_record
 from xrealign_bench.results.paths import part_of_suite, result_folder
+from xrealign_bench.results.result import digest_suite
+from xrealign_bench.specs import digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCE = "source"
-"""Tier of the source language."""
 NO_TIER = "all"
 """Tier of values that belong to no single language."""
-SUMMARY: Mapping[str, tuple[str, ...]] = {
-    "MEXA": ("mexa",),
-    "retrieval": ("retrieval_from_source", "retrieval_to_source"),
-    "word P@1": ("word_precision",),
-    "CKA": ("cka",),
-    "cosine": ("cosine_to_initial",),
-    "anisotropy": ("anisotropy",),
-    "eff. rank": ("effective_rank",),
-    "language probe": ("language_probe",),
-    "task probe": ("task_probe",),
-    "ECE": ("calibration_error",),
-    "gradients": ("gradient_cosine",),
-}
-"""Column of the printed table -> measures whose mean it shows."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +76,59 @@ def check_trained(plan: Plan, store: Store) -> None:
         )
 
 
-def write_inside(plan: Plan, store: Store, output: Path) -> Analysis:
-    """Write the table of an analysis whose stages are all stored as CSV and Parquet, and draw its figures.
+def write_inside(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Analysis:
+    """Write the table of an analysis whose stages are all stored, with its record, and draw its figures.
+
+    The table is written as CSV and Parquet. The site of a leaderboard shows it beside results in `output`/results.
 
     Args:
         plan: from `plan_inside`.
         store: where its stages are stored.
         output: folder of results; the files are written below `analysis/` in it.
+        command: the command line, recorded without local paths.
 
     Raises:
         UserError: the disk is full or gone.
     """
-    table, left_out = collect_table(plan, store), _left_out(plan, store)
-    first = result_folder(plan, plan.runs[0].recipe)
-    folder = output / "analysis" / first.parent
-    name = "analysis" + part_of_suite(plan.request)
+    table, record = collect_table(plan, store), _make_record(plan, store, redact_command(command))
+    path = output / analysis_files.FOLDER / result_folder(plan, plan.runs[0].recipe).parent
+    path /= "analysis" + part_of_suite(plan.request)
     with convert_os_errors(f"the analysis in {output}", "when that is mended, the same command writes it"):
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())]
-        table.to_parquet(folder / f"{name}.parquet", index=False)
-        files.append(folder / f"{name}.parquet")
+        stored = analysis_files.write(path, table, record)
         title = f"{plan.request.suite.id}  ·  {plan.request.checkpoint.id}"
-        files += draw_analysis(table, frozen_blocks(plan), folder / name, title)
-    return Analysis(table, left_out, files)
+        figures = draw_analysis(table, record.frozen_blocks, path, title)
+        files = [write_atomically(path.with_name(f"{path.name}.csv"), table.to_csv(index=False).encode()), *stored]
+    return Analysis(table, record.left_out, [*files, *figures])
+
+
+def _make_record(plan: Plan, store: Store, command: str) -> AnalysisRecord:
+    """Return the record of an analysis, without the digest of its table."""
+    request, suite = plan.request, plan.request.suite
+    entries = [store.read(*ref) for run in plan.runs for ref in run.analyse.values()]
+    stages = [stage for stage in plan.stages.values() if isinstance(stage, Analyse)]
+    texts = [read_json(entry.folder / TEXTS) for entry in entries]
+    return AnalysisRecord(
+        harness_version=__version__,
+        created=max(entry.manifest.created for entry in entries),
+        command=command,
+        suite=suite.id,
+        suite_digest=digest_suite(suite, request.loaded.tasks, request.loaded.corpora),
+        checkpoint=request.checkpoint.id,
+        revision=request.checkpoint.revision,
+        weights_sha256=request.checkpoint.weights_sha256,
+        recipes=_recipes(plan),
+        tasks=[task.name for task in request.tasks],
+        seeds=request.seeds,
+        languages={language: n for each in texts for language, n in each["sentences"].items()},
+        left_out={language: n for each in texts for language, n in each["left_out"].items()},
+        sentences=stages[0].settings.sentences,
+        pooling=stages[0].settings.pooling,
+        measures=[measure for measure in MEASURES if any(measure in stage.settings.measures for stage in stages)],
+        corpora=_corpora(plan, (ref for stage in stages for ref in stage.inputs.pairs.values())),
+        packages=installed_packages(plan),
+        stages=[stage_record(entry) for entry in entries],
+        table_sha256="0" * 64,
+    )
 
 
 def collect_table(plan: Plan, store: Store) -> pd.DataFrame:
@@ -133,32 +154,23 @@ def collect_table(plan: Plan, store: Store) -> pd.DataFrame:
     return table
 
 
-def summarise(table: pd.DataFrame) -> list[list[object]]:
-    """Return one row per recipe, task and form: the means over blocks, target languages and seeds, as in `SUMMARY`."""
-    shown = table[(table["tier"] != SOURCE) & (table["block"].isna() | (table["block"] >= 0))]
-    rows: list[list[object]] = []
-    for names, part in shown.groupby(["recipe", "task", "form"], sort=False):
-        found = part.groupby("measure")["value"].mean()
-        values = [[found[name] for name in measures if name in found] for measures in SUMMARY.values()]
-        rows.append([*names, *(sum(own) / len(own) if own else None for own in values)])
-    return rows
-
-
-def frozen_blocks(plan: Plan) -> dict[str, list[int]]:
-    """Return the blocks that each recipe freezes in realignment."""
+def _recipes(plan: Plan) -> list[AnalysedRecipe]:
+    """Return the recipes of an analysis with the blocks that they freeze in realignment."""
     count = block_count(plan.request.checkpoint) or 0
-    return {
-        run.recipe.name: select_blocks(run.recipe.freeze.blocks, count) if run.recipe.realigns else []
+    return [
+        AnalysedRecipe(
+            name=run.recipe.name,
+            recipe_digest=digest(run.recipe),
+            frozen_blocks=select_blocks(run.recipe.freeze.blocks, count) if run.recipe.realigns else [],
+        )
         for run in plan.runs
-    }
+    ]
 
 
-def _left_out(plan: Plan, store: Store) -> dict[str, int]:
-    left_out: dict[str, int] = {}
-    for run in plan.runs:
-        for ref in run.analyse.values():
-            left_out |= read_json(store.read(*ref).folder / TEXTS)["left_out"]
-    return left_out
+def _corpora(plan: Plan, pairs: Iterable[StageRef]) -> list[str]:
+    """Return the names of the parallel corpora whose encoded pairs an analysis reads."""
+    aligned = [plan.stages[ref] for encoded in set(pairs) for ref in plan.inputs(encoded)]
+    return sorted({text.corpus.name for each in aligned if isinstance(each, Align) for text in each.settings.texts})
 
 
 def languages_read(plan: Plan) -> Sequence[str]:

@@ -132,6 +132,25 @@ def test_errors_add_up_to_the_score(ran: tuple[Plan, Store]) -> None:
             assert 1 - (own.value * own.n).sum() / own.n.sum() == pytest.approx(score["metrics"]["accuracy"])
 
 
+def test_anchors_are_counted_among_all_scored_words_and_among_those_that_the_baseline_got_right(
+    ran: tuple[Plan, Store],
+) -> None:
+    plan, store = ran
+    found = table(ran, 1)
+    assert not found[found.measure == "anchors_among_all"].value.isin([0.0, 1.0]).all()
+    for language in TARGETS:
+        right = []
+        for run in plan.runs:
+            read = pq.read_table(store.read(*run.predict["phrases", language, 3]).folder / "predictions.parquet")
+            columns = [read[name].combine_chunks().flatten().to_pylist() for name in ("gold", "predicted", "scored")]
+            right.append([gold == predicted for gold, predicted, scored in zip(*columns, strict=True) if scored])
+        lost = sum(before and not after for before, after in zip(*right, strict=True))
+        own = found[found.language == language]
+        assert own[own.measure == "anchors_among_all"].n.tolist() == [len(right[1])]
+        assert own[own.measure == "anchors_among_lost"].n.tolist() == [lost] * bool(lost)
+    assert not table(ran, 0).measure.str.startswith("anchors").any()
+
+
 def test_gradients_of_blocks_that_the_loss_reaches_are_compared(ran: tuple[Plan, Store]) -> None:
     found = table(ran, 1)
     own = found[found.measure == "gradient_cosine"]
@@ -236,5 +255,16 @@ def test_a_suite_that_realigns_on_everything_needs_another_corpus(tmp_path: Path
     part = plan_analysis(prepare(here), AnalysisOptions(sentences=100))
     labels = [stage.settings for stage in part.stages.values() if stage.label == "align en-de (eflomal)"]
     assert sorted((s.corpus.skip_pairs, s.corpus.pairs) for s in labels) == [(0, 150), (150, 110)]  # type: ignore
+    for pairs, there in ((201, 99), (299, 1)):
+        write_yaml(tmp_path / "sides.yaml", fields | {"pairs": pairs})
+        assert refused(here, AnalysisOptions()) == (
+            f"no language has 100 set-aside sentence pairs in sides (there are {there} of 'de', {there} of 'sw', "
+            f"{there} of 'th'); name another parallel corpus with --corpus"
+        )
+    write_yaml(tmp_path / "sides.yaml", fields | {"pairs": 150})
+    several = [Corpus.model_validate(fields | {"skip_pairs": skipped, "pairs": 300}) for skipped in (300, 250, 180)]
+    part = plan_analysis(prepare(here), AnalysisOptions(sentences=100, corpora=several))
+    read = {s.settings.corpus.skip_pairs for s in part.stages.values() if s.label == "align en-de (eflomal)"}  # type: ignore
+    assert read == {0, 180}
     overlapping = Corpus.model_validate(fields | {"skip_pairs": 149})
     assert "realigns on sentences of the corpus 'sides'" in refused(here, AnalysisOptions(corpora=[overlapping]))

@@ -11,7 +11,8 @@ from xrealign_bench.analysis.geometry import unit
 def mexa(sources: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
     """Return the share of pairs that are more similar, by cosine, than every non-translation of either sentence.
 
-    Pair i counts if the cosine c[i, i] exceeds every c[i, j] and every c[j, i] with another j. Ties don't count.
+    Pair i counts if the cosine c[i, i] exceeds every c[i, j] and every c[j, i] with another j. Ties don't count, as in
+    the released code (github.com/cisnlp/MEXA).
 
     Args:
         sources: (sentences, dim).

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Form = Literal["initial", "realigned", "finetuned"]
-Measure = Literal["alignment", "drift", "probes", "gradients", "errors"]
+Measure = Literal["alignment", "drift", "probes", "gradients", "errors", "anchors"]
 """Groups of measures that an analysis can be limited to."""
 TextVector = Literal["mean", "weighted_mean", "last_token"]
 """Ways of `models.pooling.pool_sentences` in which a sentence becomes a vector."""
 
 ALL_LANGUAGES = "all"
 """Language of values that belong to no single one."""
-SCHEMA = pa.schema(
-    {
-        "form": pa.string(),
-        "language": pa.string(),
-        "block": pa.int16(),
-        "measure": pa.string(),
-        "item": pa.string(),
-        "value": pa.float64(),
-        "n": pa.int32(),
-    }
-)
 
 
 class Row(NamedTuple):
@@ -45,4 +35,8 @@ class Row(NamedTuple):
 
 def make_table(rows: Iterable[Row]) -> pa.Table:
     """Return the table of some rows, in their order."""
-    return pa.Table.from_pylist([row._asdict() for row in rows], schema=SCHEMA)
+    import pyarrow as pa
+
+    types = {"block": pa.int16(), "value": pa.float64(), "n": pa.int32()}
+    schema = pa.schema({name: types.get(name, pa.string()) for name in Row._fields})
+    return pa.Table.from_pylist([row._asdict() for row in rows], schema=schema)

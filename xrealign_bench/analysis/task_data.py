@@ -15,6 +15,7 @@ from torch import nn
 from xrealign_bench.analysis.calibration import expected_calibration_error
 from xrealign_bench.analysis.error_rates import error_rates, frequency_bands
 from xrealign_bench.analysis.probes import FOLDS, cross_validated_accuracy, fit_probe
+from xrealign_bench.analysis.scored_words import find_word_forms, scored_words
 from xrealign_bench.analysis.table import Form, Row
 from xrealign_bench.analysis.vectors import Pooling, Vectors, read_vectors
 from xrealign_bench.models.windows import Window, Windows
@@ -135,17 +136,7 @@ def _items(task: Task, predictions: pa.Table, test: Tables) -> tuple[list[int], 
     """Return gold and predicted labels of all scored items, and the frequency bands of words."""
     if task.base_type != "token_classification":
         return predictions["gold"].to_pylist(), predictions["predicted"].to_pylist(), []
-    columns = {name: predictions[name].to_pylist() for name in ("gold", "predicted", "scored")}
-    read: dict[tuple[int, int], tuple[int, ...]] = {}
-    for window in Windows(test["windows"], Window):
-        for number, (start, end) in enumerate(zip(window.starts, window.ends, strict=True), window.first_word):
-            read[window.sentence, number] = tuple(window.input_ids[start:end])
-    bands = dict(zip(read, frequency_bands(list(read.values())), strict=True))
-    chosen = [
-        (sentence, number)
-        for sentence, gold in enumerate(columns["gold"])
-        for number, label in enumerate(gold)
-        if label != NOT_LABELLED and columns["scored"][sentence][number] and (sentence, number) in bands
-    ]
-    gold, predicted = ([columns[side][s][w] for s, w in chosen] for side in ("gold", "predicted"))
-    return gold, predicted, [bands[place] for place in chosen]
+    forms = find_word_forms(test)
+    bands = dict(zip(forms, frequency_bands(list(forms.values())), strict=True))
+    words = scored_words(predictions, forms)
+    return [word.gold for word in words], [word.predicted for word in words], [bands[word.place] for word in words]

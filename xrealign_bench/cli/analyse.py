@@ -11,7 +11,7 @@ import click
 from xrealign_bench.cli.options import CollectingCommand, evaluation_options, list_option, option_problems
 from xrealign_bench.cli.printing import print_json, say
 from xrealign_bench.cli.process import FAILED, quiet_libraries
-from xrealign_bench.cli.running import choose_executor
+from xrealign_bench.cli.running import choose_executor, typed_command
 from xrealign_bench.memo import kept_in
 from xrealign_bench.plugins import load_plugins
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xrealign_bench.inside import Analysis
     from xrealign_bench.pipeline.plan import Plan
 
-MEASURES = ("alignment", "drift", "probes", "gradients", "errors")
+MEASURES = ("alignment", "drift", "probes", "gradients", "errors", "anchors")
 
 
 @click.command(cls=CollectingCommand)
@@ -52,8 +52,9 @@ def analyse(
     """Measure what recipes change inside a model.
 
     For the initial, realigned and fine-tuned model, by block and language: alignment (retrieval, MEXA, linked words),
-    drift, what linear probes read, conflict between the gradients of both losses, and errors by tag and frequency. The
-    sentences are those that no recipe of the suite realigns on. Stages that an evaluation stored are not run again.
+    drift, what linear probes read, conflict between the gradients of both losses, errors by tag and frequency, and
+    anchors among the words that a recipe loses. The sentences are those that no recipe of the suite realigns on. Stages
+    that an evaluation stored are not run again.
 
     Writes a table (CSV and Parquet) and figures to OUTPUT/analysis.
 
@@ -97,7 +98,7 @@ def analyse(
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
         say(f"stages failed:\n{reasons}\nFinished stages are stored; run the same command again to resume.")
         sys.exit(FAILED)
-    _print(job.write_inside(plan, stages, output), as_json)
+    _print(job.write_inside(plan, stages, output, typed_command()), as_json)
 
 
 def _announce(plan: Plan, stages: Any) -> None:
@@ -115,7 +116,8 @@ def _announce(plan: Plan, stages: Any) -> None:
 def _print(analysis: Analysis, as_json: bool) -> None:
     from tabulate import tabulate
 
-    from xrealign_bench.inside import SUMMARY, summarise
+    from xrealign_bench.leaderboard.formatting import pluralise
+    from xrealign_bench.leaderboard.inside_summary import shown_columns, summarise, value_with_spread
 
     if analysis.left_out:
         counts = ", ".join(f"{code} ({n})" for code, n in analysis.left_out.items())
@@ -125,9 +127,9 @@ def _print(analysis: Analysis, as_json: bool) -> None:
         print_json(values.to_dict("records"))
         return
     rows = summarise(analysis.table)
-    kept = [place for place in range(3, 3 + len(SUMMARY)) if any(row[place] is not None for row in rows)]
-    headers = ["recipe", "task", "form", *(list(SUMMARY)[place - 3] for place in kept)]
-    shown = [[*row[:3], *(row[place] for place in kept)] for row in rows]
-    click.echo("means over blocks, target languages and seeds")
-    click.echo(tabulate(shown, headers, floatfmt=".3f", missingval="–"))
+    columns = shown_columns(rows)
+    shown = [[r.recipe, r.task, r.form, *(value_with_spread(r.means.get(name)) for name in columns)] for r in rows]
+    seeds = pluralise(analysis.table["seed"].nunique(), "seed")
+    click.echo(f"means over blocks, target languages and {seeds}; ± deviation over seeds, from three on")
+    click.echo(tabulate(shown, ["recipe", "task", "form", *columns], disable_numparse=True))
     click.echo("\n" + "\n".join(map(str, analysis.files)))

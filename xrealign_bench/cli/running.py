@@ -236,7 +236,7 @@ def _evaluate(
         say(line)
     with ProgressBars(len(plan.stages)) as progress:
         outcome = execute(plan, stages, job.run_context(plan.request, options.device), progress)
-        evaluation = None if outcome.failed else job.write_evaluation(plan, stages, output, _command())
+        evaluation = None if outcome.failed else job.write_evaluation(plan, stages, output, typed_command())
     say(f"{pluralise(len(outcome.done), 'stage')} run, {len(outcome.stored)} found in the store")
     if evaluation is None:
         reasons = "\n".join(f"  {plan.stages[ref].label}: {why}" for ref, why in outcome.failed.items())
@@ -269,6 +269,6 @@ def _join(device: str | None) -> None:
         click.get_current_context().call_on_close(distributed.shutdown)
 
 
-def _command() -> list[str]:
+def typed_command() -> list[str]:
     """Return the command line as a user would type it, without the path of the script."""
     return ["xrealign-bench", *sys.argv[1:]]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from xrealign_bench.leaderboard import chart
 from xrealign_bench.leaderboard.chart import COLOURS, LEGEND, OTHER_STYLE, TIER_STYLES
+from xrealign_bench.leaderboard.inside_summary import over_seeds
 from xrealign_bench.scoring.aggregate import TIERS
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ CURVES: Mapping[str, str] = {
 """Measure -> what its curves show."""
 FORM_STYLES: Mapping[str, Any] = {"initial": ":", "realigned": "--", "finetuned": "-"}
 HEAT = "mexa"
+COSINES = ("gradient_cosine", "gradient_cosine_std")
+"""Measures of `draw_cosines`."""
 
 
 def draw_analysis(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], path: Path, title: str) -> list[Path]:
@@ -55,27 +60,36 @@ def draw_curves(table: pd.DataFrame, title: str) -> Figure | None:
         return None
     figure = _figure((4.2 * len(recipes) + 1, 3.2 * len(measures) + 1), f"By block  ·  {title}")
     panels = figure.subplots(len(measures), len(recipes), squeeze=False, sharex=True, sharey="row")
-    tiers = [tier for tier in TIERS if (table["tier"] == tier).any()] or ["unclassified"]
     for row, measure in enumerate(measures):
         for column, recipe in enumerate(recipes):
             axes: Axes = panels[row][column]
             chart.style_axes(axes)
             axes.set_title(recipe if row == 0 else "", fontsize=11)
-            own = table[(table["recipe"] == recipe) & (table["measure"] == measure)]
-            for tier in tiers:
-                _draw_tier(axes, own[own["tier"] == tier], tier)
-            _name_blocks(axes, table, "block" if row == len(measures) - 1 else "")
+            draw_tiers(axes, table[(table["recipe"] == recipe) & (table["measure"] == measure)])
+            name_blocks(axes, table, "block" if row == len(measures) - 1 else "")
         panels[row][0].set_ylabel(CURVES[measure], fontsize=9)
-    _add_legend(figure, tiers)
+    _add_legend(figure, shown_tiers(table))
     return figure
 
 
-def _draw_tier(axes: Axes, values: pd.DataFrame, tier: str) -> None:
-    colour = TIER_STYLES.get(tier, OTHER_STYLE)[1]
-    for form, style in FORM_STYLES.items():
-        means = values[values["form"] == form].groupby("block")["value"].mean()
-        if len(means):
-            axes.plot(means.index.astype(int), means.to_numpy(), color=colour, linestyle=style, linewidth=1.4)
+def shown_tiers(table: pd.DataFrame) -> list[str]:
+    """Return the tiers of a table's target languages."""
+    return [tier for tier in TIERS if (table["tier"] == tier).any()] or ["unclassified"]
+
+
+def draw_tiers(axes: Axes, values: pd.DataFrame) -> None:
+    """Draw one measure by block: the mean of each tier in each form, with the deviation over the seeds as a band."""
+    for tier in shown_tiers(values):
+        colour = TIER_STYLES.get(tier, OTHER_STYLE)[1]
+        for form, style in FORM_STYLES.items():
+            own = values[(values["tier"] == tier) & (values["form"] == form)]
+            if own.empty:
+                continue
+            found = over_seeds(own, "block")
+            blocks, means, half = found.index.astype(int), found["mean"].to_numpy(), found["std"].to_numpy()
+            axes.plot(blocks, means, color=colour, linestyle=style, linewidth=1.4)
+            if np.isfinite(half).all() and half.any():
+                axes.fill_between(blocks, means - half, means + half, color=colour, alpha=0.15, linewidth=0)
 
 
 def _add_legend(figure: Figure, tiers: Sequence[str]) -> None:
@@ -87,42 +101,51 @@ def _add_legend(figure: Figure, tiers: Sequence[str]) -> None:
 
 
 def draw_languages(table: pd.DataFrame, title: str) -> Figure | None:
-    """Draw, for each recipe, MEXA of the last form minus the initial one, blocks by languages."""
-    own = table[(table["measure"] == HEAT) & table["block"].notna()]
-    found = {recipe: _change(part) for recipe, part in own.groupby("recipe", sort=False)}
+    """Draw, for each recipe, the change of MEXA, blocks by languages: see `change_by_language`."""
+    found = {recipe: change_by_language(part) for recipe, part in table.groupby("recipe", sort=False)}
     changes = {recipe: change for recipe, change in found.items() if change is not None}
     if not changes:
         return None
-    languages, blocks = next(iter(changes.values())).shape
+    languages, blocks = next(iter(changes.values())).values.shape
     figure = _figure((max(4.0, 0.5 * blocks + 2) * len(changes) + 1, 0.2 * languages + 2), f"MEXA, change  ·  {title}")
-    most = max(float(abs(change).max().max()) for change in changes.values()) or 1.0
+    most = max(float(abs(change.values).max().max()) for change in changes.values()) or 1.0
     panels = figure.subplots(1, len(changes), squeeze=False, sharey=True)[0]
     for axes, (recipe, change) in zip(panels, changes.items(), strict=True):
-        image = axes.imshow(change.to_numpy(), cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
-        axes.set_title(str(recipe), fontsize=11)
-        axes.set_xticks(range(blocks), [_block_name(block) for block in change.columns], fontsize=8)
-        axes.set_yticks(range(languages), list(change.index), fontsize=7)
+        image = axes.imshow(change.values.to_numpy(), cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
+        axes.set_title(f"{recipe}, {change.form}", fontsize=11)
+        axes.set_xticks(range(blocks), [block_name(block) for block in change.values.columns], fontsize=8)
+        axes.set_yticks(range(languages), list(change.values.index), fontsize=7)
         axes.set_xlabel("block", fontsize=9)
-    figure.colorbar(image, ax=list(panels), label="last form minus initial", fraction=0.05)
+    figure.colorbar(image, ax=list(panels), label="minus initial", fraction=0.05)
     return figure
 
 
-def _change(values: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the last form minus the initial one (languages, blocks), or None if there is one form."""
+class Change(NamedTuple):
+    """The change of MEXA from the initial form to another one, the mean over seeds."""
+
+    form: str
+    values: pd.DataFrame
+    """(languages, blocks)"""
+
+
+def change_by_language(table: pd.DataFrame) -> Change | None:
+    """Return the change of MEXA of one recipe to its realigned form, or to the fine-tuned one without a realigned one.
+
+    None if there is only the initial form, or no MEXA.
+    """
+    values = table[(table["measure"] == HEAT) & table["block"].notna()]
     forms = [form for form in FORM_STYLES if (values["form"] == form).any()]
     if len(forms) < 2:
         return None
-    last, initial = (
-        values[values["form"] == form].pivot_table("value", "language", "block", sort=False)
-        for form in (forms[-1], forms[0])
+    initial, after = (
+        values[values["form"] == form].pivot_table("value", "language", "block", sort=False) for form in forms[:2]
     )
-    change: pd.DataFrame = (last - initial).astype(float)
-    return change
+    return Change(forms[1], (after - initial).astype(float))
 
 
 def draw_gradients(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], title: str) -> Figure | None:
-    """Draw the cosine between the gradients of both losses by block, with its spread over batches."""
-    own = table[table["measure"].isin(["gradient_cosine", "gradient_cosine_std"])]
+    """Draw the cosine between the gradients of both losses by block and recipe."""
+    own = table[table["measure"].isin(COSINES)]
     recipes = list(own["recipe"].unique())
     if not recipes:
         return None
@@ -131,31 +154,45 @@ def draw_gradients(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], tit
     for axes, recipe in zip(panels, recipes, strict=True):
         chart.style_axes(axes)
         axes.set_title(recipe, fontsize=11)
-        part = own[own["recipe"] == recipe]
-        for place, form in enumerate(form for form in FORM_STYLES if (part["form"] == form).any()):
-            means, spread = (
-                part[(part["form"] == form) & (part["measure"] == measure)].groupby("block")["value"].mean()
-                for measure in ("gradient_cosine", "gradient_cosine_std")
-            )
-            blocks = means.index.astype(int) + 0.12 * (place - 1)  # side by side
-            error = spread.reindex(means.index).fillna(0.0)
-            axes.errorbar(blocks, means, error, marker="o", capsize=2, linestyle="", color=COLOURS[place], label=form)
-        for block in frozen.get(recipe, ()):
-            axes.axvspan(block - 0.5, block + 0.5, color="#dddddd", zorder=0)
-        _name_blocks(axes, part)
-    panels[0].set_ylabel("cosine (mean and deviation over batches)", fontsize=9)
+        draw_cosines(axes, own[own["recipe"] == recipe], frozen.get(recipe, ()))
+    panels[0].set_ylabel("cosine (mean and deviation)", fontsize=9)
     panels[0].legend(**LEGEND | {"bbox_to_anchor": (0.5, -0.16)}, ncols=3)
     return figure
 
 
-def _name_blocks(axes: Axes, table: pd.DataFrame, label: str = "block") -> None:
+def draw_cosines(axes: Axes, values: pd.DataFrame, frozen: Sequence[int]) -> None:
+    """Draw the gradient cosines of one recipe by block, with the deviation over batches and seeds.
+
+    Args:
+        axes: where to draw.
+        values: rows of the measures `COSINES`.
+        frozen: blocks that realignment freezes, which are shaded.
+    """
+    for place, form in enumerate(form for form in FORM_STYLES if (values["form"] == form).any()):
+        cosines, batches = (
+            over_seeds(values[(values["form"] == form) & (values["measure"] == measure)], "block")
+            for measure in COSINES
+        )
+        over_batches = batches["mean"].reindex(cosines.index).fillna(0.0)
+        half = np.hypot(over_batches, cosines["std"].fillna(0.0))
+        blocks = cosines.index.astype(int) + 0.12 * (place - 1)  # side by side
+        style: Any = {"marker": "o", "capsize": 2, "linestyle": "", "color": COLOURS[place]}
+        axes.errorbar(blocks, cosines["mean"], half, label=form, **style)
+    for block in frozen:
+        axes.axvspan(block - 0.5, block + 0.5, color="#dddddd", zorder=0)
+    name_blocks(axes, values)
+
+
+def name_blocks(axes: Axes, table: pd.DataFrame, label: str = "block") -> None:
+    """Label the horizontal axis with the blocks of a table."""
     blocks = sorted(int(block) for block in table["block"].dropna().unique())
     step = max(1, len(blocks) // 12)
-    axes.set_xticks(blocks[::step], [_block_name(block) for block in blocks[::step]], fontsize=8)
+    axes.set_xticks(blocks[::step], [block_name(block) for block in blocks[::step]], fontsize=8)
     axes.set_xlabel(label, fontsize=9)
 
 
-def _block_name(block: Any) -> str:
+def block_name(block: Any) -> str:
+    """Return a block's number, or `emb.` for the input of the first block."""
     return "emb." if int(block) < 0 else str(int(block))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from tabulate import DataRow, TableFormat, tabulate
@@ -17,7 +19,9 @@ from xrealign_bench.leaderboard.table import Cell, Table, make_table
 from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views import ranking
 from xrealign_bench.leaderboard.views.by_task import is_shown, tables_by_task
+from xrealign_bench.leaderboard.views.inside import analyses_of, inside_means
 from xrealign_bench.leaderboard.views.reported import has_averages, reported_averages, reported_languages
+from xrealign_bench.results.analysis_files import StoredAnalysis
 
 FIGURE = re.compile(r"[-+±–\d./, \[\]]+")
 """Text without any markup: the brackets of an interval are no link."""
@@ -43,6 +47,7 @@ def render_markdown(board: Board) -> str:
         exposures=known_exposures,
         unranked=lambda section: unranked_by_reason(_unranked_rows(board, section)),
         corrections=ranking.corrections,
+        inside=lambda section: _inside(board, section),
         link=lambda row: render_cell(ranking.label_cell(row)),
     )
 
@@ -73,6 +78,17 @@ def _by_task(board: Board, section: Section) -> list[tuple[str, str]]:
     """Return the headings and tables of a section by task."""
     tables = tables_by_task(board, section) if is_shown(board, section) else []
     return [(title, render_table(table)) for title, table in tables]
+
+
+def _inside(board: Board, section: Section) -> list[tuple[StoredAnalysis, str, str]]:
+    """Return the analyses of a checkpoint, their paths from the board's folder, and their tables of means."""
+    row = section.rows[0]
+    found = []
+    for analysis in analyses_of(board, section):
+        path = Path(row.result).parent / os.path.relpath(analysis.path, row.folder.resolve())
+        shown = quote(Path(os.path.normpath(path)).as_posix())
+        found.append((analysis, shown, render_table(inside_means(analysis.read_table()))))
+    return found
 
 
 def _unranked_rows(board: Board, section: Section) -> list[BoardRow]:

@@ -15,6 +15,7 @@ from xrealign_bench import __version__
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.plan import Plan, Run
 from xrealign_bench.pipeline.stage import StageRef
+from xrealign_bench.pipeline.stages.predict import PREDICTIONS
 from xrealign_bench.pipeline.store import Entry, Store
 from xrealign_bench.results.fields import PackageName
 from xrealign_bench.results.language_records import describe_language
@@ -36,13 +37,13 @@ QUANTISER = "bitsandbytes"
 """Recorded only for quantised checkpoints."""
 
 
-def _packages(plan: Plan) -> list[PackageName]:
-    """Return the packages that a plan's scores can depend on."""
-    return [
-        name
+def installed_packages(plan: Plan) -> dict[PackageName, str]:
+    """Return the versions of the packages that a plan's scores can depend on."""
+    return {
+        name: importlib.metadata.version(name)
         for name in get_args(PackageName)
         if name != QUANTISER or plan.request.compute_settings.quantised is not None
-    ]
+    }
 
 
 def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> Result:
@@ -81,13 +82,13 @@ def collect(plan: Plan, run: Run, store: Store, folder: Path, command: str) -> R
         languages=[describe_language(request.suite, code, checkpoint.id) for code in request.languages],
         limit=request.limit,
         compute_settings=request.compute_settings,
-        packages={name: importlib.metadata.version(name) for name in _packages(plan)},
+        packages=installed_packages(plan),
         data=_data_records(plan, run, store),
         realignment=_realignment_records(run, store),
         scores=_scores(run, store),
         predictions=predictions,
         plugins=_plugin_records(plan, run, named),
-        stages=[_stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.stage_type, ref.key))],
+        stages=[stage_record(stages[ref]) for ref in sorted(stages, key=lambda ref: (ref.stage_type, ref.key))],
     )
     write_result(folder, result)
     return result
@@ -109,7 +110,7 @@ def _predictions(run: Run, task: Task, store: Store) -> pa.Table:
     for (name, language, seed), ref in run.predict.items():
         if name == task.name:
             # pq.read_table would import pandas.
-            rows = pq.ParquetFile(store.read(ref.stage_type, ref.key).folder / "predictions.parquet").read(names)
+            rows = pq.ParquetFile(store.read(ref.stage_type, ref.key).folder / PREDICTIONS).read(names)
             rows = rows.add_column(0, "language", _repeat(language, len(rows)))
             rows = rows.add_column(1, "seed", _repeat(seed, len(rows)))
             tables.append(rows)
@@ -153,7 +154,7 @@ def _realignment_records(run: Run, store: Store) -> list[RealignmentRecord]:
     ]
 
 
-def _stage_record(entry: Entry) -> StageRecord:
+def stage_record(entry: Entry) -> StageRecord:
     """Return what the stage cost when it was run, which may have been in an earlier evaluation."""
     manifest = entry.manifest
     return StageRecord(

@@ -15,7 +15,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from xrealign_bench.languages import place
+from xrealign_bench.leaderboard import inside_chart
 from xrealign_bench.leaderboard.chart import draw_languages, draw_tiers, has_gain, points_of, style_axes
+from xrealign_bench.leaderboard.inside_chart import CURVES
 from xrealign_bench.leaderboard.site.land import land
 from xrealign_bench.results.comparison import Comparison, TaskComparison
 from xrealign_bench.results.result import Result
@@ -23,6 +25,7 @@ from xrealign_bench.scoring.aggregate import TIERS
 from xrealign_bench.scoring.regression import RegressionLine
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 LEVELS = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -33,6 +36,7 @@ INKS = {
     "#222222": "var(--ink)",
     "#000000": "var(--ink)",
     "#bbbbbb": "var(--faint)",
+    "#dddddd": "var(--line)",
     "#e4e4e4": "var(--line)",
     "#ffffff": "var(--page)",
 } | {f"#0{n:x}0{n:x}0{n:x}": f"var(--{name})" for n, name in enumerate(
@@ -45,15 +49,19 @@ VIEW = (-170.0, 180.0, -56.0, 78.0)
 """Left, right, bottom and top of the map in degrees, without Antarctica."""
 
 
-def level(points: float | None) -> str:
+def level(points: float | None, unit: float = 1.0) -> str:
     """Return the CSS class of a gain in percentage points: u0 to u5, d0 to d5, or nothing without a gain.
 
-    >>> level(0.0), level(1.0), level(-30.0), level(None)
-    ('u0', 'u2', 'd5', '')
+    Args:
+        points: the gain.
+        unit: factor of `LEVELS`, for changes that are larger than gains.
+
+    >>> level(0.0), level(1.0), level(-30.0), level(None), level(-30.0, 5)
+    ('u0', 'u2', 'd5', '', 'd4')
     """
     if points is None:
         return ""
-    return f"{'d' if points < 0 else 'u'}{sum(abs(points) >= least for least in LEVELS)}"
+    return f"{'d' if points < 0 else 'u'}{sum(abs(points) >= least * unit for least in LEVELS)}"
 
 
 def tier_bars(compared: Sequence[tuple[Result, Comparison]]) -> Markup | None:
@@ -105,6 +113,48 @@ def world_map(comparison: TaskComparison) -> Markup | None:
         )
         points.set_urls([f"{change.language} {100 * change.gain:+.1f}" for _, change in placed])
         return _svg(figure, f"map-{comparison.task}")
+
+
+def inside_curves(table: pd.DataFrame, name: str) -> Markup | None:
+    """Draw the measures of one recipe by block: the mean of each tier, before and after; None without any of them.
+
+    Args:
+        table: the rows of one recipe.
+        name: unique among the drawings of a page.
+    """
+    measures = [measure for measure in CURVES if (table["measure"] == measure).any()]
+    if not measures:
+        return None
+    rows = -(-len(measures) // 2)
+    with _drawing((6.6, 2.5 * rows)) as figure:
+        panels = figure.subplots(rows, 2, squeeze=False).flatten()
+        for axes, measure in zip(panels, measures, strict=False):
+            axes.patch.set_visible(False)
+            style_axes(axes)
+            inside_chart.draw_tiers(axes, table[table["measure"] == measure])
+            inside_chart.name_blocks(axes, table)
+            axes.set_title(CURVES[measure], fontsize=9, loc="left")
+        for axes in panels[len(measures) :]:
+            axes.set_axis_off()
+        figure.tight_layout()
+        return _svg(figure, name)
+
+
+def inside_gradients(table: pd.DataFrame, frozen: Sequence[int], name: str) -> Markup | None:
+    """Draw the cosine of both losses' gradients by block, with frozen blocks shaded; None if it was not measured.
+
+    Args:
+        table: the rows of one recipe.
+        frozen: blocks that realignment freezes.
+        name: unique among the drawings of a page.
+    """
+    values = table[table["measure"].isin(inside_chart.COSINES)]
+    if values.empty:
+        return None
+    with _drawing(SIZE) as figure:
+        axes = _axes(figure, (0.13, 0.14, 0.85, 0.83), "cosine of the gradients")
+        inside_chart.draw_cosines(axes, values, frozen)
+        return _svg(figure, name)
 
 
 def land_outline() -> str:

@@ -13,6 +13,7 @@ from xrealign_bench.leaderboard.chart import COLOURS, points_of
 from xrealign_bench.leaderboard.exposure import known_exposures
 from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.site import charts
+from xrealign_bench.leaderboard.site.inside import HEAT_UNIT, copy_analysis, read_inside
 from xrealign_bench.leaderboard.site.pages import Pages
 from xrealign_bench.leaderboard.table import Table
 from xrealign_bench.leaderboard.views.groups import gains_by_group, scores_by_task
@@ -64,6 +65,7 @@ def write_checkpoint(pages: Pages, board: Board, section: Section) -> Iterator[P
         "exposed": {each.task for each in exposures},
         "pages": names,
     }
+    analyses = read_inside(board, section)
     for number, (name, batch) in enumerate(zip(names, batches, strict=True), start=1):
         heat = _heat_maps(board, section, batch)
         yield pages.write(
@@ -73,8 +75,12 @@ def write_checkpoint(pages: Pages, board: Board, section: Section) -> Iterator[P
             gains=gains_by_group(batch),
             heat=heat,
             **(_overall(board, section, compared, list(heat)) if number == 1 else {}),
+            analyses=analyses,
+            heat_unit=HEAT_UNIT,
             **common,
         )
+    for inside in analyses:
+        copy_analysis(inside.analysis, (pages.folder / board.suite.id / section.page).parent)
 
 
 def _heat_maps(board: Board, section: Section, batch: Sequence[BoardRow]) -> dict[str, Table]:

@@ -9,9 +9,9 @@ from typing import get_args
 
 from xrealign_bench.aligners import ALIGNERS
 from xrealign_bench.analysis.table import Measure, TextVector
-from xrealign_bench.data import corpus_languages, lexicon_languages, locate_pairs, pin
+from xrealign_bench.data import corpus_languages, count_pairs, lexicon_languages, locate_pairs, pin
 from xrealign_bench.data.parallel import HELD_OUT
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, shorten_list
 from xrealign_bench.pipeline.plan import Plan, Request, Run
 from xrealign_bench.pipeline.planning.keys import only_cell, tokenizer_key, weights_key
 from xrealign_bench.pipeline.planning.parallel_data import ChosenAligner, align_stage, choose_aligner
@@ -26,9 +26,11 @@ from xrealign_bench.pipeline.stages import (
     Finetune,
     RealignmentLoss,
 )
+from xrealign_bench.pipeline.stages.analyse import FEWEST_SENTENCES
 from xrealign_bench.specs import Corpus, EmbeddedData, Finetuning, Recipe, Task, aligner_name
 from xrealign_bench.specs.methods import METHODS
 from xrealign_bench.specs.plugin import NamedPlugin, plugin_keys
+from xrealign_bench.specs.recipe import BASELINE
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 PROBED = ("token_classification", "sequence_classification")
@@ -104,23 +106,36 @@ def _set_aside(request: Request) -> list[Corpus]:
 
 
 def _corpus_by_language(request: Request, corpora: Sequence[Corpus]) -> dict[str, Corpus]:
-    """Return the first corpus that has each target language.
+    """Return for each target language the first corpus with enough pairs, or the one with most; without pairs, none.
 
     Raises:
-        UserError: no corpus has any of them.
+        UserError: no corpus has any of the languages, or none has enough pairs.
     """
-    source = request.suite.source_language
-    found: dict[str, Corpus] = {}
-    for corpus in reversed(corpora):
-        there = corpus_languages(corpus, source, request.location)
-        found |= {language: corpus for language in request.languages if language in there}
-    if not found:
-        names = ", ".join(corpus.name for corpus in corpora)
+    source, location = request.suite.source_language, request.location
+    listed = [(corpus, corpus_languages(corpus, source, location)) for corpus in corpora]
+    sizes = {}
+    for language in request.languages:
+        found = (count_pairs(c, source, language, None, location) if language in there else 0 for c, there in listed)
+        if any(counts := list(found)):
+            sizes[language] = counts
+    names = ", ".join(dict.fromkeys(corpus.name for corpus in corpora))
+    if not sizes:
         raise UserError(
             f"the parallel corpus {names} has none of the languages to analyse ({', '.join(request.languages)}); name "
             "another with --corpus"
         )
-    return {language: found[language] for language in request.languages if language in found}
+    most = {language: max(counts) for language, counts in sizes.items()}
+    if max(most.values()) < FEWEST_SENTENCES:
+        there = shorten_list([f"{n} of '{language}'" for language, n in most.items()])
+        raise UserError(
+            f"no language has {FEWEST_SENTENCES} set-aside sentence pairs in {names} (there are {there}); name another "
+            "parallel corpus with --corpus"
+        )
+    enough = {language: min(FEWEST_SENTENCES, n) for language, n in most.items()}
+    return {
+        language: next(corpus for corpus, n in zip(corpora, counts, strict=True) if n >= enough[language])
+        for language, counts in sizes.items()
+    }
 
 
 def _check_not_realigned(plan: Plan, run: Run, texts: Mapping[str, Corpus]) -> None:
@@ -210,6 +225,10 @@ def _inapplicable(request: Request, recipe: Recipe, task: Task) -> list[tuple[Me
         found.append(("gradients", "an adapter is trained, and gradients are compared for a model's own blocks"))
     if task.base_type not in PROBED:
         found.append(("errors", f"task '{task.name}' has no label for each word or text"))
+    if task.base_type != "token_classification":
+        found.append(("anchors", f"task '{task.name}' has no label for each word"))
+    elif not recipe.needs_links:
+        found.append(("anchors", f"recipe '{recipe.name}' realigns no linked words"))
     return found
 
 
@@ -243,8 +262,12 @@ def _analyse(
         attention=recipe.attention,
         head="linear" if model is None else request.suite.head,
         plugins=plugin_keys(plugins),
+        realigned_pairs=recipe.parallel.pairs_for(request.checkpoint.model_type) if "anchors" in measures else None,
     )
     inputs = AnalyseInputs(pairs, encoder, model, *_task_inputs(plan, run, cell, list(pairs), measures))
+    if "anchors" in measures:
+        realigned, baseline = _anchor_inputs(plan, run, cell, list(inputs.predictions))
+        inputs = replace(inputs, realigned=realigned, baseline=baseline)
     return Analyse(f"analyse {recipe.name} on {task.name}, seed {seed}", settings, inputs)
 
 
@@ -254,11 +277,22 @@ def _task_inputs(
     """Return training data, test data and predictions of a task, as far as the measures read them."""
     task, seed = cell
     probes = task.base_type in PROBED and task.finetunes and "probes" in measures
-    tested = [code for code in languages if (task.name, code) in plan.test and (probes or "errors" in measures)]
+    predicts = "errors" in measures or "anchors" in measures
+    tested = [code for code in languages if (task.name, code) in plan.test and (probes or predicts)]
     test = {code: plan.test[task.name, code] for code in tested}
-    predictions = {code: run.predict[task.name, code, seed] for code in tested if "errors" in measures}
+    predictions = {code: run.predict[task.name, code, seed] for code in tested if predicts}
     train = plan.train[task.name] if probes or "gradients" in measures else None
     return train, test, predictions
+
+
+def _anchor_inputs(
+    plan: Plan, run: Run, cell: tuple[Task, int], languages: Sequence[str]
+) -> tuple[dict[str, StageRef], dict[str, StageRef]]:
+    """Return the pairs that a recipe realigns on, and the baseline's predictions, in languages that have both."""
+    task, seed = cell
+    baseline = next(each for each in plan.runs if each.recipe.name == BASELINE)
+    pairs = {code: ref for code, ref in run.pairs(seed).items() if code in languages}
+    return pairs, {code: baseline.predict[task.name, code, seed] for code in pairs}
 
 
 def _finetuning(plan: Plan, model: StageRef) -> Finetuning:

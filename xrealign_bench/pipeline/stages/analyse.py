@@ -22,6 +22,7 @@ from xrealign_bench.pipeline.stage import (
     WeightsKey,
     Workspace,
 )
+from xrealign_bench.pipeline.stages.predict import PREDICTIONS
 from xrealign_bench.specs import Finetuning, Objective, Spec, Task
 from xrealign_bench.specs.methods import MethodName
 from xrealign_bench.specs.recipe import Attention, Mixing
@@ -36,7 +37,9 @@ FEWEST_SENTENCES = 100
 """A language with fewer distinct sentence pairs is left out."""
 TABLE, TEXTS = "analysis.parquet", "texts.json"
 _PAIRS, _TEST, _PREDICTIONS = "pairs-", "test-", "predictions-"
-"""Before a language: the roles of its encoded pairs, test data and predictions."""
+_REALIGNED, _BASELINE = "realigned-", "baseline-"
+"""Before a language: the roles of its encoded pairs, test data and predictions, of the pairs that the recipe realigns
+on, and of the baseline's predictions."""
 
 
 class RealignmentLoss(Spec):
@@ -71,6 +74,8 @@ class AnalyseSettings(Settings):
     compute_settings: KeyedComputeSettings = Field(serialization_alias="numerics")
     attention: Attention = "own"
     head: Head = "linear"
+    realigned_pairs: int | None = None
+    """Maximum number of pairs of each language that the recipe realigns on; only read for anchors."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,15 @@ class AnalyseInputs(Inputs):
     """Language -> a `tokenise`, likewise."""
     predictions: Mapping[str, StageRef] = field(default_factory=dict)
     """Language -> a `predict`."""
+    realigned: Mapping[str, StageRef] = field(default_factory=dict)
+    """Language -> an `encode` of the pairs that the recipe realigns on, for anchors."""
+    baseline: Mapping[str, StageRef] = field(default_factory=dict)
+    """Language -> a `predict` of the baseline, likewise."""
 
     def by_role(self) -> dict[str, StageRef]:
         single = {"encoder": self.encoder, "model": self.model, "train": self.train}
         by_language = {_PAIRS: self.pairs, _TEST: self.test, _PREDICTIONS: self.predictions}
+        by_language |= {_REALIGNED: self.realigned, _BASELINE: self.baseline}
         return {role: ref for role, ref in single.items() if ref is not None} | {
             f"{prefix}{language}": ref for prefix, refs in by_language.items() for language, ref in refs.items()
         }
@@ -125,7 +135,7 @@ class Analyse(Stage):
             initial, parameters = initial or vectors, block_parameters(encoder)
             del model, encoder
             forget_models()
-        rows += self._errors(workspace)
+        rows += self._predictions(workspace)
         write_table(workspace.output / TABLE, make_table(rows))
         sizes = {language: len(pairs) for language, pairs in texts.pairs.items()}
         write_json(workspace.output / TEXTS, {"sentences": sizes, "left_out": left_out})
@@ -183,17 +193,35 @@ class Analyse(Stage):
         realigned = None if self.inputs.encoder is None else workspace.folder_of(self.inputs.encoder)
         return StartingWeights(realigned, self.settings.initialisation, self.settings.seed)
 
-    def _errors(self, workspace: Workspace) -> Iterator[Row]:
-        """Yield the error rates of stored predictions."""
+    def _predictions(self, workspace: Workspace) -> Iterator[Row]:
+        """Yield the error rates of stored predictions, and the shares of anchors."""
         import pyarrow.parquet as pq
 
         from xrealign_bench.analysis.task_data import error_rows
 
-        for language, ref in self.inputs.predictions.items():
-            assert self.settings.task is not None
-            predictions = pq.read_table(workspace.folder_of(ref) / "predictions.parquet")
-            test = read_tables(workspace.folder_of(self.inputs.test[language]))
-            yield from error_rows(self.forms[-1], language, self.settings.task, predictions, test)
+        task, inputs = self.settings.task, self.inputs
+        for language, ref in inputs.predictions.items():
+            assert task is not None
+            predictions = pq.read_table(workspace.folder_of(ref) / PREDICTIONS)
+            test = read_tables(workspace.folder_of(inputs.test[language]))
+            if "errors" in self.settings.measures:
+                yield from error_rows(self.forms[-1], language, task, predictions, test)
+            if language in inputs.realigned:
+                yield from self._anchors(workspace, language, predictions, test)
+
+    def _anchors(self, workspace: Workspace, language: str, after: Any, test: Any) -> Iterator[Row]:
+        """Yield the shares of anchors among the words of one language."""
+        import pyarrow.parquet as pq
+
+        from xrealign_bench.analysis.anchors import anchor_rows, find_anchors
+        from xrealign_bench.analysis.scored_words import find_word_forms, scored_words
+        from xrealign_bench.pipeline.loading import read_pairs
+
+        forms = find_word_forms(test)
+        before = pq.read_table(workspace.folder_of(self.inputs.baseline[language]) / PREDICTIONS)
+        pairs = read_pairs(workspace.folder_of(self.inputs.realigned[language]), self.settings.realigned_pairs)
+        words = scored_words(before, forms), scored_words(after, forms)
+        yield from anchor_rows(language, *words, find_anchors(pairs.pairs))
 
 
 @dataclass(frozen=True)

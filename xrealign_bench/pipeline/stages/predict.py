@@ -24,6 +24,9 @@ from xrealign_bench.specs import Columns, EmbeddedData, Task
 from xrealign_bench.specs.recipe import Attention
 from xrealign_bench.specs.suite import Head
 
+PREDICTIONS = "predictions.parquet"
+"""File with the predictions, one row per example."""
+
 
 class PredictSettings(Settings):
     checkpoint: WeightsKey
@@ -88,7 +91,7 @@ class Predict(Stage):
         device = pick_device(workspace.context.device)
         options = {"tokenizer": tokenizer_of(workspace.context.checkpoint)} if task.traits.generates else {}
         predictions = task_type.predict(model, pad_id, tables, task, device=device, **options)
-        write_table(workspace.output / "predictions.parquet", predictions)
+        write_table(workspace.output / PREDICTIONS, predictions)
         score = metric_of(task).score(task, predictions.to_pydict())
         write_json(workspace.output / "score.json", {"examples": len(predictions), **score})
         read = [table["input_ids"] for table in tables.values() if "input_ids" in table.column_names]
