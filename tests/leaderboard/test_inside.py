@@ -40,6 +40,7 @@ def make_table() -> pd.DataFrame:
                 for language in LANGUAGES:
                     place = (*cell, language.code, language.tier)
                     rows += [(*place, block, "mexa", "", random.random(), 100) for block in BLOCKS]
+                    rows.append((*place, None, "mexa_mean", "", random.random(), 100))
                     rows.append((*place, None, "anchors_among_lost", "", random.random(), 9))
                 if recipe == "good":
                     rows += [(*cell, "all", "all", b, name, "", random.random(), 8) for b in BLOCKS for name in COSINES]
@@ -120,10 +121,28 @@ def test_the_table_of_means_is_that_of_the_stored_values(page: Page, root: Path)
         for form in forms:
             mexa = shown(mean_by_seed(recipe, form))
             lost = shown(mean_by_seed(recipe, form, "anchors_among_lost"))
-            (row,) = (row for row in page.rows if row[:2] == [recipe, form])
+            row = next(row for row in page.rows if row[:2] == [recipe, form])
             assert mexa in row and lost in row
-            (line,) = (line for line in text.splitlines() if line.startswith(f"| {recipe} | {form} |"))
+            line = next(line for line in text.splitlines() if line.startswith(f"| {recipe} | {form} |"))
             assert mexa in line and lost in line
+
+
+def test_correlations_are_those_of_the_stored_values_with_the_scores(page: Page, root: Path) -> None:
+    table, results = make_table(), root / "results/toy-1.0/mini"
+    text = (root / "toy-1.0" / "README.md").read_text()
+    for recipe, forms in FORMS.items():
+        scores: dict[str, list[float]] = {}
+        for score in json.loads((results / recipe / "result.json").read_text())["scores"]:
+            scores.setdefault(score["language"], []).append(score["metrics"]["accuracy"])
+        gold = [np.mean(scores[language.code]) for language in LANGUAGES]
+        for form in forms:
+            own = table[(table.recipe == recipe) & (table.form == form) & table.measure.isin(["mexa", "mexa_mean"])]
+            means = own.groupby([own.block.fillna(9), "language"]).value.mean()
+            whole, *rs = (np.corrcoef(means[b][[x.code for x in LANGUAGES]], gold)[0, 1] for b in (9, *BLOCKS))
+            low, high = np.tanh(np.arctanh(whole) + np.array([-1.959964, 1.959964]))
+            shown = [f"{whole:.2f} [{low:.2f}, {high:.2f}]", *(f"{r:.2f}" for r in rs)]
+            assert [recipe, form, "4", *shown] in page.rows
+            assert f"| {recipe} | {form} | 4 | {' | '.join(shown)} |" in text
 
 
 def test_the_heat_map_has_the_change_of_each_language_and_block(page: Page) -> None:

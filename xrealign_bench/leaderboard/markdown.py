@@ -18,6 +18,7 @@ from xrealign_bench.leaderboard.legend import rules
 from xrealign_bench.leaderboard.table import Cell, Table, make_table
 from xrealign_bench.leaderboard.templating import render_template
 from xrealign_bench.leaderboard.views import ranking
+from xrealign_bench.leaderboard.views.alignment import alignment_and_scores
 from xrealign_bench.leaderboard.views.by_task import is_shown, tables_by_task
 from xrealign_bench.leaderboard.views.inside import analyses_of, inside_means
 from xrealign_bench.leaderboard.views.reported import has_averages, reported_averages, reported_languages
@@ -80,14 +81,18 @@ def _by_task(board: Board, section: Section) -> list[tuple[str, str]]:
     return [(title, render_table(table)) for title, table in tables]
 
 
-def _inside(board: Board, section: Section) -> list[tuple[StoredAnalysis, str, str]]:
-    """Return the analyses of a checkpoint, their paths from the board's folder, and their tables of means."""
+def _inside(board: Board, section: Section) -> list[tuple[StoredAnalysis, str, str, str]]:
+    """Return the analyses of a checkpoint, their paths from the board's folder, and their tables of means and of
+    correlations with scores, which may be empty."""
     row = section.rows[0]
     found = []
     for analysis in analyses_of(board, section):
         path = Path(row.result).parent / os.path.relpath(analysis.path, row.folder.resolve())
         shown = quote(Path(os.path.normpath(path)).as_posix())
-        found.append((analysis, shown, render_table(inside_means(analysis.read_table()))))
+        table = analysis.read_table()
+        correlations = alignment_and_scores(section, table)
+        tables = render_table(inside_means(table)), render_table(correlations) if correlations else ""
+        found.append((analysis, shown, *tables))
     return found
 
 

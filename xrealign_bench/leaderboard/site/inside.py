@@ -15,6 +15,7 @@ from xrealign_bench.leaderboard.chart import COLOURS
 from xrealign_bench.leaderboard.inside_chart import FORM_STYLES, change_by_language, shown_tiers
 from xrealign_bench.leaderboard.site import charts
 from xrealign_bench.leaderboard.table import Table
+from xrealign_bench.leaderboard.views.alignment import alignment_and_scores
 from xrealign_bench.leaderboard.views.inside import analyses_of, changes_by_block, inside_means
 from xrealign_bench.results.analysis_files import StoredAnalysis
 
@@ -45,6 +46,8 @@ class Inside:
 
     analysis: StoredAnalysis
     summary: Table
+    correlations: Table | None
+    """Of MEXA with scores."""
     tiers: Sequence[str]
     forms: Sequence[tuple[str, str]]
     """Form -> the colour of its gradients."""
@@ -67,6 +70,7 @@ def _inside(section: Section, analysis: StoredAnalysis, number: int) -> Inside:
     return Inside(
         analysis,
         inside_means(table),
+        alignment_and_scores(section, table),
         shown_tiers(table),
         list(zip(forms, COLOURS, strict=False)),
         [
