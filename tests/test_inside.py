@@ -44,7 +44,7 @@ def test_no_compute_refuses_what_is_not_stored(small: World) -> None:
 def test_a_whole_analysis(small: World) -> None:
     ran = analyse(small)
     assert ran.status == 0, ran.err
-    (path,) = small.output.glob("analysis/small-1.0/*/analysis--seed3.csv")
+    (path,) = small.output.glob("analysis/small-1.0/*/analysis--seed3--*.csv")
     table = pd.read_csv(path)
     assert list(table.columns) == [
         "recipe", "task", "seed", "form", "language", "tier", "block", "measure", "item", "value", "n"
@@ -55,14 +55,10 @@ def test_a_whole_analysis(small: World) -> None:
     }
     by_language = table.drop_duplicates("language").set_index("language").tier
     assert by_language.to_dict() == {"de": "high", "sw": "low", "th": "medium", "en": "source", "all": "all"}
-    assert sorted(file.name for file in path.parent.iterdir()) == [
-        "analysis--seed3--curves.png",
-        "analysis--seed3--gradients.png",
-        "analysis--seed3--languages.png",
-        "analysis--seed3.csv",
-        "analysis--seed3.json",
-        "analysis--seed3.parquet",
-    ]
+    endings = ("--curves.png", "--gradients.png", "--languages.png", ".csv", ".json", ".parquet")
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.stem + ending for ending in endings]
+    assert analyse(small, "--measure", "drift").status == 0
+    assert len(list(path.parent.glob("*.csv"))) == 2 and path.is_file()  # a smaller analysis replaces nothing
     record = read_analysis(path.with_suffix(".json")).record
     assert record.frozen_blocks == {"finetune-only": [], "mine": [0, 1]} and record.left_out == {}
     assert record.languages == dict.fromkeys(TARGETS, 100) and record.corpora == ["pairs"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +81,7 @@ def check_trained(plan: Plan, store: Store) -> None:
 def write_inside(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Analysis:
     """Write the table of an analysis whose stages are all stored, with its record, and draw its figures.
 
-    The table is written as CSV and Parquet. The site of a leaderboard shows it beside results in `output`/results.
+    The table is written as CSV and Parquet; the files' names have the part of the suite and a digest of the settings. The site of a leaderboard shows it beside results in `output`/results.
 
     Args:
         plan: from `plan_inside`.
@@ -92,13 +94,19 @@ def write_inside(plan: Plan, store: Store, output: Path, command: Sequence[str])
     """
     table, record = collect_table(plan, store), _make_record(plan, store, redact_command(command))
     path = output / analysis_files.FOLDER / result_folder(plan, plan.runs[0].recipe).parent
-    path /= "analysis" + part_of_suite(plan.request)
+    path /= f"analysis{part_of_suite(plan.request)}--{_digest_settings(record)}"
     with convert_os_errors(f"the analysis in {output}", "when that is mended, the same command writes it"):
         stored = analysis_files.write(path, table, record)
         title = f"{plan.request.suite.id}  ·  {plan.request.checkpoint.id}"
         figures = draw_analysis(table, record.frozen_blocks, path, title)
         files = [write_atomically(path.with_name(f"{path.name}.csv"), table.to_csv(index=False).encode()), *stored]
     return Analysis(table, record.left_out, [*files, *figures])
+
+
+def _digest_settings(record: AnalysisRecord) -> str:
+    """Return eight digits for the recipes and settings of an analysis, so that no analysis replaces a different one."""
+    settings = record.model_dump(mode="json", include={"recipes", "measures", "sentences", "pooling", "corpora"})
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _make_record(plan: Plan, store: Store, command: str) -> AnalysisRecord:
