@@ -185,9 +185,8 @@ def test_a_model_in_memory_scores_like_its_folder(
 
 MISTAKES = {
     "no tokenizer": ({"checkpoint": "model"}, "checkpoint: a model in memory needs its tokenizer; pass tokenizer=..."),
-    "another object": ({"checkpoint": 3}, "checkpoint: is a int; give a Hub id, a folder or a PreTrainedModel"),
     "a tokenizer for a folder": (
-        {"checkpoint": "bert", "tokenizer": "x"},
+        {"checkpoint": "bert", "tokenizer": "tokenizer"},
         "tokenizer: is for a model in memory; save the tokenizer to the checkpoint's folder",
     ),
 }
@@ -199,6 +198,8 @@ def test_what_is_no_checkpoint_is_told(
 ) -> None:
     if arguments["checkpoint"] == "model":
         arguments = {"checkpoint": BertModel.from_pretrained(folder / "bert")}
+    if "tokenizer" in arguments:
+        arguments = arguments | {"tokenizer": AutoTokenizer.from_pretrained(folder / "bert")}
     with pytest.raises(xb.UserError) as caught:
         xb.evaluate(**arguments, **given)
     assert str(caught.value) == message
@@ -229,9 +230,10 @@ def test_what_can_t_be_meant_is_refused(run: xb.Evaluation, folder: Path, given:
         xb.compare(run.results.folders[1], baseline="x")  # type: ignore[call-arg]
     with pytest.raises(xb.UserError, match=r"plot\.gains: 1 results and 2 comparisons; give one comparison a result"):
         xb.plot.gains(run.results[:1], run.comparisons)
-    with pytest.raises(xb.UserError, match=r"plot\.distance: takes one result and its comparison"):
+    with pytest.raises(xb.UserError, match=r"plot\.distance\(\): result is of type Results; give one result"):
         xb.plot.distance(run.results, run.comparisons)  # type: ignore[arg-type]
     assert len(repr(run)) < 2000
+    assert repr(run.comparisons[1]).startswith("<comparison with ../") and len(str(run.comparisons)) < 300
 
 
 PLACES = {

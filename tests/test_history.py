@@ -112,7 +112,7 @@ def test_a_correction_replaces_a_result_in_the_open(finished: Finished, results:
     [
         ("finetune-only", "wrong", "because its recipe digest differs"),
         (RECIPE, "wrong", "there is nothing to correct"),
-        ("nowhere", "wrong", "no result in it"),
+        ("nowhere", "wrong", "no such folder"),
     ],
 )
 def test_what_is_no_correction_is_refused(results: Path, by: str, reason: str, told: str) -> None:

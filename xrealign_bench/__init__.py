@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from xrealign_bench.aligners.aligner import Resources as Resources
     from xrealign_bench.aligners.aligner import WordAligner as WordAligner
     from xrealign_bench.aligners.registry import register_aligner as register_aligner
+    from xrealign_bench.api import AnalyseOptions as AnalyseOptions
     from xrealign_bench.api import Evaluation as Evaluation
+    from xrealign_bench.api import ExportOptions as ExportOptions
+    from xrealign_bench.api import PlanOptions as PlanOptions
+    from xrealign_bench.api import RealignOptions as RealignOptions
     from xrealign_bench.api import Results as Results
     from xrealign_bench.api import analyse as analyse
     from xrealign_bench.api import compare as compare
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from xrealign_bench.realignment.pair_loss import register_method as register_method
     from xrealign_bench.realignment.pairs import PairBatch as PairBatch
     from xrealign_bench.specs import Corpus as Corpus
+    from xrealign_bench.specs import Freeze as Freeze
     from xrealign_bench.specs import Objective as Objective
     from xrealign_bench.specs import Recipe as Recipe
     from xrealign_bench.specs import Suite as Suite
@@ -50,10 +55,11 @@ if TYPE_CHECKING:
     from xrealign_bench.specs.task_types import register_task_type as register_task_type
 
 _HOMES = {
-    "api": ("Evaluation", "Results", "analyse", "compare", "evaluate", "export", "load_corpus", "load_recipe",
-            "load_results", "load_suite", "load_task", "plan", "realign"),
+    "api": ("AnalyseOptions", "Evaluation", "ExportOptions", "PlanOptions", "RealignOptions", "Results", "analyse",
+            "compare", "evaluate", "export", "load_corpus", "load_recipe", "load_results", "load_suite", "load_task",
+            "plan", "realign"),
     "errors": ("ArgumentError", "FieldError", "HarnessError", "TrainingError", "UserError"),
-    "specs": ("Corpus", "Objective", "Recipe", "Suite", "Task"),
+    "specs": ("Corpus", "Freeze", "Objective", "Recipe", "Suite", "Task"),
     "aligners.aligner": ("Resources", "WordAligner"),
     "aligners.registry": ("register_aligner",),
     "data": ("Links", "ParallelText"),

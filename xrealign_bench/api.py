@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from xrealign_bench import evaluation, inside
 from xrealign_bench.analysis.table import Measure, TextVector
 from xrealign_bench.arguments import names_arguments
-from xrealign_bench.errors import ArgumentError, TrainingError, UserError
+from xrealign_bench.errors import ArgumentError, TrainingError, UserError, shorten
 from xrealign_bench.evaluation import DEFAULT_RECIPE, Options
 from xrealign_bench.files import default_store
 from xrealign_bench.memo import kept_in
@@ -40,9 +40,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    PathLike: TypeAlias = str | os.PathLike[str]
-    RecipeLike: TypeAlias = PathLike | Recipe
-    Checkpoint: TypeAlias = PathLike | PreTrainedModel
+# What texts say is quoted if the argument is of another type: see `names_arguments`.
+PathLike: TypeAlias = str | os.PathLike[str]
+CheckpointName: TypeAlias = Annotated[PathLike, "a Hub id, a folder"]
+SpecName: TypeAlias = Annotated[PathLike, "a name or the path of a YAML file"]
+SuiteName: TypeAlias = Annotated[
+    PathLike, "a name or the path of a YAML file (write a Suite with to_yaml next to its tasks, and give the path)"
+]
+RecipeLike: TypeAlias = Annotated[PathLike, "a name, the path of a YAML file"] | Recipe
+ResultFolder: TypeAlias = Annotated[PathLike, "the folder of a result, such as run.results.folders[1]"]
 
 _NOT_OF_COMMAND = ("tokenizer", "data_root", "plugins")
 """Arguments that are not passed on as they are."""
@@ -51,84 +57,104 @@ Progress: TypeAlias = Literal["auto", "none"] | Callable[[Any], None]
 that gets each `pipeline.executor.StageEvent`."""
 
 
-class PlanOptions(TypedDict, total=False):
-    """Further arguments of `plan`, `evaluate` and `realign`; all are optional."""
+class RealignOptions(TypedDict, total=False):
+    """Further arguments of `realign`; all are optional.
+
+    Attributes:
+        tokenizer: tokenizer of a model in memory.
+        revision: branch, tag or commit of a Hub id.
+        tasks, languages: parts of the suite, a name or a list; empty: all.
+        limit: at most this many examples and sentence pairs a language.
+        development: score the suite's development data instead of test sets.
+        data_root: folder in Hub layout to read data from.
+        device: such as `cpu` or `cuda:1`. None: a GPU if there is one.
+        precision: `float32`, `bfloat16` or `float16`, of the encoder's forward pass.
+        gradient_checkpointing: compute activations again instead of keeping them, which saves memory.
+        quantised: `8bit` or `4bit` weights of a decoder with an adapter. None: as stored.
+        offline: never contact the Hub.
+        trust_remote_code: allow a checkpoint to run its own code.
+        allow_pickle: allow weights that are a pickle.
+        plugins: Python files and `package/name` of installed packages, imported before recipes and suites are read.
+    """
 
     tokenizer: PreTrainedTokenizerBase | None
-    """Tokenizer of a model in memory."""
     revision: str | None
-    """Branch, tag or commit of a Hub id."""
     tasks: Sequence[str] | str
     languages: Sequence[str] | str
-    seeds: Sequence[int] | int
-    """Parts of the suite; empty: all."""
     limit: int | None
-    """At most this many examples and sentence pairs a language."""
     development: bool
-    """Score the suite's development data instead of test sets."""
     data_root: PathLike | None
-    """Folder in Hub layout to read data from."""
     device: str | None
-    """Such as `cpu` or `cuda:1`. None: a GPU if there is one."""
     precision: Precision
     gradient_checkpointing: bool
     quantised: Quantised | None
-    """As on the command line."""
     offline: bool
-    """Never contact the Hub."""
     trust_remote_code: bool
-    """Allow a checkpoint to run its own code."""
     allow_pickle: bool
-    """Allow weights that are a pickle."""
-    plugins: Sequence[str]
-    """Python files and `package/name` of installed packages, imported before recipes and suites are read."""
+    plugins: Sequence[PathLike] | PathLike
+
+
+class PlanOptions(RealignOptions, total=False):
+    """Further arguments of `plan` and `evaluate`; all are optional. See `RealignOptions` for more.
+
+    Attributes:
+        seeds: training seeds of the suite, one or a list; empty: all.
+    """
+
+    seeds: Sequence[int] | int
 
 
 class AnalyseOptions(PlanOptions, total=False):
-    """Further arguments of `analyse`; all are optional."""
+    """Further arguments of `analyse`; all are optional. See `PlanOptions` for more.
+
+    Attributes:
+        sentences: at most this many sentence pairs of each language, 100 or more.
+        pooling: `mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean.
+        measures: some of `alignment`, `drift`, `probes`, `gradients`, `errors` and `anchors`; empty: all.
+        corpora: parallel corpora to read; empty: what the suite's corpora set aside.
+        no_compute: refuse to realign or fine-tune what is not stored.
+        store: folder of finished stages. None: the user's cache folder.
+        output: folder for the table and figures.
+        progress: `auto`, `none` or a function.
+    """
 
     sentences: int
-    """At most this many sentence pairs of each language, 100 or more."""
     pooling: TextVector | None
-    """`mean`, `weighted_mean` or `last_token`. None: the mean, or of a decoder the weighted mean."""
     measures: Sequence[Measure] | Measure
-    """Some of `alignment`, `drift`, `probes`, `gradients`, `errors` and `anchors`; empty: all."""
-    corpora: Sequence[str | Corpus] | str | Corpus
-    """Parallel corpora to read; empty: what the suite's corpora set aside."""
+    corpora: Sequence[SpecName | Corpus] | SpecName | Corpus
     no_compute: bool
-    """Refuse to realign or fine-tune what is not stored."""
     store: PathLike | None
-    """Folder of finished stages. None: the user's cache folder."""
     output: PathLike
-    """Folder for the table and figures."""
     progress: Progress
-    """`auto`, `none` or a function."""
 
 
-class ExportOptions(PlanOptions, total=False):
-    """Further arguments of `export`; all are optional."""
+class ExportOptions(RealignOptions, total=False):
+    """Further arguments of `export`; all are optional. See `RealignOptions` for more.
+
+    Attributes:
+        seed: training seed. None: the suite's first.
+        task: task whose fine-tuned model is exported; None: the model as realigned. With `sentence_transformers`: the
+            retrieval task whose sentence vectors are meant.
+        merge: merge a realigned adapter into the weights.
+        sentence_transformers: write what `SentenceTransformer(output)` needs for the vectors of a retrieval task.
+        dtype: `float32`, `float16` or `bfloat16`, of the exported weights. None: as trained, in float32.
+        results: folder with results, whose scores the model card quotes.
+        push_to_hub: repository to upload the folder to.
+        no_compute: refuse to compute stages that are not stored.
+        store: folder of finished stages. None: the user's cache folder.
+        progress: `auto`, `none` or a function.
+    """
 
     seed: int | None
-    """Training seed. None: the suite's first."""
     task: str | None
-    """Task whose fine-tuned model is exported; None: the model as realigned. With `sentence_transformers`: the
-    retrieval task whose sentence vectors are meant."""
     merge: bool
-    """Merge a realigned adapter into the weights."""
     sentence_transformers: bool
-    """Write what `SentenceTransformer(output)` needs for the vectors of a retrieval task."""
     dtype: Dtype | None
-    """Of the exported weights. None: as trained, in float32."""
     results: PathLike | None
-    """Folder with results, whose scores the model card quotes."""
     push_to_hub: str | None
-    """Repository to upload the folder to."""
     no_compute: bool
-    """Refuse to compute stages that are not stored."""
     store: PathLike | None
-    """Folder of finished stages. None: the user's cache folder."""
     progress: Progress
-    """`auto`, `none` or a function."""
 
 
 class Results(Sequence[Result]):
@@ -200,9 +226,9 @@ class Evaluation:
 
 @names_arguments
 def plan(
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointName | PreTrainedModel | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
-    suite: str = "demo",
+    suite: SuiteName = "demo",
     *,
     store: PathLike | None = None,
     **options: Unpack[PlanOptions],
@@ -214,24 +240,25 @@ def plan(
         recipes: names, YAML files or `Recipe` objects; the baseline `finetune-only` is always evaluated too.
         suite: name or YAML file.
         store: folder of finished stages. None: the user's cache folder.
-        options: see `PlanOptions`.
+        options: `help(xb.PlanOptions)` and `help(xb.RealignOptions)` list them.
 
     Raises:
         UserError: something is unknown, missing or contradictory, with one line per problem.
-        ArgumentError: an argument has another name.
+        ArgumentError: an argument has another name or type.
     """
-    load_plugins(options.get("plugins", ()))
+    plugins = options.get("plugins", ())
+    load_plugins([str(each) for each in ([plugins] if isinstance(plugins, str | os.PathLike) else plugins)])
     root = _store_folder(store)
     tokenizer, data_root = options.get("tokenizer"), options.get("data_root")
     others: dict[str, Any] = {name: value for name, value in options.items() if name not in _NOT_OF_COMMAND}
-    others |= {name: _as_list(others[name]) for name in ("tasks", "languages", "seeds") if name in others}
+    others |= {name: _as_list(name, others[name]) for name in ("tasks", "languages", "seeds") if name in others}
     if others.get("limit") is not None and others["limit"] < 1:
         raise UserError(f"limit: is {others['limit']}; give 1 or more, or None for all examples")
     given = [recipes] if isinstance(recipes, str | os.PathLike | Recipe) else recipes
     asked = Options(
         checkpoint=None if checkpoint is None else _save_if_in_memory(checkpoint, tokenizer, root),
         recipes=[each if isinstance(each, Recipe) else str(each) for each in given],
-        suite=suite,
+        suite=str(suite),
         data_root=None if data_root is None else Path(data_root),
         **others,
     )
@@ -241,9 +268,9 @@ def plan(
 
 @names_arguments
 def evaluate(
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointName | PreTrainedModel | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
-    suite: str = "demo",
+    suite: SuiteName = "demo",
     *,
     store: PathLike | None = None,
     output: PathLike = "xrealign-output",
@@ -259,12 +286,12 @@ def evaluate(
         store: folder of finished stages. None: the user's cache folder.
         output: folder for results, the board and a chart.
         progress: `auto`, `none` or a function.
-        options: see `PlanOptions`.
+        options: `help(xb.PlanOptions)` and `help(xb.RealignOptions)` list them.
 
     Raises:
         UserError: bad input, with one line per problem.
         TrainingError: a training failed. Other stages are stored.
-        ArgumentError: an argument has another name.
+        ArgumentError: an argument has another name or type.
     """
     planned = plan(checkpoint, recipes, suite, store=store, **options)
     stages, folder = Store(_store_folder(store)), Path(output)
@@ -283,14 +310,14 @@ def evaluate(
 
 @names_arguments
 def realign(
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointName | PreTrainedModel | None = None,
     recipe: RecipeLike = DEFAULT_RECIPE,
-    suite: str = "demo",
+    suite: SuiteName = "demo",
     *,
     seed: int | None = None,
     store: PathLike | None = None,
     progress: Progress = "auto",
-    **options: Unpack[PlanOptions],
+    **options: Unpack[RealignOptions],
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Realign a checkpoint and return it with its tokenizer, as transformers objects in eval mode.
 
@@ -300,18 +327,15 @@ def realign(
         seed: training seed. None: the suite's first.
         store: folder of finished stages. None: the user's cache folder.
         progress: `auto`, `none` or a function.
-        options: see `PlanOptions`. If the recipe takes steps and learning rate from fine-tuning, they are those of the
-            first of `tasks`.
+        options: `help(xb.RealignOptions)` lists them. If the recipe takes steps and learning rate from fine-tuning,
+            they are those of the first of `tasks`.
 
     Raises:
         UserError: bad input; or the recipe realigns nothing, or only during fine-tuning.
         TrainingError: the training failed.
-        ArgumentError: an argument has another name.
+        ArgumentError: an argument has another name or type.
     """
-    if "seeds" in options:
-        raise ArgumentError("realign() has no argument 'seeds'; did you mean seed? It trains with one seed")
-    options["seeds"] = () if seed is None else [seed]
-    planned = plan(checkpoint, recipe, suite, store=store, **options)
+    planned = plan(checkpoint, recipe, suite, store=store, seeds=() if seed is None else seed, **options)
     run = planned.runs[-1]
     ref = run.realign.get((planned.request.tasks[0].name, planned.request.seeds[0]))
     if ref is None or run.recipe.schedule.when != "before":
@@ -335,9 +359,9 @@ def realign(
 @names_arguments
 def export(
     output: PathLike,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointName | PreTrainedModel | None = None,
     recipe: RecipeLike = DEFAULT_RECIPE,
-    suite: str = "demo",
+    suite: SuiteName = "demo",
     **options: Unpack[ExportOptions],
 ) -> Path:
     """Export a realigned or fine-tuned model to a folder that plain transformers loads: the command `export`.
@@ -348,8 +372,8 @@ def export(
         output: empty or new folder.
         checkpoint, suite: as for `plan`.
         recipe: name, YAML file or `Recipe` object.
-        options: see `ExportOptions` and `PlanOptions`. Without `task`, if the recipe takes steps and learning rate from
-            fine-tuning, they are those of the first of `tasks`.
+        options: `help(xb.ExportOptions)` and `help(xb.RealignOptions)` list them. Without `task`, if the recipe takes
+            steps and learning rate from fine-tuning, they are those of the first of `tasks`.
 
     Returns:
         The folder.
@@ -357,14 +381,14 @@ def export(
     Raises:
         UserError: bad input; or transformers can't express the model. Nothing is written.
         TrainingError: a training failed.
-        ArgumentError: an argument has another name.
+        ArgumentError: an argument has another name or type.
     """
     names = ("task", "merge", "sentence_transformers", "dtype", "push_to_hub", "no_compute")
     given: dict[str, Any] = {name: value for name, value in options.items() if name in names}
     results, seed = options.get("results"), options.get("seed")
     asked = WriteOptions(Path(output), results=None if results is None else Path(results), **given)
     writing.check_folder(asked.output)
-    own = {*ExportOptions.__annotations__} - {*PlanOptions.__annotations__}
+    own = {*ExportOptions.__annotations__} - {*RealignOptions.__annotations__}
     others: Any = {name: value for name, value in options.items() if name not in own}
     others["seeds"] = () if seed is None else [seed]
     if asked.task is not None:
@@ -380,16 +404,16 @@ def export(
 
 @names_arguments
 def analyse(
-    checkpoint: Checkpoint | None = None,
+    checkpoint: CheckpointName | PreTrainedModel | None = None,
     recipes: Sequence[RecipeLike] | RecipeLike = (),
-    suite: str = "demo",
+    suite: SuiteName = "demo",
     **options: Unpack[AnalyseOptions],
 ) -> pd.DataFrame:
     """Measure what recipes change inside a model, by block and language: the command `xrealign-bench analyse`.
 
     Args:
         checkpoint, recipes, suite: as for `plan`.
-        options: see `AnalyseOptions` and `PlanOptions`.
+        options: `help(xb.AnalyseOptions)`, `help(xb.PlanOptions)` and `help(xb.RealignOptions)` list them.
 
     Returns:
         One row per value. Columns: recipe, task, seed, form, language, tier, block, measure, item, value, n.
@@ -397,7 +421,7 @@ def analyse(
     Raises:
         UserError: bad input, with one line per problem.
         TrainingError: a training failed. Other stages are stored.
-        ArgumentError: an argument has another name.
+        ArgumentError: an argument has another name or type.
     """
     own = {*AnalyseOptions.__annotations__} - {*PlanOptions.__annotations__}
     others: Any = {name: value for name, value in options.items() if name not in own}
@@ -428,7 +452,7 @@ def analyse(
 
 
 @names_arguments
-def compare(result: PathLike, other: PathLike) -> Comparison:
+def compare(result: ResultFolder, other: ResultFolder) -> Comparison:
     """Compare two results by their folders: gains of the first over the second with intervals and verdicts.
 
     Raises:
@@ -444,14 +468,16 @@ def load_results(folder: PathLike) -> Results:
     """Read all results below a folder, each checked against its manifest.
 
     Raises:
-        UserError: there is no such folder, or a result is damaged.
+        UserError: there is no such folder, no result in it, or a result is damaged.
     """
     folders = find_results(Path(folder))
+    if not folders:
+        raise UserError(f"{folder}: contains no results; give the folder that `evaluate` wrote, or its `results`")
     return Results([read_checked(each) for each in folders], folders)
 
 
 @names_arguments
-def load_recipe(name_or_file: PathLike) -> Recipe:
+def load_recipe(name_or_file: SpecName) -> Recipe:
     """Load a shipped recipe by name, or a YAML file.
 
     Raises:
@@ -461,24 +487,27 @@ def load_recipe(name_or_file: PathLike) -> Recipe:
 
 
 @names_arguments
-def load_suite(name_or_file: PathLike) -> Suite:
+def load_suite(name_or_file: SpecName) -> Suite:
     """Load a shipped suite by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Suite)
 
 
 @names_arguments
-def load_task(name_or_file: PathLike) -> Task:
+def load_task(name_or_file: SpecName) -> Task:
     """Load a shipped task by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Task)
 
 
 @names_arguments
-def load_corpus(name_or_file: PathLike) -> Corpus:
+def load_corpus(name_or_file: SpecName) -> Corpus:
     """Load a shipped corpus by name, or a YAML file. Raises as `load_recipe`."""
     return find_spec(str(name_or_file), Corpus)
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(name: str, value: Any) -> list[Any]:
+    if isinstance(value, str) and "," in value:
+        several = [each.strip() for each in value.split(",")]
+        raise ArgumentError(f"{name}: is '{shorten(value)}'; give a list, such as {shorten(several)}")
     return [value] if isinstance(value, str | int) else list(value)
 
 
@@ -494,19 +523,17 @@ def _listener(progress: Progress, stages: int) -> Any:
     return nullcontext(quiet if progress == "none" else progress)
 
 
-def _save_if_in_memory(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase | None, store: Path) -> str:
+def _save_if_in_memory(
+    checkpoint: PathLike | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, store: Path
+) -> str:
     """Return the name of a checkpoint; a model in memory is saved to the store, under the checksum of its weights."""
     if isinstance(checkpoint, str | os.PathLike):
         if tokenizer is not None:
             raise UserError("tokenizer: is for a model in memory; save the tokenizer to the checkpoint's folder")
         return str(checkpoint)
-    from transformers import PreTrainedModel
-
     from xrealign_bench.models.checkpoint_files import hash_files
     from xrealign_bench.models.config import quiet_transformers
 
-    if not isinstance(checkpoint, PreTrainedModel):
-        raise UserError(f"checkpoint: is a {type(checkpoint).__name__}; give a Hub id, a folder or a PreTrainedModel")
     if tokenizer is None:
         raise UserError("checkpoint: a model in memory needs its tokenizer; pass tokenizer=...")
     root = store / "models"

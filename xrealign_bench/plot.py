@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from xrealign_bench.arguments import names_arguments
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.chart import draw_gains, draw_languages, points_of, style_axes
 from xrealign_bench.results.comparison import Comparison
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@names_arguments
 def gains(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -> Figure:
     """Draw the gain in each tier for every recipe, and by language for the best one.
 
@@ -35,7 +37,12 @@ def gains(results: Sequence[Result], comparisons: Sequence[Comparison | None]) -
     return figure
 
 
-def distance(result: Result, comparison: Comparison, task: str | None = None) -> Figure:
+@names_arguments
+def distance(
+    result: Annotated[Result, "one result, such as run.results[1]"],
+    comparison: Annotated[Comparison, "the result's comparison, such as run.comparisons[1]"],
+    task: str | None = None,
+) -> Figure:
     """Draw the gain of each language of a task against its distance to the source language.
 
     Args:
@@ -49,8 +56,6 @@ def distance(result: Result, comparison: Comparison, task: str | None = None) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if not isinstance(result, Result) or not isinstance(comparison, Comparison):
-        raise UserError("plot.distance: takes one result and its comparison; give run.results[1], run.comparisons[1]")
     names = [each.task for each in comparison.tasks]
     chosen = names[0] if task is None and names else task
     compared = next((each for each in comparison.tasks if each.task == chosen), None)

@@ -151,7 +151,7 @@ def test_a_comparison_that_can_not_be_read_is_told_and_stays(results: Path) -> N
 def test_a_baseline_that_is_gone_is_told(results: Path) -> None:
     shutil.rmtree(results / BASELINE)
     ran = recompare(results)
-    assert (ran.status, ran.err.count("\n")) == (2, 1) and "no result in it" in ran.err
+    assert (ran.status, ran.err.count("\n")) == (2, 1) and "no such folder" in ran.err
 
 
 def test_results_without_comparisons_are_no_error(results: Path) -> None:

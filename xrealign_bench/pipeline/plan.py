@@ -63,7 +63,7 @@ class Run:
         return {language: self.encode[language] for language in self.languages[seed]}
 
 
-@dataclass
+@dataclass(repr=False)
 class Plan:
     """Stages in an order in which they can be run, and the recipes that they belong to."""
 
@@ -74,6 +74,14 @@ class Plan:
     test: dict[tuple[str, str], StageRef] = field(default_factory=dict)
     """(task, language) -> its tokenised test data."""
     runs: list[Run] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        request = self.request
+        recipes = ", ".join(recipe.name for recipe in request.recipes)
+        return (
+            f"<plan: suite {request.suite.name}, checkpoint {request.checkpoint.id}, recipes {recipes}, "
+            f"seeds {', '.join(map(str, request.seeds))}, {len(self.stages)} stages>"
+        )
 
     def add(self, stage: Stage) -> StageRef:
         """Add a stage unless an equal one is there already."""

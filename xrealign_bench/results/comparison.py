@@ -157,6 +157,13 @@ class Comparison(Spec):
     """Sum over the tasks that have counts; null: no task has."""
     tasks: list[TaskComparison]
 
+    def __repr__(self) -> str:
+        gain = self.gains.get("xr")
+        mean = "unknown" if gain is None or gain.mean is None else f"{gain.mean:+.4f}"
+        return f"<comparison with {self.baseline}: gain in XR score {mean}, {len(self.tasks)} tasks; see to_frame()>"
+
+    __str__ = __repr__
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row per task and target language, scores and gains from 0 to 1.
 

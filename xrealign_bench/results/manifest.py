@@ -119,7 +119,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not folder.is_dir() or not any(_members(folder)):
-        raise UserError(f"{folder}: no result in it. Results are in OUTPUT/results/SUITE/CHECKPOINT/RECIPE")
+        what = "no result in it" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: {what}. Results are in OUTPUT/results/SUITE/CHECKPOINT/RECIPE")
     if not path.exists():
         if (inner := next(folder.glob(f"*/**/{MANIFEST}"), None)) is not None:
             raise UserError(f"{folder}: holds folders of results; name one of them, such as {inner.parent}")

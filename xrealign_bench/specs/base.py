@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xrealign_bench.errors import FieldError
+from xrealign_bench.errors import FieldError, convert_os_errors
 
 
 class Spec(BaseModel):
@@ -22,12 +22,17 @@ class Spec(BaseModel):
         return hash(canonical_json(self))
 
     def to_yaml(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the spec as YAML, which is also written to `path` if one is given."""
+        """Return the spec as YAML, which is also written to `path` if one is given.
+
+        Raises:
+            UserError: the file can't be written.
+        """
         from xrealign_bench.specs.core_schema import write_yaml
 
         text = write_yaml(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            with convert_os_errors("to_yaml", "create the folder first, or write to another one"):
+                Path(path).write_text(text, encoding="utf-8")
         return text
 
 

@@ -46,7 +46,7 @@ def _changed(spec: Spec, *fields: str) -> list[str]:
     return [name for name in fields if getattr(spec, name) != type(spec).model_fields[name].default]
 
 
-class Freeze(Spec):
+class Freeze(PublicSpec):
     """Parameters frozen during realignment. Fine-tuning always trains all parameters."""
 
     blocks: BlockSelection = "none"
