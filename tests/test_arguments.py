@@ -12,7 +12,7 @@ from tests.small import write_checkpoint, write_suite
 from xrealign_bench.arguments import names_arguments
 
 RECIPES = "a name, the path of a YAML file, a Recipe or a list of them"
-MEASURES = "'alignment', 'drift', 'probes', 'gradients', 'errors' or a list of them"
+MEASURES = "'alignment', 'drift', 'probes', 'gradients', 'errors', 'anchors' or a list of them"
 FLOATS = "'float32', 'bfloat16' or 'float16'"
 SPEC = "a name or the path of a YAML file"
 MISTAKES: list[tuple[str, dict[str, Any], str]] = [
@@ -107,7 +107,7 @@ def test_a_plan_takes_paths_and_sequences(tmp_path: Path) -> None:
     planned = xb.plan(
         tmp_path / "bert", ("finetune-only",), tmp_path / "small.yaml", seeds=(3, 7), languages=("de",), **given
     )
-    told = f"<plan: suite small, checkpoint bert, recipes finetune-only, seeds 3, 7, "
+    told = "<plan: suite small, checkpoint bert, recipes finetune-only, seeds 3, 7, "
     assert repr(planned) == f"{told}{len(planned.stages)} stages>"
     with pytest.raises(xb.UserError, match=r"mine\.py: registers nothing"):
         xb.plan(plugins=str(tmp_path / "mine.py"))
@@ -123,11 +123,11 @@ def test_folders_without_results_are_told(tmp_path: Path) -> None:
 
 
 def test_a_spec_is_written_to_a_folder_that_exists(tmp_path: Path) -> None:
-    recipe = xb.Recipe(name="mine", title="Mine", freeze=xb.Freeze(blocks=[0]))
+    recipe = xb.Recipe(name="mine", title="Mine", method="word_contrastive", freeze=xb.Freeze(blocks=[0]))
     with pytest.raises(xb.UserError, match=r"No such file or directory .*; create the folder first") as caught:
         recipe.to_yaml(tmp_path / "nowhere" / "mine.yaml")
     assert "\n" not in str(caught.value)
-    assert recipe == xb.Recipe(name="mine", title="Mine", freeze={"blocks": [0]})
+    assert recipe == xb.Recipe(name="mine", title="Mine", method="word_contrastive", freeze={"blocks": [0]})
     with pytest.raises(xb.FieldError, match=r"freeze: blocks: 'lower_hlaf' is not a selection of blocks"):
         xb.Freeze(blocks="lower_hlaf")
 

@@ -435,7 +435,7 @@ def analyse(
         [measures] if isinstance(measures, str) else measures,
         [
             each if isinstance(each, Corpus) else find_spec(str(each), Corpus)
-            for each in ([corpora] if isinstance(corpora, str | Corpus) else corpora)
+            for each in ([corpora] if isinstance(corpora, str | os.PathLike | Corpus) else corpora)
         ],
     )
     planned = plan_analysis(plan(checkpoint, recipes, suite, store=options.get("store"), **others), asked)

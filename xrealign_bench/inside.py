@@ -81,7 +81,8 @@ def check_trained(plan: Plan, store: Store) -> None:
 def write_inside(plan: Plan, store: Store, output: Path, command: Sequence[str]) -> Analysis:
     """Write the table of an analysis whose stages are all stored, with its record, and draw its figures.
 
-    The table is written as CSV and Parquet; the files' names have the part of the suite and a digest of the settings. The site of a leaderboard shows it beside results in `output`/results.
+    The table is written as CSV and Parquet, in files named after the part of the suite and a digest of the settings.
+    The site of a leaderboard shows it beside results in `output`/results.
 
     Args:
         plan: from `plan_inside`.
