@@ -58,8 +58,8 @@ def _column(name: str, title: str, *, with_interval: bool) -> Column[AlignmentRo
     def cell(row: AlignmentRow) -> Cell:
         if (found := row.found.get(name)) is None:
             return Cell(NONE)
-        interval = f" [{found.low:.2f}, {found.high:.2f}]" if with_interval else ""
-        return Cell(f"{found.r:.2f}{interval}", found.r)
+        interval = f" [{_two(found.low)}, {_two(found.high)}]" if with_interval else ""
+        return Cell(_two(found.r) + interval, found.r)
 
     return Column(title, cell)
 
@@ -84,3 +84,8 @@ def _rows(section: Section, table: pd.DataFrame) -> Iterator[AlignmentRow]:
 
 def _is_whole(row: BoardRow) -> bool:
     return row.reported is None and not (row.is_partial or row.has_fresh_seeds or row.suffix)
+
+
+def _two(value: float) -> str:
+    """Return a number with two decimals, and never `-0.00`."""
+    return f"{round(value, 2) + 0.0:.2f}"
