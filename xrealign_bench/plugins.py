@@ -152,9 +152,7 @@ class Registry(Mapping[str, T]):
             )
         if name == NO_NAME:
             raise UserError(f"{place}: the {what} can't be named '{NO_NAME}', which stands for no {what}; rename it")
-        if not isinstance(version, str):
-            raise UserError(f"{place}: the version of the {what} '{name}' must be a string, such as \"1\"")
-        if not re.fullmatch(r"[\w.+-]{1,40}", version):
+        if not isinstance(version, str) or not re.fullmatch(r"[\w.+-]{1,40}", version):
             raise UserError(f"{place}: the {what} '{name}' needs a version such as \"1\", not {shorten(version)!r}")
         importing = _package.get()
         package = importing or _package_of(registered.__module__)

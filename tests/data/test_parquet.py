@@ -122,7 +122,7 @@ def test_labels_that_mean_different_things_are_refused(tmp_path):
     ("tables", "message"),
     [
         ([{"x": ["a"]}, {"x": [1]}], r"test-00001-of-00002\.parquet: column 'x' holds .*int64.*, and in .*string"),
-        ([{"x": ["a"]}, {"y": ["a"]}], "unknown column of .*: 'x'; .*Known: y"),
+        ([{"x": ["a"]}, {"y": ["a"]}], "unknown column of .*: 'x'; .*known: y"),
         ([{"x": pa.array([], pa.string())}], "en/test: has no rows; fetch it again"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_development_split_is_recorded_under_its_own_name(root):
     write_rows(root, "en_x", "dev", [row("cats sleep", [0, 2])])
     located = locate(HubData(dataset="org/tags"), "en_x", "validation", DataLocation(root))
     assert (located.split, located.files) == ("dev", ("en_x/dev-00000-of-00001.parquet",))
-    with pytest.raises(UserError, match=r"unknown split of .*: 'development'.* Known: dev, test, train, validation"):
+    with pytest.raises(UserError, match=r"unknown split of .*: 'development'.* known: dev, test, train, validation"):
         write_rows(root, "en_x", "validation", [row("cats sleep", [0, 2])])
         locate(HubData(dataset="org/tags"), "en_x", "development", DataLocation(root))
 
@@ -117,7 +117,7 @@ def test_files_of_other_formats_are_named_by_patterns(root):
     assert list_configs(source, "test", DataLocation(root)) == {"en", "xh"}
     with pytest.raises(UserError, match=r"org/tags: has no file data/zu/\*\.tsv; correct 'source\.test' or the config"):
         locate(source, "zu", "test", DataLocation(root))
-    with pytest.raises(UserError, match=r"unknown split of .*: 'train'.* Known: test, validation"):
+    with pytest.raises(UserError, match=r"unknown split of .*: 'train'.* known: test, validation"):
         locate(source, "xh", "train", DataLocation(root))
 
 

@@ -410,18 +410,11 @@ def test_a_submission_must_record_the_plugins_of_its_recipe() -> None:
     assert list(_plugin_problems(result)) == [problem]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ('"none", version="1"', "the aligner can't be named 'none', which stands for no aligner; rename it"),
-        ('"mine", version=1', "the version of the aligner 'mine' must be a string, such as \"1\""),
-    ],
-)
-def test_a_name_or_version_that_can_not_be_used_is_refused(tmp_path: Path, arguments: str, message: str) -> None:
+def test_no_plugin_is_named_none(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
-        f"import xrealign_bench as xb\n\n\n@xb.register_aligner({arguments})\nclass Mine:\n"
+        'import xrealign_bench as xb\n\n\n@xb.register_aligner("none", version="1")\nclass Mine:\n'
         "    def align(self, text, resources):\n        return []\n"
     )
-    with pytest.raises(xb.UserError, match=message):
+    with pytest.raises(xb.UserError, match="the aligner can't be named 'none', which stands for no aligner; rename it"):
         load_plugins([str(file)])

@@ -133,7 +133,7 @@ def test_a_readme_names_configs_as_for_load_dataset(root):
         "---\nconfigs:\n- config_name: english\n  data_files:\n  - split: test\n    path: en_x/test-*\n---\n"
     )
     assert load(root, "en", "test", configs={"en": "english"}).words == [["birds", "sing"]]
-    with pytest.raises(UserError, match=r"unknown config of .*tags: 'en_x';.*Known: english"):
+    with pytest.raises(UserError, match=r"unknown config of .*tags: 'en_x';.*known: english"):
         load(root, "en", "test")
 
 
