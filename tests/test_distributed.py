@@ -170,6 +170,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_two_train_as_one(together: list[dict[str, Any]], case: Callable[[], Trained]) -> None:
     alone = case()
     for both in together:
@@ -184,6 +185,7 @@ def test_two_train_as_one(together: list[dict[str, Any]], case: Callable[[], Tra
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_the_negatives_are_those_of_all_processes(together: list[dict[str, Any]]) -> None:
     """The negatives are not only those of each rank's half of the batch."""
     chosen = next(draw_batches("round_robin", dict.fromkeys(pairs(), 40), 8, 1, 3))
@@ -200,17 +202,20 @@ def test_the_negatives_are_those_of_all_processes(together: list[dict[str, Any]]
     assert all(found > loss_of(half) + 0.3 for half in (batch[:4], batch[4:]))
 
 
+@pytest.mark.slow
 def test_all_agree_on_the_parts_where_one_is_short_of_memory(together: list[dict[str, Any]]) -> None:
     assert [both["little_memory_in_one"].parts for both in together] == [4, 4]
     assert [both["words"].parts for both in together] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_failure_in_one_is_raised_in_all_and_they_stay_in_step(together: list[dict[str, Any]]) -> None:
     for both in together:
         assert both["broken"].startswith("the loss of step 1 of 1 is nan (it was the first)")
         assert both["refused"] == ("bad", [3, 3])
 
 
+@pytest.mark.slow
 def test_dropout_differs_between_processes_and_follows_from_the_seed(together: list[dict[str, Any]]) -> None:
     first, second = together[0]["drawn"]
     torch.manual_seed(5)
@@ -218,6 +223,7 @@ def test_dropout_differs_between_processes_and_follows_from_the_seed(together: l
     assert together[1]["drawn"] == [first, second]
 
 
+@pytest.mark.slow
 def test_how_many_there_are_is_a_numeric_setting_where_it_is_not_one(together: list[dict[str, Any]]) -> None:
     alone = compute_settings("cpu")
     assert "processes" not in alone.key_content()
