@@ -31,7 +31,7 @@ def count_answer(answer: str, reference: str) -> list[int]:
 
     As in sacrebleu, an answer has no n-grams of an order of which its reference has none.
 
-    >>> count_answer("abd", "abc")
+    >>> count_answer("abx", "abc")
     [3, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, 0]
     """
     pairs = list(zip(*(extract_all_char_ngrams(text, ORDERS) for text in (answer, reference)), strict=True))
