@@ -111,7 +111,7 @@ def draw_languages(table: pd.DataFrame, title: str) -> Figure | None:
     most = max(float(abs(change.values).max().max()) for change in changes.values()) or 1.0
     panels = figure.subplots(1, len(changes), squeeze=False, sharey=True)[0]
     for axes, (recipe, change) in zip(panels, changes.items(), strict=True):
-        image = axes.imshow(change.values.to_numpy(), cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
+        image = axes.imshow(change.values.to_numpy(), cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
         axes.set_title(f"{recipe}, {change.form}", fontsize=11)
         axes.set_xticks(range(blocks), [block_name(block) for block in change.values.columns], fontsize=8)
         axes.set_yticks(range(languages), list(change.values.index), fontsize=7)
