@@ -94,9 +94,6 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
-    import xrealign_bench
-
-    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=12000,
@@ -108,6 +105,28 @@ def write_checkpoint(folder: Path, seed: int = 0) -> Path:
         pad_token_id=0,
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return _with_tokenizer(folder)
+
+
+def write_llama(folder: Path) -> Path:
+    """Write a Llama with random weights and the tokenizer of the embedded checkpoint."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return _with_tokenizer(folder)
+
+
+def _with_tokenizer(folder: Path) -> Path:
+    """Copy the tokenizer of the embedded checkpoint into a folder."""
+    import xrealign_bench
+
+    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(embedded / name, folder / name)
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModel
 
-import xrealign_bench
-from tests.small import RECIPE, SUITE, World, write_recipe, write_suite
+from tests.small import RECIPE, SUITE, World, write_llama, write_recipe, write_suite
 from xrealign_bench.models.windows import Window, Windows
 
 LORA = {"r": 4, "alpha": 8}
@@ -27,15 +25,7 @@ JOINT = {"joint": "during", "alternating": "alternate"}
 @pytest.fixture(scope="module", params=["linear", "transformers"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("lora")
-    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
-        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder / "llama")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(embedded / name, folder / "llama" / name)
+    write_llama(folder / "llama")
     finetuning = SUITE["finetuning"] | {"adapter": LORA, "learning_rate": {"default": 3e-2}, "steps": 6}
     suite = write_suite(folder, finetuning=finetuning, target_languages=["de"], seeds=[3], head=request.param)
     world = World(folder, suite, folder / "llama")

@@ -4,7 +4,6 @@ loss, stages counted by hand."""
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,21 @@ import pytest
 import torch
 from datasets import ClassLabel, Features, Value
 from peft import PeftModel
-from transformers import AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, BitsAndBytesConfig, LlamaForCausalLM
 
-import xrealign_bench
 from tests.data.hub_folder import write_rows
-from tests.small import RECIPE, SEEDS, SOURCE, SUITE, TARGETS, World, mean_by_language, write_suite, write_yaml
+from tests.small import (
+    RECIPE,
+    SEEDS,
+    SOURCE,
+    SUITE,
+    TARGETS,
+    World,
+    mean_by_language,
+    write_llama,
+    write_suite,
+    write_yaml,
+)
 from xrealign_bench.demo import phrases
 from xrealign_bench.pipeline.files import read_json
 from xrealign_bench.pipeline.store import Store
@@ -46,15 +55,7 @@ TOPIC = HUB | {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("decoder")
-    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
-        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder / "llama")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(embedded / name, folder / "llama" / name)
+    write_llama(folder / "llama")
     features = Features({"text": Value("string"), "label": ClassLabel(names=["short", "long"])})
     for code in TARGETS:
         pairs = phrases.parallel_rows(SOURCE, code, TEXTS)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 from datasets import Features, Value
 from sacrebleu.metrics import CHRF
-from transformers import LlamaConfig, LlamaForCausalLM
 
-import xrealign_bench
 from tests.data.hub_folder import write_rows
-from tests.small import SEEDS, SOURCE, TARGETS, World, command, write_checkpoint, write_suite, write_yaml
+from tests.small import SEEDS, SOURCE, TARGETS, World, command, write_checkpoint, write_llama, write_suite, write_yaml
 from xrealign_bench.demo import phrases
 from xrealign_bench.results.storage import read_comparison, read_result
 from xrealign_bench.tasks.translation.identification import identify
@@ -33,15 +29,7 @@ SAID: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("translation")
-    embedded = Path(xrealign_bench.__file__).parent / "demo" / "checkpoint"
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=12000, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48,
-        max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder / "llama")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(embedded / name, folder / "llama" / name)
+    write_llama(folder / "llama")
     rows = {code: phrases.parallel_rows(SOURCE, code, PAIRS) for code in TARGETS}
     texts = {code: [" ".join(row.target_words) for row in pairs] for code, pairs in rows.items()}
     texts[SOURCE] = [" ".join(row.source_words) for row in rows[TARGETS[0]]]
