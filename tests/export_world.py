@@ -24,6 +24,8 @@ from tests.test_retrieval_suite import FOUND
 from xrealign_bench.demo import phrases
 
 SEED = 3
+WINDOW = 60
+"""Sub-words that a model reads at once."""
 LORA = RECIPE | {"name": "lora", "adapter": {"r": 2}, "schedule": {"batch_size": 4, "learning_rate": 0.01}}
 ONLY_GERMAN: dict[str, Any] = {"configs": {"de": "all"}, "columns": {"text": "en", "text_pair": "de"}}
 TASKS = ["phrases", "pairs-nli", "asked", "found"]
@@ -47,7 +49,7 @@ def write_data(root: Path) -> Path:
 def write_specs(folder: Path) -> None:
     """Write two suites, `linear` and `whole` (with transformers' heads), and the recipes `mine` and `lora`."""
     own = {"tasks": TASKS, "target_languages": ["de"], "seeds": [SEED]}
-    finetuning = SUITE["finetuning"] | {"max_length": 60}
+    finetuning = SUITE["finetuning"] | {"max_length": WINDOW}
     write_suite(folder, name="linear", finetuning=finetuning, **own)
     write_suite(folder, name="whole", finetuning=finetuning, head="transformers", **own)
     for task in (PAIRS, ASKED, FOUND | ONLY_GERMAN):
