@@ -172,6 +172,29 @@ def test_what_moved_was_renamed_or_is_no_data_is_told_together(hub: FakeHub, sui
     assert "unknown config of org/tags: 'de_gone'; did you mean de_gome?" in splits["de_gone/test"]["problems"][0]
 
 
+def test_another_config_of_the_language_is_nearer_than_one_that_is_spelt_alike(hub: FakeHub, suite: Path) -> None:
+    write_task(suite, configs={"en": "en_x", "de": "de_pud"})
+    hub.repos["org/tags"] = repo()
+    hub.repos["org/tags"].files["fr_pud/test.parquet"] = parquet()
+    _, splits = doctor(suite)
+    assert "'de_pud'; did you mean de_y?" in splits["de_pud/test"]["problems"][0]
+
+
+def test_configs_with_the_same_problem_share_its_line(suite: Path, tmp_path: Path) -> None:
+    write_task(suite, configs={"en": "en_x", "de": "q1", "fr": "w2"})
+    write_suite(suite.parent, tasks=["tags"], target_languages=["de", "fr"])
+    (tmp_path / "hub/org/tags/en_x").mkdir(parents=True)
+    for split in ("train", "test"):
+        (tmp_path / f"hub/org/tags/en_x/{split}-00000-of-00001.parquet").write_bytes(parquet())
+    ran = command("doctor", "--suite", suite, "--data-root", tmp_path / "hub")
+    assert ran.out.splitlines()[-4:] == [
+        f"unknown config of {tmp_path}/hub/org/tags: 'q1'; known: en_x",
+        "  likewise w2",
+        "",
+        "small-1.0: 2 of 4 splits are there",
+    ]
+
+
 def test_a_script_and_json_say_how_to_read_them(hub: FakeHub, suite: Path) -> None:
     hub.repos["org/tags"] = Repo({"tags.py": b"raise SystemExit", "README.md": b"---\nconfigs: [en_x, de_y]\n---\n"})
     _, splits = doctor(suite)
@@ -420,6 +443,7 @@ def test_the_start_of_a_file_at_an_address_is_read(
         web.pages[f"a.org/{COMMIT}/en_x.tsv"] = web_server.Page(b"<!doctype html><html>" + b" " * 2**18)
         _, splits = doctor(suite)
         assert "answered with a web page" in splits["en_x/test"]["problems"][0]
+        assert "\na.org/…/en_x/test " in command("doctor", "--suite", suite).out
         kept = {file.name: file.stat().st_size for file in (tmp_path / "cache").rglob("*.tsv")}
         assert kept["en_x.tsv"] <= 2**18 and kept["de_y.tsv"] == 107
 

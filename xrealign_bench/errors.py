@@ -203,8 +203,12 @@ class Problems:
             raise UserError(str(self))
 
 
-def unknown(what: str, name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> UserError:
+def unknown(
+    what: str, name: str, known: Iterable[str], listed: Iterable[str] | None = None, near: Sequence[str] | None = None
+) -> UserError:
     """Make the error for an unknown name, with the nearest matches and all known names, or only those to be `listed`.
+
+    `near` replaces the matches that are found by spelling.
 
     >>> print(unknown("recipe", "alignfreeze-frnt", ["alignfreeze-front", "none"]))
     unknown recipe 'alignfreeze-frnt'; did you mean alignfreeze-front? Known: alignfreeze-front, none
@@ -214,7 +218,7 @@ def unknown(what: str, name: str, known: Iterable[str], listed: Iterable[str] | 
     choices = sorted(known)
     if not choices:
         return UserError(f"unknown {what} '{shorten(name)}'; there is none")
-    near = nearest(name, choices)
+    near = nearest(name, choices) if near is None else near
     hint = f"; did you mean {' or '.join(near)}? Known" if near else "; known"
     return UserError(f"unknown {what} '{shorten(name)}'{hint}: {', '.join(map(shorten, listed or choices))}")
 

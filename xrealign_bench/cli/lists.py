@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -26,6 +29,7 @@ from xrealign_bench.errors import Problems, UserError, escape_invisible, shorten
 from xrealign_bench.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from xrealign_bench.availability import CheckedSplit
     from xrealign_bench.inspection import Inspection
 
 CATEGORIES = {
@@ -325,16 +329,41 @@ def _check_data(
         print_json({"suite": found.suite, "there": found.there, "splits": [asdict(split) for split in found.splits]})
     else:
         rows = [
-            ["/".join(split.key), ", ".join(split.read_by), split.state, shorten_list(split.columns), split.labels]
+            [_place(split), ", ".join(split.read_by), split.state, shorten_list(split.columns), split.labels]
             for split in found.splits
         ]
         print_table(rows, headers=["split", "read by", "state", "columns", "labels"])
-        for problem in dict.fromkeys(problem for split in found.splits for problem in split.problems):
-            # Leave out the names of all configs, which would be repeated for each missing one.
-            click.echo(f"\n{problem.partition(' Known: ')[0].rstrip(';')}")
+        for problem in _merge_alike(found.splits):
+            click.echo(f"\n{problem}")
         click.echo(f"\n{found.suite}: {found.there} of {len(found.splits)} splits are there")
     if found.there < len(found.splits):
         sys.exit(FAILED)
+
+
+def _place(split: CheckedSplit) -> str:
+    """Name a split, without the middle of a long address, which the problem and the JSON have."""
+    host = urlsplit(split.dataset).hostname
+    return "/".join(split.key if host is None else (host, "…", split.config, split.split))
+
+
+def _merge_alike(splits: Iterable[CheckedSplit]) -> Iterator[str]:
+    """Yield the problems of splits, once for all configs in whose name alone they differ.
+
+    Parts of the name may be in another order, as in the config of a language pair.
+    """
+    config_of: dict[str, str] = {}
+    for split in splits:
+        for problem in split.problems:
+            # Leave out the names of all configs, which would be repeated for each missing one.
+            config_of.setdefault(problem.partition(" Known: ")[0], split.config)
+    alike: dict[str, list[str]] = {}
+    for problem, config in config_of.items():
+        parts = "|".join(map(re.escape, re.split("[-_]", config)))
+        what, _, hint = problem.partition("; did you mean")
+        alike.setdefault(re.sub(rf"(?<![^\W_])({parts})(?![^\W_])", "*", what) + hint, []).append(problem)
+    for problems in alike.values():
+        first, *others = problems
+        yield first + (f"\n  likewise {', '.join(config_of[problem] for problem in others)}" if others else "")
 
 
 def _short(value: Any) -> Any:

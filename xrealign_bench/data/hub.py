@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -219,9 +219,16 @@ def _find_config(data_set: DataSet, config: str | None) -> str:
                 f"{Path(where) / name}: is a file and not the folder of a config; if git wrote a link as a text file "
                 "there, clone the data set again with core.symlinks=true"
             )
-        near = nearest(name, data_set.layout)
-        raise MissingConfigError(str(unknown(f"config of {where}:", name, data_set.layout)), near)
+        near = _nearest_configs(name, data_set.layout)
+        raise MissingConfigError(str(unknown(f"config of {where}:", name, data_set.layout, near=near)), near)
     return name
+
+
+def _nearest_configs(name: str, configs: Iterable[str]) -> list[str]:
+    """Return at most three configs of the same language (`fi_tdt` for `fi_pud`), or else those with similar names."""
+    language, separator, _ = name.partition("_")
+    same = sorted(config for config in configs if config.startswith(language + separator)) if separator else []
+    return same[:3] or nearest(name, configs)
 
 
 def _no_parquet_error(data_set: DataSet) -> UserError:
