@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +119,24 @@ def test_validate_the_plan_and_evaluate_say_the_same(case: Case, new_world: Worl
     ]
     said = f"error: {case.message.format(folder=world.folder)}\n"
     assert [(ran.status, ran.err) for ran in runs] == [(2, said)] * 3
+    assert not world.output.exists() and Store(world.store).entries() == []
+
+
+def test_a_mask_that_the_tokenizer_lacks_is_told_before_anything_runs(new_world: WorldMaker) -> None:
+    world = new_world()
+    checkpoint = shutil.copytree(world.checkpoint, world.folder / "maskless")
+    settings = checkpoint / "tokenizer_config.json"
+    fields = json.loads(settings.read_text())
+    del fields["mask_token"]
+    settings.write_text(json.dumps(fields))
+    said = (
+        "error: recipe 'placebo-continued-pretraining': its method 'continued_pretraining' puts a mask token in the "
+        "place of words, and the tokenizer of the checkpoint maskless has none; use another recipe or checkpoint\n"
+    )
+    maskless = World(world.folder, world.suite, checkpoint)
+    for more in (["--dry-run"], []):
+        ran = maskless.evaluate("--recipe", "placebo-continued-pretraining,alignfreeze-full", *more)
+        assert (ran.status, ran.err) == (2, said)
     assert not world.output.exists() and Store(world.store).entries() == []
 
 

@@ -33,6 +33,7 @@ from xrealign_bench.pipeline.preflight import (
     head_problems,
     in_file,
     length_problems,
+    mask_problems,
     name_conflicts,
     quantisation_problems,
     untested_targets,
@@ -132,6 +133,7 @@ def resolve(options: Options, problems: Problems) -> Request:
     checkpoint = _find_checkpoint(options, specs.loaded, problems)
     if checkpoint is not None:
         problems.add(checkpoint_problems(checkpoint, specs.recipes, specs.tasks))
+        problems.add(mask_problems(checkpoint, specs.recipes))
         if specs.loaded is not None:
             problems.add(head_problems(checkpoint, specs.loaded.suite, specs.tasks))
             problems.add(length_problems(checkpoint, specs.loaded.suite, specs.tasks))

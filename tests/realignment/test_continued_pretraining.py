@@ -15,7 +15,6 @@ from transformers import BertForMaskedLM, DataCollatorForLanguageModeling, PreTr
 from tests.realignment.test_before import CPU, changed, pairs
 from tests.realignment.test_joint import finetune
 from tests.realignment.toy import FIRST, PAD, WORDS, copy_of, tiny_bert
-from xrealign_bench.errors import UserError
 from xrealign_bench.models.language_model import replace_blocks
 from xrealign_bench.models.output_layer import OutputLayer
 from xrealign_bench.realignment.before import realign
@@ -30,13 +29,12 @@ SIZE = FIRST + 3 * WORDS
 MASK = SIZE - 1
 
 
-def tokenizer(mask: bool = True) -> PreTrainedTokenizerFast:
+def tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer of the toy language, whose last word is the mask."""
     words = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, **{f"w{n}": n for n in range(FIRST, SIZE)}}
     special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[SEP]"}
     backend = Tokenizer(models.WordLevel(words, unk_token="[SEP]"))
-    masks = {"mask_token": f"w{MASK}"} if mask else {}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **special, **masks)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special, mask_token=f"w{MASK}")
 
 
 def with_output_layer(encoder: Any, own: bool = True) -> OutputLayer:
@@ -49,7 +47,7 @@ def with_output_layer(encoder: Any, own: bool = True) -> OutputLayer:
 
 
 def loss_on(encoder: Any, *, own: bool = True, masked: bool = True, seed: int = 3) -> LanguageModelLoss:
-    masks = token_masks(tokenizer(), "toy", seed) if masked else None
+    masks = token_masks(tokenizer(), seed) if masked else None
     return LanguageModelLoss(with_output_layer(encoder, own), masks)
 
 
@@ -64,7 +62,7 @@ def summed(parts: Iterator[Tensor]) -> float:
 def test_the_loss_is_that_of_transformers_for_the_same_masked_batch() -> None:
     encoder = tiny_bert(dropout=0.0)
     loss, given = loss_on(encoder), batch()
-    masks = token_masks(tokenizer(), "toy", 3)
+    masks = token_masks(tokenizer(), 3)
     ids, labels = masks.torch_mask_tokens(given.windows.input_ids.clone())
     assert (labels != -100).sum() > 20
     whole: Any = loss.head.whole
@@ -74,7 +72,7 @@ def test_the_loss_is_that_of_transformers_for_the_same_masked_batch() -> None:
 
 def test_tokens_are_masked_as_for_bert() -> None:
     """15 % of the tokens that are not special are predicted: 80 % masked, 10 % replaced, 10 % kept."""
-    masks = token_masks(tokenizer(), "toy", 0)
+    masks = token_masks(tokenizer(), 0)
     ids = torch.full((200, 102), FIRST)
     ids[:, 0], ids[:, -1] = 1, PAD
     read, labels = masks.torch_mask_tokens(ids.clone())
@@ -205,8 +203,3 @@ def test_it_runs_beside_fine_tuning() -> None:
     assert len(log.losses) == 3
     assert log.losses[0] == pytest.approx(math.log(SIZE), abs=0.5)
     assert before and all(not torch.equal(before[id(p)], p) for p in loss.parameters)
-
-
-def test_a_tokenizer_without_a_mask_is_refused() -> None:
-    with pytest.raises(UserError, match="checkpoint org/toy: its tokenizer has no mask token, which method 'continued"):
-        token_masks(tokenizer(mask=False), "org/toy", 0)

@@ -115,13 +115,13 @@ def load_language_model(
     """Return the loss of a method that trains a language model on the encoder, or None for other methods.
 
     Raises:
-        UserError: the checkpoint has no output layer or no mask token.
+        UserError: the checkpoint has no output layer.
     """
     if METHODS[method].is_contrastive:
         return None
     checkpoint = context.checkpoint
     decoder = checkpoint.family == "decoder"
-    masks = None if decoder else token_masks(tokenizer_of(checkpoint), checkpoint.id, seed)
+    masks = None if decoder else token_masks(tokenizer_of(checkpoint), seed)
     random, bits = initialisation == "random", _quantisation(context)
     return LanguageModelLoss(load_output_layer(checkpoint, encoder, random=random, seed=seed, quantisation=bits), masks)
 

@@ -359,6 +359,32 @@ def head_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -
             )
 
 
+def mask_problems(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Yield the recipes that put a mask in the place of words, if the checkpoint's tokenizer has none.
+
+    Raises:
+        UserError: the tokenizer can't be read.
+    """
+    if checkpoint.family == "decoder":
+        return
+
+    def find() -> bool:
+        from xrealign_bench.models.tokenizer import load_tokenizer
+
+        return load_tokenizer(checkpoint).mask_token is not None
+
+    about = [checkpoint.tokenizer_sha256, checkpoint.config_sha256, checkpoint.trust_remote_code]
+    for recipe in recipes:
+        method = METHODS.find(recipe.method) if recipe.realigns else None
+        if method is None or method.is_contrastive:
+            continue
+        if not recall("has mask token", [*about, version("transformers")], find):
+            yield (
+                f"recipe '{recipe.name}': its method '{recipe.method}' puts a mask token in the place of words, and "
+                f"the tokenizer of the checkpoint {checkpoint.id} has none; use another recipe or checkpoint"
+            )
+
+
 def length_problems(checkpoint: Checkpoint, suite: Suite, tasks: Sequence[Task]) -> Iterator[str]:
     """Yield tasks whose test windows are longer than the input that the checkpoint's configuration allows."""
     for task in tasks:

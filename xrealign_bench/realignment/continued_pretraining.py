@@ -12,7 +12,6 @@ from torch.nn import functional
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
 from xrealign_bench import distributed
-from xrealign_bench.errors import UserError
 from xrealign_bench.models.blocks import block_output
 from xrealign_bench.models.length_bucketing import run_by_length
 from xrealign_bench.models.output_layer import OutputLayer
@@ -80,17 +79,8 @@ class LanguageModelLoss:
         return functional.cross_entropy(logits.float(), labels[predicted], reduction="sum")
 
 
-def token_masks(tokenizer: PreTrainedTokenizerFast, checkpoint: str, seed: int) -> DataCollatorForLanguageModeling:
-    """Return transformers' masking of tokens, with a generator of its own.
-
-    Raises:
-        UserError: the tokenizer has no mask token.
-    """
-    if tokenizer.mask_token is None:
-        raise UserError(
-            f"checkpoint {checkpoint}: its tokenizer has no mask token, which method 'continued_pretraining' puts in "
-            "the place of words; use another method or checkpoint"
-        )
+def token_masks(tokenizer: PreTrainedTokenizerFast, seed: int) -> DataCollatorForLanguageModeling:
+    """Return transformers' masking of tokens, with a generator of its own. The tokenizer must have a mask token."""
     masks = DataCollatorForLanguageModeling(tokenizer)
     masks.generator = torch.Generator().manual_seed(seed)
     return masks
