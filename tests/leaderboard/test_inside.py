@@ -19,7 +19,7 @@ from tests.leaderboard.test_site import Page
 from tests.scoring.builder import LANGUAGES
 from xrealign_bench.errors import UserError
 from xrealign_bench.leaderboard.build import build
-from xrealign_bench.leaderboard.inside_chart import COSINES, draw_cosines, draw_tiers
+from xrealign_bench.leaderboard.inside_chart import COSINES, draw_cosines, draw_gradients, draw_tiers
 from xrealign_bench.leaderboard.inside_summary import summarise
 from xrealign_bench.leaderboard.site.build import build_site
 from xrealign_bench.results.analysis_files import AnalysedRecipe, AnalysisRecord, find_analyses, write
@@ -190,6 +190,16 @@ def test_curves_and_cosines_are_means_and_deviations_of_the_stored_values() -> N
     lengths = [np.ptp(segment[:, 1]) / 2 for segment in container.lines[2][0].get_segments()]  # type: ignore[union-attr]
     np.testing.assert_allclose(lengths, np.hypot(batches.mean(axis=1), cosines.std(axis=1)))
     assert [patch.get_x() for patch in axes.patches] == [-0.5]  # type: ignore[attr-defined]
+
+
+def test_every_panel_labels_all_blocks_and_frozen_ones_without_a_gradient() -> None:
+    table = make_table()
+    other = table[table.recipe == "good"].assign(recipe="better")
+    figure = draw_gradients(pd.concat([table, other]), {"good": [1, 2]}, "toy")
+    assert figure is not None
+    for axes in figure.axes:
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["emb.", "0", "1", "2"]
+        assert axes.get_xlim()[1] > 2.4
 
 
 def test_one_seed_has_no_spread() -> None:

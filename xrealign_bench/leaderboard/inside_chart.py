@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,7 +67,7 @@ def draw_curves(table: pd.DataFrame, title: str) -> Figure | None:
             chart.style_axes(axes)
             axes.set_title(recipe if row == 0 else "", fontsize=11)
             draw_tiers(axes, table[(table["recipe"] == recipe) & (table["measure"] == measure)])
-            name_blocks(axes, table, "block" if row == len(measures) - 1 else "")
+            name_blocks(axes, table["block"].dropna(), "block" if row == len(measures) - 1 else "")
         panels[row][0].set_ylabel(CURVES[measure], fontsize=9)
     _add_legend(figure, shown_tiers(table))
     return figure
@@ -150,11 +151,12 @@ def draw_gradients(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], tit
     if not recipes:
         return None
     figure = _figure((4.5 * len(recipes) + 1, 4.0), f"Gradients of realignment and task  ·  {title}")
-    panels = figure.subplots(1, len(recipes), squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, len(recipes), squeeze=False, sharex=True, sharey=True)[0]
     for axes, recipe in zip(panels, recipes, strict=True):
         chart.style_axes(axes)
         axes.set_title(recipe, fontsize=11)
         draw_cosines(axes, own[own["recipe"] == recipe], frozen.get(recipe, ()))
+    name_blocks(panels[0], [*own["block"], *chain.from_iterable(frozen.get(recipe, ()) for recipe in recipes)])
     panels[0].set_ylabel("cosine (mean and deviation)", fontsize=9)
     panels[0].legend(**LEGEND | {"bbox_to_anchor": (0.5, -0.16)}, ncols=3)
     return figure
@@ -180,14 +182,14 @@ def draw_cosines(axes: Axes, values: pd.DataFrame, frozen: Sequence[int]) -> Non
         axes.errorbar(blocks, cosines["mean"], half, label=form, **style)
     for block in frozen:
         axes.axvspan(block - 0.5, block + 0.5, color="#dddddd", zorder=0)
-    name_blocks(axes, values)
+    name_blocks(axes, [*values["block"], *frozen])
 
 
-def name_blocks(axes: Axes, table: pd.DataFrame, label: str = "block") -> None:
-    """Label the horizontal axis with the blocks of a table."""
-    blocks = sorted(int(block) for block in table["block"].dropna().unique())
-    step = max(1, len(blocks) // 12)
-    axes.set_xticks(blocks[::step], [block_name(block) for block in blocks[::step]], fontsize=8)
+def name_blocks(axes: Axes, blocks: Iterable[int], label: str = "block") -> None:
+    """Label the horizontal axis with some blocks."""
+    numbers = sorted({int(block) for block in blocks})
+    step = max(1, len(numbers) // 12)
+    axes.set_xticks(numbers[::step], [block_name(number) for number in numbers[::step]], fontsize=8)
     axes.set_xlabel(label, fontsize=9)
 
 

@@ -132,7 +132,7 @@ def inside_curves(table: pd.DataFrame, name: str) -> Markup | None:
             axes.patch.set_visible(False)
             style_axes(axes)
             inside_chart.draw_tiers(axes, table[table["measure"] == measure])
-            inside_chart.name_blocks(axes, table)
+            inside_chart.name_blocks(axes, table["block"].dropna())
             axes.set_title(CURVES[measure], fontsize=9, loc="left")
         for axes in panels[len(measures) :]:
             axes.set_axis_off()
