@@ -226,7 +226,13 @@ def test_mtebs_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
     path = lay(tmp_path, MTEB)
     ran = bring(path, "mteb")
     folder = tmp_path / "results" / "xrealign-2.0" / "org--embedder--published" / "mteb"
-    assert ran == Ran(0, f"{folder}\n", f"next: xrealign-bench leaderboard build {tmp_path}/results\n")
+    assert (ran.status, ran.out) == (0, f"{folder}\n")
+    assert ran.err.splitlines() == [
+        "2 figures taken",
+        "2 figures left out, on other data or in another language, split or metric than xrealign-2.0: "
+        "SIB200Classification swh_Latn (train), SIB200Classification zho_Hant (test)",
+        f"next: xrealign-bench leaderboard build {tmp_path}/results",
+    ]
     result = read_result(folder)
     assert {tuple(mean.languages or ()): mean.mean for mean in result.reported_means} == {("sw",): 0.25, ("zh",): 0.75}
     assert (result.checkpoint.id, result.checkpoint.revision) == (META["name"], META["revision"])
@@ -246,6 +252,7 @@ def test_mtebs_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
 def test_lm_evals_figures_say_prompts_and_split(tmp_path: Path, content: dict[str, Any], program: str) -> None:
     ran = bring(lay(tmp_path, content, None), "lm-eval")
     assert ran.status == 0, ran.err
+    assert "1 figure left out" in ran.err and "xrealign-2.0: arc_easy ARC-Easy (unknown)\n" in ran.err
     result = read_result(tmp_path / "results" / "xrealign-2.0" / "org--decoder--published" / "lm-eval")
     (mean,) = result.reported_means  # the group and the task without counterpart are left out
     assert (mean.languages, mean.mean, mean.std) == (["de"], 0.375, None)

@@ -13,7 +13,7 @@ import click
 from xrealign_bench.cli.options import OrderedGroup, result_argument
 from xrealign_bench.cli.printing import say
 from xrealign_bench.cli.process import FAILED
-from xrealign_bench.errors import UserError
+from xrealign_bench.errors import UserError, shorten_list
 
 if TYPE_CHECKING:
     from xrealign_bench.leaderboard.interchange.export import Format
@@ -207,10 +207,17 @@ def leaderboard_import(
           --source https://github.com/embeddings-benchmark/results --licence unknown
       xrealign-bench leaderboard build leaderboard/results
     """
+    from xrealign_bench.leaderboard.formatting import pluralise
     from xrealign_bench.leaderboard.interchange.importing import Origin, import_reports
 
-    folder = import_reports(files, file_format, suite, results, Origin(**origin), checkpoint)
-    click.echo(folder)
+    imported = import_reports(files, file_format, suite, results, Origin(**origin), checkpoint)
+    click.echo(imported.folder)
+    say(f"{pluralise(imported.taken, 'figure')} taken")
+    if left := imported.left_out:
+        say(
+            f"{pluralise(len(left), 'figure')} left out, on other data or in another language, split or metric than "
+            f"{imported.suite}: {shorten_list(left)}"
+        )
     say(f"next: xrealign-bench leaderboard build {results}")
 
 

@@ -40,10 +40,21 @@ class Origin:
     licence: str
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What became of another program's figures."""
+
+    folder: Path
+    suite: str
+    taken: int
+    left_out: list[str]
+    """Figures on other data, or in another language, split or metric than the suite's."""
+
+
 def import_reports(
     files: Sequence[Path], file_format: Format, suite: str, results: Path, origin: Origin, checkpoint: str | None
-) -> Path:  # fmt: skip
-    """Write the figures of one checkpoint as a reported result, and return its folder.
+) -> Imported:  # fmt: skip
+    """Write the figures of one checkpoint as a reported result.
 
     Args:
         files: of one checkpoint.
@@ -73,7 +84,14 @@ def import_reports(
         raise UserError(f"{files[0]}: '{shorten(problem['input'])}' can't be stored: {said}; correct it") from None
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
-    return folder
+    taken = {id(score) for _, _, score, _ in shared}
+    left_out = [
+        f"{score.task} {score.subset} ({score.split})"
+        for report in reports.values()
+        for score in report.scores
+        if id(score) not in taken
+    ]
+    return Imported(folder, loaded.suite.id, len(means), left_out)
 
 
 def _one_checkpoint(reports: dict[Path, Report], given: str | None) -> str:
