@@ -78,6 +78,12 @@ def test_parameters_that_need_no_gradient_stay() -> None:
     assert not torch.equal(layer.weight, weight)
 
 
+def test_a_first_loss_that_is_no_number_is_not_the_learning_rates_fault() -> None:
+    weight = nn.Parameter(torch.tensor(torch.nan))
+    with pytest.raises(TrainingError, match=r"step 1 of 1 is nan, before anything was learnt; try --precision fp32"):
+        optimise([weight], iter([lambda parts: iter([weight])]), steps=1, batch_size=1, **CONSTANT)
+
+
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 def test_a_loss_that_is_no_number_names_the_step_and_the_last_good_loss(wrong: float) -> None:
     weight = nn.Parameter(torch.tensor(0.25))

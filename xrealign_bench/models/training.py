@@ -197,10 +197,16 @@ def _add_gradients_of(
 
 
 def _finite(value: float, history: Sequence[float], name: str) -> float:
-    if not math.isfinite(value):
-        last = f"the last good loss was {history[-1]:.4f}" if history else "it was the first"
-        raise TrainingError(f"the {name} is {value} ({last}); try a smaller learning rate")
-    return value
+    if math.isfinite(value):
+        return value
+    if history:
+        raise TrainingError(
+            f"the {name} is {value} (the last good loss was {history[-1]:.4f}); try a smaller learning rate"
+        )
+    raise TrainingError(
+        f"the {name} is {value}, before anything was learnt; try --precision fp32, another checkpoint or, with a "
+        "plugin, another loss"
+    )
 
 
 @contextmanager
