@@ -465,7 +465,7 @@ def compare(result: ResultFolder, other: ResultFolder) -> Comparison:
 
 @names_arguments
 def load_results(folder: PathLike) -> Results:
-    """Read all results below a folder, each checked against its manifest.
+    """Read all results below a folder, sorted by path, each checked against its manifest.
 
     Raises:
         UserError: there is no such folder, no result in it, or a result is damaged.
