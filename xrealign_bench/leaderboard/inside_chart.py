@@ -152,11 +152,12 @@ def draw_gradients(table: pd.DataFrame, frozen: Mapping[str, Sequence[int]], tit
         return None
     figure = _figure((4.5 * len(recipes) + 1, 4.0), f"Gradients of realignment and task  ·  {title}")
     panels = figure.subplots(1, len(recipes), squeeze=False, sharex=True, sharey=True)[0]
+    blocks = [*own["block"], *chain.from_iterable(frozen.get(recipe, ()) for recipe in recipes)]
     for axes, recipe in zip(panels, recipes, strict=True):
         chart.style_axes(axes)
         axes.set_title(recipe, fontsize=11)
         draw_cosines(axes, own[own["recipe"] == recipe], frozen.get(recipe, ()))
-    name_blocks(panels[0], [*own["block"], *chain.from_iterable(frozen.get(recipe, ()) for recipe in recipes)])
+        name_blocks(axes, blocks)
     panels[0].set_ylabel("cosine (mean and deviation)", fontsize=9)
     panels[0].legend(**LEGEND | {"bbox_to_anchor": (0.5, -0.16)}, ncols=3)
     return figure
@@ -182,7 +183,6 @@ def draw_cosines(axes: Axes, values: pd.DataFrame, frozen: Sequence[int]) -> Non
         axes.errorbar(blocks, cosines["mean"], half, label=form, **style)
     for block in frozen:
         axes.axvspan(block - 0.5, block + 0.5, color="#dddddd", zorder=0)
-    name_blocks(axes, [*values["block"], *frozen])
 
 
 def name_blocks(axes: Axes, blocks: Iterable[int], label: str = "block") -> None:

@@ -154,6 +154,7 @@ def inside_gradients(table: pd.DataFrame, frozen: Sequence[int], name: str) -> M
     with _drawing(SIZE) as figure:
         axes = _axes(figure, (0.13, 0.14, 0.85, 0.83), "cosine of the gradients")
         inside_chart.draw_cosines(axes, values, frozen)
+        inside_chart.name_blocks(axes, [*values["block"], *frozen])
         return _svg(figure, name)
 
 
